@@ -1,0 +1,1 @@
+"""How we ask: the streaming client, the one instrument."""

@@ -1,0 +1,1 @@
+"""The economics: what a token costs, when a GPU pays for itself."""

@@ -1,0 +1,41 @@
+"""Errors that a person can act on: one line that says what is wrong, where, and what to do."""
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class BreakevenError(Exception):
+    """Something that stops a command. The message is one clear line; `exit_code` is the command's."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(BreakevenError):
+    """What was asked for makes no sense or is not known: exit code 2."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class RunFailedError(BreakevenError):
+    """The world did not play along (server, disk, network, model): exit code 1."""
+
+
+class LimitMissedError(BreakevenError):
+    """Done, but a limit that the user stated was missed: exit code 3."""
+
+    exit_code: ClassVar[int] = 3
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """`no engine is called 'vlm'; did you mean 'vllm'? known: openai, vllm`."""
+    names = list(known)
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else ";"
+    return f"no {kind} is called '{name}'{hint} known: {', '.join(names)}"
+
+
+def one_line(text: str, *, limit: int = 300) -> str:
+    """Make a server's text safe to print: control characters become spaces, white space is folded, the end is cut."""
+    clean = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"

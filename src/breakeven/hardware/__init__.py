@@ -1,0 +1,1 @@
+"""Facts about GPUs, each with its source."""

@@ -1,0 +1,1 @@
+"""Where the engine runs: started by us, or already there."""

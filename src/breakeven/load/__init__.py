@@ -1,0 +1,1 @@
+"""How much and when: levels of users, the stop rule, settling."""

@@ -1,0 +1,1 @@
+"""What the records mean: definitions, windows, intervals."""

@@ -1,0 +1,121 @@
+"""The summary of a run, JSON format 1: what is printed, stored in summary.json and read by everything later.
+
+None (JSON null) stands wherever a figure is undefined. Units are in the names: seconds, tokens, US dollars.
+"""
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+FORMAT = 1
+
+
+class Estimate(Struct, frozen=True, kw_only=True):
+    """A figure with its 95 % interval; an open end is None."""
+
+    value: float | None = None
+    ci95: tuple[float | None, float | None] = (None, None)
+
+
+class Quantile(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A percentile with the 95 % interval of its order statistics."""
+
+    value: float | None
+    ci95: tuple[float | None, float | None]
+    more_than: float | None = None
+    """Set where the percentile falls on a censored value: it is more than this."""
+
+
+NO_QUANTILE = Quantile(value=None, ci95=(None, None))
+
+
+class Distribution(Struct, frozen=True, kw_only=True):
+    """One metric over the requests that enter it; `censored` of the `n` never came to an end and rank last."""
+
+    n: int = 0
+    censored: int = 0
+    mean: float | None = None
+    p50: Quantile = NO_QUANTILE
+    p90: Quantile = NO_QUANTILE
+    p95: Quantile = NO_QUANTILE
+    p99: Quantile = NO_QUANTILE
+
+
+class Caution(Struct, frozen=True, kw_only=True):
+    """A reason to doubt a number, and what to do about it."""
+
+    id: str
+    text: str
+    remedy: str
+
+
+class ClientSummary(Struct, frozen=True, kw_only=True):
+    """What the instrument cost, and whether it may have spoiled the level."""
+
+    cpu_us_per_token: float | None = None
+    cpu_share: float | None = None
+    lag_p99_s: float | None = None
+    verdict: Literal["ok", "suspect"] = "ok"
+
+
+class LevelSummary(Struct, frozen=True, kw_only=True):
+    """One level of load: so many users (closed loop) or so many requests per second (open loop)."""
+
+    users: int | None
+    req_per_s_offered: float | None = None
+    repeat: int = 0
+    status: Literal["done", "interrupted", "failed"]
+    stopped: Literal["precision", "max", "duration", "requests", "interrupted", "failed"] | None = None
+    window_s: float | None = None
+    warm_up_s: float | None = None
+    settle_s: float | None = None
+    steady: bool = True
+    """False when a self-check found that the window was no steady state."""
+    requests: int = 0
+    """Answers that ended in the window, first answers excluded."""
+    cut: int = 0
+    errors: int = 0
+    """Failed requests of the whole level, warm-up included."""
+    errors_by_kind: dict[str, int] = field(default_factory=dict)
+    reconnects: int = 0
+    input_tokens: int | None = None
+    """Prompt tokens of the answers whose first chunk arrived in the window."""
+    output_tokens: int | None = None
+    """Output tokens that arrived in the window."""
+    tokens_from: Literal["usage", "chunks", "mixed"] | None = None
+    output_tok_per_s: Estimate = field(default_factory=Estimate)
+    total_tok_per_s: Estimate = field(default_factory=Estimate)
+    req_per_s: Estimate = field(default_factory=Estimate)
+    ttft_s: Distribution = field(default_factory=Distribution)
+    tpot_s: Distribution = field(default_factory=Distribution)
+    itl_s: Distribution = field(default_factory=Distribution)
+    e2e_s: Distribution = field(default_factory=Distribution)
+    tok_per_s_per_user: Distribution = field(default_factory=Distribution)
+    """1 / TPOT; its p95 is the speed that 95 % of answers reach or exceed."""
+    connect_s: Distribution = field(default_factory=Distribution)
+    client: ClientSummary = field(default_factory=ClientSummary)
+    cautions: tuple[Caution, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Further facts by name, unit in the name: telemetry, goodput, schedule lag."""
+
+
+class RunFacts(Struct, frozen=True, kw_only=True):
+    """What was measured, on what, with which settings."""
+
+    id: str
+    started: str | None = None
+    """ISO 8601 with zone."""
+    host: dict[str, Any] = field(default_factory=dict)
+    engine: dict[str, Any] = field(default_factory=dict)
+    """`name`, `version`, `url`, `argv` and settings."""
+    model: str | None = None
+    workload: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class RunSummary(Struct, frozen=True, kw_only=True):
+    """A whole run."""
+
+    format: int = FORMAT
+    run: RunFacts
+    levels: tuple[LevelSummary, ...] = ()

@@ -1,0 +1,103 @@
+"""The plan: what to ask, of whom, how much; read and checked before anything is started."""
+
+import tomllib
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from breakeven.errors import UsageError
+
+DEFAULT_USERS = (1, 5, 10, 50, 100)
+_DURATIONS = {
+    "duration_s": False,
+    "max_duration_s": False,
+    "timeout_s": False,
+    "ramp_s": True,
+    "warmup_s": True,
+    "think_s": True,
+}
+"""Durations of a plan, and whether zero makes sense."""
+
+
+class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One run: an engine, a workload and its levels. None means: the default for this engine."""
+
+    url: str | None = None
+    """Base URL of a running server; None starts the embedded engine."""
+    engine: str | None = None
+    model: str | None = None
+    api: Literal["chat", "completions"] = "chat"
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key; the key itself is never stored."""
+    users: tuple[int, ...] = DEFAULT_USERS
+    workload: str = "chat"
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    duration_s: float | None = None
+    """Length of the window; None lets the stop rule decide."""
+    requests: int | None = None
+    max_duration_s: float | None = None
+    precision: float = 0.05
+    ramp_s: float | None = None
+    warmup_s: float | None = None
+    think_s: float = 0.0
+    timeout_s: float = 600.0
+    seed: int = 0
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        problem = _problem(self)
+        if problem is not None:
+            raise UsageError(problem)
+
+
+def _problem(plan: Plan) -> str | None:
+    """The first thing that cannot be, as one line that names the field; None when all is well."""
+    if not plan.users:
+        return "users: give at least one level, such as --users 1,10,100"
+    for users in plan.users:
+        if users < 1:
+            return f"users: {users} is no number of users; each level needs at least 1"
+    if len(set(plan.users)) < len(plan.users):
+        return f"users: {_first_repeat(plan.users)} stands twice; each level is measured once"
+    if plan.duration_s is not None and plan.requests is not None:
+        return "duration and requests: a level ends by time or by count; give one of the two"
+    if plan.requests is not None and plan.requests < 2 * max(plan.users):
+        least = 2 * max(plan.users)
+        return f"requests: {plan.requests} is less than two for each of {max(plan.users)} users; give at least {least}"
+    if not 0 < plan.precision < 1:
+        return f"precision: {plan.precision} is not between 0 and 1; 0.05 stands for 5 %"
+    return _bad_number(plan)
+
+
+def _bad_number(plan: Plan) -> str | None:
+    for name in ("input_tokens", "output_tokens"):
+        value = getattr(plan, name)
+        if value is not None and value < 1:
+            return f"{name}: {value} is too few; give at least 1"
+    for name, may_be_zero in _DURATIONS.items():
+        value = getattr(plan, name)
+        if value is not None and not (value > 0 or (may_be_zero and value == 0)):
+            return f"{name}: {value} s is not a length of time that can be waited for"
+    return None
+
+
+def _first_repeat(values: tuple[int, ...]) -> int:
+    return next(value for index, value in enumerate(values) if value in values[:index])
+
+
+def read_plan(text: str, *, where: str) -> Plan:
+    """Read a plan from TOML; UsageError with file, field and what was expected."""
+    try:
+        return msgspec.convert(tomllib.loads(text), Plan)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where}: {error}") from None
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def plan_table(plan: Plan) -> dict[str, Any]:
+    """The plan as a TOML table; defaults and None are left out."""
+    table: dict[str, Any] = msgspec.to_builtins(plan)
+    return {key: value for key, value in table.items() if value is not None}

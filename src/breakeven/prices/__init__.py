@@ -1,0 +1,1 @@
+"""What a GPU-hour costs: quotes with source and date."""

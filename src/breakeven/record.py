@@ -1,0 +1,94 @@
+"""What is kept of a run: one Record a request, raw observations and nothing derived; one LevelFacts a level."""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+Status = Literal["done", "cut", "error"]
+Stopped = Literal["precision", "max", "duration", "requests", "interrupted", "failed"]
+
+
+class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One request. Times are seconds since the run began, on one monotonic clock."""
+
+    user: int
+    k: int
+    """The user's k-th request of this level; 0 is its first answer, which is warm-up."""
+    due_s: float
+    """When the plan wanted the request sent: the closed loop's answer before it, or the open loop's schedule."""
+    sent_s: float | None = None
+    """When its bytes were handed to the socket; None if it never got that far."""
+    connect_s: float | None = None
+    """Time for connection and TLS, inside TTFT; None when a kept connection was used."""
+    chunk_us: bytes = b""
+    """Arrival of every chunk that carried output text: packed unsigned 32-bit microsecond steps, the first from
+    `sent_s`."""
+    chunk_tokens: bytes = b""
+    """Tokens of every chunk, packed unsigned 32-bit, where the server put usage into every chunk; else empty."""
+    end_s: float
+    """When the answer was complete, failed, timed out or was cut."""
+    status: Status
+    error: str | None = None
+    """Kind of error, one of docs/METRICS.md's list; None when there was none."""
+    error_text: str | None = None
+    finish_reason: str | None = None
+    http_status: int | None = None
+    input_tokens: int | None = None
+    """As the server counted them; None when the server did not say."""
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    asked_input_tokens: int | None = None
+    """What the workload wanted the prompt to be; None when it promised nothing."""
+    asked_output_tokens: int | None = None
+    """The request's `max_tokens`."""
+    reconnected: bool = False
+    """Sent once more on a fresh connection because a kept one turned out to be closed."""
+    prompt: str | None = None
+    """Name of the prompt within its workload, for a look at which prompts were slow."""
+    client: int = 0
+    """Number of the client process that sent it."""
+
+
+class ClientFacts(Struct, frozen=True, kw_only=True):
+    """How the instrument itself did while the window was open."""
+
+    cpu_s: float
+    window_s: float
+    lag_p50_s: float
+    lag_p99_s: float
+    lag_max_s: float
+    reads: int
+    """Times the client's sockets were read inside the window."""
+    client: int = 0
+
+
+class LevelFacts(Struct, frozen=True, kw_only=True):
+    """What the load knows of a level and the records do not say. Times are seconds since the run began."""
+
+    users: int | None
+    req_per_s_offered: float | None = None
+    arrivals: str | None = None
+    repeat: int = 0
+    start_s: float
+    open_s: float | None = None
+    """Start of the steady window; None if the level never got that far."""
+    close_s: float | None = None
+    """End of the steady window."""
+    end_s: float | None = None
+    """When everything in flight was cut or had ended."""
+    settle_s: float | None = None
+    """From `end_s` until the engine was idle again; None where it was not waited for."""
+    settled: bool = True
+    """False when the engine was still busy after the longest wait."""
+    status: Literal["done", "interrupted", "failed"] = "done"
+    stopped: Stopped | None = None
+    measured_requests: int | None = None
+    """With `--requests N`: N, the requests whose start lies in the window."""
+    think_s: float = 0.0
+    clients: tuple[ClientFacts, ...] = ()
+    same_host: bool = False
+    """The engine runs on the client's machine, so that it can be the cause of the client's lag."""
+    notes: tuple[str, ...] = ()
+    """Ids of cautions that only the load could see, with their text after a colon."""
+    extra: dict[str, float | None] = field(default_factory=dict)
+    """Further facts by name, with their unit in the name."""

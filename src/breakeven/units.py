@@ -1,0 +1,43 @@
+"""Units: constants, and the one place where a duration is read or a number is made short for people."""
+
+import re
+from typing import Final
+
+S_PER_H: Final = 3600.0
+H_PER_DAY: Final = 24.0
+H_PER_YEAR: Final = 8766.0
+TOK_PER_MTOK: Final = 1e6
+W_PER_KW: Final = 1000.0
+J_PER_KWH: Final = 3.6e6
+US_PER_S: Final = 1_000_000
+
+_DURATION = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h)?\s*", re.ASCII)
+_SECONDS: Final = {None: 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": S_PER_H}
+
+
+def parse_duration_s(text: str) -> float:
+    """Read `90`, `90s`, `2m`, `1h` or `500ms` as seconds; ValueError says which forms are known."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{text}' is no duration; write seconds or a unit: 90, 90s, 2m, 1h, 500ms")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def short_count(value: float) -> str:
+    """Three significant digits with k and M: 48400 -> `48.4k`."""
+    for limit, letter in ((1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit * 0.9995:
+            scaled = value / (1e6 if letter == "M" else 1e3)
+            return f"{scaled:.{2 if abs(scaled) < 9.995 else 1 if abs(scaled) < 99.95 else 0}f}{letter}"
+    return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.1f}"
+
+
+def short_s(value_s: float) -> str:
+    """A duration in the unit that a person would use: `0.4 ms`, `51 ms`, `4.03 s`, `12.6 s`, `3m20s`."""
+    if value_s < 0.9995:
+        value_ms = value_s * 1e3
+        return f"{value_ms:.1f} ms" if value_ms < 99.95 else f"{value_ms:.0f} ms"
+    if value_s < 99.95:
+        return f"{value_s:.2f} s" if value_s < 9.995 else f"{value_s:.1f} s"
+    minutes, seconds = divmod(round(value_s), 60)
+    return f"{minutes}m{seconds:02d}s"

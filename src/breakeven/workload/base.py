@@ -1,0 +1,60 @@
+"""What a workload is: it says what the next request asks, and prepares itself on the server that will be asked."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+
+class Ask(Struct, frozen=True, kw_only=True, gc=False):
+    """What one request asks. Either `messages` (chat) or `prompt` (completions) is set."""
+
+    messages: list[dict[str, str]] | None = None
+    prompt: str | list[int] | None = None
+    output_tokens: int
+    """Sent as `max_tokens`."""
+    exact_length: bool = False
+    """The answer shall have exactly `output_tokens`: the engine is told to ignore its end-of-text token."""
+    input_tokens: int | None = None
+    """Length of the prompt that the workload promises, chat template included; None where it promises none."""
+    name: str | None = None
+    think_s: float | None = None
+    """Pause of the user before this request; None: the plan's."""
+
+
+class Server(Protocol):
+    """What a workload may ask of the server while it prepares. Nothing of it is measured."""
+
+    api: str
+    """`chat` or `completions`."""
+    model: str
+
+    async def count_tokens(self, text: str) -> int | None:
+        """Tokens of `text` without template and special tokens, by the server's /tokenize; None where it has none."""
+        ...
+
+    async def prompt_tokens(self, ask: Ask) -> int | None:
+        """Send `ask` with one token of output; the prompt's length by the server's usage, None where it says none."""
+        ...
+
+
+class Workload(Protocol):
+    """What users ask. `make` is called on the measuring path: it takes microseconds and never waits."""
+
+    name: str
+
+    async def prepare(self, server: Server) -> Sequence[str]:
+        """Get ready for this server; returns cautions as `id: text` where a promise cannot be kept."""
+        ...
+
+    def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:
+        """The k-th request of `user`, the same for the same seed but for its nonce.
+
+        `nonce` is a 64-bit number from (run salt, level, repeat, user, k); its text stands at the start of the user
+        text, so that no prefix cache can answer. `max_output_tokens` caps the answer (first answers of a level).
+        """
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Name and settings, as stored with the run."""
+        ...
