@@ -1,0 +1,218 @@
+"""One answer as it arrives: HTTP callbacks in, what was observed out. Everything is parsed inline, on the read."""
+
+import asyncio
+from array import array
+from typing import Final
+
+import httptools
+import msgspec
+
+from breakeven.client.openai import Usage, decode_event, error_in_body, error_text
+from breakeven.client.sse import EventTooLargeError, SseDecoder
+from breakeven.units import US_PER_S
+
+_STEP_LIMIT_US: Final = 2**32 - 1
+_AFTER_DONE_S: Final = 1.0
+_BODY_LIMIT_BYTES: Final = 64 * 1024 * 1024
+
+
+class Meter:
+    """Counts of one client process that its loop reads while a level runs."""
+
+    __slots__ = ("chunks", "reads")
+
+    def __init__(self) -> None:
+        self.chunks = 0
+        """Chunks that carried output text, since the client began."""
+        self.reads = 0
+        """Times that a socket was read."""
+
+
+class Reply:
+    """A plain HTTP answer: status, headers that matter, body. The parser calls the `on_` methods."""
+
+    __slots__ = ("body", "chunked", "complete", "content_type", "future", "keep_alive", "length", "now", "parser")
+
+    def __init__(self, future: "asyncio.Future[None]") -> None:
+        self.future = future
+        self.parser = httptools.HttpResponseParser(self)
+        self.now = 0.0
+        """Stamp of the read that is being parsed."""
+        self.body = b""
+        self.content_type = b""
+        self.chunked = False
+        self.length: int | None = None
+        self.keep_alive = False
+        self.complete = False
+
+    @property
+    def status(self) -> int | None:
+        """HTTP status; None before the head has arrived."""
+        return self.parser.get_status_code() or None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        lower = name.lower()
+        if lower == b"content-type":
+            self.content_type = value.lower()
+        elif lower == b"transfer-encoding":
+            self.chunked = b"chunked" in value.lower()
+        elif lower == b"content-length":
+            self.length = int(value)
+
+    def on_body(self, part: bytes) -> None:
+        self.body += part
+        if len(self.body) > _BODY_LIMIT_BYTES:
+            raise EventTooLargeError(f"a body of more than {_BODY_LIMIT_BYTES >> 20} MiB")
+
+    def on_message_complete(self) -> None:
+        if (self.status or 0) < 200:  # 100 Continue, 103 Early Hints: the answer is still to come
+            return
+        self.complete = True
+        self.keep_alive = self.parser.should_keep_alive()
+        self.wake()
+
+    def ends_with_connection(self) -> bool:
+        """The end of the connection is the end of the body, and the head has arrived."""
+        return self.status is not None and bool(self.content_type) and not self.chunked and self.length is None
+
+    def wake(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+class StreamAnswer(Reply):
+    """A streamed answer of an OpenAI server: stamps, tokens, how it ended."""
+
+    __slots__ = (
+        "cached_tokens",
+        "chunk_tokens",
+        "error",
+        "error_detail",
+        "finish_reason",
+        "input_tokens",
+        "is_stream",
+        "last_us",
+        "meter",
+        "output_tokens",
+        "saw_done",
+        "sent_s",
+        "sse",
+        "steps_us",
+    )
+
+    def __init__(self, future: "asyncio.Future[None]", *, meter: Meter) -> None:
+        super().__init__(future)
+        self.meter = meter
+        self.sse = SseDecoder()
+        self.is_stream = False
+        self.sent_s = 0.0
+        self.last_us = 0
+        self.steps_us = array("I")
+        self.chunk_tokens = array("I")
+        self.input_tokens: int | None = None
+        self.output_tokens: int | None = None
+        self.cached_tokens: int | None = None
+        self.finish_reason: str | None = None
+        self.saw_done = False
+        self.error: str | None = None
+        self.error_detail: str | None = None
+
+    def on_headers_complete(self) -> None:
+        self.is_stream = self.status == 200 and self.content_type.startswith(b"text/event-stream")
+
+    def on_body(self, part: bytes) -> None:
+        if self.is_stream:
+            for data in self.sse.feed(part):
+                self.on_event(data)
+        else:
+            super().on_body(part)
+
+    def on_event(self, data: bytes) -> None:
+        """Take in the data of one event; its stamp is that of the read."""
+        if data == b"[DONE]":
+            self.saw_done = True
+            self.future.get_loop().call_soon(self.end_soon)
+            return
+        try:
+            event = decode_event(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            self.fail("bad_json", f"{problem}: {data[:120].decode('utf-8', 'replace')}")
+            return
+        choices = event.choices
+        if choices:
+            choice = choices[0]
+            delta = choice.delta
+            if delta is None:
+                delta = choice.message
+            text = choice.text if delta is None else delta.content or delta.reasoning_content or delta.reasoning
+            if text:
+                now_us = int((self.now - self.sent_s) * US_PER_S)
+                self.steps_us.append(min(now_us - self.last_us, _STEP_LIMIT_US))
+                self.last_us = now_us
+                self.meter.chunks += 1
+            if choice.finish_reason is not None:
+                self.finish_reason = choice.finish_reason
+        elif event.error is not None or event.object == "error" or self.sse.named_error:
+            self.fail("stream_error", error_text(event.error if event.error is not None else event.message))
+            return
+        if event.usage is not None:
+            self.on_usage(event.usage)
+
+    def end_soon(self) -> None:
+        """After [DONE] the end of the body is waited for only where it is announced, and not for long."""
+        if not self.complete:
+            self.future.get_loop().call_later(_AFTER_DONE_S if self.chunked else 0.0, self.wake)
+
+    def on_usage(self, usage: Usage) -> None:
+        """Keep the last usage; where every chunk has one, keep the tokens of each chunk."""
+        if usage.prompt_tokens is not None:
+            self.input_tokens = usage.prompt_tokens
+        if usage.prompt_tokens_details is not None and usage.prompt_tokens_details.cached_tokens is not None:
+            self.cached_tokens = usage.prompt_tokens_details.cached_tokens
+        tokens = usage.completion_tokens
+        if tokens is None or tokens < 0:
+            return
+        if len(self.chunk_tokens) == len(self.steps_us) - 1:  # this chunk's first usage
+            self.chunk_tokens.append(min(max(0, tokens - (self.output_tokens or 0)), _STEP_LIMIT_US))
+        self.output_tokens = tokens
+
+    def fail(self, kind: str, detail: str) -> None:
+        """Note the first thing that went wrong and end the wait."""
+        if self.error is None:
+            self.error, self.error_detail = kind, detail
+        self.wake()
+
+    def conclude(self) -> None:
+        """Decide how a whole body ended: a good answer, or which error."""
+        if self.error is not None:
+            return
+        if self.status != 200:
+            self.fail(f"http_{self.status}", error_in_body(self.body))
+        elif self.is_stream:
+            self.conclude_stream()
+        else:
+            self.conclude_body()
+
+    def conclude_stream(self) -> None:
+        try:
+            rest = self.sse.close()
+        except EventTooLargeError as problem:
+            self.fail("bad_stream", str(problem))
+            return
+        if rest:
+            self.on_event(rest)
+            if self.error == "bad_json":
+                self.error, self.error_detail = "bad_stream", "the stream ended in the middle of an event"
+        if self.error is None and not (self.saw_done or self.finish_reason):
+            self.fail("bad_stream", "the stream ended without a finish_reason and without [DONE]")
+
+    def conclude_body(self) -> None:
+        """A 200 that is no event stream: an answer in one piece, or no OpenAI server at all."""
+        if b"json" in self.content_type:
+            self.on_event(self.body)
+            if self.error is None and self.finish_reason:
+                return
+        if self.error is None or self.error == "bad_json":
+            shown = self.body[:120].decode("utf-8", "replace")
+            kind = self.content_type.decode("latin-1") or "no content type"
+            self.error, self.error_detail = "not_openai", f"200 with {kind} instead of an answer: {shown}"

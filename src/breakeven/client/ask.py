@@ -1,0 +1,235 @@
+"""One user's way of asking: a request goes out, an answer comes in, and one observation of it is left."""
+
+import asyncio
+from array import array
+from typing import Any
+
+import msgspec
+
+from breakeven.client.answer import Meter, Reply, StreamAnswer
+from breakeven.client.connection import Connection, connect, why
+from breakeven.client.target import Target
+from breakeven.clock import now_s
+from breakeven.record import Record, Status
+
+_STALE_IN_A_ROW = 3
+
+
+class Route:
+    """A server's path that requests go to, and what was learnt of its connections."""
+
+    __slots__ = ("_stale", "head", "meter", "target", "timeout_s")
+
+    def __init__(self, target: Target, path: str, *, meter: Meter, timeout_s: float) -> None:
+        self.target = target
+        self.head = target.head("POST", path)
+        self.meter = meter
+        self.timeout_s = timeout_s
+        """From due."""
+        self._stale = 0
+
+    @property
+    def reuses(self) -> bool:
+        """False once the server has shown that it closes connections that it promised to keep."""
+        return self._stale < _STALE_IN_A_ROW
+
+    def was_kept(self, kept: bool) -> None:
+        """Note whether a reused connection was still good."""
+        if self.reuses:
+            self._stale = 0 if kept else self._stale + 1
+
+
+class Seen:
+    """What happened to one request, in stamps of the monotonic clock."""
+
+    __slots__ = ("answer", "connect_s", "end_s", "error", "error_text", "reconnected", "sent_s", "status")
+
+    def __init__(self) -> None:
+        self.answer: StreamAnswer | None = None
+        self.sent_s: float | None = None
+        self.connect_s: float | None = None
+        self.end_s = 0.0
+        self.status: Status = "done"
+        self.error: str | None = None
+        self.error_text: str | None = None
+        self.reconnected = False
+
+
+class Asker:
+    """Asks one thing at a time over one connection, which is kept while the server keeps it."""
+
+    __slots__ = ("_connection", "answer", "route")
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self.answer: StreamAnswer | None = None
+        """The answer under way."""
+        self._connection: Connection | None = None
+
+    def has_output(self) -> bool:
+        """The answer under way has brought output text."""
+        return self.answer is not None and len(self.answer.steps_us) > 0
+
+    async def ask(self, body: bytes, *, due_s: float) -> Seen:
+        """Send `body` and wait for the whole answer. Cancelling cuts the request: that is a result, not an error."""
+        seen = Seen()
+        data = b"%b%d\r\n\r\n%b" % (self.route.head, len(body), body)
+        timer = asyncio.get_running_loop().call_later(
+            max(0.0, due_s + self.route.timeout_s - now_s()), _time_out, task := asyncio.current_task(), seen
+        )
+        try:
+            await self._exchange(data, seen)
+        except asyncio.CancelledError:
+            assert task is not None
+            task.uncancel()
+            if seen.status == "done":
+                seen.status = "cut"
+        finally:
+            timer.cancel()
+        self._finish(seen)
+        return seen
+
+    async def _exchange(self, data: bytes, seen: Seen) -> None:
+        if self._connection is not None and self._connection.is_open and self.route.reuses:
+            await self._send(self._connection, data, seen)
+            if not self._was_stale(seen):
+                return
+            seen.reconnected = True
+        self.drop()
+        start_s = now_s()
+        try:
+            self._connection = await connect(self.route.target, self.route.meter)
+        except OSError as problem:  # ssl.SSLError is one
+            seen.status, (seen.error, seen.error_text) = "error", why(problem)
+            return
+        seen.connect_s = now_s() - start_s
+        await self._send(self._connection, data, seen)
+
+    async def _send(self, connection: Connection, data: bytes, seen: Seen) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        seen.answer = self.answer = StreamAnswer(future, meter=self.route.meter)
+        seen.sent_s = connection.send(data, self.answer)
+        await future
+
+    def _was_stale(self, seen: Seen) -> bool:
+        """A kept connection that ended before any byte of an answer."""
+        assert self._connection is not None
+        answer = seen.answer
+        assert answer is not None
+        gone = not self._connection.is_open and self._connection.read_bytes == 0 and not answer.complete
+        self.route.was_kept(not gone)
+        return gone
+
+    def _finish(self, seen: Seen) -> None:
+        """Decide what it was, take the end's stamp, and keep or drop the connection."""
+        seen.end_s = now_s()
+        answer, connection = seen.answer, self._connection
+        if seen.status == "done" and answer is not None and connection is not None:
+            if answer.error is None and not answer.complete and not answer.saw_done:
+                seen.status, (seen.error, seen.error_text) = "error", self._unfinished(answer, connection)
+            else:
+                answer.conclude()
+                if answer.error is not None:
+                    seen.status, seen.error, seen.error_text = "error", answer.error, answer.error_detail
+        if connection is not None:
+            connection.release()
+            if not connection.is_open:
+                self._connection = None
+        self.answer = None
+
+    def _unfinished(self, answer: StreamAnswer, connection: Connection) -> tuple[str, str]:
+        """Why an answer has no end. A stream that breaks off inside an event says so."""
+        kind, text = why(connection.failure)
+        if kind == "closed" and answer.is_stream and answer.sse.close() is not None:
+            return "bad_stream", "the connection ended in the middle of an event"
+        return kind, text
+
+    def drop(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _time_out(task: "asyncio.Task[object] | None", seen: Seen) -> None:
+    if seen.status == "done" and task is not None:
+        seen.status, seen.error, seen.error_text = "error", "timeout", "no complete answer in time"
+        task.cancel()
+
+
+class FetchError(Exception):
+    """A plain request failed; `kind` is a kind of error as in a Record."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+async def fetch(target: Target, path: str, *, body: object = None, timeout_s: float = 10.0) -> tuple[int, bytes, bytes]:
+    """One request outside any measurement: status, content type and body; FetchError where no answer came."""
+    data = b"" if body is None else msgspec.json.encode(body)
+    head = target.head("GET" if body is None else "POST", path)
+    connection: Connection | None = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            connection = await connect(target, Meter())
+            reply = Reply(asyncio.get_running_loop().create_future())
+            connection.send(b"%b%d\r\n\r\n%b" % (head, len(data), data), reply)
+            await reply.future
+    except OSError as problem:  # TimeoutError and ssl.SSLError are ones
+        raise FetchError(*why(problem)) from None
+    finally:
+        if connection is not None:
+            connection.close()
+    if not reply.complete or reply.status is None:
+        raise FetchError(*why(connection.failure))
+    return reply.status, reply.content_type, reply.body
+
+
+def to_record(
+    seen: Seen,
+    *,
+    zero_s: float,
+    user: int,
+    k: int,
+    due_s: float,
+    asked_input_tokens: int | None = None,
+    asked_output_tokens: int | None = None,
+    prompt: str | None = None,
+    client: int = 0,
+) -> Record:
+    """The record of one request, in seconds since `zero_s`."""
+    return Record(
+        user=user,
+        k=k,
+        due_s=due_s - zero_s,
+        sent_s=None if seen.sent_s is None else seen.sent_s - zero_s,
+        connect_s=seen.connect_s,
+        end_s=seen.end_s - zero_s,
+        status=seen.status,
+        error=seen.error,
+        error_text=None if seen.error_text is None else seen.error_text[:500],
+        asked_input_tokens=asked_input_tokens,
+        asked_output_tokens=asked_output_tokens,
+        reconnected=seen.reconnected,
+        prompt=prompt,
+        client=client,
+        **({} if seen.answer is None else _observed(seen.answer)),
+    )
+
+
+def _observed(answer: StreamAnswer) -> dict[str, Any]:
+    return {
+        "chunk_us": answer.steps_us.tobytes(),
+        "chunk_tokens": _whole(answer.chunk_tokens, answer.steps_us),
+        "finish_reason": answer.finish_reason,
+        "http_status": answer.status,
+        "input_tokens": answer.input_tokens,
+        "output_tokens": answer.output_tokens,
+        "cached_tokens": answer.cached_tokens,
+    }
+
+
+def _whole(tokens: "array[int]", steps: "array[int]") -> bytes:
+    """Tokens of each chunk, only where every chunk of several said them."""
+    return tokens.tobytes() if len(tokens) == len(steps) > 1 else b""

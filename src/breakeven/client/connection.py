@@ -1,0 +1,127 @@
+"""One connection to the server: the stamp first, then everything else."""
+
+import asyncio
+import ssl
+from typing import cast
+
+import httptools
+
+from breakeven.client.answer import Meter, Reply, StreamAnswer
+from breakeven.client.sse import EventTooLargeError
+from breakeven.client.target import Target
+from breakeven.clock import now_s
+
+
+class Connection(asyncio.Protocol):
+    """A socket that is asked one thing at a time."""
+
+    __slots__ = ("_transport", "answer", "failure", "is_open", "is_used", "meter", "read_bytes")
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self.answer: Reply | None = None
+        self.is_open = False
+        self.is_used = False
+        """It has carried an answer before, so the server may close it at any time."""
+        self.read_bytes = 0
+        """Bytes of the answer under way."""
+        self.failure: BaseException | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are no subclass of asyncio's
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        now = now_s()
+        self.meter.reads += 1
+        self.read_bytes += len(data)
+        answer = self.answer
+        if answer is None:  # bytes that nobody asked for: this connection is of no more use
+            self.close()
+            return
+        answer.now = now
+        try:
+            answer.parser.feed_data(data)
+        except httptools.HttpParserCallbackError as problem:
+            self._broken(problem.__context__ or problem)
+        except (httptools.HttpParserError, EventTooLargeError) as problem:
+            self._broken(problem)
+
+    def _broken(self, problem: BaseException) -> None:
+        if isinstance(problem, httptools.HttpParserError | EventTooLargeError):
+            self.failure = problem
+        elif self.answer is not None and not self.answer.future.done():
+            self.answer.future.set_exception(problem)  # a fault of ours must stop the run
+        self.close()
+
+    def eof_received(self) -> None:
+        self.is_open = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_open = False
+        answer = self.answer
+        if answer is None:
+            return
+        if self.failure is None:
+            self.failure = exc
+        if exc is None and not answer.complete and answer.ends_with_connection():
+            answer.complete = True
+        answer.wake()
+
+    def send(self, data: bytes, answer: Reply) -> float:
+        """Send a whole request and take its answer in; returns the stamp taken before the write."""
+        assert self._transport is not None
+        self.answer, self.failure, self.read_bytes = answer, None, 0
+        sent_s = now_s()
+        if isinstance(answer, StreamAnswer):
+            answer.sent_s = sent_s
+        self._transport.write(data)
+        return sent_s
+
+    def release(self) -> None:
+        """The answer is over: keep the connection if both sides want to, else close it."""
+        answer, self.answer = self.answer, None
+        self.is_used = True
+        if answer is None or not (answer.complete and answer.keep_alive) or self.failure is not None:
+            self.close()
+
+    def close(self) -> None:
+        """Drop the connection at once."""
+        self.is_open = False
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def connect(target: Target, meter: Meter) -> Connection:
+    """Open a connection (and TLS); raises OSError or ssl.SSLError."""
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(
+        lambda: Connection(meter),
+        target.address,
+        target.port,
+        ssl=target.ssl_context,
+        server_hostname=target.host if target.ssl_context else None,
+    )
+    return connection
+
+
+def why(problem: BaseException | None) -> tuple[str, str]:
+    """Kind and text of what ended a connection."""
+    if problem is None:
+        return "closed", "the server closed the connection before the answer was complete"
+    if isinstance(problem, TimeoutError | asyncio.TimeoutError):
+        return "timeout", "no complete answer in time"
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return "tls", f"the certificate is not valid: {problem.verify_message}"
+    if isinstance(problem, ssl.SSLError):
+        return "tls", f"TLS failed: {problem.reason or problem}"
+    if isinstance(problem, ConnectionResetError | BrokenPipeError):
+        return "reset", "the server reset the connection"
+    if isinstance(problem, ConnectionRefusedError):
+        return "connect", "the server refuses connections"
+    if isinstance(problem, httptools.HttpParserError):
+        return "bad_http", f"the answer is not HTTP: {problem}"
+    if isinstance(problem, EventTooLargeError | ValueError):
+        return "bad_stream", str(problem)
+    return "connect", getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
