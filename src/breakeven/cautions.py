@@ -1,0 +1,262 @@
+"""Cautions: reasons to doubt a number, in plain words, each with its remedy. CHECKS is walked for every level."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from breakeven.metrics.checks import Checks, check_level
+from breakeven.metrics.level import summarise_level
+from breakeven.metrics.summary import Caution, ClientSummary, LevelSummary
+from breakeven.record import LevelFacts, Record
+from breakeven.units import short_s
+
+UNSTEADY: Final = frozenset({"users_unaccounted_for", "trend", "little"})
+"""Cautions that say that the window was no steady state."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """All that a check may look at."""
+
+    facts: LevelFacts
+    level: LevelSummary
+    checks: Checks
+
+
+def users_unaccounted_for(seen: Seen) -> Iterator[Caution]:
+    """In flight on average as many as there are users, within 1 %."""
+    users, found = seen.facts.users, seen.checks.in_flight
+    if users is not None and found is not None and abs(found - users) > 0.01 * users:
+        yield Caution(
+            id="users_unaccounted_for",
+            text=f"on average {found:.2f} requests were in flight instead of {users}",
+            remedy="look at the errors: a user pauses after a failed request",
+        )
+
+
+def trend(seen: Seen) -> Iterator[Caution]:
+    """The halves of the window agree, as far as their batches can tell and within 5 %."""
+    if seen.checks.halves_tok_per_s is None or seen.checks.halves_doubt_tok_per_s is None:
+        return
+    first, second = seen.checks.halves_tok_per_s
+    difference = abs(second - first)
+    if difference > max(seen.checks.halves_doubt_tok_per_s, 0.05 * (first + second) / 2):
+        yield Caution(
+            id="trend",
+            text=f"the window's halves gave {first:.1f} and {second:.1f} tok/s, so it was not steady",
+            remedy="lengthen --warmup, or measure for longer with --max-duration",
+        )
+
+
+def little(seen: Seen) -> Iterator[Caution]:
+    """Little's law accounts for the users."""
+    users, found, tolerance = seen.facts.users, seen.checks.little_users, seen.checks.little_tolerance
+    if users is None:
+        return
+    if found is None or tolerance is None:
+        per_user = seen.checks.answers_per_user or 0.0
+        yield Caution(
+            id="little_not_checked",
+            text=f"Little's law is not checked: the window holds {per_user:.1f} answers a user",
+            remedy="measure for longer with --max-duration, so that each user gets five answers",
+        )
+    elif abs(found - users) > tolerance * users:
+        yield Caution(
+            id="little",
+            text=f"throughput x latency accounts for {found:.1f} of {users} users, so the window was not steady",
+            remedy="lengthen --warmup, or measure for longer with --max-duration",
+        )
+
+
+def short_window(seen: Seen) -> Iterator[Caution]:
+    """Even the longest batches of the interval are as long as an answer."""
+    e2e_s, batch_s = seen.checks.median_e2e_s, seen.checks.longest_batch_s
+    if seen.level.output_tok_per_s.ci95[0] is None:
+        yield Caution(
+            id="short_window",
+            text=f"a window of {short_s(seen.level.window_s or 0.0)} is too short for an interval of throughput",
+            remedy="measure for at least 5 s",
+        )
+    elif e2e_s is not None and batch_s < e2e_s:
+        yield Caution(
+            id="short_window",
+            text=f"an answer takes {short_s(e2e_s)}, longer than a tenth of the window; the ± may be too small",
+            remedy=f"measure for {short_s(10 * e2e_s)} or more with --max-duration",
+        )
+
+
+def estimated_tokens(seen: Seen) -> Iterator[Caution]:
+    """Few tokens were estimated, or a chunk is a token anyway."""
+    share, ratio = seen.checks.estimated_share, seen.checks.tokens_per_chunk
+    if seen.level.tokens_from == "chunks":
+        yield Caution(
+            id="estimated_tokens",
+            text="the server sent no usage, so each chunk was counted as one token",
+            remedy="ask for usage, or compare with the engine's own token counter",
+        )
+    elif share > 0.05 and abs(ratio - 1) > 0.02:
+        yield Caution(
+            id="estimated_tokens",
+            text=f"{share:.0%} of the tokens belong to cut answers and were taken at {ratio:.2f} tokens a chunk",
+            remedy="measure for longer, or by --requests, so that fewer answers are cut",
+        )
+
+
+def chunks_are_not_tokens(seen: Seen) -> Iterator[Caution]:
+    """One chunk is one token, so that ITL is what its name says."""
+    ratio = seen.checks.tokens_per_chunk
+    if abs(ratio - 1) > 0.02 and seen.level.itl_s.n:
+        yield Caution(
+            id="inter_chunk",
+            text=f"a chunk holds {ratio:.2f} tokens, so ITL here is the gap between chunks, not between tokens",
+            remedy="use TPOT, which counts tokens",
+        )
+
+
+def first_chunk_of_many(seen: Seen) -> Iterator[Caution]:
+    """The first chunk holds one token, so that TPOT is unbiased."""
+    found = seen.checks.tokens_in_first_chunk
+    if found is not None and found > 1.5:
+        yield Caution(
+            id="tokens_in_first_chunk",
+            text=f"first chunks hold {found:.1f} tokens (speculation?), so TPOT reads too low",
+            remedy="compare E2E at equal output lengths",
+        )
+
+
+def in_one_piece(seen: Seen) -> Iterator[Caution]:
+    """Answers are streamed."""
+    if seen.level.requests and seen.checks.in_one_piece > seen.level.requests / 2:
+        yield Caution(
+            id="not_streamed",
+            text="answers arrived in one piece, so TTFT is the whole latency and TPOT means nothing",
+            remedy="let the server, or the proxy before it, stream",
+        )
+
+
+def cached_prompts(seen: Seen) -> Iterator[Caution]:
+    """Prompts were read, not remembered."""
+    share = seen.checks.cached_share
+    if share is not None and share > 0.05:
+        yield Caution(
+            id="cached_prompts",
+            text=f"the server took {share:.0%} of the prompt tokens from its prefix cache",
+            remedy="turn prefix caching off, or say that it is meant",
+        )
+
+
+def lengths_off(seen: Seen) -> Iterator[Caution]:
+    """Prompts and answers have the lengths that were asked for."""
+    if seen.checks.input_misses:
+        yield Caution(
+            id="input_length",
+            text=f"{seen.checks.input_misses} of {seen.level.requests} prompts had another length than asked for",
+            remedy="see the column input_tokens of the records",
+        )
+    if seen.checks.exact_outputs and seen.checks.output_misses:
+        yield Caution(
+            id="output_length",
+            text=f"{seen.checks.output_misses} of {seen.level.requests} answers ended early",
+            remedy="use --engine NAME, so that the engine is told to ignore its end-of-text token",
+        )
+
+
+def errors(seen: Seen) -> Iterator[Caution]:
+    """Nothing failed."""
+    if seen.level.errors:
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(seen.level.errors_by_kind.items()))
+        yield Caution(
+            id="errors",
+            text=f"{seen.level.errors} requests failed ({kinds}); what is measured is the rest",
+            remedy="see the column error_text of the records",
+        )
+
+
+def client_spoiled_it(seen: Seen) -> Iterator[Caution]:
+    """The instrument was fast enough."""
+    reason = _lag_reason(seen.facts, seen.level)
+    if reason is not None:
+        cause = " (the engine on this machine may be the cause)" if seen.facts.same_host else ""
+        yield Caution(
+            id="client_suspect",
+            text=f"{reason}{cause}; the client may have spoiled the latencies",
+            remedy="give the client a core of its own, or another machine",
+        )
+
+
+def _lag_reason(facts: LevelFacts, level: LevelSummary) -> str | None:
+    lag_s, share = level.client.lag_p99_s, level.client.cpu_share
+    if lag_s is not None and lag_s > max(0.002, 0.05 * (level.itl_s.p50.value or 0.0)):
+        return f"the client's own clockwork ran {short_s(lag_s)} late at p99"
+    if share is not None and share > 0.8:
+        return f"the client used {share:.0%} of a core"
+    return None
+
+
+def not_settled(seen: Seen) -> Iterator[Caution]:
+    """The engine was idle again before the next level."""
+    if not seen.facts.settled:
+        yield Caution(
+            id="carry_over",
+            text="the engine was still busy 30 s after this level was cut; the next level may carry its load",
+            remedy="measure that level alone",
+        )
+
+
+def noted(seen: Seen) -> Iterator[Caution]:
+    """What the load itself saw."""
+    yield from _notes(seen.facts)
+
+
+CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
+    "errors": errors,
+    "client_spoiled_it": client_spoiled_it,
+    "users_unaccounted_for": users_unaccounted_for,
+    "trend": trend,
+    "little": little,
+    "short_window": short_window,
+    "estimated_tokens": estimated_tokens,
+    "chunks_are_not_tokens": chunks_are_not_tokens,
+    "first_chunk_of_many": first_chunk_of_many,
+    "in_one_piece": in_one_piece,
+    "cached_prompts": cached_prompts,
+    "lengths_off": lengths_off,
+    "not_settled": not_settled,
+    "noted": noted,
+}
+
+
+def judged_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummary:
+    """The summary of a level with its cautions, its verdict on the client, and whether it was steady."""
+    level = summarise_level(facts, records)
+    checks = check_level(facts, records)
+    if checks is None:
+        return msgspec.structs.replace(level, cautions=(_never_opened(level), *_notes(facts)))
+    seen = Seen(facts=facts, level=level, checks=checks)
+    cautions = tuple(caution for check in CHECKS.values() for caution in check(seen))
+    ids = {caution.id for caution in cautions}
+    client = msgspec.structs.asdict(level.client) | {"verdict": "suspect" if "client_suspect" in ids else "ok"}
+    return msgspec.structs.replace(level, cautions=cautions, steady=not ids & UNSTEADY, client=ClientSummary(**client))
+
+
+def _never_opened(level: LevelSummary) -> Caution:
+    if level.errors:
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(level.errors_by_kind.items()))
+        return Caution(
+            id="nothing_but_errors",
+            text=f"nothing was measured: {level.errors} requests failed ({kinds})",
+            remedy="see the column error_text of the records",
+        )
+    return Caution(
+        id="no_window",
+        text="the level ended before its warm-up did, so nothing was measured",
+        remedy="run it again with --resume",
+    )
+
+
+def _notes(facts: LevelFacts) -> Iterator[Caution]:
+    for note in facts.notes:
+        name, _, text = note.partition(": ")
+        text, _, remedy = text.partition(" | ")
+        yield Caution(id=name, text=text, remedy=remedy)

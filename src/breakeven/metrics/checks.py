@@ -1,0 +1,137 @@
+"""The self-checks: figures that a steady, honest level satisfies, taken from the records alone."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import Struct
+
+from breakeven.metrics.arrivals import Arrivals, collect
+from breakeven.metrics.definitions import METRICS
+from breakeven.metrics.level import Window
+from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, t_quantile
+from breakeven.record import LevelFacts, Record
+
+
+class Checks(Struct, frozen=True, kw_only=True):
+    """What was found. None: there was nothing to check it on."""
+
+    in_flight: float | None
+    """Time average over the window of requests between due and end (closed loop: plus users that think)."""
+    halves_tok_per_s: tuple[float, float] | None
+    halves_doubt_tok_per_s: float | None
+    """95 % half-width of the difference of the halves, from ten batches each."""
+    little_users: float | None
+    """Starts and ends per second x (mean E2E + think time) of the requests that ended in the window."""
+    little_tolerance: float | None
+    answers_per_user: float | None
+    median_e2e_s: float | None
+    longest_batch_s: float
+    estimated_share: float
+    """Share of the window's tokens that no server counted."""
+    tokens_per_chunk: float
+    tokens_in_first_chunk: float | None
+    """Mean over answers whose chunks were counted one by one."""
+    cached_share: float | None
+    """Prompt tokens that the server served from a cache."""
+    input_misses: int
+    output_misses: int
+    """Answers of another length than the workload asked for."""
+    exact_outputs: int
+    in_one_piece: int
+    """Answers of several tokens that arrived in one chunk."""
+
+
+def check_level(facts: LevelFacts, records: Sequence[Record]) -> Checks | None:
+    """All self-checks of a level; None where it has no window."""
+    if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
+        return None
+    window = Window(facts, records)
+    arrivals = collect(records)
+    inside = (arrivals.times_s > window.open_s) & (arrivals.times_s <= window.close_s)
+    tokens = float(arrivals.tokens[inside].sum())
+    answers = window.answers()
+    e2e = [value for record in answers if (value := METRICS["e2e_s"].of(record)) is not None]
+    little, tolerance = _little(facts, window)
+    halves, doubt = _halves(arrivals, window)
+    return Checks(
+        in_flight=_in_flight(facts, records, window),
+        halves_tok_per_s=halves,
+        halves_doubt_tok_per_s=doubt,
+        little_users=little,
+        little_tolerance=tolerance,
+        answers_per_user=len(answers) / facts.users if facts.users else None,
+        median_e2e_s=float(np.median(e2e)) if e2e else None,
+        longest_batch_s=window.length_s / BATCH_COUNTS[0],
+        estimated_share=float(arrivals.estimated[inside].sum()) / tokens if tokens else 0.0,
+        tokens_per_chunk=arrivals.tokens_per_chunk,
+        tokens_in_first_chunk=_first_chunk(answers),
+        cached_share=_cached(answers),
+        input_misses=sum(_misses(record.asked_input_tokens, record.input_tokens) for record in answers),
+        output_misses=sum(_misses(record.asked_output_tokens, record.output_tokens) for record in answers),
+        exact_outputs=sum(record.asked_input_tokens is not None for record in answers),
+        in_one_piece=sum(len(record.chunk_us) == 4 and (record.output_tokens or 0) > 1 for record in answers),
+    )
+
+
+def _misses(asked: int | None, got: int | None) -> bool:
+    return asked is not None and got is not None and asked != got
+
+
+def _in_flight(facts: LevelFacts, records: Sequence[Record], window: Window) -> float:
+    spans = [(record.due_s, record.end_s) for record in records]
+    if facts.think_s > 0:
+        spans += _thinking(records)
+    covered_s = sum(max(0.0, min(end, window.close_s) - max(start, window.open_s)) for start, end in spans)
+    return covered_s / window.length_s
+
+
+def _thinking(records: Sequence[Record]) -> list[tuple[float, float]]:
+    """From the end of each good answer until the same user's next request was due, or for ever."""
+    by_user: dict[int, list[Record]] = {}
+    for record in sorted(records, key=lambda record: record.k):
+        by_user.setdefault(record.user, []).append(record)
+    return [
+        (one.end_s, then)
+        for mine in by_user.values()
+        for one, then in zip(mine, [*(record.due_s for record in mine[1:]), math.inf], strict=True)
+        if one.status == "done"
+    ]
+
+
+def _halves(arrivals: Arrivals, window: Window) -> tuple[tuple[float, float] | None, float | None]:
+    """Throughput of the window's two halves and the doubt of their difference (Welch, ten batches each)."""
+    batches = 20
+    edges = np.linspace(window.open_s, window.close_s, batches + 1)
+    sums, _ = np.histogram(arrivals.times_s, bins=edges, weights=arrivals.tokens)
+    rates = sums / (window.length_s / batches)
+    first, second = rates[: batches // 2], rates[batches // 2 :]
+    halves = float(first.mean()), float(second.mean())
+    if window.length_s / batches < SHORTEST_BATCH_S:
+        return halves, None
+    variance = (float(first.var(ddof=1)) + float(second.var(ddof=1))) / (batches // 2)
+    return halves, t_quantile(batches - 2) * math.sqrt(variance)
+
+
+def _little(facts: LevelFacts, window: Window) -> tuple[float | None, float | None]:
+    """Users that throughput and latency account for; only where the window holds five answers of each user."""
+    ended = [record for record in window.all_ended if record.status == "done"]
+    if not ended or facts.users is None:
+        return None, None
+    stay_s = sum(record.end_s - record.due_s for record in ended) / len(ended) + facts.think_s
+    if window.length_s < 5 * stay_s:
+        return None, None
+    starts = len(window.due) if not window.is_counted else len(ended)
+    per_s = (starts + len(ended)) / 2 / window.length_s
+    return per_s * stay_s, max(0.05, stay_s / window.length_s)
+
+
+def _first_chunk(answers: Sequence[Record]) -> float | None:
+    firsts = [int.from_bytes(record.chunk_tokens[:4], "little") for record in answers if record.chunk_tokens]
+    return sum(firsts) / len(firsts) if firsts else None
+
+
+def _cached(answers: Sequence[Record]) -> float | None:
+    said = [record for record in answers if record.cached_tokens is not None and record.input_tokens]
+    prompt_tokens = sum(record.input_tokens or 0 for record in said)
+    return sum(record.cached_tokens or 0 for record in said) / prompt_tokens if prompt_tokens else None

@@ -1,0 +1,180 @@
+"""The summary of one level: which request enters which number, by docs/METRICS.md."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from breakeven.metrics.arrivals import Arrivals, collect
+from breakeven.metrics.definitions import METRICS, Metric
+from breakeven.metrics.statistics import distribution, rate_estimate
+from breakeven.metrics.summary import (
+    ClientSummary,
+    Distribution,
+    Estimate,
+    LevelSummary,
+    Quantile,
+)
+from breakeven.record import LevelFacts, Record
+
+
+def is_timeout(record: Record) -> bool:
+    """It was given up on after `--timeout`: an error that ranks as +infinity, not one that is left out."""
+    return record.error == "timeout"
+
+
+class Window:
+    """The steady window of a level and the requests that belong to it."""
+
+    def __init__(self, facts: LevelFacts, records: Sequence[Record]) -> None:
+        assert facts.open_s is not None
+        assert facts.close_s is not None
+        self.open_s, self.close_s = facts.open_s, facts.close_s
+        self.due = [record for record in records if self._holds(record.due_s)]
+        self.ended = [record for record in records if self.open_s < record.end_s <= self.close_s]
+        self.all_ended = self.ended
+        self.is_counted = facts.measured_requests is not None
+        if facts.measured_requests is not None:
+            starts = sorted((r for r in records if r.k > 0 and r.due_s >= self.open_s), key=lambda r: r.due_s)
+            self.due = self.ended = starts[: facts.measured_requests]
+
+    @property
+    def length_s(self) -> float:
+        return self.close_s - self.open_s
+
+    def _holds(self, at_s: float) -> bool:
+        return self.open_s <= at_s < self.close_s
+
+    def answers(self) -> list[Record]:
+        """Requests that came to an end in the window, each user's first answer excluded."""
+        return [record for record in self.ended if record.k > 0 and record.status == "done"]
+
+    def given_up(self) -> list[Record]:
+        return [record for record in self.ended if record.k > 0 and is_timeout(record)]
+
+
+def summarise_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummary:
+    """Everything that is derived from the records of one level, cautions excepted."""
+    counts: dict[str, Any] = {
+        "users": facts.users,
+        "req_per_s_offered": facts.req_per_s_offered,
+        "repeat": facts.repeat,
+        "status": facts.status,
+        "stopped": facts.stopped,
+        "settle_s": facts.settle_s,
+        "cut": sum(record.status == "cut" for record in records),
+        "errors": sum(record.status == "error" for record in records),
+        "errors_by_kind": dict(Counter(record.error or "unknown" for record in records if record.status == "error")),
+        "reconnects": sum(record.reconnected for record in records),
+    }
+    if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
+        return LevelSummary(**counts, steady=False)
+    window = Window(facts, records)
+    arrivals = collect(records)
+    return LevelSummary(
+        **counts,
+        window_s=window.length_s,
+        warm_up_s=window.open_s - facts.start_s,
+        requests=len(window.answers()),
+        **_tokens(arrivals, window),
+        **_latencies(arrivals, window),
+        client=_client(facts, arrivals, window),
+    )
+
+
+def _tokens(arrivals: Arrivals, window: Window) -> dict[str, Any]:
+    """Tokens by arrival inside the window, and the rates."""
+    inside = _inside(arrivals.times_s, window)
+    inputs_inside = _inside(arrivals.inputs_at_s, window)
+    answers = window.answers()
+    both_s = np.concatenate([arrivals.times_s, arrivals.inputs_at_s])
+    both = np.concatenate([arrivals.tokens, arrivals.inputs_tokens])
+    order = np.argsort(both_s, kind="stable")
+    ends_s = np.sort(np.array([record.end_s for record in window.all_ended if record.k and record.status == "done"]))
+    total = Estimate() if _no_inputs(answers) else _rate(both_s[order], both[order], window)
+    return {
+        "output_tokens": round(float(arrivals.tokens[inside].sum())),
+        "input_tokens": None if _no_inputs(answers) else round(float(arrivals.inputs_tokens[inputs_inside].sum())),
+        "tokens_from": arrivals.tokens_from,
+        "output_tok_per_s": _rate(arrivals.times_s, arrivals.tokens, window),
+        "total_tok_per_s": total,
+        "req_per_s": _rate(ends_s, np.ones(len(ends_s)), window),
+    }
+
+
+def _no_inputs(answers: Sequence[Record]) -> bool:
+    return all(record.input_tokens is None and record.asked_input_tokens is None for record in answers)
+
+
+def _inside(times_s: Any, window: Window) -> Any:
+    return (times_s > window.open_s) & (times_s <= window.close_s)
+
+
+def _rate(times_s: Any, weights: Any, window: Window) -> Estimate:
+    return rate_estimate(times_s, weights, open_s=window.open_s, close_s=window.close_s)
+
+
+def _latencies(arrivals: Arrivals, window: Window) -> dict[str, Any]:
+    """TTFT by when a request was due, the rest by when it ended; what never came to an end ranks last."""
+    first = METRICS["ttft_s"]
+    answers, given_up = window.answers(), window.given_up()
+    waiting = [r for r in window.due if first.of(r) is None and (r.status != "error" or is_timeout(r))]
+    begun = [record for record in window.due if first.of(record) is not None]
+    itl = arrivals.gaps_s[_inside(arrivals.gaps_at_s, window)]
+    tpot = _over(METRICS["tpot_s"], answers)
+    return {
+        "ttft_s": distribution(_values(first.of, begun), waited=_waits(waiting)),
+        "e2e_s": _over(METRICS["e2e_s"], answers, waited=_waits(given_up)),
+        "tpot_s": tpot,
+        "itl_s": distribution(itl),
+        "tok_per_s_per_user": _speed(tpot, _over(METRICS["tok_per_s_per_user"], answers)),
+        "connect_s": _over(METRICS["connect_s"], window.due),
+    }
+
+
+def _over(metric: Metric, records: Iterable[Record], *, waited: Sequence[float] = ()) -> Distribution:
+    return distribution(_values(metric.of, records), waited=waited)
+
+
+def _values(of: Callable[[Record], float | None], records: Iterable[Record]) -> list[float]:
+    return [value for record in records if (value := of(record)) is not None]
+
+
+def _waits(records: Iterable[Record]) -> list[float]:
+    return [record.end_s - record.due_s for record in records]
+
+
+def _speed(tpot: Distribution, speeds: Distribution) -> Distribution:
+    """Speed per user, its p95 being the speed that 95 % of answers reach: the reciprocal of TPOT's percentiles."""
+
+    def flip(quantile: Quantile) -> Quantile:
+        low, high = quantile.ci95
+        return Quantile(value=_inverse(quantile.value), ci95=(_inverse(high), _inverse(low)))
+
+    return Distribution(
+        n=tpot.n,
+        censored=tpot.censored,
+        mean=speeds.mean,
+        p50=flip(tpot.p50),
+        p90=flip(tpot.p90),
+        p95=flip(tpot.p95),
+        p99=flip(tpot.p99),
+    )
+
+
+def _inverse(value: float | None) -> float | None:
+    return 1 / value if value else None
+
+
+def _client(facts: LevelFacts, arrivals: Arrivals, window: Window) -> ClientSummary:
+    """What the instrument cost. With several client processes: their sum, and the worst lag of any."""
+    if not facts.clients:
+        return ClientSummary()
+    tokens = float(arrivals.tokens[_inside(arrivals.times_s, window)].sum())
+    cpu_s = sum(client.cpu_s for client in facts.clients)
+    return ClientSummary(
+        cpu_us_per_token=cpu_s * 1e6 / tokens if tokens else None,
+        cpu_share=max(client.cpu_s / client.window_s for client in facts.clients),
+        lag_p99_s=max(client.lag_p99_s for client in facts.clients),
+    )

@@ -1,0 +1,145 @@
+"""Intervals: how sure a throughput or a percentile is, from one run alone."""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from breakeven.metrics.summary import Distribution, Estimate, Quantile
+
+Floats = npt.NDArray[np.float64]
+
+BATCH_COUNTS: Final = (10, 20, 40)
+SHORTEST_BATCH_S: Final = 0.5
+QUANTILES: Final = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
+_TAIL: Final = 0.025
+
+
+@functools.lru_cache(maxsize=256)
+def t_quantile(df: int) -> float:
+    """Two-sided 95 % quantile of Student's t: 2.262 at 9 degrees of freedom.
+
+    Bisection on the regularised incomplete beta function: P(|T| > t) = I_{df/(df+t^2)}(df/2, 1/2).
+    """
+    low, high = 0.0, 700.0
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        if _beta_fraction(df / (df + middle * middle), a=df / 2, b=0.5) > 2 * _TAIL:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _beta_fraction(x: float, *, a: float, b: float) -> float:
+    """I_x(a, b), by the continued fraction of DLMF 8.17.22 (Lentz), with the symmetry that makes it converge."""
+    if x <= 0.0 or x >= 1.0:
+        return min(max(x, 0.0), 1.0)
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - _beta_fraction(1.0 - x, a=b, b=a)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
+    fraction, c, d = 1.0, 1.0, 0.0
+    for step in range(400):
+        m = step // 2
+        if step == 0:
+            term = 1.0
+        elif step % 2 == 0:
+            term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        else:
+            term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        d = 1.0 / (1.0 + term * d or 1e-300)
+        c = 1.0 + term / c or 1e-300
+        fraction *= c * d
+        if abs(c * d - 1.0) < 1e-15:
+            break
+    return front * (fraction - 1.0)
+
+
+def batch_half_width(cumulative: Any, *, open_s: float, close_s: float) -> float | None:
+    """Widest 95 % half-width of a rate over 10, 20 and 40 batches of the window (t), each at least 0.5 s long.
+
+    `cumulative(times)` gives the count up to each time. None where not even ten batches fit.
+    """
+    window_s = close_s - open_s
+    widths = []
+    for count in BATCH_COUNTS:
+        if window_s / count < SHORTEST_BATCH_S * (1 - 1e-9):
+            continue
+        rates = np.diff(cumulative(np.linspace(open_s, close_s, count + 1))) / (window_s / count)
+        widths.append(t_quantile(count - 1) * float(np.std(rates, ddof=1)) / math.sqrt(count))
+    return max(widths, default=None)
+
+
+def rate_estimate(times_s: Floats, weights: Floats, *, open_s: float, close_s: float) -> Estimate:
+    """Weights that arrived inside the window over its length, with the batch interval. `times_s` is sorted."""
+    sums = np.concatenate([[0.0], np.cumsum(weights)])
+
+    def cumulative(at_s: Floats) -> Floats:
+        return sums[np.searchsorted(times_s, at_s, side="right")]
+
+    first, last = cumulative(np.array([open_s, close_s]))
+    value = float(last - first) / (close_s - open_s)
+    half = batch_half_width(cumulative, open_s=open_s, close_s=close_s)
+    return Estimate(value=value, ci95=(None, None) if half is None else (max(0.0, value - half), value + half))
+
+
+def quantile_ranks(n: int, q: float) -> tuple[int | None, int | None]:
+    """1-based ranks whose order statistics enclose the q-quantile with 95 %, by the binomial; None: n is too small.
+
+    The k-th smallest of n is below the quantile unless fewer than k values are: P = P(Bin(n, q) >= k).
+    """
+    centre, spread = n * q, math.sqrt(n * q * (1 - q)) + 1
+    low = max(0, math.floor(centre - 8 * spread))
+    high = min(n, math.ceil(centre + 8 * spread))
+    below = low + np.arange(high - low + 1)
+    mode = min(max(math.floor((n + 1) * q), low), high)
+    steps = np.log((n - below[:-1]) / (below[:-1] + 1.0)) + math.log(q / (1 - q))
+    logs = np.concatenate([[0.0], np.cumsum(steps)])
+    logs += _log_pmf(n, k=mode, q=q) - logs[mode - low]
+    cdf = np.cumsum(np.exp(logs))
+    lower = int(np.searchsorted(cdf, _TAIL, side="right"))  # how many k have P(Bin <= k) <= 0.025
+    upper = int(np.searchsorted(cdf, 1 - _TAIL - 1e-12, side="left"))
+    lower_rank = low + lower
+    upper_rank = low + upper + 1
+    return (lower_rank if lower_rank >= 1 else None), (upper_rank if upper_rank <= n else None)
+
+
+def _log_pmf(n: int, *, k: int, q: float) -> float:
+    choose = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return choose + k * math.log(q) + (n - k) * math.log1p(-q)
+
+
+def distribution(values: Sequence[float] | Floats, *, waited: Sequence[float] = ()) -> Distribution:
+    """Percentiles with intervals; each of `waited` never came to an end within that time and ranks as +infinity.
+
+    The q-percentile is the ceil(n q)-th smallest value. It is undefined below n = 1 / (1 - q). The interval is that of
+    the order statistics, as if requests were independent: a lower bound on the doubt.
+    """
+    known = np.sort(np.asarray(values, dtype=np.float64))
+    n, censored = len(known) + len(waited), len(waited)
+    if n == 0:
+        return Distribution()
+    least = np.sort(np.concatenate([known, np.asarray(waited, dtype=np.float64)])) if censored else known
+    quantiles = {name: _quantile(known, least=least, q=q) for name, q in QUANTILES.items()}
+    mean = float(np.mean(known)) if not censored else None
+    return Distribution(n=n, censored=censored, mean=mean, **quantiles)
+
+
+def _quantile(known: Floats, *, least: Floats, q: float) -> Quantile:
+    n = len(least)
+    if n < round(1 / (1 - q)):
+        return Quantile(value=None, ci95=(None, None))
+
+    def at(rank: int | None) -> float | None:
+        return float(known[rank - 1]) if rank is not None and rank <= len(known) else None
+
+    rank = max(1, math.ceil(n * q - 1e-9))
+    low, high = quantile_ranks(n, q)
+    return Quantile(
+        value=at(rank),
+        ci95=(at(low), at(high)),
+        more_than=float(least[rank - 1]) if rank > len(known) else None,
+    )

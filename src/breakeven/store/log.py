@@ -1,0 +1,142 @@
+"""The log of a level under way: appended by a thread, readable after a kill at any moment.
+
+A frame is its length and CRC-32 (both little-endian unsigned 32-bit) and a msgpack payload: a Record, or the LevelFacts
+as far as they were known. Reading stops at the first frame that is not whole.
+"""
+
+import os
+import queue
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from breakeven.errors import RunFailedError
+from breakeven.record import LevelFacts, Record
+
+FLUSH_S: Final = 1.0
+_MAGIC: Final = b"breakeven level log 1\n"
+_FRAME: Final = struct.Struct("<II")
+_RECORD, _FACTS = b"R", b"F"
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_record: Final = msgspec.msgpack.Decoder(Record).decode
+_decode_facts: Final = msgspec.msgpack.Decoder(LevelFacts).decode
+
+
+class LevelLog:
+    """Takes records in a microsecond or two and has them on disk within a second."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.error: OSError | None = None
+        """Set when the disk did not take what was written; what it took stays readable."""
+        self._closing = threading.Event()
+        self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        try:
+            self._file = path.open("wb", buffering=0)
+            self._file.write(_MAGIC)
+        except OSError as error:
+            raise RunFailedError(cannot_write(path, error)) from None
+        self._thread = threading.Thread(target=self._write, name="level log", daemon=True)
+        self._thread.start()
+
+    def put(self, record: Record) -> None:
+        """Append a record."""
+        self._frames.put(_frame(_RECORD + _encode(record)))
+
+    def note(self, facts: LevelFacts) -> None:
+        """Append what is known of the level by now."""
+        self._frames.put(_frame(_FACTS + _encode(facts)))
+
+    def close(self) -> None:
+        """Write what is left; RunFailedError if the disk did not take everything."""
+        self._frames.put(None)
+        self._closing.set()
+        self._thread.join()
+        self._file.close()
+        self.check()
+
+    def check(self) -> None:
+        """RunFailedError if something could not be written."""
+        if self.error is not None:
+            raise RunFailedError(cannot_write(self.path, self.error))
+
+    def _write(self) -> None:
+        going_on = True
+        while going_on:
+            batch = [self._frames.get()]
+            if batch[0] is not None:
+                self._closing.wait(FLUSH_S / 2)
+            while not self._frames.empty():
+                batch.append(self._frames.get())
+            going_on = None not in batch
+            self._write_out(b"".join(frame for frame in batch if frame is not None))
+
+    def _write_out(self, data: bytes) -> None:
+        try:
+            while data and self.error is None:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            self.error = error
+
+
+def cannot_write(path: Path, error: OSError) -> str:
+    """One line for a disk that does not take what was measured."""
+    return f"cannot write {path}: {error.strerror}; free some space or use --out; what was written before is readable"
+
+
+def _frame(payload: bytes) -> bytes:
+    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def read_log(path: Path) -> tuple[LevelFacts | None, list[Record]]:
+    """Everything whole in a log: the last facts noted, and the records in order of their end."""
+    facts, records = None, []
+    for payload in _payloads(path):
+        if payload[:1] == _RECORD:
+            records.append(_decode_record(payload[1:]))
+        elif payload[:1] == _FACTS:
+            facts = _decode_facts(payload[1:])
+    return facts, records
+
+
+def _payloads(path: Path) -> Iterator[bytes]:
+    data = path.read_bytes()
+    if not data.startswith(_MAGIC):
+        return
+    at = len(_MAGIC)
+    while at + _FRAME.size <= len(data):
+        length, crc = _FRAME.unpack_from(data, at)
+        payload = data[at + _FRAME.size : at + _FRAME.size + length]
+        if len(payload) < length or zlib.crc32(payload) != crc:
+            return
+        yield payload
+        at += _FRAME.size + length
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` outlast a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file under a temporary name, sync it, and rename it into place; RunFailedError where that fails."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunFailedError(cannot_write(path, error)) from None

@@ -1,0 +1,131 @@
+"""Records as a Parquet table: one file a level, readable by DuckDB and Polars, its facts in the file's metadata."""
+
+import io
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from breakeven.errors import RunFailedError
+from breakeven.record import LevelFacts, Record
+from breakeven.store.log import write_atomically
+
+_PARQUET: Final = b"PAR1"
+_KEY: Final = "breakeven.level"
+_LISTS: Final = ("chunk_us", "chunk_tokens")
+_INTS: Final = (
+    "user",
+    "k",
+    "http_status",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "asked_input_tokens",
+    "asked_output_tokens",
+    "client",
+)
+_FLOATS: Final = ("due_s", "sent_s", "connect_s", "end_s")
+_TEXTS: Final = ("status", "error", "error_text", "finish_reason", "prompt")
+_BOOLS: Final = ("reconnected",)
+
+
+def write_level(path: Path, *, facts: LevelFacts, records: Sequence[Record]) -> None:
+    """Write a level's records and facts, atomically. `users`, `repeat` and the offered rate become columns too."""
+    from arro3.core import Array, DataType, Table
+    from arro3.io import write_parquet
+
+    def column(kind: Any) -> Callable[[list[Any]], Any]:
+        return lambda values: Array(values, type=kind)
+
+    count = len(records)
+    columns: dict[str, Any] = {
+        "users": column(DataType.int64())([facts.users] * count),
+        "req_per_s_offered": column(DataType.float64())([facts.req_per_s_offered] * count),
+        "repeat": column(DataType.int64())([facts.repeat] * count),
+    }
+    for names, make in (
+        (_INTS, column(DataType.int64())),
+        (_FLOATS, column(DataType.float64())),
+        (_TEXTS, column(DataType.utf8())),
+        (_BOOLS, column(DataType.bool())),
+        (_LISTS, _list_column),
+    ):
+        columns |= {name: make([getattr(record, name) for record in records]) for name in names}
+    buffer = io.BytesIO()
+    write_parquet(
+        Table.from_pydict(columns),
+        buffer,
+        compression="zstd(3)",
+        key_value_metadata={_KEY: msgspec.json.encode(facts).decode()},
+    )
+    write_atomically(path, buffer.getvalue())
+
+
+def _list_column(values: list[bytes]) -> Any:
+    from arro3.core import Array, list_array
+
+    ends = np.cumsum([0, *(len(value) // 4 for value in values)], dtype=np.int32)
+    flat = np.frombuffer(b"".join(values), dtype="<u4")
+    return list_array(Array.from_numpy(ends), Array.from_numpy(flat))
+
+
+def read_level(path: Path) -> tuple[LevelFacts, list[Record]]:
+    """The facts and records of a level; RunFailedError where the file is none of ours or broken."""
+    table = _read(path)
+    facts = _facts_of(table, path)
+    names = (*_INTS, *_FLOATS, *_TEXTS, *_BOOLS)
+    missing = [name for name in (*names, *_LISTS) if name not in table.column_names]
+    if missing:
+        raise RunFailedError(f"{path}: the column {missing[0]} is missing; the file was not written by breakeven")
+    plain = [table.column(name).to_pylist() for name in names]
+    lists = [_list_values(table.column(name)) for name in _LISTS]
+    return facts, [
+        Record(**dict(zip(names, row, strict=True)), chunk_us=chunk_us, chunk_tokens=chunk_tokens)
+        for *row, chunk_us, chunk_tokens in zip(*plain, *lists, strict=True)
+    ]
+
+
+def read_facts(path: Path) -> LevelFacts:
+    """The facts of a level alone."""
+    return _facts_of(_read(path), path)
+
+
+def _read(path: Path) -> Any:
+    from arro3.io import read_parquet
+
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+            file.seek(-4, io.SEEK_END)
+            if head != _PARQUET or file.read() != _PARQUET:
+                raise RunFailedError(f"{path}: is no whole Parquet file")
+        return read_parquet(str(path)).read_all()
+    except OSError as error:
+        raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except BaseException as error:  # a broken file makes the reader panic, which is no Exception
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RunFailedError(f"{path}: is a broken Parquet file") from None
+
+
+def _facts_of(table: Any, path: Path) -> LevelFacts:
+    text = table.schema.metadata_str.get(_KEY)
+    try:
+        return msgspec.json.decode(text or "", type=LevelFacts)
+    except msgspec.DecodeError as error:
+        raise RunFailedError(f"{path}: its metadata holds no level of breakeven ({error})") from None
+
+
+def _list_values(column: Any) -> list[bytes]:
+    from arro3.core import list_flatten, list_offsets
+
+    found: list[bytes] = []
+    for chunk in column.chunks:
+        ends = list_offsets(chunk).to_numpy()
+        flat = np.ascontiguousarray(list_flatten(chunk).to_numpy()[ends[0] :], dtype="<u4").tobytes()
+        edges = ((ends - ends[0]) * 4).tolist()
+        found += [flat[low:high] for low, high in itertools.pairwise(edges)]
+    return found
