@@ -154,7 +154,7 @@ def lengths_off(seen: Seen) -> Iterator[Caution]:
             text=f"{seen.checks.input_misses} of {seen.level.requests} prompts had another length than asked for",
             remedy="see the column input_tokens of the records",
         )
-    if seen.checks.exact_outputs and seen.checks.output_misses:
+    if seen.checks.output_misses:
         yield Caution(
             id="output_length",
             text=f"{seen.checks.output_misses} of {seen.level.requests} answers ended early",
@@ -175,7 +175,7 @@ def errors(seen: Seen) -> Iterator[Caution]:
 
 def client_spoiled_it(seen: Seen) -> Iterator[Caution]:
     """The instrument was fast enough."""
-    reason = _lag_reason(seen.facts, seen.level)
+    reason = _lag_reason(seen.level)
     if reason is not None:
         cause = " (the engine on this machine may be the cause)" if seen.facts.same_host else ""
         yield Caution(
@@ -185,7 +185,7 @@ def client_spoiled_it(seen: Seen) -> Iterator[Caution]:
         )
 
 
-def _lag_reason(facts: LevelFacts, level: LevelSummary) -> str | None:
+def _lag_reason(level: LevelSummary) -> str | None:
     lag_s, share = level.client.lag_p99_s, level.client.cpu_share
     if lag_s is not None and lag_s > max(0.002, 0.05 * (level.itl_s.p50.value or 0.0)):
         return f"the client's own clockwork ran {short_s(lag_s)} late at p99"
@@ -233,6 +233,9 @@ def judged_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummary:
     checks = check_level(facts, records)
     if checks is None:
         return msgspec.structs.replace(level, cautions=(_never_opened(level), *_notes(facts)))
+    if level.errors and not level.requests and not level.output_tokens:
+        failed = msgspec.structs.replace(level, status="failed", stopped="failed", steady=False)
+        return msgspec.structs.replace(failed, cautions=(_never_opened(level), *_notes(facts)))
     seen = Seen(facts=facts, level=level, checks=checks)
     cautions = tuple(caution for check in CHECKS.values() for caution in check(seen))
     ids = {caution.id for caution in cautions}

@@ -40,7 +40,7 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     asked_input_tokens: int | None = None
     """What the workload wanted the prompt to be; None when it promised nothing."""
     asked_output_tokens: int | None = None
-    """The request's `max_tokens`."""
+    """The length that the answer was to have exactly; None where it was free to end, as first answers are."""
     reconnected: bool = False
     """Sent once more on a fresh connection because a kept one turned out to be closed."""
     prompt: str | None = None
@@ -54,6 +54,7 @@ class ClientFacts(Struct, frozen=True, kw_only=True):
 
     cpu_s: float
     window_s: float
+    """Time that `cpu_s` was counted over."""
     lag_p50_s: float
     lag_p99_s: float
     lag_max_s: float

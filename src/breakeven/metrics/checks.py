@@ -37,7 +37,6 @@ class Checks(Struct, frozen=True, kw_only=True):
     input_misses: int
     output_misses: int
     """Answers of another length than the workload asked for."""
-    exact_outputs: int
     in_one_piece: int
     """Answers of several tokens that arrived in one chunk."""
 
@@ -69,7 +68,6 @@ def check_level(facts: LevelFacts, records: Sequence[Record]) -> Checks | None:
         cached_share=_cached(answers),
         input_misses=sum(_misses(record.asked_input_tokens, record.input_tokens) for record in answers),
         output_misses=sum(_misses(record.asked_output_tokens, record.output_tokens) for record in answers),
-        exact_outputs=sum(record.asked_input_tokens is not None for record in answers),
         in_one_piece=sum(len(record.chunk_us) == 4 and (record.output_tokens or 0) > 1 for record in answers),
     )
 

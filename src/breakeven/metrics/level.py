@@ -172,9 +172,9 @@ def _client(facts: LevelFacts, arrivals: Arrivals, window: Window) -> ClientSumm
     if not facts.clients:
         return ClientSummary()
     tokens = float(arrivals.tokens[_inside(arrivals.times_s, window)].sum())
-    cpu_s = sum(client.cpu_s for client in facts.clients)
+    shares = sum(client.cpu_s / client.window_s for client in facts.clients)
     return ClientSummary(
-        cpu_us_per_token=cpu_s * 1e6 / tokens if tokens else None,
+        cpu_us_per_token=shares * window.length_s * 1e6 / tokens if tokens else None,
         cpu_share=max(client.cpu_s / client.window_s for client in facts.clients),
         lag_p99_s=max(client.lag_p99_s for client in facts.clients),
     )

@@ -99,13 +99,14 @@ class RunFolder:
         log.note(facts)
         return log
 
-    def seal_level(self, facts: LevelFacts) -> None:
-        """Turn a level's logs into its Parquet file, which makes it a finished level."""
+    def seal_level(self, facts: LevelFacts) -> list[Record]:
+        """Turn a level's logs into its Parquet file, which makes it a finished level; gives its records."""
         logs = self._logs(facts)
         records = [record for log in logs for record in read_log(log)[1]]
         write_level(self._file(facts, ".parquet"), facts=facts, records=records)
         for log in logs:
             log.unlink(missing_ok=True)
+        return records
 
     def finished(self) -> list[LevelFacts]:
         """Facts of the levels that need not be measured again."""

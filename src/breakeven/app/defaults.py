@@ -1,0 +1,43 @@
+"""What a plan leaves open, filled in: METHOD's demo defaults for the embedded engine, longer ones for a URL."""
+
+from typing import Final
+
+import numpy as np
+
+from breakeven.load.level import LevelPlan
+from breakeven.plan import Plan
+
+RAMP_S_PER_USER: Final = 0.05
+LONGEST_RAMP_S: Final = 5.0
+EMBEDDED_OUTPUT_TOKENS: Final = 64
+URL_OUTPUT_TOKENS: Final = 256
+URL_MAX_DURATION_S: Final = 120.0
+_USERS: Final = (1, 5, 10, 50, 100)
+_LEAST_WARMUP_S: Final = (2.0, 4.0, 5.0, 12.0, 20.0)
+_EMBEDDED_MAX_S: Final = (8.0, 18.0, 20.0, 38.0, 55.0)
+
+
+def output_tokens(plan: Plan) -> int:
+    """Length of an answer: 64 tokens for the embedded engine, 256 for a URL, unless the plan says."""
+    if plan.output_tokens is not None:
+        return plan.output_tokens
+    return EMBEDDED_OUTPUT_TOKENS if plan.url is None else URL_OUTPUT_TOKENS
+
+
+def level_plan(plan: Plan, *, users: int, repeat: int, salt: int) -> LevelPlan:
+    """A level with every default filled in; between the numbers of users of the table, in proportion."""
+    most_s = float(np.interp(users, _USERS, _EMBEDDED_MAX_S)) if plan.url is None else URL_MAX_DURATION_S
+    warmup_s = 0.0 if plan.requests is not None else float(np.interp(users, _USERS, _LEAST_WARMUP_S))
+    return LevelPlan(
+        users=users,
+        repeat=repeat,
+        ramp_s=min(RAMP_S_PER_USER * users, LONGEST_RAMP_S) if plan.ramp_s is None else plan.ramp_s,
+        warmup_s=warmup_s if plan.warmup_s is None else plan.warmup_s,
+        duration_s=plan.duration_s,
+        requests=plan.requests,
+        max_duration_s=most_s if plan.max_duration_s is None else plan.max_duration_s,
+        precision=plan.precision,
+        think_s=plan.think_s,
+        seed=plan.seed,
+        salt=salt,
+    )

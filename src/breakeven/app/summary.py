@@ -1,0 +1,25 @@
+"""The summary of a stored run: made again from its records, each time."""
+
+from typing import Any
+
+from breakeven.cautions import judged_level
+from breakeven.metrics.summary import RunFacts, RunSummary
+from breakeven.store.folder import RunFolder
+
+
+def summarise(folder: RunFolder) -> RunSummary:
+    """Read a run folder and derive everything from it."""
+    host = folder.host()
+    run: dict[str, Any] = host.get("run", {})
+    return RunSummary(
+        run=RunFacts(
+            id=folder.id,
+            started=run.get("started"),
+            host=host.get("host", {}),
+            engine=host.get("engine", {}),
+            model=run.get("model"),
+            workload=run.get("workload", {}),
+            settings=run.get("settings", {}),
+        ),
+        levels=tuple(judged_level(facts, records) for facts, records in folder.levels()),
+    )

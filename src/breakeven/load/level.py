@@ -1,0 +1,200 @@
+"""One level of a closed loop: start, warm up, measure, stop, cut, settle. METHOD's section on a level, step by step."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from breakeven.clock import now_s
+from breakeven.load.stop import Series, StopRule
+from breakeven.load.worker import Counts, LevelSpec, Worker
+from breakeven.record import LevelFacts, Record, Stopped
+
+TICK_S: Final = 0.1
+_RATE_NOW_S: Final = 2.0
+
+Phase = Literal["ramp", "warm-up", "measuring", "settling"]
+
+
+class LevelPlan(Struct, frozen=True, kw_only=True):
+    """One level with every default filled in. Times are seconds."""
+
+    users: int
+    repeat: int = 0
+    ramp_s: float
+    warmup_s: float
+    duration_s: float | None = None
+    requests: int | None = None
+    max_duration_s: float
+    precision: float
+    think_s: float = 0.0
+    seed: int = 0
+    salt: int = 0
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """What the live line shows."""
+
+    plan: LevelPlan
+    phase: Phase
+    phase_s: float
+    """Time in this phase."""
+    phase_of_s: float | None
+    """How long this phase may take; None where it cannot be said."""
+    tok_per_s: float | None
+    """Over the last two seconds, an estimate."""
+    half_width: float | None
+    """Relative half-width of the interval at the last look."""
+    done: int
+    errors: int
+
+
+class Level:
+    """Runs one level on a worker. `run` gives the facts; the records have gone to `emit` by then."""
+
+    def __init__(
+        self,
+        plan: LevelPlan,
+        *,
+        worker: Worker,
+        zero_s: float,
+        stop: asyncio.Event,
+        progress: Callable[[Progress], None],
+        check: Callable[[], None],
+        same_host: bool,
+    ) -> None:
+        self._plan = plan
+        self._worker = worker
+        self._zero_s = zero_s
+        self._stop = stop
+        self._progress = progress
+        self._check = check
+        """Called at every tick; raises what must end the run (a full disk, a dead engine of ours)."""
+        self._series = Series()
+        self._rule = StopRule(precision=plan.precision)
+        self._start_s = now_s()
+        self._open_s: float | None = None
+        self.facts = LevelFacts(
+            users=plan.users,
+            repeat=plan.repeat,
+            start_s=self._start_s - zero_s,
+            measured_requests=plan.requests,
+            think_s=plan.think_s,
+            same_host=same_host,
+        )
+
+    async def run(self, emit: Callable[[Record], None], note: Callable[[LevelFacts], None]) -> LevelFacts:
+        """Measure the level. Whatever ends it early, what was in flight is cut and the facts say so."""
+        plan = self._plan
+        spec = LevelSpec(
+            users=plan.users,
+            repeat=plan.repeat,
+            seed=plan.seed,
+            salt=plan.salt,
+            ramp_s=plan.ramp_s,
+            think_s=plan.think_s,
+            zero_s=self._zero_s,
+            start_s=self._start_s,
+        )
+        self._worker.start(spec, range(plan.users), emit)
+        stopped: Stopped = "interrupted"
+        try:
+            stopped = await self._warm_up()
+            if self._open_s is not None:
+                note(self.facts)
+                stopped = await self._measure()
+        finally:
+            counts = self._worker.counts_or_none()
+            cut_s = await self._worker.cut()
+            self._end(stopped, cut_s=cut_s, counts=counts)
+        return self.facts
+
+    async def _warm_up(self) -> Stopped:
+        """Wait for the least warm-up and every user's first token; opens the window unless there is nothing to see."""
+        plan = self._plan
+        while True:
+            counts = await self._tick("ramp" if now_s() < self._start_s + plan.ramp_s else "warm-up")
+            if self._stop.is_set():
+                return "interrupted"
+            if now_s() < self._start_s + max(plan.ramp_s, plan.warmup_s):
+                continue
+            if counts.users_begun == 0 and counts.done == 0 and counts.users_failed == plan.users:
+                return "failed"
+            if counts.users_begun + counts.users_failed >= plan.users and counts.users_begun:
+                break
+        self._open_s = self._worker.open(measured=plan.requests)
+        self._series.add(self._open_s, counts.chunks)
+        self.facts = replace(self.facts, open_s=self._open_s - self._zero_s)
+        return "failed"
+
+    async def _measure(self) -> Stopped:
+        """Hold the load until the stop rule, the clock, the count or the user ends it."""
+        assert self._open_s is not None
+        plan = self._plan
+        while True:
+            counts = await self._tick("measuring")
+            window_s = counts.at_s - self._open_s
+            if self._stop.is_set():
+                return "interrupted"
+            if plan.requests is not None:
+                if counts.measured_ended >= plan.requests:
+                    return "requests"
+            elif plan.duration_s is not None:
+                if window_s >= plan.duration_s:
+                    return "duration"
+            elif self._rule.should_stop(self._series, open_s=self._open_s, now_s=counts.at_s, e2e_s=counts.e2e_s):
+                return "precision"
+            elif window_s >= plan.max_duration_s:
+                return "max"
+
+    async def _tick(self, phase: Phase) -> Counts:
+        """Wait for the next tick, or for the end of the window where that is sooner."""
+        ends_s = (self._open_s or 0.0) + (self._plan.duration_s or self._plan.max_duration_s)
+        wait_s = TICK_S if self._open_s is None or self._plan.requests else min(TICK_S, max(0.0, ends_s - now_s()))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), wait_s)
+        self._check()
+        counts = self._worker.counts()
+        self._series.add(counts.at_s, counts.chunks)
+        self._progress(self._show(counts, phase))
+        return counts
+
+    def _show(self, counts: Counts, phase: Phase) -> Progress:
+        plan = self._plan
+        start_s = max(self._start_s, counts.at_s - _RATE_NOW_S)
+        rate = self._series.rate(start_s=start_s, end_s=counts.at_s)
+        limits = {"ramp": plan.ramp_s, "warm-up": max(plan.warmup_s, plan.ramp_s)}
+        measured_s = None if plan.requests else plan.duration_s or plan.max_duration_s
+        return Progress(
+            plan=plan,
+            phase=phase,
+            phase_s=counts.at_s - (self._open_s if self._open_s is not None else self._start_s),
+            phase_of_s=limits.get(phase, measured_s),
+            tok_per_s=None if rate is None else rate * counts.tokens_per_chunk,
+            half_width=self._rule.half_width,
+            done=counts.done,
+            errors=counts.errors,
+        )
+
+    def _end(self, stopped: Stopped, *, cut_s: float, counts: Counts | None) -> None:
+        """Close the window where the level's way of ending says."""
+        open_s, close_s = self._open_s, cut_s
+        if stopped == "requests" and counts is not None and counts.measured_due_s is not None:
+            open_s, close_s = counts.measured_due_s
+        client = self._worker.facts(close_s=close_s)
+        self.facts = replace(
+            self.facts,
+            open_s=None if open_s is None else open_s - self._zero_s,
+            close_s=None if open_s is None else close_s - self._zero_s,
+            end_s=cut_s - self._zero_s,
+            status="interrupted" if stopped == "interrupted" else "failed" if stopped == "failed" else "done",
+            stopped=stopped,
+            clients=() if client is None else (client,),
+        )
+
+
+Settle = Callable[[], Awaitable[tuple[float, bool]]]
+"""Waits until the engine is idle; gives how long that took, and whether it came to be."""

@@ -1,0 +1,37 @@
+"""After a cut: wait until the engine is idle, so that the next level does not carry this one's load."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from breakeven.clock import now_s
+
+POLL_S: Final = 0.1
+LONGEST_S: Final = 30.0
+_SLACK_S: Final = 0.02
+
+
+async def settle(
+    *,
+    busy_requests: Callable[[], Awaitable[int | None]],
+    probe_s: Callable[[], Awaitable[float | None]],
+    idle_probe_s: float | None,
+) -> tuple[float, bool]:
+    """Seconds until the engine was idle, and whether it came to be within 30 s.
+
+    Idle is: no request running or waiting, by the engine's own gauges; where it has none, a one-token probe answers
+    within twice the time that it took before the first level.
+    """
+    start_s = now_s()
+    while now_s() - start_s < LONGEST_S:
+        busy = await busy_requests()
+        if busy is None:
+            took_s = await probe_s()
+            if idle_probe_s is None or (
+                took_s is not None and took_s <= max(2 * idle_probe_s, idle_probe_s + _SLACK_S)
+            ):
+                return now_s() - start_s, True
+        elif busy == 0:
+            return now_s() - start_s, True
+        await asyncio.sleep(POLL_S)
+    return now_s() - start_s, False

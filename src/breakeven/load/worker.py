@@ -1,0 +1,276 @@
+"""The users of one client process: each asks, waits for its answer, thinks, and asks again."""
+
+import asyncio
+import gc
+import random
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from breakeven.client.answer import Meter
+from breakeven.client.ask import Asker, Route, to_record
+from breakeven.client.heartbeat import Heartbeat
+from breakeven.client.request import RequestMaker
+from breakeven.client.target import Target
+from breakeven.clock import cpu_s, now_s
+from breakeven.record import ClientFacts, Record
+from breakeven.workload.base import Ask, Workload
+
+_PAUSE_AFTER_ERROR_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Pause of a user after one, two, … failed requests in a row, so that a dead server is not hammered."""
+
+
+class LevelSpec(Struct, frozen=True, kw_only=True):
+    """What a worker needs to know of a level."""
+
+    users: int
+    """Users of the whole level, over all workers."""
+    repeat: int
+    seed: int
+    salt: int
+    ramp_s: float
+    think_s: float
+    zero_s: float
+    """Start of the run on the monotonic clock."""
+    start_s: float
+    """Start of the level on the monotonic clock."""
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    """What a worker has seen so far in this level."""
+
+    at_s: float
+    chunks: int
+    users_begun: int
+    """Users that have had a first token."""
+    users_failed: int
+    """Users whose every request so far failed."""
+    in_flight: int
+    done: int
+    errors: int
+    tokens_per_chunk: float
+    e2e_s: list[float]
+    """Latencies of answers that ended since the window opened, first answers excluded."""
+    measured_started: int = 0
+    measured_ended: int = 0
+    measured_due_s: tuple[float, float] | None = None
+    """When the first and the last of the measured requests so far were due."""
+
+
+class _User:
+    __slots__ = ("asker", "errors_in_a_row", "had_token", "number", "task")
+
+    def __init__(self, number: int, asker: Asker) -> None:
+        self.number = number
+        self.asker = asker
+        self.had_token = False
+        self.errors_in_a_row = 0
+        self.task: asyncio.Task[None] | None = None
+
+    def has_begun(self) -> bool:
+        self.had_token = self.had_token or self.asker.has_output()
+        return self.had_token
+
+
+class Worker:
+    """Runs the users of a level, one after the other level. Records go to `emit` as they end."""
+
+    def __init__(
+        self, *, target: Target, maker: RequestMaker, workload: Workload, timeout_s: float, client: int = 0
+    ) -> None:
+        self._meter = Meter()
+        self._route = Route(target, maker.path, meter=self._meter, timeout_s=timeout_s)
+        self._maker = maker
+        self._workload = workload
+        self._client = client
+        self._beat = Heartbeat()
+        self._users: list[_User] = []
+        self._emit: Callable[[Record], None] = _drop
+        self._fault: BaseException | None = None
+
+    def start(self, spec: LevelSpec, users: Sequence[int], emit: Callable[[Record], None]) -> None:
+        """Start these users of the level, spread over its ramp; their garbage is collected only between levels."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._spec, self._emit = spec, emit
+        self._stopping = False
+        self._open_s: float | None = None
+        self._measured: int | None = None
+        self._measured_started = self._measured_ended = 0
+        self._measured_due_s: tuple[float, float] | None = None
+        self._done = self._errors = self._done_chunks = self._done_tokens = 0
+        self._e2e_s: list[float] = []
+        self._chunks_before = self._meter.chunks
+        self._beat.start()
+        self._users = [_User(number, Asker(self._route)) for number in users]
+        for user in self._users:
+            user.task = asyncio.create_task(self._live(user))
+            user.task.add_done_callback(self._watch)
+
+    def _watch(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._fault = self._fault or fault
+
+    async def _live(self, user: _User) -> None:
+        """One user's life: its first answer has a random length, so that users do not march in step."""
+        spec = self._spec
+        chance = random.Random(f"{spec.seed}/{spec.users}/{spec.repeat}/{user.number}")
+        try:
+            await _sleep_until(spec.start_s + spec.ramp_s * user.number / spec.users)
+            k = 0
+            due_s = now_s()
+            ask, body = self._next(user, k, cap=chance.random())
+            while not self._stopping:
+                record = await self._ask(user, k, ask=ask, body=body, due_s=due_s)
+                pause_s = self._after(user, record)
+                k += 1
+                ask, body = self._next(user, k)
+                due_s = spec.zero_s + record.end_s
+                think_s = spec.think_s if ask.think_s is None else ask.think_s
+                if pause_s + think_s > 0 and not self._stopping:
+                    await _sleep_until(due_s + pause_s + think_s)
+                    due_s = now_s()
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+
+    def _next(self, user: _User, k: int, *, cap: float | None = None) -> tuple[Ask, bytes]:
+        """The user's next request, made while nothing waits for it."""
+        spec = self._spec
+        nonce = _mix(spec.salt, spec.users, spec.repeat, user.number, k)
+        ask = self._workload.make(nonce=nonce, user=user.number, k=k)
+        most = None if cap is None else 1 + int(cap * ask.output_tokens)
+        return ask, self._maker.encode(ask, output_tokens=most)
+
+    async def _ask(self, user: _User, k: int, *, ask: Ask, body: bytes, due_s: float) -> Record:
+        measured = self._counts_as_measured(k)
+        if measured:
+            self._measured_started += 1
+            self._measured_due_s = (self._measured_due_s or (due_s, due_s))[0], due_s
+        seen = await user.asker.ask(body, due_s=due_s)
+        if measured:
+            self._measured_ended += 1
+        record = to_record(
+            seen,
+            zero_s=self._spec.zero_s,
+            user=user.number,
+            k=k,
+            due_s=due_s,
+            asked_input_tokens=ask.input_tokens,
+            asked_output_tokens=ask.output_tokens if ask.exact_length and k else None,
+            prompt=ask.name,
+            client=self._client,
+        )
+        self._emit(record)
+        return record
+
+    def _counts_as_measured(self, k: int) -> bool:
+        return (
+            self._measured is not None
+            and self._open_s is not None
+            and k > 0
+            and self._measured_started < self._measured
+        )
+
+    def _after(self, user: _User, record: Record) -> float:
+        """Count an answer; the pause that an error earns."""
+        if record.status == "error":
+            self._errors += 1
+            user.errors_in_a_row += 1
+            return _PAUSE_AFTER_ERROR_S[min(user.errors_in_a_row, len(_PAUSE_AFTER_ERROR_S)) - 1]
+        user.errors_in_a_row = 0
+        if record.status == "done":
+            user.had_token = True
+            self._done += 1
+            if record.output_tokens is not None and record.chunk_us:
+                self._done_tokens += record.output_tokens
+                self._done_chunks += len(record.chunk_us) // 4
+            if record.k and self._open_s is not None:
+                self._e2e_s.append(record.end_s - record.due_s)
+        return 0.0
+
+    def counts(self) -> Counts:
+        """What was seen so far; raises what stopped a user, which is a fault of ours."""
+        if self._fault is not None:
+            raise self._fault
+        begun = sum(user.has_begun() for user in self._users)
+        return Counts(
+            at_s=now_s(),
+            chunks=self._meter.chunks - self._chunks_before,
+            users_begun=begun,
+            users_failed=sum(user.errors_in_a_row > 0 and not user.had_token for user in self._users),
+            in_flight=sum(user.asker.answer is not None for user in self._users),
+            done=self._done,
+            errors=self._errors,
+            tokens_per_chunk=self._done_tokens / self._done_chunks if self._done_chunks else 1.0,
+            e2e_s=self._e2e_s,
+            measured_started=self._measured_started,
+            measured_ended=self._measured_ended,
+            measured_due_s=self._measured_due_s,
+        )
+
+    def counts_or_none(self) -> Counts | None:
+        """The same, for a level that is being ended by a fault."""
+        return None if self._fault is not None else self.counts()
+
+    def open(self, *, measured: int | None = None) -> float:
+        """The window opens now; with `measured`, that many requests count from here on. Returns the stamp."""
+        self._open_s = now_s()
+        self._measured = measured
+        self._cpu_before_s, self._reads_before = cpu_s(), self._meter.reads
+        return self._open_s
+
+    async def cut(self) -> float:
+        """End the level: whatever is in flight is cut. Returns the stamp, which closes a window bounded by time."""
+        self._stopping = True
+        at_s = self._cut_s = now_s()
+        self._cpu_after_s, self._reads_after = cpu_s(), self._meter.reads
+        tasks = [user.task for user in self._users if user.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for user in self._users:
+            user.asker.drop()
+        self._beat.stop()
+        gc.enable()
+        gc.unfreeze()
+        if self._fault is not None:
+            raise self._fault
+        return at_s
+
+    def facts(self, *, close_s: float) -> ClientFacts | None:
+        """How this client did in its window; None where there was no window."""
+        if self._open_s is None:
+            return None
+        p50, p99, most = self._beat.lags_s(open_s=self._open_s, close_s=close_s)
+        return ClientFacts(
+            cpu_s=self._cpu_after_s - self._cpu_before_s,
+            window_s=max(self._cut_s - self._open_s, 1e-9),
+            lag_p50_s=p50,
+            lag_p99_s=p99,
+            lag_max_s=most,
+            reads=self._reads_after - self._reads_before,
+            client=self._client,
+        )
+
+
+def _drop(record: Record) -> None:
+    """Nobody wants records before a level has started."""
+
+
+async def _sleep_until(at_s: float) -> None:
+    while (left_s := at_s - now_s()) > 0:  # noqa: ASYNC110  (a timer may fire a millisecond early)
+        await asyncio.sleep(left_s)
+
+
+def _mix(*parts: int) -> int:
+    """64 bits out of some integers (splitmix64's finalizer after each), for nonces; no cryptography."""
+    mixed = 0
+    for part in parts:
+        mixed = (mixed + part + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+        mixed ^= mixed >> 31
+    return mixed

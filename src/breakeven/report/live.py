@@ -1,0 +1,85 @@
+"""The live line: what the level under way is doing. It writes a line and nothing more, so as not to disturb."""
+
+import sys
+from typing import Final, TextIO
+
+from breakeven.clock import now_s
+from breakeven.load.level import Progress
+from breakeven.metrics.summary import LevelSummary
+from breakeven.report.terminal import plus_minus
+from breakeven.units import short_count
+
+_EVERY_S: Final = 0.25
+_BAR: Final = 16
+
+
+class Live:
+    """On a terminal one line a level that is written over; else a line when a level begins to be measured."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._is_terminal = self._stream.isatty()
+        self._last_s = 0.0
+        self._shown: tuple[int, str] | None = None
+        self._is_open = False
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        self.clear()
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the live line away."""
+        if self._is_open:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._is_open = False
+
+    def show(self, progress: Progress) -> None:
+        """Show how far a level is; called at every tick."""
+        if not self._is_terminal:
+            place = (progress.plan.users, progress.phase)
+            if progress.phase == "measuring" and place != self._shown:
+                self._shown = place
+                self.say(f"{users_text(progress.plan.users)}: measuring")
+            return
+        now = now_s()
+        if now - self._last_s < _EVERY_S:
+            return
+        self._last_s = now
+        self._stream.write("\r\x1b[K" + self._line(progress))
+        self._stream.flush()
+        self._is_open = True
+
+    def finished(self, level: LevelSummary) -> None:
+        """A line for a level that is over."""
+        speed = level.output_tok_per_s.value
+        rate = "nothing measured" if speed is None else f"{short_count(speed)} tok/s ± {plus_minus(level.output_tok_per_s)}"
+        errors = f", {level.errors} errors" if level.errors else ""
+        load = users_text(level.users) if level.users is not None else f"{level.req_per_s_offered:g} req/s"
+        self.say(f"{load:>10}  {rate}, {level.requests} answers{errors}, stopped by {level.stopped}")
+
+    def _line(self, progress: Progress) -> str:
+        parts = [f"{users_text(progress.plan.users):>10}  {progress.phase:<9} {_bar(progress)}"]
+        if progress.tok_per_s is not None:
+            parts.append(f"{short_count(progress.tok_per_s):>6} tok/s now")
+        if progress.half_width is not None:
+            parts.append(f"± {progress.half_width:.1%}")
+        parts.append(f"{progress.done} answers")
+        if progress.errors:
+            parts.append(f"{progress.errors} errors")
+        return "  ".join(parts)
+
+
+def users_text(users: int) -> str:
+    """`1 user`, `5 users`."""
+    return "1 user" if users == 1 else f"{users} users"
+
+
+def _bar(progress: Progress) -> str:
+    if progress.phase_of_s is None:
+        return f"{progress.phase_s:5.1f} s"
+    share = min(1.0, progress.phase_s / progress.phase_of_s) if progress.phase_of_s else 1.0
+    full = round(share * _BAR)
+    return f"{'━' * full}{'╌' * (_BAR - full)} {progress.phase_s:4.0f}/{progress.phase_of_s:.0f} s"

@@ -1,0 +1,176 @@
+"""A run as people see it in a terminal: one table, a small chart, the cautions, where it lies."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from breakeven.metrics.summary import Caution, Distribution, Estimate, LevelSummary, Quantile, RunSummary
+from breakeven.units import short_count, short_s
+
+_DASH: Final = "–"
+_BAR_WIDTH: Final = 40
+_STOPPED: Final = {
+    "precision": "precision",
+    "max": "max",
+    "duration": "duration",
+    "requests": "requests",
+    "interrupted": "interrupted",
+    "failed": "failed",
+}
+
+
+def print_run(console: Console, summary: RunSummary, *, where: str | None = None) -> None:
+    """Print the whole: table, chart, cautions, and where the run lies."""
+    console.print()
+    console.print(Text(headline(summary), style="bold"))
+    console.print(level_table(summary.levels))
+    chart = throughput_chart(summary.levels)
+    if chart is not None:
+        console.print(Padding(chart, (0, 0, 1, 1)))
+    console.print(caution_list(summary.levels), soft_wrap=False)
+    if where is not None:
+        console.print(Text.assemble("run folder: ", (where, "bold")), soft_wrap=True)
+
+
+def headline(summary: RunSummary) -> str:
+    """Engine, model and workload in one line."""
+    run = summary.run
+    engine = " ".join(str(run.engine[key]) for key in ("name", "version") if run.engine.get(key))
+    workload = run.workload.get("name")
+    tokens = run.workload.get("output_tokens")
+    asked = f"{workload}, answers of at most {tokens} tokens" if tokens else str(workload or "")
+    return " · ".join(part for part in (run.model or "", engine, asked) if part)
+
+
+def level_table(levels: Sequence[LevelSummary]) -> Table:
+    """One row a level, the words as in the docs."""
+    table = Table(box=None, pad_edge=True, header_style="bold", padding=(0, 1))
+    repeats = any(level.repeat for level in levels)
+    open_loop = any(level.users is None for level in levels)
+    heads = [
+        "req/s due" if open_loop else "users",
+        *(["repeat"] if repeats else []),
+        "tok/s",
+        "±",
+        "per user",
+        "TTFT p50",
+        "p95",
+        "TPOT p50",
+        "p95",
+        "requests",
+        "errors",
+        "stopped by",
+    ]
+    for head in heads:
+        table.add_column(head, justify="left" if head == "stopped by" else "right", no_wrap=True)
+    for level in levels:
+        table.add_row(*_cells(level, repeats=repeats), style="dim" if level.status == "failed" else "")
+    return table
+
+
+def _cells(level: LevelSummary, *, repeats: bool) -> list[str | Text]:
+    marks = "" if level.client.verdict == "ok" else " suspect"
+    load = str(level.users) if level.users is not None else f"{level.req_per_s_offered:g}"
+    errors = Text(str(level.errors), style="red" if level.errors else "")
+    return [
+        load,
+        *([str(level.repeat + 1)] if repeats else []),
+        _DASH if level.output_tok_per_s.value is None else short_count(level.output_tok_per_s.value),
+        plus_minus(level.output_tok_per_s),
+        _speed(level.tok_per_s_per_user),
+        time_text(level.ttft_s.p50),
+        time_text(level.ttft_s.p95),
+        time_text(level.tpot_s.p50),
+        time_text(level.tpot_s.p95),
+        str(level.requests),
+        errors,
+        _STOPPED.get(level.stopped or "", _DASH) + marks,
+    ]
+
+
+def plus_minus(estimate: Estimate) -> str:
+    """Half of the interval, in per cent of the value."""
+    low, high = estimate.ci95
+    if low is None or high is None or not estimate.value:
+        return _DASH
+    percent = (high - low) / 2 / estimate.value * 100
+    return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
+
+
+def time_text(quantile: Quantile) -> str:
+    """A percentile, or that it is more than some time, or a dash."""
+    if quantile.value is not None:
+        return short_s(quantile.value)
+    return f"> {short_s(quantile.more_than)}" if quantile.more_than is not None else _DASH
+
+
+def _speed(speeds: Distribution) -> str:
+    return _DASH if speeds.p50.value is None else short_count(speeds.p50.value)
+
+
+def throughput_chart(levels: Sequence[LevelSummary]) -> RenderableType | None:
+    """Throughput against load as bars, the interval as a lighter end."""
+    known = [level for level in levels if level.output_tok_per_s.value]
+    if len(known) < 2:
+        return None
+    most = max(level.output_tok_per_s.ci95[1] or level.output_tok_per_s.value or 0.0 for level in known)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(justify="right")
+    table.add_column()
+    for level in known:
+        load = f"{level.users} users" if level.users is not None else f"{level.req_per_s_offered:g} req/s"
+        table.add_row(load.replace("1 users", "1 user") if level.users == 1 else load, _bar(level.output_tok_per_s, most))
+    return table
+
+
+def _bar(estimate: Estimate, most: float) -> Text:
+    value = estimate.value or 0.0
+    low, high = estimate.ci95[0] or value, estimate.ci95[1] or value
+    sure, maybe = round(low / most * _BAR_WIDTH), round(high / most * _BAR_WIDTH)
+    return Text.assemble(("█" * sure, "cyan"), ("░" * (maybe - sure), "cyan"), f" {short_count(value)} tok/s")
+
+
+def caution_list(levels: Sequence[LevelSummary]) -> RenderableType:
+    """Every caution once, with the levels that it holds for, and its remedy."""
+    found = grouped(levels)
+    if not found:
+        return Text("no cautions\n", style="green")
+    lines: list[RenderableType] = [Text("cautions", style="bold")]
+    for places, caution in found:
+        text = Text.assemble(("• ", "yellow"), (f"{places}: ", "bold"), caution.text, (f" → {caution.remedy}", "dim"))
+        lines.append(Padding(text, (0, 0, 0, 1)))
+    return Group(*lines, Text(""))
+
+
+def grouped(levels: Sequence[LevelSummary]) -> list[tuple[str, Caution]]:
+    """The first caution of each id with the levels that have it, as people say them: `10, 50 and 100 users`."""
+    levels_of: dict[str, list[LevelSummary]] = {}
+    first: dict[str, Caution] = {}
+    for level in levels:
+        for caution in level.cautions:
+            first.setdefault(caution.id, caution)
+            if level not in levels_of.setdefault(caution.id, []):
+                levels_of[caution.id].append(level)
+    return [(_places(found), _shared(found, first[name])) for name, found in levels_of.items()]
+
+
+def _shared(levels: Sequence[LevelSummary], caution: Caution) -> Caution:
+    """The text of the worst case is that of the level with the most load, which comes last."""
+    return next(one for one in reversed(levels[-1].cautions) if one.id == caution.id) if len(levels) > 1 else caution
+
+
+def _places(levels: Iterable[LevelSummary]) -> str:
+    loads = list(dict.fromkeys(_load(level) for level in levels))
+    unit = "req/s" if any("." in load for load in loads) else "users"
+    if loads == ["1"]:
+        return "1 user"
+    joined = " and ".join(filter(None, [", ".join(loads[:-1]), loads[-1]]))
+    return f"{joined} {unit}"
+
+
+def _load(level: LevelSummary) -> str:
+    return str(level.users) if level.users is not None else f"{level.req_per_s_offered}"
