@@ -1,0 +1,165 @@
+"""An engine as a process of ours: started under a guard, waited for, ended with all that it started."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from breakeven.clock import now_s
+from breakeven.errors import RunFailedError, one_line
+from breakeven.launch.causes import likely_cause
+from breakeven.launch.guard import GRACE_S
+
+POLL_S: Final = 0.05
+TAIL_LINES: Final = 8
+_TAIL_BYTES: Final = 65_536
+
+
+class EngineProcess:
+    """A started engine. It ends by `stop`, at the end of a `with` block, and when this process ends in any way."""
+
+    def __init__(
+        self,
+        *,
+        guard: "subprocess.Popen[bytes]",
+        pid: int,
+        name: str,
+        argv: Sequence[str],
+        log_path: Path,
+        started_s: float,
+    ) -> None:
+        self._guard = guard
+        self.name = name
+        self.pid = pid
+        """Of the engine itself; its group has the same number."""
+        self.argv = tuple(argv)
+        self.log_path = log_path
+        self.started_s = started_s
+
+    def exit_code(self) -> int | None:
+        """128 + signal where a signal ended it; None while it runs."""
+        return self._guard.poll()
+
+    def tail(self, lines: int = TAIL_LINES) -> list[str]:
+        """The last lines of its log, safe to print."""
+        return tail(self.log_path, lines)
+
+    def wait_ready(
+        self,
+        probe: Callable[[], bool],
+        *,
+        timeout_s: float,
+        on_wait: Callable[[float, str], None] | None = None,
+    ) -> float:
+        """Seconds from start until `probe` says yes, asked every POLL_S.
+
+        `on_wait` hears of each second that passes: seconds since start, last line of the log. RunFailedError with the
+        last lines and the likely cause if the engine ends or takes longer; then, and on Ctrl-C, it is stopped.
+        """
+        try:
+            return self._wait_ready(probe, timeout_s=timeout_s, on_wait=on_wait)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait_ready(
+        self, probe: Callable[[], bool], *, timeout_s: float, on_wait: Callable[[float, str], None] | None
+    ) -> float:
+        told_s = 1.0
+        while not probe():
+            waited_s = now_s() - self.started_s
+            if self.exit_code() is not None:
+                raise RunFailedError(self._failure(f"ended with code {self.exit_code()} before it was ready"))
+            if waited_s > timeout_s:
+                raise RunFailedError(self._failure(f"was not ready after {timeout_s:g} s"))
+            if on_wait is not None and waited_s >= told_s:
+                told_s = waited_s + 1.0
+                on_wait(waited_s, next(iter(self.tail(1)), ""))
+            time.sleep(POLL_S)
+        return now_s() - self.started_s
+
+    def _failure(self, what: str) -> str:
+        return failure_text(f"{self.name} {what}", log_path=self.log_path, exit_code=self.exit_code())
+
+    def stop(self) -> None:
+        """TERM to the engine's group, KILL after GRACE_S; returns when all of it is gone."""
+        if self._guard.stdin is not None:
+            self._guard.stdin.close()
+        try:
+            self._guard.wait(2 * GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._kill()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._guard.kill()
+        self._guard.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start_process(
+    argv: Sequence[str], *, log_path: Path, env: Mapping[str, str] | None = None, name: str | None = None
+) -> EngineProcess:
+    """Start `argv`, with `env` on top of our environment, its output in `log_path`; RunFailedError if it cannot be.
+
+    `name` is what errors call it; None: its command.
+    """
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    started_s = now_s()
+    with log_path.open("wb") as log:
+        guard = subprocess.Popen(
+            [sys.executable, "-P", "-m", "breakeven.launch.guard", "--parent", str(os.getpid()), "--", *argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, **(env or {})},
+            # Ctrl-C is ours: the engine shall not see it before its last answers are kept
+            start_new_session=True,
+        )
+    pid = _first_word(guard, log_path=log_path)
+    name = name or Path(argv[0]).name
+    return EngineProcess(guard=guard, pid=pid, name=name, argv=argv, log_path=log_path, started_s=started_s)
+
+
+def _first_word(guard: "subprocess.Popen[bytes]", *, log_path: Path) -> int:
+    """The engine's process id, as the guard tells it."""
+    assert guard.stdout is not None
+    with guard.stdout as pipe:
+        word = json.loads(pipe.readline() or b"{}")
+    if "pid" in word:
+        return int(word["pid"])
+    if guard.stdin is not None:
+        guard.stdin.close()
+    code = guard.wait()
+    raise RunFailedError(failure_text(word.get("error", "the engine did not start"), log_path=log_path, exit_code=code))
+
+
+def tail(path: Path, lines: int = TAIL_LINES) -> list[str]:
+    """The last lines of a log, each safe to print; none where there is no log."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    return [one_line(line) for line in text.splitlines() if line.strip()][-lines:]
+
+
+def failure_text(what: str, *, log_path: Path, exit_code: int | None) -> str:
+    """One clear line, `what` and its likely cause, then the end of the log."""
+    cause = likely_cause(tail(log_path, 200), exit_code=exit_code)
+    first = f"{what}: {cause}" if cause is not None else what
+    last = tail(log_path)
+    return "\n".join([first, f"the end of its log, {log_path}:", *(f"  {line}" for line in last)] if last else [first])
