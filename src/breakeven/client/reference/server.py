@@ -19,6 +19,7 @@ from breakeven.client.reference.truth import TAG_CHARACTERS, Seconds, Stamps, Tr
 from breakeven.clock import cpu_s, now_s
 
 ACCEPTS_AT_ONCE: Final = 128
+ACCEPT_PAUSE_S: Final = 0.1
 MISSING: Final = error("no such endpoint", status="404 Not Found")
 
 
@@ -98,12 +99,17 @@ class Server:
             except BlockingIOError:
                 return
             except OSError as fault:
-                self._warn(fault)
+                self._pause(listener, fault)
                 return
             self._connections[connection] = None
 
-    def _warn(self, fault: OSError) -> None:
-        if fault.errno == errno.EMFILE and not self._warned:
+    def _pause(self, listener: socket.socket, fault: OSError) -> None:
+        """Out of files: say so once, and look again a little later instead of spinning."""
+        if fault.errno not in (errno.EMFILE, errno.ENFILE):
+            return
+        self._loop.remove_reader(listener.fileno())
+        self._loop.call_later(ACCEPT_PAUSE_S, self._loop.add_reader, listener.fileno(), self._accept, listener)
+        if not self._warned:
             self._warned = True
             limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
             text = f"no more than {len(self._connections)} connections: the limit of open files is {limit} (ulimit -n)"
