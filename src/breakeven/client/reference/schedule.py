@@ -1,0 +1,114 @@
+"""When what is written: all streams in the order of their next write, each write with a stamp right before it."""
+
+import asyncio
+from array import array
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from breakeven.clock import now_s
+
+TICK_S: Final = 0.001
+"""Resolution of the loop's timers."""
+SLICE_S: Final = 0.002
+"""Longest time spent writing before the loop looks at its sockets again."""
+
+
+class Sink(Protocol):
+    """Where a stream's bytes go."""
+
+    def send(self, data: bytes, /) -> int:
+        """Bytes that were taken; OSError when none could be."""
+        ...
+
+    def hold(self, data: bytes) -> None:
+        """Keep what `send` did not take and send it later; a broken connection is dealt with there."""
+        ...
+
+    def answered(self) -> None:
+        """The last write has been made."""
+        ...
+
+
+class Stream:
+    """One answer on its way: what is left to write, and the stamps of what was written."""
+
+    __slots__ = ("due_s", "gone", "index", "send", "sink", "stamp", "writes")
+
+    def __init__(self, sink: Sink, writes: tuple[bytes, ...], *, due_s: float, stamps: "array[float]") -> None:
+        self.sink = sink
+        self.send: Callable[[bytes], int] = sink.send
+        """May be replaced while a stream runs, as a connection does when its socket is full."""
+        self.writes = writes
+        self.index = 0
+        self.due_s = due_s
+        self.stamp = stamps.append
+        self.gone = False
+
+
+class Schedule:
+    """Streams that write every ITL, the same for all: two queues are always in order, and no heap is needed.
+
+    No asyncio transport takes part: a transport writes when the loop's turn ends, later than a stamp taken before the
+    call. Here the stamp and the system call stand next to each other.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, itl_s: float) -> None:
+        self._loop = loop
+        self._itl_s = itl_s
+        self._first: deque[Stream] = deque()
+        self._later: deque[Stream] = deque()
+        self._timer: asyncio.Handle | None = None
+        self._wake_s = 0.0
+
+    def add(self, stream: Stream) -> None:
+        """Take up a stream whose first write is due no earlier than that of any stream added before."""
+        self._first.append(stream)
+        if self._timer is None or stream.due_s < self._wake_s - TICK_S:
+            self._sleep()
+
+    def _sleep(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        heads = [queue[0].due_s for queue in (self._first, self._later) if queue]
+        if heads:
+            now = now_s()
+            self._wake_s = max(now + TICK_S, min(heads))
+            self._timer = self._loop.call_later(self._wake_s - now, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._write_due(until_s=now_s() + SLICE_S):
+            self._sleep()
+        else:
+            self._timer = self._loop.call_soon(self._tick)
+            self._wake_s = 0.0
+
+    def _write_due(self, *, until_s: float) -> bool:
+        """Write what is due; False when the time is up before that. The hot path: it is written out in one piece."""
+        first, later, itl_s = self._first, self._later, self._itl_s
+        now = now_s()
+        while now < until_s:
+            queue = later if later and not (first and first[0].due_s < later[0].due_s) else first
+            if not queue or queue[0].due_s > now:
+                return True
+            stream = queue.popleft()
+            if stream.gone:
+                continue
+            data = stream.writes[stream.index]
+            stream.index += 1
+            now = now_s()
+            stream.stamp(now)
+            try:
+                left = data[stream.send(data) :]
+            except OSError:
+                left = data
+            if left:
+                stream.sink.hold(left)
+            if stream.index < len(stream.writes):
+                stream.due_s += itl_s
+                later.append(stream)
+            else:
+                stream.sink.answered()
+        return False
