@@ -67,7 +67,7 @@ def _check_names(plan: Plan) -> None:
     if plan.engine is not None:
         load("engine", ENGINES, plan.engine)
     if plan.url is None and plan.engine not in (None, "llamacpp"):
-        raise UsageError(f"--engine {plan.engine} needs --url URL of a running server; without --url, llamacpp is started")
+        raise UsageError(f"--engine {plan.engine} needs --url URL of a running server; without it llamacpp is started")
     if plan.url is None and plan.model is not None:
         raise UsageError("--model needs --url URL; without --url the embedded model is measured")
     if plan.workload == "fixed" and plan.input_tokens is None:
@@ -92,9 +92,7 @@ def _missing(plan: Plan, folder: RunFolder | None) -> list[int]:
     return [users for users in plan.users if users not in finished]
 
 
-def _measure(
-    plan: Plan, *, folder: RunFolder | None, out: Path, live: Live
-) -> tuple[RunFolder, RunSummary, bool]:
+def _measure(plan: Plan, *, folder: RunFolder | None, out: Path, live: Live) -> tuple[RunFolder, RunSummary, bool]:
     with contextlib.ExitStack() as stack:
         started = wall_now()
         launched: Launched | None = None
@@ -158,9 +156,7 @@ class _Run:
                 label = f"{server.engine.name}-{server.model.rpartition('/')[2]}"
                 self.folder = _new_folder(self.plan, out=self.out, started=self.started, label=label)
             self._note_host(server, workload)
-            worker = Worker(
-                target=server.target, maker=server.maker, workload=workload, timeout_s=self.plan.timeout_s
-            )
+            worker = Worker(target=server.target, maker=server.maker, workload=workload, timeout_s=self.plan.timeout_s)
             idle_probe_s = await server.probe_s()
             for users in _missing(self.plan, self.folder):
                 if self.stop.is_set():
@@ -297,4 +293,3 @@ def _settings(plan: Plan) -> dict[str, Any]:
     settings = msgspec.structs.asdict(plan) | {"output_tokens": output_tokens(plan)}
     levels = [msgspec.structs.asdict(level_plan(plan, users=users, repeat=0, salt=0)) for users in plan.users]
     return settings | {"levels": [{key: level[key] for key in level if key != "salt"} for level in levels]}
-

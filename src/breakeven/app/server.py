@@ -13,8 +13,9 @@ from breakeven.client.target import Target
 from breakeven.clock import now_s
 from breakeven.engine import ENGINES
 from breakeven.engine.base import OpenAI
+from breakeven.engine.detect import adapter, engine_of
+from breakeven.engine.idle import busy_requests
 from breakeven.errors import RunFailedError, UsageError, one_line
-from breakeven.registry import load
 from breakeven.workload.base import Ask
 
 _NO_SERVER: Final = {"connect", "tls", "bad_http", "not_openai", "closed", "reset"}
@@ -66,17 +67,15 @@ class Server:
 
     async def count_tokens(self, text: str) -> int | None:
         """Tokens of a text by the server's /tokenize; None where it has none."""
-        if self.engine.tokenize_field is None:
+        engine = self.engine
+        if engine.tokenize_path is None or engine.tokenize_field is None:
             return None
-        body = {"model": self.model, self.engine.tokenize_field: text, "add_special": False}
-        body |= {"add_special_tokens": False}
+        body = {"model": self.model, engine.tokenize_field: text, **engine.tokenize_body}
         try:
-            status, _, reply = await fetch(self.target, "/tokenize", body=body)
-            found = msgspec.json.decode(reply, type=dict[str, Any]) if status == 200 else {}
+            status, _, reply = await fetch(self.target, engine.tokenize_path, body=body)
+            return engine.tokens_in(msgspec.json.decode(reply)) if status == 200 else None
         except (FetchError, msgspec.DecodeError):
             return None
-        tokens = found.get("tokens")
-        return len(tokens) if isinstance(tokens, list) else None
 
     async def probe_s(self) -> float | None:
         """How long a one-token answer takes; None where it fails."""
@@ -94,26 +93,12 @@ class Server:
             return None
         text = body.decode("utf-8", "replace") if status == 200 else ""
         if self._gauges is None:
-            self._gauges = next((names for names in _all_gauges() if _sum_gauges(text, names) is not None), ())
-        return _sum_gauges(text, self._gauges) if self._gauges else None
+            self._gauges = next((names for names in _all_gauges() if busy_requests(text, names) is not None), ())
+        return busy_requests(text, self._gauges) if self._gauges else None
 
 
 def _all_gauges() -> list[tuple[str, ...]]:
-    engines = [load("engine", ENGINES, name) for name in ENGINES]
-    return [names for engine in engines if (names := engine.running_metrics)]  # type: ignore[attr-defined]
-
-
-def _sum_gauges(text: str, names: tuple[str, ...]) -> int | None:
-    """Sum of Prometheus gauges over their labels; None unless each of them is there."""
-    sums: dict[str, float] = {}
-    for line in text.splitlines():
-        name, _, rest = line.partition("{") if "{" in line else line.partition(" ")
-        if name in names:
-            try:
-                sums[name] = sums.get(name, 0.0) + float((rest.rpartition("}")[2] or rest).split()[0])
-            except (ValueError, IndexError):
-                return None
-    return round(sum(sums.values())) if len(sums) == len(names) else None
+    return [names for name in ENGINES if (names := adapter(name).running_metrics)]
 
 
 def hello(api: str) -> Ask:
@@ -132,25 +117,20 @@ async def find_server(
     timeout_s: float,
     say: Callable[[str], None],
 ) -> Server:
-    """Find out model and engine, and ask for one token; an error here is one clear line, before anything is measured."""
+    """Find out model and engine, and ask for one token; an error here is one line, before anything is measured."""
     models = await _models(target, model)
     name = _choose_model(target, models, model)
-    adapter = _adapter(engine, models)
-    maker = RequestMaker(api=api, model=name, exact_length_body=dict(adapter.exact_length_body))
-    server = Server(target, engine=adapter, maker=maker, timeout_s=timeout_s)
+    chosen = _adapter(engine, models)
+    maker = RequestMaker(api=api, model=name, exact_length_body=dict(chosen.exact_length_body))
+    server = Server(target, engine=chosen, maker=maker, timeout_s=timeout_s)
     say(f"asking {target.url} for a first token …")
     await _first_token(server, models)
     return server
 
 
 def _adapter(engine: str | None, models: ModelList | None) -> OpenAI:
-    """The adapter that was named, or the one whose name the server's models carry, or the plain one."""
-    owners = {info.owned_by.lower().replace(".", "") for info in models.data if info.owned_by} if models else set()
-    found = engine or next((name for name in ENGINES if name in owners), "openai")
-    adapter = load("engine", ENGINES, found)
-    assert isinstance(adapter, type)
-    assert issubclass(adapter, OpenAI)
-    return adapter()
+    """The adapter that was named, or the one that the server's models name as their owner, or the plain one."""
+    return adapter(engine or engine_of(msgspec.to_builtins(models)) or "openai")()
 
 
 async def _models(target: Target, model: str | None) -> ModelList | None:

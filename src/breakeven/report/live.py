@@ -55,7 +55,8 @@ class Live:
     def finished(self, level: LevelSummary) -> None:
         """A line for a level that is over."""
         speed = level.output_tok_per_s.value
-        rate = "nothing measured" if speed is None else f"{short_count(speed)} tok/s ± {plus_minus(level.output_tok_per_s)}"
+        doubt = plus_minus(level.output_tok_per_s)
+        rate = "nothing measured" if speed is None else f"{short_count(speed)} tok/s ± {doubt}"
         errors = f", {level.errors} errors" if level.errors else ""
         load = users_text(level.users) if level.users is not None else f"{level.req_per_s_offered:g} req/s"
         self.say(f"{load:>10}  {rate}, {level.requests} answers{errors}, stopped by {level.stopped}")

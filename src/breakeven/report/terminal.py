@@ -13,14 +13,6 @@ from breakeven.units import short_count, short_s
 
 _DASH: Final = "–"
 _BAR_WIDTH: Final = 40
-_STOPPED: Final = {
-    "precision": "precision",
-    "max": "max",
-    "duration": "duration",
-    "requests": "requests",
-    "interrupted": "interrupted",
-    "failed": "failed",
-}
 
 
 def print_run(console: Console, summary: RunSummary, *, where: str | None = None) -> None:
@@ -48,32 +40,31 @@ def headline(summary: RunSummary) -> str:
 
 def level_table(levels: Sequence[LevelSummary]) -> Table:
     """One row a level, the words as in the docs."""
-    table = Table(box=None, pad_edge=True, header_style="bold", padding=(0, 1))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     repeats = any(level.repeat for level in levels)
     open_loop = any(level.users is None for level in levels)
     heads = [
-        "req/s due" if open_loop else "users",
-        *(["repeat"] if repeats else []),
+        "req/s\ndue" if open_loop else "users",
+        *(["rep."] if repeats else []),
         "tok/s",
         "±",
-        "per user",
-        "TTFT p50",
-        "p95",
-        "TPOT p50",
-        "p95",
-        "requests",
-        "errors",
-        "stopped by",
+        "per\nuser",
+        "TTFT\np50",
+        "TTFT\np95",
+        "TPOT\np50",
+        "TPOT\np95",
+        "re-\nquests",
+        "er-\nrors",
+        "stopped\nby",
     ]
     for head in heads:
-        table.add_column(head, justify="left" if head == "stopped by" else "right", no_wrap=True)
+        table.add_column(head, justify="left" if head == "stopped\nby" else "right", no_wrap=True)
     for level in levels:
         table.add_row(*_cells(level, repeats=repeats), style="dim" if level.status == "failed" else "")
     return table
 
 
 def _cells(level: LevelSummary, *, repeats: bool) -> list[str | Text]:
-    marks = "" if level.client.verdict == "ok" else " suspect"
     load = str(level.users) if level.users is not None else f"{level.req_per_s_offered:g}"
     errors = Text(str(level.errors), style="red" if level.errors else "")
     return [
@@ -88,7 +79,7 @@ def _cells(level: LevelSummary, *, repeats: bool) -> list[str | Text]:
         time_text(level.tpot_s.p95),
         str(level.requests),
         errors,
-        _STOPPED.get(level.stopped or "", _DASH) + marks,
+        Text.assemble(level.stopped or _DASH, ("" if level.client.verdict == "ok" else " ?", "yellow")),
     ]
 
 
@@ -123,7 +114,7 @@ def throughput_chart(levels: Sequence[LevelSummary]) -> RenderableType | None:
     table.add_column()
     for level in known:
         load = f"{level.users} users" if level.users is not None else f"{level.req_per_s_offered:g} req/s"
-        table.add_row(load.replace("1 users", "1 user") if level.users == 1 else load, _bar(level.output_tok_per_s, most))
+        table.add_row("1 user" if level.users == 1 else load, _bar(level.output_tok_per_s, most))
     return table
 
 

@@ -25,9 +25,15 @@ class Ask(Struct, frozen=True, kw_only=True, gc=False):
 class Server(Protocol):
     """What a workload may ask of the server while it prepares. Nothing of it is measured."""
 
-    api: str
-    """`chat` or `completions`."""
-    model: str
+    @property
+    def api(self) -> str:
+        """`chat` or `completions`."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Name that requests ask for."""
+        ...
 
     async def count_tokens(self, text: str) -> int | None:
         """Tokens of `text` without template and special tokens, by the server's /tokenize; None where it has none."""

@@ -1,0 +1,89 @@
+"""What each command does once its words are understood: measure or read, then print and write."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from breakeven.app.run import resume_run, run_plan
+from breakeven.app.summary import summarise
+from breakeven.errors import RunFailedError, UsageError
+from breakeven.metrics.summary import RunSummary
+from breakeven.plan import Plan
+from breakeven.report.live import Live
+from breakeven.report.terminal import print_run
+from breakeven.store.folder import RunFolder, find_runs
+from breakeven.store.log import cannot_write
+
+
+def run(given: dict[str, Any], *, out: Path, json_to: str | None) -> int:
+    """Measure a new run by the plan that the options give."""
+    return _finish(*run_plan(Plan(**given), out=out, live=Live()), json_to=json_to)
+
+
+def resume(path: Path, *, json_to: str | None) -> int:
+    """Measure what a run lacks."""
+    return _finish(*resume_run(path, live=Live()), json_to=json_to)
+
+
+def show(path: Path, *, json_to: str | None) -> int:
+    """Print a stored run."""
+    folder = RunFolder.open(path)
+    output(summarise(folder), where=str(path), json_to=json_to)
+    return 0
+
+
+def runs(out: Path) -> int:
+    """List the runs in a folder."""
+    found = find_runs(out)
+    if not found:
+        raise UsageError(f"{out} holds no runs yet; `breakeven run` makes one")
+    table = Table(box=None, header_style="bold")
+    for head in ("run", "model", "engine", "levels", "best tok/s"):
+        table.add_column(head, no_wrap=True, justify="right" if head == "best tok/s" else "left")
+    for folder in found:
+        table.add_row(*_row(folder))
+    Console().print(table)
+    return 0
+
+
+def _row(folder: RunFolder) -> list[str]:
+    try:
+        summary = summarise(folder)
+    except (RunFailedError, UsageError) as error:
+        return [folder.id, "unreadable", str(error), "", ""]
+    speeds = [level.output_tok_per_s.value for level in summary.levels if level.output_tok_per_s.value]
+    done = sum(level.status == "done" for level in summary.levels)
+    return [
+        folder.id,
+        summary.run.model or "–",
+        str(summary.run.engine.get("name", "–")),
+        f"{done} of {len(folder.plan().users)}",
+        f"{max(speeds):.0f}" if speeds else "–",
+    ]
+
+
+def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_to: str | None) -> int:
+    output(summary, where=str(folder.path), json_to=json_to)
+    if interrupted:
+        return 130
+    return 1 if any(level.status == "failed" for level in summary.levels) else 0
+
+
+def output(summary: RunSummary, *, where: str, json_to: str | None) -> None:
+    """Print the table, and write JSON where it was asked for."""
+    print_run(Console(stderr=json_to == "-", highlight=False), summary, where=where)
+    if json_to is None:
+        return
+    data = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
+    if json_to == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        return
+    try:
+        Path(json_to).write_bytes(data)
+    except OSError as error:
+        raise RunFailedError(cannot_write(Path(json_to), error)) from None
