@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 from rich.console import Console
@@ -46,7 +46,7 @@ def runs(out: Path) -> int:
         table.add_column(head, no_wrap=True, justify="right" if head == "best tok/s" else "left")
     for folder in found:
         table.add_row(*_row(folder))
-    Console().print(table)
+    console(sys.stdout).print(table)
     return 0
 
 
@@ -73,9 +73,14 @@ def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_t
     return 1 if any(level.status == "failed" for level in summary.levels) else 0
 
 
+def console(stream: TextIO) -> Console:
+    """As wide as the terminal; a hundred columns where there is none."""
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else 100)
+
+
 def output(summary: RunSummary, *, where: str, json_to: str | None) -> None:
     """Print the table, and write JSON where it was asked for."""
-    print_run(Console(stderr=json_to == "-", highlight=False), summary, where=where)
+    print_run(console(sys.stderr if json_to == "-" else sys.stdout), summary, where=where)
     if json_to is None:
         return
     data = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
