@@ -125,7 +125,8 @@ def _own(role: str, pooled: Pooled) -> Iterable[Warned]:
 
 
 def _at(users: Iterable[int]) -> str:
-    return f"at {', '.join(str(one) for one in users)} users"
+    numbers = [str(one) for one in users]
+    return f"at {', '.join(numbers)} user{'' if numbers == ['1'] else 's'}"
 
 
 def _cautions(role: str, pooled: Pooled) -> Iterable[Warned]:

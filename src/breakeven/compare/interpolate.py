@@ -5,7 +5,7 @@ or the last level. The ways agree at the levels and differ between them; their s
 
 | way | throughput T at u users | a latency m at u users |
 |---|---|---|
-| `loglog` (the point value) | PCHIP of log T against log u, its slopes held so that T/u does not rise | PCHIP of log m against log u |
+| `loglog` (the point value) | PCHIP of log T against log u (T/u never rises) | PCHIP of log m against log u |
 | `linear` | T linear in u | m linear in u |
 | `speed` | T linear in speed per user T/u, that is u/T linear in u | log m linear in u |
 """

@@ -55,7 +55,7 @@ def _of_gaps(side: Side) -> Iterable[tuple[float, NextLevel]]:
         values = {method: throughput_at(side.users, tput, at, method=method) for method in METHODS}
         spread = interval({method: Draws(value, value) for method, value in values.items()})
         if spread.dominated_by_method():
-            yield spread.method_log, _named(side, users, _why(spread))
+            yield spread.method_log, NextLevel(run_id=side.run_id, role=side.role, users=users, reason=_why(spread))
 
 
 def _why(spread: Interval) -> str:

@@ -92,7 +92,7 @@ def _unusable(level: LevelSummary) -> str | None:
     if level.users is None:
         return "an open loop has no number of users"
     if level.status != "done":
-        return f"the level was {level.status}"
+        return f"the level is marked {level.status}"
     value = level.output_tok_per_s.value
     return None if value is not None and value > 0 else "no throughput"
 
@@ -168,7 +168,8 @@ def student_t975(degrees: int) -> float:
     if degrees <= len(_T975):
         return _T975[degrees - 1]
     z, n = Z95, degrees
-    return z + (z**3 + z) / (4 * n) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    return z + (z**3 + z) / (4 * n) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2) + third
 
 
 def _extra(levels: Sequence[LevelSummary]) -> dict[str, float]:

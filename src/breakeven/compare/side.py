@@ -89,10 +89,10 @@ def latency(side: Side, metric: str, keep: NDArray[np.intp]) -> Array:
 
 
 def _draw(figures: list[Measured], noise: Array, node: Array) -> Array:
-    """Log-normal draws: log value + half width / 1.96 x normal + node effect; without interval, no noise."""
-    logs = np.log([one.value or np.nan for one in figures])
+    """Log-normal draws: value x exp(half width / 1.96 x normal + node effect); without interval, no noise."""
+    values = np.array([one.value or np.nan for one in figures])
     sd = np.array([(one.log_half or 0.0) / Z95 for one in figures])
-    return np.exp(logs + sd * noise + node[:, None])
+    return np.asarray(values * np.exp(sd * noise + node[:, None]))
 
 
 def usable_range(side: Side, level: ServiceLevel) -> Range:

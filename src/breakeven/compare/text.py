@@ -133,7 +133,7 @@ def _whole(figure: Equivalence) -> str:
     low, high = figure.whole_cards_ci95
     if figure.relation == "<=":
         return f"at most {figure.whole_cards}"
-    if low == high == figure.whole_cards:
+    if low == high and low in (None, figure.whole_cards):
         return str(figure.whole_cards)
     return f"{figure.whole_cards} ({low or '?'}–{high or '?'})"
 
