@@ -349,3 +349,17 @@ def test_the_interval_of_k_covers_the_truth() -> None:
         low, high = k(a, b, 40).ci95
         hits += (low or 0) <= 1.5 <= (high or math.inf)
     assert hits >= 54
+
+
+def test_neighbouring_levels_leave_no_level_to_name() -> None:
+    # the speed of 45 lies between 2 and 3 users: there is no whole number of users in between
+    found = next_level(a_run({1: 100.0, 2: 180.0, 3: 90.0, 4: 40.0}, share=0.0001), floors=(45.0,))
+    assert found is None
+
+
+def test_a_capacity_at_a_measured_level_names_no_level() -> None:
+    assert next_level(a_run({1: 100.0, 10: 800.0, 100: 900.0}, share=0.0001), floors=(80.0,)) is None
+
+
+def test_an_slo_that_no_level_can_judge_names_no_level() -> None:
+    assert next_level(a_run(A), slo=Slo(limits=(Limit(metric="ttft_p99", limit_s=2.0),))) is None

@@ -1,13 +1,16 @@
 """Comparing runs: service levels, warnings, scope, units, gates, and what is printed."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from breakeven.compare.gate import gate, parse_gate
+from breakeven.compare.interpolate import METHODS
+from breakeven.compare.pool import RATES
 from breakeven.compare.runs import compare_runs
-from breakeven.compare.slo import LIMITED, parse_slo
+from breakeven.compare.slo import LATENCIES, LIMITED, STATISTICS, parse_slo
 from breakeven.compare.text import render, render_gate, to_json
 from breakeven.compare.types import Comparison
 from breakeven.errors import UsageError
@@ -315,3 +318,53 @@ def test_a_gate_that_cannot_be_read_is_one_clear_line(expression: str, message: 
 def test_a_gate_needs_a_level_in_common() -> None:
     with pytest.raises(UsageError, match="do not have any level in common; they share: none"):
         gate(KEEPS_UP, a_run({1: 1.0}), a_run({2: 1.0}))
+
+
+def test_without_any_k_the_verdict_gives_the_reasons() -> None:
+    found = compared(a_run(A), a_run(B), floors=(90.0,))
+    assert found.verdict == "No k: at least 90 tok/s per user: B misses it with 1 user."
+
+
+def test_engines_missing_levels_and_missing_latencies_are_printed() -> None:
+    b = a_run({1: 80.0, 50: 900.0}, engine={"name": "sglang"}, share=None)
+    levels = tuple(
+        a_level(users, 800.0, ttft_s=Distribution(n=99, p50=quantile(0.2) if users == 1 else quantile(0.3)))
+        for users in (1, 10)
+    )
+    a = RunSummary(run=RunFacts(id="a", engine={"name": "vllm"}), levels=(*levels, a_level(100, 3000.0)))
+    lines = render([compared(a, b)]).splitlines()
+    assert any(line.startswith("Engine comparison: A runs vllm, B runs sglang") for line in lines)
+    row = next(line.split() for line in lines if line.split()[:2] == ["100", "A"])
+    assert row[-1] == "–"
+    assert lines[lines.index(next(line for line in lines if line.split()[:2] == ["100", "A"])) + 1].split() == [
+        "B",
+        "–",
+    ]
+
+
+def test_floors_are_found_also_where_no_round_number_fits() -> None:
+    # speeds from 31 to 33 tok/s per user only
+    found = compared(a_run({1: 33.0, 10: 310.0}), a_run({1: 33.0, 10: 310.0}))
+    floors = [figure.floor_tok_per_s_per_user or 0 for figure in found.k_at_slo]
+    assert floors
+    assert all(31 < floor < 33 for floor in floors)
+
+
+def test_a_figure_that_only_one_run_has_leaves_a_gate_undecided() -> None:
+    a = with_ttft_p99({1: 100.0}, {1: quantile(0.1)})
+    assert gate("ttft_p99 <= reference", a, a_run({1: 100.0})).verdict == "undecided"
+
+
+DOC = (Path(__file__).parents[1] / "docs" / "COMPARE.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("k_at_slo", "k_same_load", "ratio_equal_users", "exact", "bound", "none", "passed", "failed", "undecided"),
+        *(*METHODS, *RATES, *LATENCIES, *STATISTICS, "other_model", "other_precision", "other_workload"),
+        *("other_settings", "other_engine_settings", "level_left_out", "no_interval", "caution", "think_time"),
+    ],
+)
+def test_every_name_stands_in_the_docs(word: str) -> None:
+    assert word in DOC
