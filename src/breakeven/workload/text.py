@@ -33,6 +33,10 @@ class Source(Protocol):
         """`count` tokens, from a place that the random number `at` says."""
         ...
 
+    def head(self, number: int, *, count: int) -> Piece:
+        """`count` tokens that belong to `number`: its nonce, cut if need be, and what follows from it."""
+        ...
+
     def join(self, parts: Sequence[Any]) -> Piece:
         """One piece of several of this source."""
         ...
@@ -70,6 +74,12 @@ class Words:
         start = at % (POOL - rest)
         return (self._text * whole + self._text[self._starts[start] : self._starts[start + rest]])[:-1]
 
+    def head(self, number: int, *, count: int) -> str:
+        nonce = self.nonce(number)
+        if count < self.nonce_tokens:
+            return " ".join(nonce.split()[:count])
+        return self.join((nonce, self.take(number, count=count - self.nonce_tokens)))
+
     def join(self, parts: Sequence[str]) -> str:
         return " ".join([part for part in parts if part])
 
@@ -91,6 +101,10 @@ class TokenIds:
         whole, rest = divmod(count, POOL)
         start = at % (POOL - rest)
         return self._ids * whole + self._ids[start : start + rest]
+
+    def head(self, number: int, *, count: int) -> list[int]:
+        own = max(0, count - self.nonce_tokens)
+        return self.nonce(number)[:count] + self.take(number, count=own)
 
     def join(self, parts: Sequence[list[int]]) -> list[int]:
         return [token for part in parts for token in part]
