@@ -137,6 +137,16 @@ def test_a_bad_file_gives_one_line_that_names_it(name: str, tmp_path: Path) -> N
     assert len(message) < 400 + len(str(path))
 
 
+def test_a_parquet_file_whose_footer_was_overwritten_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    duckdb.sql(f"copy (select 'why?' as prompt) to '{path}'")
+    data = path.read_bytes()
+    footer = int.from_bytes(data[-8:-4], "little")
+    path.write_bytes(data[: -8 - footer] + b"\xff" * footer + data[-8:])
+    with pytest.raises(UsageError, match=r"a.parquet, after row 0: no Parquet"):
+        Dataset(path=path, output_tokens=5)
+
+
 def test_the_line_that_is_wrong_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", '{"prompt": "a"}\n\n{"prompt": 5}\n')
     with pytest.raises(UsageError, match=r"a.jsonl, line 3: 'prompt' must be text, but is int 5$"):

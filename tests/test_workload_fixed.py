@@ -104,6 +104,21 @@ def test_a_begin_of_text_token_counts_as_part_of_the_prompt(takes_ids: bool) -> 
     assert lengths(fixed, server) == {50}
 
 
+class Marking(WordServer):
+    """Its /tokenize puts a begin-of-text token in front of everything."""
+
+    async def count_tokens(self, text: str) -> int | None:
+        count = await super().count_tokens(text)
+        return None if count is None else count + 1
+
+
+def test_a_tokenizer_that_adds_a_token_of_its_own_costs_a_few_words_and_no_exactness() -> None:
+    server = Marking()
+    fixed, cautions = prepared(server, input_tokens=300)
+    assert cautions == []
+    assert lengths(fixed, server) == {300}
+
+
 class Trimming(WordServer):
     """Its template costs two tokens more once a prompt is longer than 60 tokens."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,15 @@ def test_every_workload_makes_ten_thousand_requests_in_two_seconds(
     for number in range(10_000):
         workload.make(nonce=number, user=number % 100, k=number // 100)
     assert time.process_time() - started_s < 2
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_every_prepared_workload_can_be_handed_to_another_process(
+    name: str, settings: dict[str, dict[str, Any]]
+) -> None:
+    workload = made(name, settings)
+    copy = pickle.loads(pickle.dumps(workload))
+    assert copy.make(nonce=1, user=2, k=3) == workload.make(nonce=1, user=2, k=3)
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
