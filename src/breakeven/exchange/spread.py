@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from breakeven.metrics.summary import Distribution, Quantile
 
 _TAIL = 0.025
+_Z = 1.959964
+_MANY = 2000
 
 
 def distribution(values: Sequence[float]) -> Distribution:
@@ -35,7 +37,13 @@ def quantile(ordered: Sequence[float], q: float) -> Quantile:
 
 
 def _ranks(n: int, q: float) -> tuple[int, int]:
-    """Ranks l and u (from 1) with P(B < l) <= 2.5 % and P(B >= u) <= 2.5 % for B binomial(n, q); 0 and n+1: none."""
+    """Ranks l and u (from 1) with P(B < l) <= 2.5 % and P(B >= u) <= 2.5 % for B binomial(n, q); 0 and n+1: none.
+
+    Above 2000 values by the normal approximation: the ranks then differ by one at most, and summing takes long.
+    """
+    if n > _MANY:
+        half = _Z * math.sqrt(n * q * (1 - q))
+        return max(0, math.floor(n * q - half)), min(n + 1, math.ceil(n * q + half) + 1)
     below = 0.0
     lower, upper = 0, n + 1
     for k in range(n + 1):
@@ -64,3 +72,23 @@ def quoted(n: int, **figures: float | None) -> Distribution:
         for name, q in percentiles.items()
     }
     return Distribution(n=n, mean=figures.get("mean"), **quantiles)
+
+
+def speeds(tpot: Distribution, *, mean: float | None = None) -> Distribution:
+    """1 / TPOT; its p95 is the speed that 95 % of answers reach, which is 1 / (p95 of TPOT). `mean` is not 1 / mean."""
+    p50, p90, p95, p99 = (_inverse(one) for one in (tpot.p50, tpot.p90, tpot.p95, tpot.p99))
+    return Distribution(n=tpot.n, mean=mean, p50=p50, p90=p90, p95=p95, p99=p99)
+
+
+def mean_speed(tpot_s: Sequence[float]) -> float | None:
+    """Mean of 1 / TPOT over requests; None for none, and where a TPOT is 0."""
+    return math.fsum(1 / value for value in tpot_s) / len(tpot_s) if tpot_s and min(tpot_s) > 0 else None
+
+
+def _inverse(one: Quantile) -> Quantile:
+    low, high = one.ci95
+    return Quantile(value=_reciprocal(one.value), ci95=(_reciprocal(high), _reciprocal(low)))
+
+
+def _reciprocal(value: float | None) -> float | None:
+    return 1 / value if value else None
