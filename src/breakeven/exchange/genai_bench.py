@@ -20,8 +20,8 @@ _NOTES: Final = (
     "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
 )
 _AGGREGATE: Final = (
-    "The file does not hold every request: figures are the tool's own, without intervals. Where it left warm-up requests "
-    "out, its throughput divides fewer tokens by the whole time."
+    "The file does not hold every request: figures are the tool's own, without intervals. Where it left warm-up "
+    "requests out, its throughput divides fewer tokens by the whole time."
 )
 _DETAIL: Final = (
     "Percentiles and throughput were calculated from the requests in the file, warm-up and cool-down requests included."

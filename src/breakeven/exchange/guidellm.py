@@ -96,7 +96,7 @@ def _total(metrics: Node, name: str) -> int | None:
     return None if total is None else round(total)
 
 
-def _distributions(node: Node) -> tuple[dict[str, Distribution], str]:
+def _distributions(node: Node) -> tuple[dict[str, Any], str]:
     requests = list(node.node("requests").nodes("successful"))
     whole = node.node("metrics").node("request_totals").whole("successful")
     if requests and len(requests) == whole:
@@ -118,7 +118,7 @@ def _quoted(metrics: Node, name: str, *, n: int, unit_s: float) -> Distribution:
     return quoted(n, mean=scaled(block.number("mean"), unit_s), **figures)
 
 
-def _from_detail(requests: list[Node]) -> dict[str, Distribution]:
+def _from_detail(requests: list[Node]) -> dict[str, Any]:
     """From each request's own stamps: sent, first token, last token; its request_latency ends later."""
     ttft, tpot, e2e = [], [], []
     for request in requests:

@@ -66,12 +66,12 @@ def quoted(n: int, **figures: float | None) -> Distribution:
 
     A percentile of fewer than 1/(1-q) requests is left out: it is the largest value under another name.
     """
-    percentiles = {name: float(name[1:]) / 100 for name in ("p50", "p90", "p95", "p99")}
-    quantiles = {
-        name: Quantile(value=figures.get(name) if n * (1 - q) >= 1 - 1e-9 else None, ci95=(None, None))
-        for name, q in percentiles.items()
-    }
-    return Distribution(n=n, mean=figures.get("mean"), **quantiles)
+    p50, p90, p95, p99 = (_as_quoted(n, q, figures.get(f"p{round(100 * q)}")) for q in (0.5, 0.9, 0.95, 0.99))
+    return Distribution(n=n, mean=figures.get("mean"), p50=p50, p90=p90, p95=p95, p99=p99)
+
+
+def _as_quoted(n: int, q: float, value: float | None) -> Quantile:
+    return Quantile(value=value if n * (1 - q) >= 1 - 1e-9 else None, ci95=(None, None))
 
 
 def speeds(tpot: Distribution, *, mean: float | None = None) -> Distribution:

@@ -15,7 +15,7 @@ _BRAND = re.compile(r"^(rtx)(?=.*\d)")
 
 def compact(name: str) -> str:
     """The name without vendor words, `GB`, spaces and signs: `NVIDIA A100 80GB PCIe` -> `a10080pcie`."""
-    return re.sub(r"[^a-z0-9]", "", _GB.sub("", _NOISE.sub(" ", name.lower())))
+    return re.sub(r"[^a-z0-9]", "", _GB.sub("", _NOISE.sub(" ", name.lower().replace("_", " "))))
 
 
 @functools.cache

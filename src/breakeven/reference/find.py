@@ -65,7 +65,7 @@ def table_text(data: str) -> str:
     runs = reference_runs(data)
     users = (1, 10, 100)
     head = ("GPU", "cards", "workload", *(f"{n} users" for n in users), "nodes", "spread")
-    align: tuple[Align, ...] = ("<", ">", "<", *(">" for _ in users), ">", ">")
+    align: tuple[Align, ...] = ("<", ">", "<", ">", ">", ">", ">", ">")
     notes = [f"- {note}" for note in runs[0].run.settings["notes"]]
     source = f"Words per second. Source: {runs[0].run.settings['source']}."
     return "\n".join([*columns([head, *(_row(run, users) for run in runs)], align=align), "", source, *notes]) + "\n"
