@@ -1,5 +1,7 @@
 """The GPU table and the names by which a GPU is found."""
 
+from pathlib import Path
+
 import pytest
 
 from breakeven.errors import UsageError
@@ -7,6 +9,7 @@ from breakeven.hardware import find_gpu, find_gpus, gpu_key, gpus, same_gpu, tab
 from breakeven.hardware.columns import columns, number
 from breakeven.hardware.names import compact
 
+FACTS = Path(__file__).parents[1] / "docs" / "FACTS.md"
 FLEET_NAMES = {
     "NVIDIA A100 80GB PCIe": "a100-80-pcie",
     "NVIDIA A100-PCIE-40GB": "a100-40-pcie",
@@ -168,3 +171,7 @@ def test_what_has_no_source_is_a_dash_and_not_a_zero() -> None:
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
     assert columns([("a", "b"), ("long", "7")], align=("<", ">")) == ["a     b", "long  7"]
+
+
+def test_the_docs_show_the_table_as_it_is() -> None:
+    assert table_text() in FACTS.read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import json
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -220,3 +221,18 @@ def test_a_market_that_cannot_be_read_is_left_out_and_said() -> None:
 def test_an_answer_that_is_no_market_list_is_one_clear_line(answer: bytes) -> None:
     with pytest.raises(UsageError, match="the answer of Nosana's API is no"):
         from_api(answer, today=TODAY)
+
+
+def test_the_docs_name_every_kind_and_every_source_of_quotes() -> None:
+    facts = (Path(__file__).parents[1] / "docs" / "FACTS.md").read_text(encoding="utf-8")
+    for kind, meaning in KINDS.items():
+        assert f"| `{kind}` | {meaning} |" in facts
+    for source in PRICES:
+        assert f"- `{source}`: " in facts
+
+
+def test_the_price_file_in_the_docs_can_be_read() -> None:
+    lines = (Path(__file__).parents[1] / "docs" / "FACTS.md").read_text(encoding="utf-8").splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("      gpu,provider"))
+    [quote] = read_quotes("\n".join(line.strip() for line in lines[start : start + 2]), where="docs")
+    assert (quote.gpu, quote.usd_per_h_card, quote.as_of) == ("rtx4090", 0.29, datetime.date(2026, 11, 20))

@@ -241,3 +241,10 @@ def test_no_node_of_the_fleet_is_in_the_project() -> None:
 def test_a_median_needs_six_values_for_an_interval() -> None:
     assert distribution([1.0, 2.0, 3.0, 4.0, 5.0]).p50.ci95[1] is None
     assert distribution([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).p50.ci95 == (1.0, 6.0)
+
+
+@pytest.mark.parametrize("data", DATA_SETS)
+def test_the_docs_show_each_data_set_as_it_is(data: str) -> None:
+    facts = (ROOT / "docs" / "FACTS.md").read_text(encoding="utf-8")
+    assert f"### `{data}`" in facts
+    assert table_text(data) in facts

@@ -7,6 +7,8 @@ from typing import Any
 
 from breakeven.errors import UsageError, one_line
 
+_MOST = 1e15
+
 
 def parse_json(data: bytes, *, where: str) -> Any:
     """The document; UsageError for what is no JSON, nested too deeply or not text."""
@@ -83,12 +85,11 @@ def _number(value: object, *, place: str, least: float | None) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"{place}: a number was expected, not {_kind(value)}")
-    try:
-        number = float(value)
-    except OverflowError:
-        raise UsageError(f"{place}: the number is too large") from None
-    if not math.isfinite(number):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
+    if abs(value) > _MOST:
+        raise UsageError(f"{place}: the number is too large to be a measurement")
+    number = float(value)
     if least is not None and number < least:
         raise UsageError(f"{place}: {number:g} cannot be; at least {least:g} was expected")
     return number
@@ -105,5 +106,8 @@ def scaled(value: float | None, factor: float) -> float | None:
 
 
 def divided(value: float | None, by: float | None) -> float | None:
-    """The ratio; None where a part is None or the divisor 0."""
-    return None if value is None or not by else value / by
+    """The ratio; None where a part is None, the divisor 0 or the ratio not finite."""
+    if value is None or not by:
+        return None
+    ratio = value / by
+    return ratio if math.isfinite(ratio) else None

@@ -8,6 +8,7 @@ from breakeven.metrics.summary import Distribution, Quantile
 _TAIL = 0.025
 _Z = 1.959964
 _MANY = 2000
+_TINY = 1e-300
 
 
 def distribution(values: Sequence[float]) -> Distribution:
@@ -82,7 +83,8 @@ def speeds(tpot: Distribution, *, mean: float | None = None) -> Distribution:
 
 def mean_speed(tpot_s: Sequence[float]) -> float | None:
     """Mean of 1 / TPOT over requests; None for none, and where a TPOT is 0."""
-    return math.fsum(1 / value for value in tpot_s) / len(tpot_s) if tpot_s and min(tpot_s) > 0 else None
+    known = [speed for value in tpot_s if (speed := _reciprocal(value)) is not None]
+    return math.fsum(known) / len(known) if known and len(known) == len(tpot_s) else None
 
 
 def _inverse(one: Quantile) -> Quantile:
@@ -91,4 +93,5 @@ def _inverse(one: Quantile) -> Quantile:
 
 
 def _reciprocal(value: float | None) -> float | None:
-    return 1 / value if value else None
+    """1 / value; None for None, for 0 and where it would not be finite."""
+    return 1 / value if value is not None and value > _TINY else None

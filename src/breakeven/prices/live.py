@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from breakeven.errors import RunFailedError, UsageError
+from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.hardware import find_gpus, gpu_key, same_gpu
 from breakeven.prices.quote import Fetched, Kind, Quote
 
@@ -50,7 +50,7 @@ def _offers() -> Sequence[Offer]:
             return _query(gpuhunt.Catalog(), providers=None)
         return _query(gpuhunt.Catalog(auto_reload=False), providers=_local_providers(Path(folder)))
     except (OSError, ValueError, gpuhunt.GPUHuntError) as error:
-        raise RunFailedError(f"gpuhunt could not read its prices: {error}") from None
+        raise RunFailedError(f"gpuhunt could not read its prices: {one_line(str(error))}") from None
 
 
 def _query(catalog: Any, *, providers: list[str] | None) -> Sequence[Offer]:
