@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,3 +121,10 @@ def test_an_empty_catalogue_folder_is_one_clear_line(catalogue: Path) -> None:
     (catalogue / "aws.csv").unlink()
     with pytest.raises(UsageError, match=r"GPUHUNT_CATALOG_DIR: .* holds no CSV of gpuhunt"):
         live.read(today=TODAY)
+
+
+def test_what_gpuhunt_complains_of_becomes_a_note_and_not_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with live._said() as said:
+        logging.getLogger("gpuhunt.catalog").error("Failed to load\n%s", "aws")
+    assert said == ["gpuhunt: Failed to load aws"]
+    assert capsys.readouterr().err == ""

@@ -1,8 +1,10 @@
 """Live prices of about twenty clouds through gpuhunt, an optional extra that is imported when it is first needed."""
 
+import contextlib
 import datetime
+import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -33,10 +35,26 @@ def read(*, today: datetime.date, gpu: str | None = None) -> Fetched:
     """
     if gpu is not None:
         find_gpus(gpu)
-    fetched = from_gpuhunt(_offers(), today=today)
-    if gpu is None:
-        return fetched
-    return Fetched(quotes=tuple(q for q in fetched.quotes if same_gpu(gpu, q.gpu)), notes=fetched.notes)
+    with _said() as said:
+        fetched = from_gpuhunt(_offers(), today=today)
+    quotes = tuple(quote for quote in fetched.quotes if gpu is None or same_gpu(gpu, quote.gpu))
+    return Fetched(quotes=quotes, notes=(*fetched.notes, *dict.fromkeys(said)))
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[list[str]]:
+    """What gpuhunt logs meanwhile, as notes: it would print a traceback for each provider that it cannot reach."""
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(f"gpuhunt: {one_line(record.getMessage())}")  # type: ignore[method-assign]
+    logger = logging.getLogger("gpuhunt")
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
 
 
 def _offers() -> Sequence[Offer]:
