@@ -74,7 +74,7 @@ def _list_column(values: list[bytes]) -> Any:
 
 def read_level(path: Path) -> tuple[LevelFacts, list[Record]]:
     """The facts and records of a level; RunFailedError where the file is none of ours or broken."""
-    table = _read(path)
+    table = read_table(path)
     facts = _facts_of(table, path)
     names = (*_INTS, *_FLOATS, *_TEXTS, *_BOOLS)
     missing = [name for name in (*names, *_LISTS) if name not in table.column_names]
@@ -90,10 +90,11 @@ def read_level(path: Path) -> tuple[LevelFacts, list[Record]]:
 
 def read_facts(path: Path) -> LevelFacts:
     """The facts of a level alone."""
-    return _facts_of(_read(path), path)
+    return _facts_of(read_table(path), path)
 
 
-def _read(path: Path) -> Any:
+def read_table(path: Path) -> Any:
+    """A whole Parquet file as a table of arro3; RunFailedError where it cannot be read or is broken."""
     from arro3.io import read_parquet
 
     try:
