@@ -1,5 +1,7 @@
 """NVML without a GPU: the names and return types of nvidia-ml-py, with values that a test sets."""
 
+# ruff: noqa: N802  (the names are the library's)
+
 from types import SimpleNamespace
 from typing import Any
 
