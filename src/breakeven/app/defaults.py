@@ -12,16 +12,27 @@ LONGEST_RAMP_S: Final = 5.0
 EMBEDDED_OUTPUT_TOKENS: Final = 64
 URL_OUTPUT_TOKENS: Final = 256
 URL_MAX_DURATION_S: Final = 120.0
+CONTEXT_SLACK_TOKENS: Final = 64
+DRAWN_CONTEXT_TOKENS: Final = 2048
+"""For workloads whose lengths are drawn or read from a file."""
 _USERS: Final = (1, 5, 10, 50, 100)
 _LEAST_WARMUP_S: Final = (2.0, 4.0, 5.0, 12.0, 20.0)
 _EMBEDDED_MAX_S: Final = (8.0, 18.0, 20.0, 38.0, 55.0)
 
 
-def output_tokens(plan: Plan) -> int:
+def output_tokens(plan: Plan) -> int | str:
     """Length of an answer: 64 tokens for the embedded engine, 256 for a URL, unless the plan says."""
     if plan.output_tokens is not None:
         return plan.output_tokens
     return EMBEDDED_OUTPUT_TOKENS if plan.url is None else URL_OUTPUT_TOKENS
+
+
+def context_tokens(plan: Plan) -> int:
+    """Context that the embedded engine gives each user: prompt, answer and some slack, where they are numbers."""
+    asked, answered = plan.input_tokens or 0, output_tokens(plan)
+    if isinstance(asked, int) and isinstance(answered, int) and plan.workload in ("chat", "fixed"):
+        return asked + answered + CONTEXT_SLACK_TOKENS
+    return DRAWN_CONTEXT_TOKENS
 
 
 def level_plan(plan: Plan, *, users: int, repeat: int, salt: int) -> LevelPlan:

@@ -15,7 +15,7 @@ import msgspec
 import uvloop
 
 from breakeven import __version__
-from breakeven.app.defaults import level_plan, output_tokens
+from breakeven.app.defaults import context_tokens, level_plan, output_tokens
 from breakeven.app.server import Server, describe_engine, find_server
 from breakeven.app.summary import summarise
 from breakeven.cautions import judged_level
@@ -25,6 +25,7 @@ from breakeven.engine import ENGINES
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.launch.embedded import Launched, start_embedded
 from breakeven.launch.models import fetch_embedded_model
+from breakeven.load.crew import Crew, LocalCrew
 from breakeven.load.level import Level
 from breakeven.load.settle import settle
 from breakeven.load.worker import Worker
@@ -38,7 +39,6 @@ from breakeven.telemetry.host import host_facts
 from breakeven.workload import WORKLOADS
 from breakeven.workload.base import Workload
 
-CONTEXT_SLACK_TOKENS: Final = 64
 ENGINE_LOG: Final = "engine.log"
 
 
@@ -102,7 +102,7 @@ def _measure(plan: Plan, *, folder: RunFolder | None, out: Path, live: Live) -> 
             live.say("starting llama.cpp with SmolLM2-135M-Instruct …")
             launched = start_embedded(
                 slots=max(plan.users),
-                context_per_slot=(plan.input_tokens or 0) + output_tokens(plan) + CONTEXT_SLACK_TOKENS,
+                context_per_slot=context_tokens(plan),
                 model_path=model_path,
                 log_path=folder.path / ENGINE_LOG,
             )
@@ -161,7 +161,7 @@ class _Run:
             for users in _missing(self.plan, self.folder):
                 if self.stop.is_set():
                     break
-                await self._level(users, worker=worker, server=server, idle_probe_s=idle_probe_s)
+                await self._level(users, crew=crew, server=server, idle_probe_s=idle_probe_s)
 
     @contextlib.asynccontextmanager
     async def _signals(self) -> AsyncIterator[None]:
@@ -246,12 +246,12 @@ class _Run:
             }
         )
 
-    async def _level(self, users: int, *, worker: Worker, server: Server, idle_probe_s: float | None) -> None:
+    async def _level(self, users: int, *, crew: Crew, server: Server, idle_probe_s: float | None) -> None:
         assert self.folder is not None
         plan = level_plan(self.plan, users=users, repeat=0, salt=self.salt)
         level = Level(
             plan,
-            worker=worker,
+            crew=crew,
             zero_s=self.zero_s,
             stop=self.stop,
             progress=self.live.show,
@@ -265,7 +265,7 @@ class _Run:
             log.close()
         self.live.clear()
         facts = await self._settled(facts, server=server, idle_probe_s=idle_probe_s)
-        facts = msgspec.structs.replace(facts, notes=tuple(server.notes))
+        facts = msgspec.structs.replace(facts, notes=(*facts.notes, *server.notes))
         self.live.finished(judged_level(facts, self.folder.seal_level(facts)))
 
     def _check(self, check_log: Any) -> None:

@@ -11,6 +11,7 @@ from breakeven.client.reference import ReferenceServer, Settings, Stamps
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import resolve
 from breakeven.clock import now_s
+from breakeven.load.crew import LocalCrew
 from breakeven.load.level import Level, LevelPlan, Progress
 from breakeven.load.worker import Worker
 from breakeven.metrics.definitions import arrivals_s
@@ -127,7 +128,7 @@ async def measure(cell: Cell, *, server_cpu: int | None) -> Result:
         zero_s = now_s()
         level = Level(
             _plan(cell),
-            worker=worker,
+            crew=LocalCrew(worker),
             zero_s=zero_s,
             stop=asyncio.Event(),
             progress=_quiet,
