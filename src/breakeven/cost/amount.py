@@ -1,0 +1,43 @@
+"""Numbers that a formula takes: one float, or a NumPy column of draws; and division that may come out as never."""
+
+from typing import TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Amount = TypeVar("Amount", float, Array)
+
+
+@overload
+def over(numerator: float, denominator: float) -> float: ...
+@overload
+def over(numerator: Array, denominator: Array) -> Array: ...
+def over(numerator: float | Array, denominator: float | Array) -> float | Array:
+    """Numerator / denominator where the denominator is above 0, else +inf: never, at no price, at no load."""
+    if isinstance(numerator, np.ndarray) or isinstance(denominator, np.ndarray):
+        top, bottom = np.broadcast_arrays(numerator, denominator)
+        return np.divide(top, bottom, out=np.full(bottom.shape, np.inf), where=bottom > 0)
+    return numerator / denominator if denominator > 0 else float("inf")
+
+
+@overload
+def at_most_all(share: float) -> float: ...
+@overload
+def at_most_all(share: Array) -> Array: ...
+def at_most_all(share: float | Array) -> float | Array:
+    """A share of the time needed; above 1 there is not enough time, so never: +inf."""
+    if isinstance(share, np.ndarray):
+        return np.where(share <= 1, share, np.inf)
+    return share if share <= 1 else float("inf")
+
+
+@overload
+def known_if_finite(value: float, condition: float) -> float: ...
+@overload
+def known_if_finite(value: Array, condition: Array) -> Array: ...
+def known_if_finite(value: float | Array, condition: float | Array) -> float | Array:
+    """The value where `condition` is finite, else NaN: undefined, not never. NaN does not leave this room."""
+    if isinstance(value, np.ndarray) or isinstance(condition, np.ndarray):
+        return np.where(np.isfinite(condition), value, np.nan)
+    return value if abs(condition) < float("inf") else float("nan")

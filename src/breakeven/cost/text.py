@@ -1,0 +1,226 @@
+"""A cost report as plain text: the table, the headline and how it moves, and with `explain` every formula."""
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Final
+
+from breakeven.cost import say, spread_text
+from breakeven.cost.result import CostReport, Figure, Side, VariantResult
+
+GROUPS: Final[dict[str, str]] = {
+    "owner": "",
+    "life": "Over its life",
+    "tokens": "Tokens",
+    "api": "Against the API",
+}
+OPENS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
+    (("market.life_years", "market.discount_per_year"), "NPV, IRR, payback with interest, owner's cost per GPU-hour"),
+    (("tok_per_s",), "cost per token, capital per unit of work"),
+    (("input_tok_per_s",), "cost blended over input and output"),
+    (("tokens.input_gpu_s_ratio",), "input and output apart"),
+    (("good_tok_per_s",), "cost of what met the SLO"),
+    (("rent_usd_per_h",), "profit, break-even, rent or buy"),
+    (("purchase_usd",), "break-even, ROI, rent or buy"),
+    (("market.usd_per_kwh",), "energy, profit, break-even"),
+    (("power_load_w",), "energy, tokens per joule"),
+)
+"""Inputs, and the figures that they would open."""
+
+
+def render(report: CostReport, *, explain: bool = False) -> str:
+    """The report for a terminal, with no colour and no more than what fits a wide window."""
+    blocks = [
+        _head(report),
+        _sides(report),
+        _headline(report),
+        _variants(report),
+        spread_text.uncertainty(report),
+        spread_text.tornado(report),
+        spread_text.sweep(report),
+        _explained(report) if explain else [],
+        _foot(report, explain=explain),
+    ]
+    text = "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    return say.counted_in(text, report.counted)
+
+
+def _head(report: CostReport) -> list[str]:
+    title = report.name if report.title is None else f"{report.name}: {report.title}"
+    return [title] if report.source is None else [title, f"source: {report.source}"]
+
+
+def name_of(side: Side) -> str:
+    """`2 x RTX 4090`."""
+    return f"{side.count:.4g} x {side.gpu}"
+
+
+def _parties(report: CostReport) -> list[Side]:
+    return [side for side in (report.reference, report.candidate) if side is not None]
+
+
+def _sides(report: CostReport) -> list[str]:
+    """The table of both sides: what is known of either, by group."""
+    parties = _parties(report)
+    rows = [["", *(name_of(side) for side in parties)]]
+    for group, heading in GROUPS.items():
+        names = [name for name, found in report.candidate.figures.items() if found.group == group and found.shown]
+        lines = [_side_row(name, parties) for name in names if _worth_a_row(name, parties)]
+        if lines and heading:
+            rows.append([heading, *("" for _ in parties)])
+        rows += lines
+    return say.columns(rows, indent="")
+
+
+def _worth_a_row(name: str, parties: list[Side]) -> bool:
+    """Worked out for a side, and not merely a repetition of the row that it starts from."""
+    if all(side.figures[name].missing for side in parties):
+        return False
+    same = {"running_usd_per_h": "energy_usd_per_h", "revenue_usd_per_h": "rent_usd_per_h_set"}.get(name)
+    return same is None or any(side.figures[name].value != side.figures[same].value for side in parties)
+
+
+def _side_row(name: str, parties: list[Side]) -> list[str]:
+    found = [side.figures[name] for side in parties]
+    return [f"  {found[0].label}", *("" if figure.missing else say.figure(figure) for figure in found)]
+
+
+def _headline(report: CostReport) -> list[str]:
+    if report.reference is None:
+        return []
+    a, b, found = report.reference, report.candidate, report.comparison
+    lines = [_roi_parity(a, b, found), *_cost_parity(found)]
+    ratio, capital = found["usd_per_mtok_ratio"].value, found["capital_ratio"].value
+    if ratio is not None:
+        lines.append(f"Tokens: output of {name_of(b)} is {_cheaper(ratio)} than that of {name_of(a)}.")
+    if capital is not None:
+        lines.append(
+            f"To start: {say.figure(b.figures['investment_usd'])} against {say.figure(a.figures['investment_usd'])}, "
+            f"{say.times(capital)} less."
+        )
+    return lines
+
+
+def _cheaper(ratio: float) -> str:
+    return f"{say.times(ratio)} cheaper" if ratio >= 1 else f"{say.times(1 / ratio)} dearer"
+
+
+def _roi_parity(a: Side, b: Side, found: Mapping[str, Figure]) -> str:
+    rent_set, rent_card, ratio = (found[name] for name in ("parity_usd_per_h_set", "parity_usd_per_h_card", "ratio"))
+    if rent_set.value is None or rent_card.value is None or ratio.value is None:
+        return f"ROI parity rent: none, {rent_set.reason or ratio.reason}."
+    rent = a.figures["rent_usd_per_h_set"]
+    text = (
+        f"ROI parity: {name_of(b)} earn their money back as fast as {name_of(a)} at {say.usd_per_h(rent_set.value)} "
+        f"a set,\n  {say.usd_per_h(rent_card.value)} a card: {_cheaper(ratio.value)} than {say.figure(rent)}."
+    )
+    whole, cards = found["ratio_whole_cards"].value, found["whole_cards"].value
+    if whole is None or cards is None or abs(cards - b.count) < 1e-9:
+        return text
+    return f"{text}\n  In whole cards ({cards:.0f}): {_cheaper(whole)}."
+
+
+def _cost_parity(found: Mapping[str, Figure]) -> list[str]:
+    renter, owner = found["cost_parity_usd_per_h_card"].value, found["cost_parity_owner_usd_per_h_card"].value
+    lines = []
+    if renter is not None:
+        lines.append(f"Cost parity: for a renter the same work costs the same at {renter:.4g} USD/h a card.")
+    if owner is not None:
+        lines.append(f"Cost parity: renting beats owning the reference below {owner:.4g} USD/h a card.")
+    return lines
+
+
+_MOVES: Final[tuple[tuple[str, str, str], ...]] = (
+    ("k", "cards", ""),
+    ("parity_usd_per_h_set", "USD/h a set", "USD/h"),
+    ("parity_usd_per_h_card", "a card", "USD/h"),
+    ("ratio", "cheaper", "x"),
+    ("candidate.break_even_h", "break-even h", "h"),
+    ("candidate.usd_per_mtok_output", "USD/Mtok output", "USD/Mtok"),
+    ("candidate.api_flip_load_factor", "beats API above", "share"),
+)
+
+
+def _variants(report: CostReport) -> list[str]:
+    """How the headline moves: one line a variant, under the heading of its group."""
+    if not report.variants:
+        return []
+    present = [move for move in _MOVES if any(move[0] in variant.figures for variant in report.variants)]
+    if report.reference is not None:
+        present = [move for move in present if move[0] != "candidate.break_even_h"]
+    rows = [["How the headline moves", *(heading for _, heading, _ in present)]]
+    for group, members in groupby(report.variants, key=lambda variant: variant.group):
+        rows.append([_group_title(group, variants := list(members)), *("" for _ in present)])
+        rows += [[f"    {variant.label}", *_moved(variant, present)] for variant in variants]
+    headings = {row[0] for row in rows[1:] if not any(row[1:])}
+    table = [row if row[0] not in headings else ["", *row[1:]] for row in rows]
+    lines = say.columns(table, indent="")
+    return [row[0] if row[0] in headings else line for row, line in zip(rows, lines, strict=True)]
+
+
+def _group_title(group: str, members: list[VariantResult]) -> str:
+    sources = list(dict.fromkeys(member.source for member in members if member.source is not None))
+    return f"  {group}" + (f" [{'; '.join(sources)}]" if sources else "")
+
+
+def _moved(variant: VariantResult, present: list[tuple[str, str, str]]) -> list[str]:
+    return [say.between(variant.figures[path], unit) if path in variant.figures else "" for path, _, unit in present]
+
+
+def _explained(report: CostReport) -> list[str]:
+    """Every figure with its formula and the numbers put in."""
+    lines = ["Formulas"]
+    for side in _parties(report):
+        lines += _explain(name_of(side), side.figures)
+    if report.comparison:
+        lines += _explain(f"{name_of(report.candidate)} against {report.reference and name_of(report.reference)}", report.comparison)
+    return lines
+
+
+def _explain(title: str, figures: Mapping[str, Figure]) -> list[str]:
+    lines = [f"  {title}"]
+    for found in figures.values():
+        if found.numbers is not None:
+            indent = " " * (len(found.name) + 4)
+            lines.append(f"    {found.name} = {readable(found.formula)}")
+            lines.append(f"{indent} = {readable(found.numbers)} = {_result(found)}")
+    return lines
+
+
+def _result(found: Figure) -> str:
+    if found.value is None:
+        return f"none ({found.reason})"
+    return f"{say.plain(found.value)} {found.unit}".rstrip()
+
+
+def readable(formula: str) -> str:
+    """A formula with the signs of print instead of a programming language's."""
+    return formula.replace("**", "^").replace(" * ", " × ")
+
+
+def _foot(report: CostReport, *, explain: bool) -> list[str]:
+    lines = [f"{side.gpu}, {text}" for side in _parties(report) for text in side.sources]
+    lines = [f"From: {line}" for line in dict.fromkeys(lines)]
+    lines += _reasons(report)
+    if report.taken:
+        lines.append("Not given, so it counts as: " + "; ".join(report.taken))
+    lines += _openers(report)
+    lines += [f"Note: {note}" for note in report.notes]
+    return lines if explain else [*lines, "Every formula with its numbers: --explain"]
+
+
+def _reasons(report: CostReport) -> list[str]:
+    """Why a figure of the table has no value."""
+    lines = []
+    for side in _parties(report):
+        for found in side.figures.values():
+            if found.shown and found.reason is not None and not found.missing:
+                lines.append(f"{side.gpu}, {found.label}: {found.reason}.")
+    return lines
+
+
+def _openers(report: CostReport) -> list[str]:
+    """Which inputs would give more figures, for those that are missing."""
+    missing = {place for figure in report.all_figures().values() for place in figure.missing}
+    short = missing | {place.partition(".")[2] for place in missing}
+    useful = [f"{' and '.join(names)} ({what})" for names, what in OPENS if set(names) & short]
+    return [f"More with: {'; '.join(useful)}"] if useful else []
