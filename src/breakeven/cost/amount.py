@@ -17,8 +17,9 @@ def over(numerator: float | Array, denominator: float | Array) -> float | Array:
     """Numerator / denominator where the denominator is above 0, else +inf: never, at no price, at no load."""
     if isinstance(numerator, np.ndarray) or isinstance(denominator, np.ndarray):
         top, bottom = np.broadcast_arrays(numerator, denominator)
-        return np.divide(top, bottom, out=np.full(bottom.shape, np.inf), where=bottom > 0)
-    return numerator / denominator if denominator > 0 else float("inf")
+        never = np.full(bottom.shape, np.inf)
+        return np.asarray(np.divide(top, bottom, out=never, where=bottom > 0), dtype=np.float64)
+    return float(numerator) / float(denominator) if denominator > 0 else float("inf")
 
 
 @overload

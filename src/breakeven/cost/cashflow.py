@@ -4,6 +4,7 @@ Months of 730.5 h; each pays at its end; month m (1, 2, …) earns the rent less
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -128,13 +129,13 @@ def npv_of(flows: Sequence[float], *, rate: float) -> float:
 def irr_per_year(flows: Sequence[float]) -> tuple[float | None, str | None]:
     """Internal rate of return a year of monthly flows, or None and why there is none, or more than one."""
     signs = [flow > 0 for flow in flows if flow != 0]
-    changes = sum(a != b for a, b in zip(signs, signs[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(signs))
     if changes == 0:
         return None, "the cash flow never changes sign, so no rate makes it worth nothing"
     if changes > 1:
         return None, f"the cash flow changes sign {changes} times, so several rates may fit"
     rate = _root_rate(flows)
-    return (1 + rate) ** MONTHS_PER_YEAR - 1, None
+    return float((1 + rate) ** MONTHS_PER_YEAR - 1), None
 
 
 def _root_rate(flows: Sequence[float]) -> float:
@@ -169,12 +170,12 @@ def discounted_payback_h(flows: Sequence[float], *, discount_per_year: float, re
 
     The resale does not count: it comes at the end, whatever happened before.
     """
-    factor = (1 + discount_per_year) ** (1 / MONTHS_PER_YEAR)
+    factor = float((1 + discount_per_year) ** (1 / MONTHS_PER_YEAR))
     owed = -flows[0]
     for month, flow in enumerate(flows[1:], start=1):
         profit = flow - (resale_usd if month == len(flows) - 1 else 0.0)
         worth = profit / factor**month
-        if 0 < worth and owed <= worth:
+        if worth > 0 and owed <= worth:
             return (month - 1 + owed / worth) * H_PER_MONTH
         owed -= worth
     return None

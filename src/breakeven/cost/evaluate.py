@@ -6,15 +6,17 @@ import numpy as np
 
 from breakeven.cost.amount import Array
 from breakeven.cost.cashflow import discounted_payback_h, flows_usd, irr_per_year
-from breakeven.cost.figures import SINGLE, Row
+from breakeven.cost.figures import SINGLE
+from breakeven.cost.inputs import Scenario, Variant
+from breakeven.cost.limits import check
 from breakeven.cost.measured import MeasuredInputs, applied
-from breakeven.cost.model import NEUTRAL, Sheet, columns, work_out
+from breakeven.cost.model import NEUTRAL, Sheet, columns, replaced, work_out
 from breakeven.cost.montecarlo import uncertainty
 from breakeven.cost.ranges import RentQuotes, ranged, ranges_of
 from breakeven.cost.result import CostReport, Figure, Side, VariantResult, figures_of, one, plain, put_in
+from breakeven.cost.row import Row
 from breakeven.cost.scenario import overridden, read_scenario
 from breakeven.cost.sensitivity import read_sweep, sweep, tornado
-from breakeven.cost.types import Scenario, Variant
 
 HEADLINE = (
     "k",
@@ -23,6 +25,8 @@ HEADLINE = (
     "parity_usd_per_h_card",
     "ratio",
     "candidate.usd_per_mtok_output",
+    "usd_per_mtok_ratio",
+    "cost_parity_usd_per_h_card",
     "candidate.api_flip_load_factor",
 )
 """Figures that a variant is told by."""
@@ -47,9 +51,11 @@ def run_scenario(
     with the caller's rent quotes by GPU. Point figures use the scenario's own numbers, in the middle of its own
     ranges; ready ranges enter the draws and the tornado only. Raises UsageError, one line with the place.
     """
-    scenario, notes = read_scenario(text, where=where), ()
+    scenario = read_scenario(text, where=where)
+    notes: tuple[str, ...] = ()
     if measured is not None:
         scenario, notes = applied(scenario, measured)
+        check(scenario, where=measured.source)
     scenario = overridden(scenario, overrides)
     drawn = scenario if ranges is None else ranged(scenario, ranges, quotes=quotes)
     return report(scenario, drawn=drawn, seed=seed, sweep_over=sweep_over, notes=notes)
@@ -112,7 +118,10 @@ def _searched(sheet: Sheet) -> dict[str, Figure]:
     """Discounted payback and IRR, from the months of the cash flow."""
     lacking = [place for name in ("npv_usd",) for place in sheet.missing.get(name, ())]
     if lacking:
-        return {name: _single(name, row, sheet, None, f"not given: {', '.join(lacking)}", lacking) for name, row in SINGLE.items()}
+        return {
+            name: _single(name, row, sheet, None, f"not given: {', '.join(lacking)}", lacking)
+            for name, row in SINGLE.items()
+        }
     numbers = {name: float(sheet.values[name][0]) for name in (*_FLOW_NEEDS, "discount_per_year")}
     discount = numbers.pop("discount_per_year")
     flows = flows_usd(**numbers)
@@ -146,7 +155,7 @@ def _single(
 def _variant(scenario: Scenario, own: Mapping[str, Array], variant: Variant) -> VariantResult:
     """The headline figures with other numbers; an interval is worked out at both its ends."""
     ends = {place: np.atleast_1d(np.asarray(value, dtype=np.float64)) for place, value in variant.set.items()}
-    worked = work_out(scenario, {**own, **ends})
+    worked = work_out(scenario, replaced(own, ends))
     length = max(end.size for end in ends.values())
     found = {path: worked.column(path) for path in HEADLINE}
     return VariantResult(
@@ -170,5 +179,3 @@ def _taken(reference: Sheet | None, candidate: Sheet) -> tuple[str, ...]:
     for sheet in sheets:
         derived |= sheet.derived
     return (*found, *(f"{name}: {text}" for name, text in derived.items()))
-
-

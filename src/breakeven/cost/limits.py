@@ -1,9 +1,9 @@
-"""What a number of a scenario can be: not negative, a share, above zero; checked with its place before anything runs."""
+"""What a number of a scenario can be: not negative, a share, above zero; checked with its place."""
 
 import math
 from typing import Final, NamedTuple
 
-from breakeven.cost.types import Correlation, Input, Scenario, Spread, inputs
+from breakeven.cost.inputs import Correlation, Input, Scenario, Spread, inputs
 from breakeven.cost.uncertain import ANYTHING, Limits, edges, form, problem
 from breakeven.errors import UsageError
 

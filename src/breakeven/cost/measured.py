@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
+from breakeven.cost.inputs import Input, Scenario, Spread
 from breakeven.cost.scenario import with_numbers
-from breakeven.cost.types import Input, Scenario, Spread
 from breakeven.cost.uncertain import mapped, nominal
 from breakeven.metrics.summary import Estimate
 
@@ -53,7 +53,7 @@ def applied(scenario: Scenario, measured: MeasuredInputs) -> tuple[Scenario, tup
         numbers |= {"candidate.count": mapped(k, lambda number: number * cards), "candidate.tok_per_s": None}
         notes.append(f"candidate.count is k = {nominal(k):.4g} at {measured.k_at} ({measured.source})")
         notes += _disagreement(nominal(k), measured)
-    return with_numbers(scenario, {place: value for place, value in numbers.items()}), tuple(notes)
+    return with_numbers(scenario, numbers), tuple(notes)
 
 
 def _side_numbers(side: str, part: MeasuredSide, *, source: str) -> dict[str, Input | str | None]:
@@ -80,10 +80,7 @@ def _disagreement(k: float, measured: MeasuredInputs) -> list[str]:
     a, b = measured.reference.tok_per_s.value, measured.candidate.tok_per_s.value
     if a is None or b is None or abs(a / b / k - 1) <= DIFFERENT:
         return []
-    return [
-        f"the throughputs are as {a / b:.3g} to 1 where k is {k:.3g}: they belong to another operating point, "
-        "so the candidate's is taken from k"
-    ]
+    return [f"the throughputs are as {a / b:.3g} to 1, k is {k:.3g}: not one operating point; k is what counts"]
 
 
 def as_input(estimate: Estimate) -> Input | None:
@@ -94,5 +91,3 @@ def as_input(estimate: Estimate) -> Input | None:
     if low is None or high is None or not 0 < low <= value <= high or low == high:
         return value
     return Spread(value=value, ci95=(low, high))
-
-

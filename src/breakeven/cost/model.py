@@ -7,8 +7,10 @@ import numpy as np
 from msgspec import Struct, field
 
 from breakeven.cost.amount import Array
-from breakeven.cost.figures import ASSUMED_EQUAL, COMPARISON, RENTED, SIDE, Row
-from breakeven.cost.types import Scenario, inputs
+from breakeven.cost.figures import ASSUMED_EQUAL, COMPARISON, RENTED, SIDE
+from breakeven.cost.inputs import Market, Scenario, inputs
+from breakeven.cost.limits import RULES
+from breakeven.cost.row import Row
 from breakeven.cost.uncertain import nominal
 
 NEUTRAL: Final[dict[str, float]] = {
@@ -31,10 +33,8 @@ PLACES: Final[dict[str, str]] = {
     "api_usd_per_mtok_output": "api.usd_per_mtok_output",
     **{
         name: f"market.{name}"
-        for name in (
-            "usd_per_kwh pue rented_share load_factor availability price_decline_per_year discount_per_year"
-            " life_years residual_share"
-        ).split()
+        for name in Market.__struct_fields__
+        if name in RULES and not name.startswith(("rent_", "fee_"))
     },
 }
 """Where an input that is not the side's own is given."""
@@ -74,6 +74,14 @@ def columns(scenario: Scenario) -> dict[str, Array]:
     return {place: np.array([nominal(value)]) for place, value in inputs(scenario).items()}
 
 
+def replaced(given: Mapping[str, Array], changes: Mapping[str, Array]) -> dict[str, Array]:
+    """The columns with others in their place; a fee given one way goes before a fee that stood there the other way."""
+    twins = {"fee_share": "fee_markup", "fee_markup": "fee_share"}
+    parts = [place.partition(".") for place in changes]
+    gone = {f"{section}.{twins[name]}" for section, _, name in parts if name in twins}
+    return {place: column for place, column in given.items() if place not in gone} | dict(changes)
+
+
 def work_out(scenario: Scenario, given: Mapping[str, Array]) -> Worked:
     """Every figure that the inputs allow. `given` holds columns by place; they may differ in length (1 or n)."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -86,14 +94,14 @@ def work_out(scenario: Scenario, given: Mapping[str, Array]) -> Worked:
 
 def _side(scenario: Scenario, side: str, given: Mapping[str, Array], *, reference: Mapping[str, Array]) -> Sheet:
     values, derived = _own(side, given)
-    _derive_rent(values, given, derived)
+    _derive_rent(values, derived)
     _derive_work(values, reference, derived)
     neutral = [name for name in NEUTRAL if name not in values]
     values |= {name: np.array([NEUTRAL[name]]) for name in neutral}
     if "power_idle_w" not in values and "power_load_w" in values:
         values["power_idle_w"] = values["power_load_w"]
         derived["power_idle_w"] = "not given, so as much as under load (an upper bound)"
-    rows = SIDE | RENTED if _pays(scenario, side) == "rent" else SIDE
+    rows = _rows(scenario, side)
     missing = _walk(rows, values)
     used = {name for figure, row in rows.items() if figure not in missing for name in row.needs()}
     return Sheet(
@@ -103,6 +111,11 @@ def _side(scenario: Scenario, side: str, given: Mapping[str, Array], *, referenc
         neutral=tuple(name for name in neutral if name in used),
         derived={name: text for name, text in derived.items() if name in used},
     )
+
+
+def _rows(scenario: Scenario, side: str) -> dict[str, Row]:
+    rows = SIDE | RENTED if _pays(scenario, side) == "rent" else SIDE
+    return {name: row for name, row in rows.items() if row.group != "api" or scenario.api is not None}
 
 
 def _own(side: str, given: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
@@ -125,7 +138,7 @@ def _own(side: str, given: Mapping[str, Array]) -> tuple[dict[str, Array], dict[
     return values, derived
 
 
-def _derive_rent(values: dict[str, Array], given: Mapping[str, Array], derived: dict[str, str]) -> None:
+def _derive_rent(values: dict[str, Array], derived: dict[str, str]) -> None:
     rent_set = values.pop("rent_usd_per_h_set", None)
     if "rent_usd_per_h" not in values and rent_set is not None and "count" in values:
         values["rent_usd_per_h"] = rent_set / values["count"]

@@ -8,11 +8,11 @@ import numpy as np
 
 from breakeven.cost.amount import Array
 from breakeven.cost.figures import COMPARISON, SIDE
+from breakeven.cost.inputs import Scenario, Spread, inputs
 from breakeven.cost.limits import limits
 from breakeven.cost.model import Worked, columns, work_out
 from breakeven.cost.ranges import ranges_of
 from breakeven.cost.result import Outcome, Uncertainty, one
-from breakeven.cost.types import Scenario, Spread, inputs
 from breakeven.cost.uncertain import correlate, draw
 
 DRAWS: Final = 100_000
@@ -57,7 +57,7 @@ def _stream(seed: int, name: str) -> np.random.Generator:
 
 
 def _with_cards(scenario: Scenario, found: dict[str, Array], n: int, *, seed: int) -> dict[str, Array]:
-    """Each card differs from its type: one effect a side for all its throughputs, and so for k where k rests on them."""
+    """Each card differs from its type: one effect a side on all its throughputs, and on k where k rests on them."""
     for side, on_count in (("reference", 1), ("candidate", -1)):
         part = getattr(scenario, side)
         if part is None or not part.node_sd_log:

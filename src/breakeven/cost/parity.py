@@ -75,9 +75,7 @@ def cost_parity_owner_usd_per_h_card(*, reference_owner_usd_per_h_card: Amount, 
     return reference_owner_usd_per_h_card / k_tokens
 
 
-def usd_per_mtok_ratio(
-    *, reference_usd_per_mtok_output: Amount, candidate_usd_per_mtok_output: Amount
-) -> Amount:
+def usd_per_mtok_ratio(*, reference_usd_per_mtok_output: Amount, candidate_usd_per_mtok_output: Amount) -> Amount:
     """How many times cheaper the candidate's tokens are."""
     return over(reference_usd_per_mtok_output, candidate_usd_per_mtok_output)
 

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from breakeven.cost.inputs import Correlation, Input, Scenario, Spread, inputs
 from breakeven.cost.scenario import with_numbers
-from breakeven.cost.types import Correlation, Input, Scenario, Spread, inputs
 from breakeven.cost.uncertain import form
 from breakeven.errors import UsageError, unknown
 

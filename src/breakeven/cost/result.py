@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from msgspec import Struct, field, to_builtins
 
-from breakeven.cost.figures import Row
 from breakeven.cost.model import Sheet
+from breakeven.cost.row import Row
 
 FORMAT: Final = 1
 """Version of the JSON that `CostReport.to_json` gives."""
@@ -201,15 +201,18 @@ def figures_of(sheet: Sheet) -> dict[str, Figure]:
 
 
 def _figure(name: str, row: Row, sheet: Sheet) -> Figure:
-    missing = sheet.missing.get(name)
-    about = {"name": name, "label": row.label, "unit": row.unit, "formula": row.formula}
-    if missing is not None:
-        reason = f"not given: {', '.join(missing)}"
-        return Figure(**about, value=None, reason=reason, missing=missing, group=row.group, shown=row.shown)
-    value = float(sheet.values[name][0])
-    known = {need: float(sheet.values[need][0]) for need in row.needs()}
-    reason_or_none = None if math.isfinite(value) else row.undefined
-    numbers = put_in(row.formula, known)
+    missing = sheet.missing.get(name, ())
+    value = None if missing else float(sheet.values[name][0])
+    undefined = None if value is None or math.isfinite(value) else row.undefined
     return Figure(
-        **about, value=one(value), numbers=numbers, reason=reason_or_none, group=row.group, shown=row.shown
+        name=name,
+        label=row.label,
+        value=None if value is None else one(value),
+        unit=row.unit,
+        formula=row.formula,
+        numbers=None if missing else put_in(row.formula, {need: float(sheet.values[need][0]) for need in row.needs()}),
+        reason=f"not given: {', '.join(missing)}" if missing else undefined,
+        missing=missing,
+        group=row.group,
+        shown=row.shown,
     )

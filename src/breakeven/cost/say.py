@@ -1,9 +1,16 @@
 """How a figure reads on a page: its number, unit and words, and columns that line up."""
 
+import re
+import textwrap
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
 
 from breakeven.cost.result import Figure, plain
-from breakeven.units import H_PER_DAY
+from breakeven.units import H_PER_DAY, short_count
+
+WIDTH: Final = 116
+"""Columns of a line of running text or of a formula."""
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -18,12 +25,20 @@ def amount(value: float | None, unit: str) -> str:
         return times(value)
     if unit == "USD":
         return f"{value:,.0f} USD" if abs(value) >= 100 else f"{value:.2f} USD"
+    if unit == "tok/USD":
+        return f"{short_count(value)} {unit}"
     return f"{short(value)} {unit}".rstrip()
 
 
 def short(value: float) -> str:
     """Four significant digits, thousands apart."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def fixed(value: float, digits: int) -> str:
+    """Decimals rounded half up, as people round; what binary arithmetic adds in the 12th digit does not count."""
+    step = Decimal(1).scaleb(-digits)
+    return f"{Decimal(f'{value:.12g}').quantize(step, rounding=ROUND_HALF_UP):,}"
 
 
 def times(value: float) -> str:
@@ -33,7 +48,7 @@ def times(value: float) -> str:
 
 def usd_per_h(value: float) -> str:
     """A rent as a price tag: `0.66 USD/h`, `0.33 USD/h`, `0.0312 USD/h`."""
-    return f"{value:.2f} USD/h" if value >= 0.1 else f"{value:.3g} USD/h"
+    return f"{fixed(value, 2)} USD/h" if value >= 0.1 else f"{value:.3g} USD/h"
 
 
 def figure(found: Figure) -> str:
@@ -57,12 +72,14 @@ def between(values: Sequence[float | None], unit: str) -> str:
 def bare(value: float, unit: str) -> str:
     """A value for a column whose head names the unit."""
     if unit == "x":
-        return times(value)
+        return f"{fixed(value, 2)}x"
     if unit == "share":
         return f"{value * 100:.3g} %"
     if unit in ("h", "USD"):
         return f"{value:,.0f}"
-    return f"{value:.3f}" if unit == "USD/h" else plain(float(f"{value:.4g}"))
+    if unit == "USD/h":
+        return fixed(value, 3)
+    return fixed(value, 2) if unit == "k" else plain(float(f"{value:.4g}"))
 
 
 def columns(rows: Sequence[Sequence[str]], *, indent: str = "  ", gap: str = "  ") -> list[str]:
@@ -74,10 +91,23 @@ def columns(rows: Sequence[Sequence[str]], *, indent: str = "  ", gap: str = "  
     ]
 
 
-def counted_in(text: str, counted: str) -> str:
-    """The text with tokens called words where words were counted."""
-    if counted == "tokens":
-        return text
-    for token, word in (("USD/Mtok", "USD/Mword"), ("tok/", "words/"), ("tokens", "words"), ("Mtok ", "Mword ")):
-        text = text.replace(token, word)
-    return text
+def wrapped(text: str, *, first: str = "", rest: str = "  ") -> list[str]:
+    """Running text as lines of at most WIDTH columns."""
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
+
+
+_IN_WORDS: Final = (
+    (re.compile(r"\btokens\b(?!\.)"), "words"),
+    (re.compile(r"\bMtok\b"), "Mword"),
+    (re.compile(r"\btok/"), "words/"),
+)
+
+
+def counted_in(line: str, counted: str) -> str:
+    """A line of a table with tokens called words where words were counted."""
+    if counted == "words":
+        for token, word in _IN_WORDS:
+            line = token.sub(word, line)
+    return line

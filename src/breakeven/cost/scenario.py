@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from breakeven.cost.inputs import SECTIONS, Correlation, Scenario, Spread, Variant
 from breakeven.cost.limits import check
-from breakeven.cost.types import SECTIONS, Correlation, Scenario, Spread, Variant
 from breakeven.errors import UsageError, unknown
 
 _LISTS: Final[dict[str, type[Struct]]] = {"variants": Variant, "correlations": Correlation}
@@ -52,7 +52,9 @@ def _plainly(message: str) -> str:
     if "`float | object`" in message or "`float | object | null`" in message:
         expected, _, place = message.partition(" - at ")
         got = expected.rpartition("got ")[2].strip("`")
-        return f"{place.strip('`').removeprefix('$.')}: give a number or a range such as {{low = 1, high = 2}}, not {got}"
+        return (
+            f"{place.strip('`').removeprefix('$.')}: give a number or a range such as {{low = 1, high = 2}}, not {got}"
+        )
     return message.replace("$.", "")
 
 

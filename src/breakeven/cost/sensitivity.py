@@ -7,11 +7,11 @@ import numpy as np
 
 from breakeven.cost.amount import Array
 from breakeven.cost.figures import COMPARISON, SIDE
+from breakeven.cost.inputs import Scenario, Spread, inputs
 from breakeven.cost.limits import RULES, limits
-from breakeven.cost.model import Worked, work_out
+from breakeven.cost.model import Worked, replaced, work_out
 from breakeven.cost.result import Crossing, Sweep, Swing, Tornado, one
 from breakeven.cost.scenario import check_place
-from breakeven.cost.types import Scenario, Spread, inputs
 from breakeven.cost.uncertain import quantile
 from breakeven.errors import UsageError
 
@@ -31,7 +31,11 @@ SWEPT: Final = (
 CROSSINGS: Final[tuple[tuple[str, str, str | float], ...]] = (
     ("both break even at the same time (ROI parity)", "candidate.break_even_h", "reference.break_even_h"),
     ("output tokens cost the same", "candidate.usd_per_mtok_output", "reference.usd_per_mtok_output"),
-    ("the sets rent for the same (cost parity, renter)", "candidate.rent_usd_per_h_set", "reference.rent_usd_per_h_set"),
+    (
+        "the sets rent for the same (cost parity, renter)",
+        "candidate.rent_usd_per_h_set",
+        "reference.rent_usd_per_h_set",
+    ),
     ("the candidate's profit is 0", "candidate.profit_usd_per_h", 0.0),
     ("the reference's profit is 0", "reference.profit_usd_per_h", 0.0),
     ("the candidate's NPV is 0", "candidate.npv_usd", 0.0),
@@ -66,10 +70,8 @@ def tornado(scenario: Scenario, middle: Mapping[str, Array], *, target: str | No
     )
 
 
-def _swing(
-    scenario: Scenario, middle: Mapping[str, Array], path: str, place: str, p10: float, p90: float
-) -> Swing:
-    column = work_out(scenario, {**middle, place: np.array([p10, p90])}).column(path)
+def _swing(scenario: Scenario, middle: Mapping[str, Array], path: str, place: str, p10: float, p90: float) -> Swing:
+    column = work_out(scenario, replaced(middle, {place: np.array([p10, p90])})).column(path)
     values = np.broadcast_to(column if column is not None else np.array([np.nan]), (2,))
     return Swing(place=place, p10=p10, p90=p90, at_p10=one(values[0]), at_p90=one(values[1]))
 
@@ -99,8 +101,8 @@ def read_sweep(text: str) -> tuple[str, Array]:
         raise UsageError(f"--sweep {text}: write place=from:to:step, such as candidate.rent_usd_per_h=0.1:2:0.05")
     points = int(np.floor((stop - start) / step + 1e-9)) + 1
     if points > MOST_POINTS:
-        raise UsageError(f"--sweep {text}: {points:,} points are too many; take a step of at least {(stop - start) / MOST_POINTS:.3g}")
-    values = start + step * np.arange(points)
+        raise UsageError(f"--sweep {text}: {points:,} points are too many; take a larger step")
+    values: Array = start + step * np.arange(points, dtype=np.float64)
     _check_values(f"{section}.{name}", values, text=text)
     return f"{section}.{name}", values
 
@@ -113,10 +115,15 @@ def _check_values(place: str, values: Array, *, text: str) -> None:
 
 
 def sweep(scenario: Scenario, middle: Mapping[str, Array], *, place: str, values: Array) -> Sweep:
-    """Figures along a line of values of one input, all others in their middle, and where curves cross."""
+    """Figures along a line of values of one input, all others in their middle, and where curves cross.
+
+    UsageError where the scenario has no such side.
+    """
+    if place.startswith("reference.") and scenario.reference is None:
+        raise UsageError(f"--sweep {place}: this scenario has no reference, only a candidate")
 
     def at(points: Array) -> Worked:
-        return work_out(scenario, {**middle, place: points})
+        return work_out(scenario, replaced(middle, {place: points}))
 
     worked = at(values)
     found = {path: worked.column(path) for path in SWEPT}
@@ -151,9 +158,7 @@ def _gap(worked: Worked, left: str, right: str | float) -> Array | None:
         return np.asarray(a - b, dtype=np.float64)
 
 
-def _zeros(
-    at: Callable[[Array], Worked], values: Array, gaps: Array, *, left: str, right: str | float
-) -> list[float]:
+def _zeros(at: Callable[[Array], Worked], values: Array, gaps: Array, *, left: str, right: str | float) -> list[float]:
     zeros = [float(value) for value in values[gaps == 0]]
     signs = np.sign(gaps)
     for index in np.flatnonzero(signs[:-1] * signs[1:] < 0):

@@ -40,7 +40,9 @@ def uncertainty(report: CostReport) -> list[str]:
 def _chance(p: float) -> str:
     if p == 0:
         return ""
-    return f"{p * 100:.1f} %" if 0.001 <= p <= 0.999 or p == 1 else ("<0.1 %" if p < 0.5 else ">99.9 %")
+    if p == 1:
+        return "100 %"
+    return f"{p * 100:.1f} %" if 0.001 <= p <= 0.999 else ("<0.1 %" if p < 0.5 else ">99.9 %")
 
 
 def tornado(report: CostReport) -> list[str]:
@@ -83,7 +85,7 @@ def _length(swing: Swing) -> float | None:
 _SWEPT: Final[dict[str, tuple[str, str]]] = {
     "reference.break_even_h": ("ref. break-even h", "h"),
     "candidate.break_even_h": ("cand. break-even h", "h"),
-    "k": ("k", ""),
+    "k": ("k", "k"),
     "parity_usd_per_h_set": ("parity USD/h a set", "USD/h"),
     "parity_usd_per_h_card": ("a card", "USD/h"),
     "ratio": ("cheaper", "x"),

@@ -147,9 +147,7 @@ def api_flip_owned(
     busy_usd_per_h: Amount,
 ) -> Amount:
     """Load factor above which owning is cheaper than the API; +inf where it is not, even at full load."""
-    return at_most_all(
-        over(capital_usd_per_h + idle_usd_per_h, api_full_usd_per_h * availability - busy_usd_per_h)
-    )
+    return at_most_all(over(capital_usd_per_h + idle_usd_per_h, api_full_usd_per_h * availability - busy_usd_per_h))
 
 
 def api_flip_rented(*, rent_usd_per_h_set: Amount, api_full_usd_per_h: Amount) -> Amount:
@@ -162,4 +160,3 @@ def api_flip_mtok_per_day(
 ) -> Amount:
     """The same as million tokens a day, input and output."""
     return api_flip_load_factor * count * (tok_per_s + input_tok_per_s) * S_PER_DAY / TOK_PER_MTOK
-

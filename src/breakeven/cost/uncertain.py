@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from breakeven.cost.types import Input, Spread
+from breakeven.cost.inputs import Input, Spread
 from breakeven.errors import UsageError
 
 Array = NDArray[np.float64]
@@ -87,7 +87,7 @@ def quantile(value: Input, p: float, *, limits: Limits = ANYTHING) -> float:
         return _cut_normal_quantile(p, _get(value, "mean"), sd=_get(value, "sd"), limits=limits)
     z = _NORMAL.inv_cdf(p) / (_Z90 if kind == "log-normal" else _Z975)
     edge = low if z < 0 else high
-    return min(max(middle * (edge / middle) ** abs(z), limits[0]), limits[1])
+    return min(max(middle * math.pow(edge / middle, abs(z)), limits[0]), limits[1])
 
 
 def _triangular_quantile(p: float, *, low: float, mode: float, high: float) -> float:
@@ -150,7 +150,7 @@ def correlate(draws: Mapping[str, Array], pairs: Sequence[tuple[str, str, float]
 
 def _root(matrix: Array, names: Sequence[str]) -> Array:
     try:
-        return np.linalg.cholesky(matrix + 1e-12 * np.eye(len(matrix)))
+        return np.asarray(np.linalg.cholesky(matrix + 1e-12 * np.eye(len(matrix))), dtype=np.float64)
     except np.linalg.LinAlgError:
         raise UsageError(f"correlations: no numbers can have all of these at once: {', '.join(names)}") from None
 
