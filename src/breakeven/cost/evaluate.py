@@ -81,9 +81,20 @@ def report(
         uncertainty=uncertainty(drawn, seed=seed) if uncertain else None,
         tornado=tornado(drawn, columns(drawn) | own) if uncertain else None,
         sweep=None if swept is None else sweep(scenario, own, place=swept[0], values=swept[1]),
+        sources=_shared_sources(scenario),
         taken=_taken(worked.reference, worked.candidate),
         notes=(*notes, *scenario.notes),
     )
+
+
+def _shared_sources(scenario: Scenario) -> tuple[str, ...]:
+    """Where the numbers that belong to no side come from."""
+    texts = {
+        "energy price": scenario.market.energy_from,
+        "API price": None if scenario.api is None else scenario.api.price_from,
+        "input against output": scenario.tokens.ratio_from,
+    }
+    return tuple(f"{what}: {text}" for what, text in texts.items() if text is not None)
 
 
 def _side(scenario: Scenario, side: str, sheet: Sheet) -> Side:
@@ -174,7 +185,7 @@ def _taken(reference: Sheet | None, candidate: Sheet) -> tuple[str, ...]:
     """What was not given, and what stands in for it: neutral values and inputs derived from others."""
     sheets = [sheet for sheet in (reference, candidate) if sheet is not None]
     neutral = dict.fromkeys(name for sheet in sheets for name in sheet.neutral)
-    found = [f"{name} = {plain(NEUTRAL[name])}" for name in neutral]
+    found = [f"{name}={plain(NEUTRAL[name])}" for name in neutral]
     derived: dict[str, str] = {}
     for sheet in sheets:
         derived |= sheet.derived

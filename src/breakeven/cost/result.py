@@ -126,6 +126,8 @@ class CostReport(Struct, frozen=True, kw_only=True):
     uncertainty: Uncertainty | None = None
     tornado: Tornado | None = None
     sweep: Sweep | None = None
+    sources: tuple[str, ...] = ()
+    """Where the numbers of no one side come from."""
     taken: tuple[str, ...] = ()
     """Inputs that were not given, and what was taken instead."""
     notes: tuple[str, ...] = ()
@@ -152,6 +154,7 @@ class CostReport(Struct, frozen=True, kw_only=True):
             "uncertainty": to_builtins(self.uncertainty),
             "tornado": to_builtins(self.tornado),
             "sweep": to_builtins(self.sweep),
+            "sources": list(self.sources),
             "taken": list(self.taken),
             "notes": list(self.notes),
         }

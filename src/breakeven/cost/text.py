@@ -234,6 +234,9 @@ def _foot(report: CostReport, *, explain: bool) -> list[str]:
 def _sources(report: CostReport) -> list[str]:
     """Each source once, with what comes from it."""
     by_text: dict[str, list[str]] = {}
+    for source in report.sources:
+        what, _, text = source.partition(": ")
+        by_text.setdefault(text, []).append(what)
     for side in _parties(report):
         for source in side.sources:
             what, _, text = source.partition(": ")
