@@ -116,3 +116,10 @@ def test_words_are_called_words_on_the_page() -> None:
     page = render(run_scenario(preset_text("renter"), where="renter"))
     assert "USD/Mword" in page
     assert "USD/Mtok" not in page
+
+
+def test_at_60_percent_rented_the_a100_needs_10526_hours_and_the_ratio_falls_to_2_31() -> None:
+    found = article("market.rented_share=0.6").to_json()
+    assert found["break_even_h"]["reference"] == pytest.approx(10_000 / 0.95)
+    assert found["ratio"] == pytest.approx(1.65 / ((3_500 / (10_000 / 0.95) + 0.096) / 0.6))
+    assert round(found["ratio"], 2) == 2.31

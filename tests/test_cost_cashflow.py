@@ -92,3 +92,16 @@ def test_a_total_return_after_a_year_is_that_rate() -> None:
 def test_a_loss_has_a_negative_rate() -> None:
     rate, _ = cashflow.irr_per_year([-100.0, *([0.0] * 11), 80.0])
     assert rate == pytest.approx(-0.20)
+
+
+def test_an_interest_of_next_to_nothing_is_no_interest() -> None:
+    assert cashflow.annuity_years(discount_per_year=1e-18, months=48.0) == pytest.approx(4)
+    nearly, none = figures("market.discount_per_year=1e-15"), figures("market.discount_per_year=0")
+    assert nearly["npv_usd"] == pytest.approx(none["npv_usd"])
+    assert nearly["capital_usd_per_h"] == pytest.approx(none["capital_usd_per_h"])
+
+
+def test_a_rent_that_vanishes_after_a_year_still_pays_in_its_first_month() -> None:
+    found = figures("market.price_decline_per_year=1", "market.discount_per_year=0")
+    running = 0.1 * 8766 * 4
+    assert found["npv_usd"] == pytest.approx(0.5 * 8766 / 12 - running + 500 - 2000)

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breakeven.cost import cashflow, owner, parity, tokens
@@ -30,6 +30,7 @@ def as_written(row: Row, numbers: dict[str, float]) -> float:
 
 
 @pytest.mark.parametrize("name", EVALUABLE)
+@settings(deadline=None)
 @given(data=st.data())
 def test_the_formula_with_its_numbers_put_in_gives_the_value(name: str, data: st.DataObject) -> None:
     row = EVALUABLE[name]
@@ -74,9 +75,7 @@ def test_energy_is_weighed_by_the_rented_share() -> None:
 
 
 def test_a_mark_up_of_10_percent_takes_9_09_percent_of_the_rent() -> None:
-    found = owner.revenue_usd_per_h(
-        rent_usd_per_h_set=0.32, rented_share=1.0, availability=1.0, fee_share=0.1 / 1.1
-    )
+    found = owner.revenue_usd_per_h(rent_usd_per_h_set=0.32, rented_share=1.0, availability=1.0, fee_share=0.1 / 1.1)
     assert found == pytest.approx(0.2909, abs=5e-5)
 
 

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import numpy_financial as npf
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from breakeven.cost import cashflow, tokens
@@ -58,6 +58,7 @@ def with_rent(scenario: Scenario, rent_usd_per_h: float) -> Scenario:
     return msgspec.structs.replace(scenario, candidate=candidate)
 
 
+@settings(deadline=None)
 @given(scenarios)
 def test_at_the_roi_parity_rent_the_break_even_hours_are_equal(scenario: Scenario) -> None:
     found = worked(scenario)
@@ -66,6 +67,7 @@ def test_at_the_roi_parity_rent_the_break_even_hours_are_equal(scenario: Scenari
     assert number(even, "candidate.break_even_h") == pytest.approx(number(even, "reference.break_even_h"), rel=1e-6)
 
 
+@settings(deadline=None)
 @given(scenarios)
 def test_at_the_cost_parity_rent_the_token_costs_are_equal(scenario: Scenario) -> None:
     reference = msgspec.structs.replace(scenario.reference, pays="rent")  # type: ignore[type-var]
@@ -75,6 +77,7 @@ def test_at_the_cost_parity_rent_the_token_costs_are_equal(scenario: Scenario) -
     assert costs[0] == pytest.approx(costs[1])
 
 
+@settings(deadline=None)
 @given(scenarios)
 def test_at_the_cost_parity_against_an_owner_the_token_costs_are_equal(scenario: Scenario) -> None:
     even = worked(with_rent(scenario, number(worked(scenario), "cost_parity_owner_usd_per_h_card")))
@@ -82,6 +85,7 @@ def test_at_the_cost_parity_against_an_owner_the_token_costs_are_equal(scenario:
     assert costs[0] == pytest.approx(costs[1])
 
 
+@settings(deadline=None)
 @given(hour=st.floats(0.05, 50), t_out=speeds, t_in=st.floats(0, 20_000), r=st.floats(0, 2), count=st.floats(0.5, 8))
 def test_input_and_output_tokens_pay_the_hour_once(
     hour: float, t_out: float, t_in: float, r: float, count: float
@@ -98,6 +102,7 @@ def test_input_and_output_tokens_pay_the_hour_once(
     assert 3600 * count * (output * t_out + input_ * t_in) / 1e6 == pytest.approx(hour)
 
 
+@settings(deadline=None)
 @given(scenarios, shares, shares)
 def test_more_rented_share_never_lengthens_the_break_even_where_the_marginal_hour_earns(
     scenario: Scenario, one: float, other: float
@@ -115,6 +120,7 @@ def test_more_rented_share_never_lengthens_the_break_even_where_the_marginal_hou
     assert hours[1] <= hours[0] * (1 + 1e-12)
 
 
+@settings(deadline=None)
 @given(scenarios)
 def test_at_the_break_even_rented_share_the_capital_is_just_recovered(scenario: Scenario) -> None:
     share = number(worked(scenario), "candidate.break_even_rented_share")
@@ -123,6 +129,7 @@ def test_at_the_break_even_rented_share_the_capital_is_just_recovered(scenario: 
     assert number(even, "candidate.revenue_usd_per_h") == pytest.approx(number(even, "candidate.total_usd_per_h"))
 
 
+@settings(deadline=None)
 @given(scenarios)
 def test_at_the_least_rent_the_npv_is_zero_but_for_monthly_payment(scenario: Scenario) -> None:
     """Capital recovery is by the year, cash flows by the month, so they agree exactly only without interest."""
@@ -144,6 +151,7 @@ flows = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(flows)
 def test_npv_at_the_irr_is_zero(flow: list[float]) -> None:
     rate, reason = cashflow.irr_per_year(flow)
@@ -155,11 +163,13 @@ def test_npv_at_the_irr_is_zero(flow: list[float]) -> None:
     assert npf.npv(monthly, flow) == pytest.approx(0, abs=1e-6 * scale)
 
 
+@settings(deadline=None)
 @given(flows, st.floats(0, 0.5))
 def test_npv_agrees_with_the_oracle(flow: list[float], rate: float) -> None:
     assert cashflow.npv_of(flow, rate=rate) == pytest.approx(npf.npv(rate, flow), rel=1e-9, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(
     revenue=st.floats(0, 3),
     running=st.floats(0, 0.5),
@@ -193,6 +203,7 @@ def test_npv_in_closed_form_is_the_sum_of_the_months(
     assert found[0] == pytest.approx(npf.npv((1 + discount) ** (1 / 12) - 1, flow), rel=1e-7, abs=1e-4)
 
 
+@settings(deadline=None)
 @given(flows)
 def test_irr_agrees_with_the_oracle_where_there_is_one(flow: list[float]) -> None:
     rate, _ = cashflow.irr_per_year(flow)

@@ -3,6 +3,7 @@
 Months of 730.5 h; each pays at its end; month m (1, 2, …) earns the rent less (m - 1)/12 years of price decline.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -28,20 +29,22 @@ def discount_factor(*, discount_per_year: Amount, months: Amount) -> Amount:
     return factor
 
 
-def annuity_years(*, discount_per_year: Amount, discount_factor: Amount, months: Amount) -> Amount:
+def annuity_years(*, discount_per_year: Amount, months: Amount) -> Amount:
     """Present value of one dollar a year for the whole life: (1 - (1 + r)^-n) / r; n years where r is 0."""
+    years = months / MONTHS_PER_YEAR
     if isinstance(discount_per_year, np.ndarray):
-        at_zero = np.broadcast_to(months / MONTHS_PER_YEAR, np.broadcast_shapes(discount_per_year.shape, months.shape))
-        rate = np.broadcast_to(discount_per_year, at_zero.shape)
-        return np.divide(1 - discount_factor, rate, out=at_zero.copy(), where=rate > 0)
-    return (1 - discount_factor) / discount_per_year if discount_per_year > 0 else months / MONTHS_PER_YEAR
+        at_zero, rate = np.broadcast_arrays(years, discount_per_year)
+        shrinking = -np.expm1(-at_zero * np.log1p(rate))
+        return np.asarray(np.divide(shrinking, rate, out=at_zero.copy(), where=rate > 0), dtype=np.float64)
+    rate = discount_per_year
+    return -math.expm1(-years * math.log1p(rate)) / rate if rate > 0 else years
 
 
 def _geometric(ratio: Array, n: Array) -> Array:
-    """1 + q + q^2 + … + q^(n-1)."""
-    near_one = np.abs(ratio - 1) < 1e-12
-    safe = np.where(near_one, 0.5, ratio)
-    return np.where(near_one, n, (1 - safe**n) / (1 - safe))
+    """1 + q + q^2 + … + q^(n-1), exact also where q is nearly 1."""
+    special = (ratio == 1) | (ratio == 0)
+    safe = np.where(special, 0.5, ratio)
+    return np.where(special, np.where(ratio == 1, n, 1.0), np.expm1(n * np.log(safe)) / (safe - 1))
 
 
 def present_value_usd(

@@ -47,12 +47,15 @@ def applied(scenario: Scenario, measured: MeasuredInputs) -> tuple[Scenario, tup
         notes += _side_notes(side, part)
     k = as_input(measured.k)
     if k is None:
-        notes.append(f"k at {measured.k_at} is not defined; the cards stay as the scenario has them")
+        notes.append(f"k is not defined (service level: {measured.k_at}); the cards stay as the scenario has them")
     else:
         cards = nominal(scenario.reference.count) if scenario.reference is not None else 1.0
         numbers |= {"candidate.count": mapped(k, lambda number: number * cards), "candidate.tok_per_s": None}
-        notes.append(f"candidate.count is k = {nominal(k):.4g} at {measured.k_at} ({measured.source})")
+        notes.append(f"candidate.count is k = {nominal(k):.4g} (service level: {measured.k_at}; {measured.source})")
         notes += _disagreement(nominal(k), measured)
+    notes.append(
+        "one card measured is one card: for the GPU type give node_sd_log, or --ranges default takes 5 % between cards"
+    )
     return with_numbers(scenario, numbers), tuple(notes)
 
 

@@ -77,10 +77,12 @@ def _rents(scenario: Scenario, quotes: Mapping[str, RentQuotes]) -> dict[str, In
 
 
 def _with_node_spread(scenario: Scenario) -> Scenario:
+    """A spread between cards for each side whose throughput was measured or follows from one that was."""
     changed = scenario
-    for side in ("candidate", "reference"):
+    known = [part is not None and part.tok_per_s is not None for part in (scenario.reference, scenario.candidate)]
+    for side, measured in (("reference", known[0]), ("candidate", any(known))):
         part = getattr(changed, side)
-        if part is not None and part.tok_per_s is not None and part.node_sd_log is None:
+        if measured and part is not None and part.node_sd_log is None:
             part = msgspec.structs.replace(part, node_sd_log=NODE_SD_LOG)
             changed = msgspec.structs.replace(changed, **{side: part})
     return changed

@@ -2,7 +2,13 @@
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
+
+
+@cache
+def _parameters(of: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(of).parameters)
 
 
 class Row(NamedTuple):
@@ -22,4 +28,4 @@ class Row(NamedTuple):
 
     def needs(self) -> tuple[str, ...]:
         """Names of what the function takes."""
-        return tuple(inspect.signature(self.of).parameters)
+        return _parameters(self.of)

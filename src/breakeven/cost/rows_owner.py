@@ -57,7 +57,7 @@ OWNER: Final[dict[str, Row]] = {
         cashflow.annuity_years,
         "annuity",
         "years",
-        "(1 - discount_factor) / discount_per_year if discount_per_year > 0 else months / 12",
+        "(1 - (1 + discount_per_year)**(-months / 12)) / discount_per_year if discount_per_year > 0 else months / 12",
         group="life",
         shown=False,
     ),
