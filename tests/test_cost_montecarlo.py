@@ -132,6 +132,15 @@ def test_the_spread_between_cards_moves_k_where_k_rests_on_throughput() -> None:
     assert np.std(np.log(found["candidate.count"])) == pytest.approx(0.05, rel=0.03)
 
 
+def test_a_throughput_that_follows_from_k_varies_as_its_own_card_and_not_as_the_reference() -> None:
+    uncertain = scenario("reference.tok_per_s=3000", "reference.node_sd_log=0.08", "candidate.node_sd_log=0.03")
+    worked = work_out(uncertain, draws_of(uncertain, N, seed=0))
+    reference, candidate = worked.reference, worked.candidate
+    assert reference is not None
+    assert np.std(np.log(reference.values["tok_per_s"])) == pytest.approx(0.08, rel=0.03)
+    assert np.std(np.log(candidate.values["tok_per_s"])) == pytest.approx(0.03, rel=0.03)
+
+
 def test_a_hundred_thousand_draws_take_less_than_a_second() -> None:
     uncertain = ranged(scenario("candidate.count={low=1.5,high=2}"), "correlated", quotes={})
     started = time.process_time()

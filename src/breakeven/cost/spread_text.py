@@ -3,7 +3,7 @@
 from typing import Final
 
 from breakeven.cost import say
-from breakeven.cost.result import CostReport, Swing, Tornado
+from breakeven.cost.result import CostReport, Outcome, Swing, Tornado
 
 _SAYS: Final[dict[str, str]] = {
     "candidate_breaks_even_first": "the candidate breaks even before the reference",
@@ -24,17 +24,23 @@ def uncertainty(report: CostReport) -> list[str]:
         return []
     lines = [f"Uncertainty: {found.draws:,} draws, seed {found.seed}; one draw of what is shared serves both sides"]
     lines += [f"  varies: {place}: {text}" for place, text in found.ranges.items()]
-    rows = [["", "P5", "P50", "P95", "never", "undefined"]]
+    never, undefined = (
+        any(getattr(outcome, name) for outcome in found.outcomes) for name in ("p_never", "p_undefined")
+    )
+    rows = [["", "P5", "P50", "P95", *(["never"] if never else []), *(["undefined"] if undefined else [])]]
     for outcome in found.outcomes:
-        quantiles = [
-            "never" if outcome.quantiles[p] is None else say.bare(outcome.quantiles[p] or 0.0, outcome.unit)
-            for p in ("p5", "p50", "p95")
-        ]
-        label = outcome.label if outcome.unit in ("x", "share", "") else f"{outcome.label}, {outcome.unit}"
-        rows.append([label, *quantiles, _chance(outcome.p_never), _chance(outcome.p_undefined)])
+        chances = [(never, outcome.p_never), (undefined, outcome.p_undefined)]
+        rows.append([*_quantiles(outcome), *(_chance(p) for shown, p in chances if shown)])
     lines += say.columns(rows)
     lines += [f"  P({_SAYS[name]}) = {_chance(p) or '0 %'}" for name, p in found.probabilities.items()]
     return lines
+
+
+def _quantiles(outcome: Outcome) -> list[str]:
+    """Label and quantiles of one figure."""
+    label = outcome.label if outcome.unit in ("x", "share", "") else f"{outcome.label}, {outcome.unit}"
+    values = (outcome.quantiles[p] for p in ("p5", "p50", "p95"))
+    return [label, *("never" if value is None else say.bare(value, outcome.unit) for value in values)]
 
 
 def _chance(p: float) -> str:
@@ -54,8 +60,8 @@ def tornado(report: CostReport) -> list[str]:
     rows += [
         [
             f"  {swing.place}",
-            f"{swing.p10:.4g}",
-            f"{swing.p90:.4g}",
+            say.short(swing.p10),
+            say.short(swing.p90),
             _end(swing.at_p10, found),
             _end(swing.at_p90, found),
             _bar(swing, found).ljust(_BAR),

@@ -102,7 +102,7 @@ def _headline(report: CostReport) -> list[str]:
     if capital is not None:
         lines.append(
             f"To start: {say.figure(b.figures['investment_usd'])} against {say.figure(a.figures['investment_usd'])}: "
-            f"{_cheaper(capital)}."
+            f"{say.times(capital)} {'less' if capital >= 1 else 'of it'}."
         )
     return lines
 
@@ -199,11 +199,13 @@ def _explained(report: CostReport) -> list[str]:
 def _explain(title: str, figures: Mapping[str, Figure]) -> list[str]:
     lines = [f"  {title}"]
     for found in figures.values():
-        if found.numbers is not None and " " in found.formula:
+        if found.numbers is not None:
             indent = " " * (len(found.name) + 4)
             lines += say.wrapped(f"{found.name} = {readable(found.formula)}", first="    ", rest=f"{indent}   ")
-            result = f"= {readable(found.numbers)} = {_result(found)}"
-            lines += say.wrapped(result, first=f"{indent} ", rest=f"{indent}   ")
+            result = _result(found)
+            if found.numbers != result.partition(" ")[0]:
+                result = f"{readable(found.numbers)} = {result}"
+            lines += say.wrapped(f"= {result}", first=f"{indent} ", rest=f"{indent}   ")
     return lines
 
 
@@ -212,7 +214,7 @@ def _result(found: Figure) -> str:
         return f"none ({found.reason})"
     if found.unit == "share":
         return f"{plain(found.value * 100)} %"
-    return f"{plain(found.value)} {found.unit}".rstrip()
+    return f"{plain(found.value)}x" if found.unit == "x" else f"{plain(found.value)} {found.unit}".rstrip()
 
 
 def readable(formula: str) -> str:
