@@ -72,7 +72,9 @@ def tornado(report: CostReport) -> list[str]:
 
 
 def _end(value: float | None, found: Tornado) -> str:
-    return "never" if value is None else say.bare(value, found.unit)
+    if value is None:
+        return "never" if found.unit == "h" else "none"
+    return say.bare(value, found.unit)
 
 
 def _bar(swing: Swing, found: Tornado) -> str:
