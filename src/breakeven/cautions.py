@@ -7,7 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from breakeven.metrics.checks import Checks, check_level
+from breakeven.metrics.goodput import goodput
 from breakeven.metrics.level import summarise_level
+from breakeven.metrics.slo import Slo
 from breakeven.metrics.summary import Caution, ClientSummary, LevelSummary
 from breakeven.record import LevelFacts, Record
 from breakeven.units import short_s
@@ -227,9 +229,13 @@ CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
 }
 
 
-def judged_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummary:
-    """The summary of a level with its cautions, its verdict on the client, and whether it was steady."""
+def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | None = None) -> LevelSummary:
+    """The summary of a level with its cautions, its verdict on the client, its goodput, and whether it was steady."""
     level = summarise_level(facts, records)
+    good = None if slo is None else goodput(facts, records, level=level, slo=slo)
+    if good is not None and slo is not None:
+        extra = level.extra | {"slo": slo.text(), **msgspec.to_builtins(good)}
+        level = msgspec.structs.replace(level, extra=extra)
     checks = check_level(facts, records)
     if checks is None:
         return msgspec.structs.replace(level, cautions=(_never_opened(level), *_notes(facts)))

@@ -61,7 +61,7 @@ def _row(folder: RunFolder) -> list[str]:
         folder.id,
         summary.run.model or "–",
         str(summary.run.engine.get("name", "–")),
-        f"{done} of {len(folder.plan().users)}",
+        str(done),
         f"{max(speeds):.0f}" if speeds else "–",
     ]
 
@@ -70,7 +70,16 @@ def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_t
     output(summary, where=str(folder.path), json_to=json_to)
     if interrupted:
         return 130
-    return 1 if any(level.status == "failed" for level in summary.levels) else 0
+    if any(level.status == "failed" for level in summary.levels):
+        return 1
+    return slo_code(summary)
+
+
+def slo_code(summary: RunSummary) -> int:
+    """3 where a level missed the SLO, or cannot show that it met it; a search is meant to find such levels."""
+    if summary.run.settings.get("find_max"):
+        return 0
+    return 3 if any(level.extra.get("verdict") in ("missed", "unknown") for level in summary.levels) else 0
 
 
 def console(stream: TextIO) -> Console:

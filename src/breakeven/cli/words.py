@@ -30,6 +30,27 @@ def users(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def rates(text: str) -> tuple[float, ...]:
+    """A list of requests per second."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of rates; write it like 1,2,4,8") from None
+
+
+def number_or_text(text: str) -> int | str:
+    """A whole number where it is one."""
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def key_value(text: str) -> tuple[str, str]:
+    """`key=value`."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"'{text}' is no KEY=VALUE")
+    return key.replace("-", "_"), value
+
+
 def add_json(parser: Any) -> None:
     """The option that every command with a result has."""
     parser.add_argument(

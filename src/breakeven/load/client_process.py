@@ -46,7 +46,7 @@ class ClientProcess:
 
     async def _do(self, order: Order) -> None:
         if isinstance(order, Setup):
-            self._worker = await _worker(order)
+            self._worker = await make_worker(order)
             return
         worker = self._worker
         assert worker is not None
@@ -98,7 +98,8 @@ class ClientProcess:
         self._tell(frame(Fault(text=f"{type(problem).__name__}: {problem}")))
 
 
-async def _worker(setup: Setup) -> Worker:
+async def make_worker(setup: Setup) -> Worker:
+    """The worker that a coordinator describes."""
     kind = OpenWorker if setup.is_open else Worker
     target = await resolve(setup.url, api_key=setup.api_key, ca_file=setup.ca_file)
     return kind(

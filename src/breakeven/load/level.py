@@ -9,9 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from breakeven.clock import now_s
-from breakeven.load.stop import Series, StopRule
 from breakeven.load.arrivals import parse_arrivals
 from breakeven.load.crew import Crew
+from breakeven.load.stop import Series, StopRule
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import LevelFacts, Record, Stopped
 

@@ -134,7 +134,7 @@ class ProcessCrew:
             if not client.is_alive:
                 client.tally = Tally(0)
                 await client.launch(self._plant.setup(client.number))
-        for client, users in zip(self._active, _split(spec, len(self._active)), strict=True):
+        for client, users in zip(self._active, split(spec, len(self._active)), strict=True):
             client.tally = Tally(len(users))
             client.finish, client.finished = None, asyncio.Event()
             client.tell(frame(Start(spec=spec, users=users)))
@@ -204,7 +204,7 @@ class ProcessCrew:
         await asyncio.gather(*(client.end() for client in self._clients))
 
 
-def _split(spec: LevelSpec, clients: int) -> list[list[int]]:
+def split(spec: LevelSpec, clients: int) -> list[list[int]]:
     """User i belongs to client i mod clients, so that each starts its share over the whole ramp.
 
     In an open loop a share is the client's number and the number of clients.
