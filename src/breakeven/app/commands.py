@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from breakeven.app.run import resume_run, run_plan
+from breakeven.app.runs import read_run
 from breakeven.app.summary import summarise
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
@@ -31,8 +32,7 @@ def resume(path: Path, *, json_to: str | None) -> int:
 
 def show(path: Path, *, json_to: str | None) -> int:
     """Print a stored run."""
-    folder = RunFolder.open(path)
-    output(summarise(folder), where=str(path), json_to=json_to)
+    output(read_run(path), where=str(path), json_to=json_to)
     return 0
 
 

@@ -17,6 +17,7 @@ from breakeven.app.crew import crew_for
 from breakeven.app.defaults import level_plans, output_tokens
 from breakeven.app.search import search_levels
 from breakeven.app.server import Server, describe_engine, find_server
+from breakeven.calibrate.kept import kept_ceiling
 from breakeven.cautions import judged_level
 from breakeven.client.target import resolve
 from breakeven.clock import now_s, wall_now
@@ -235,7 +236,7 @@ class Measurement:
             log.close()
         self._live.clear()
         facts = await self._settled(facts, server=server)
-        facts = replace(facts, notes=(*facts.notes, *server.notes))
+        facts = replace(facts, notes=(*facts.notes, *server.notes), extra=facts.extra | _ceiling(len(facts.clients)))
         slo = None if self.plan.slo is None else parse_slo(self.plan.slo)
         summary = judged_level(facts, self.folder.seal_level(facts), slo=slo)
         self._live.finished(summary)
@@ -259,6 +260,14 @@ class Measurement:
             busy_requests=server.busy_requests, probe_s=server.probe_s, idle_probe_s=self._idle_probe_s
         )
         return replace(facts, settle_s=settle_s, settled=settled)
+
+
+def _ceiling(clients: int) -> dict[str, float | None]:
+    """The load up to which this machine's client was found right, where a calibration found its end."""
+    known = kept_ceiling(host_facts())
+    if known is None or known.is_lower_bound:
+        return {}
+    return {"calibrated_events_per_s": known.events_per_s * clients}
 
 
 def _with_remedy(note: str) -> str:
