@@ -61,7 +61,8 @@ def _number(value: float | None, digits: int) -> str:
 def table(results: Sequence[Result]) -> str:
     """All cells, and what the columns mean."""
     rows = [HEAD, *(row(result) for result in results)]
-    align: list[Align] = [">"] * (len(HEAD) - 1) + ["<"]
+    align: list[Align] = [">" for _ in HEAD]
+    align[-1] = "<"
     return "\n".join([*columns(rows, align=align), "", *LEGEND])
 
 
