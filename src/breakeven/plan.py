@@ -32,6 +32,8 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """Name of the environment variable that holds the key; the key itself is never stored."""
     users: tuple[int, ...] = DEFAULT_USERS
     """Levels of a closed loop."""
+    auto: bool = False
+    """Then measure the levels whose absence leaves most doubt, one by one."""
     rate: tuple[float, ...] | None = None
     """Levels of an open loop, in requests per second; they replace `users`."""
     arrivals: str = "poisson"

@@ -25,9 +25,9 @@ def run(given: dict[str, Any], *, out: Path, json_to: str | None) -> int:
     return _finish(*run_plan(Plan(**given), out=out, live=Live()), json_to=json_to)
 
 
-def resume(path: Path, *, json_to: str | None) -> int:
-    """Measure what a run lacks."""
-    return _finish(*resume_run(path, live=Live()), json_to=json_to)
+def resume(path: Path, *, auto: bool = False, json_to: str | None) -> int:
+    """Measure what a run lacks; with `auto` also the levels whose absence leaves most doubt."""
+    return _finish(*resume_run(path, live=Live(), auto=auto), json_to=json_to)
 
 
 def show(path: Path, *, json_to: str | None) -> int:

@@ -8,19 +8,21 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import asdict, replace
 
 from breakeven import __version__
 from breakeven.app.crew import crew_for
-from breakeven.app.defaults import level_plans, output_tokens
+from breakeven.app.defaults import level_plan, level_plans, output_tokens
 from breakeven.app.search import search_levels
 from breakeven.app.server import Server, describe_engine, find_server
+from breakeven.app.summary import summarise
 from breakeven.calibrate.kept import kept_ceiling
 from breakeven.cautions import judged_level
 from breakeven.client.target import resolve
 from breakeven.clock import now_s, wall_now
+from breakeven.compare.nextlevel import next_level
 from breakeven.errors import RunFailedError
 from breakeven.launch.embedded import Launched
 from breakeven.load.crew import Crew
@@ -37,6 +39,8 @@ from breakeven.workload import make_workload
 from breakeven.workload.base import Workload
 from breakeven.workload.trace import Trace
 
+MOST_AUTO_LEVELS: Final = 6
+"""Levels that `--users auto` adds at most."""
 Load = tuple[int | None, float | None, int]
 """Users, offered rate, repeat: what tells the levels of a run apart."""
 
@@ -49,7 +53,7 @@ def load_of(level: LevelPlan | LevelFacts) -> Load:
 
 def missing(plan: Plan, folder: RunFolder | None) -> bool:
     """A plan has levels that are not measured yet; a search or a trace is asked again."""
-    if folder is None or plan.find_max or plan.workload == "trace":
+    if folder is None or plan.find_max or plan.auto or plan.workload == "trace":
         return True
     finished = {load_of(facts) for facts in folder.finished()}
     return any(load_of(level) not in finished for level in level_plans(plan, salt=0))
@@ -132,6 +136,22 @@ class Measurement:
         for level in level_plans(self.plan, salt=self._salt, arrivals_s=arrivals_s):
             if load_of(level) not in finished and not self._stop.is_set():
                 await self._level(level, crew=crew, server=server)
+        if self.plan.auto:
+            await self._more_levels(crew, server=server)
+
+    async def _more_levels(self, crew: Crew, *, server: Server) -> None:
+        """Measure the level whose absence leaves most doubt, as long as there is one and it is not the last one."""
+        assert self.folder is not None
+        slo = None if self.plan.slo is None else parse_slo(self.plan.slo)
+        asked: set[int] = set()
+        while len(asked) < MOST_AUTO_LEVELS and not self._stop.is_set():
+            chosen = next_level(summarise(self.folder), slo=slo)
+            if chosen is None or chosen.users in asked:
+                return
+            asked.add(chosen.users)
+            self._live.say(f"next: {chosen.users} users, since {chosen.reason}")
+            level = level_plan(self.plan, users=chosen.users, salt=self._salt)
+            await self._level(level, crew=crew, server=server)
 
     @contextlib.asynccontextmanager
     async def _signals(self) -> AsyncIterator[None]:

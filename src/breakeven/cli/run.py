@@ -12,7 +12,7 @@ from breakeven.cli.words import (
     key_value,
     number_or_text,
     rates,
-    users,
+    users_or_auto,
 )
 from breakeven.errors import UsageError
 
@@ -81,7 +81,11 @@ def add(commands: Any) -> None:
     what.add_argument("--seed", type=int, metavar="N", help="seed of lengths and content (default: 0)")
     much = run.add_argument_group("how much")
     much.add_argument(
-        "--users", type=users, metavar="LIST", help="users at once, one level each (default: 1,5,10,50,100)"
+        "--users",
+        type=users_or_auto,
+        metavar="LIST",
+        help="users at once, one level each (default: 1,5,10,50,100); auto adds the levels whose absence leaves most "
+        "doubt, with --resume to a run that is there",
     )
     much.add_argument("--rate", type=rates, metavar="LIST", help="open loop: requests per second, one level each")
     much.add_argument(
@@ -155,10 +159,13 @@ def do(arguments: argparse.Namespace) -> int:
     from breakeven.app.commands import resume, run
 
     given = {key: value for key, value in vars(arguments).items() if key not in _NOT_PLAN and value is not None}
+    is_auto = given.get("users") == "auto"
+    if is_auto:
+        del given["users"]
     if "options" in given:
         given["options"] = dict(given["options"])
     if arguments.resume is not None:
         if given:
             raise UsageError("--resume takes the plan from the run; leave the other options out")
-        return resume(arguments.resume, json_to=arguments.json)
-    return run(given, out=arguments.out, json_to=arguments.json)
+        return resume(arguments.resume, auto=is_auto, json_to=arguments.json)
+    return run(given | {"auto": is_auto}, out=arguments.out, json_to=arguments.json)
