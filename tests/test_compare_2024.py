@@ -13,8 +13,8 @@ import pytest
 
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
 from breakeven.compare.side import Side, make_side
-from breakeven.compare.slo import ServiceLevel
 from breakeven.compare.types import Equivalence
+from breakeven.metrics.slo import ServiceLevel
 from compare_fixture import DATA, a_run
 
 LEVELS = (1, 5, 10, 50, 100)

@@ -12,8 +12,8 @@ from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
 from breakeven.compare.interpolate import throughput_at
 from breakeven.compare.nextlevel import next_level
 from breakeven.compare.side import Side, curve, make_side
-from breakeven.compare.slo import Limit, ServiceLevel, Slo
 from breakeven.compare.types import Equivalence
+from breakeven.metrics.slo import Limit, ServiceLevel, Slo
 from breakeven.metrics.summary import Quantile, RunFacts, RunSummary
 from compare_fixture import a_level, a_run, quantile, with_ttft_p99
 

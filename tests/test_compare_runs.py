@@ -10,10 +10,10 @@ from breakeven.compare.gate import gate, parse_gate
 from breakeven.compare.interpolate import METHODS
 from breakeven.compare.pool import RATES
 from breakeven.compare.runs import compare_runs
-from breakeven.compare.slo import LATENCIES, LIMITED, STATISTICS, parse_slo
 from breakeven.compare.text import render, render_gate, to_json
 from breakeven.compare.types import Comparison
 from breakeven.errors import UsageError
+from breakeven.metrics.slo import LATENCIES, LIMITED, STATISTICS, parse_slo
 from breakeven.metrics.summary import Caution, Distribution, Estimate, Quantile, RunFacts, RunSummary
 from compare_fixture import a_level, a_run, quantile, with_ttft_p99
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from breakeven.app.run import resume_run, run_plan
+from breakeven.app.runs import read_run
 from breakeven.app.summary import summarise
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
@@ -24,15 +25,14 @@ def run(given: dict[str, Any], *, out: Path, json_to: str | None) -> int:
     return _finish(*run_plan(Plan(**given), out=out, live=Live()), json_to=json_to)
 
 
-def resume(path: Path, *, json_to: str | None) -> int:
-    """Measure what a run lacks."""
-    return _finish(*resume_run(path, live=Live()), json_to=json_to)
+def resume(path: Path, *, auto: bool = False, json_to: str | None) -> int:
+    """Measure what a run lacks; with `auto` also the levels whose absence leaves most doubt."""
+    return _finish(*resume_run(path, live=Live(), auto=auto), json_to=json_to)
 
 
 def show(path: Path, *, json_to: str | None) -> int:
     """Print a stored run."""
-    folder = RunFolder.open(path)
-    output(summarise(folder), where=str(path), json_to=json_to)
+    output(read_run(path), where=str(path), json_to=json_to)
     return 0
 
 
@@ -61,7 +61,7 @@ def _row(folder: RunFolder) -> list[str]:
         folder.id,
         summary.run.model or "–",
         str(summary.run.engine.get("name", "–")),
-        f"{done} of {len(folder.plan().users)}",
+        str(done),
         f"{max(speeds):.0f}" if speeds else "–",
     ]
 
@@ -70,7 +70,16 @@ def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_t
     output(summary, where=str(folder.path), json_to=json_to)
     if interrupted:
         return 130
-    return 1 if any(level.status == "failed" for level in summary.levels) else 0
+    if any(level.status == "failed" for level in summary.levels):
+        return 1
+    return slo_code(summary)
+
+
+def slo_code(summary: RunSummary) -> int:
+    """3 where a level missed the SLO, or cannot show that it met it; a search is meant to find such levels."""
+    if summary.run.settings.get("find_max"):
+        return 0
+    return 3 if any(level.extra.get("verdict") in ("missed", "unknown") for level in summary.levels) else 0
 
 
 def console(stream: TextIO) -> Console:

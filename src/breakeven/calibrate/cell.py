@@ -6,11 +6,13 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from breakeven.client.reference import ReferenceServer, Settings, Stamps
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import resolve
 from breakeven.clock import now_s
+from breakeven.load.crew import LocalCrew
 from breakeven.load.level import Level, LevelPlan, Progress
 from breakeven.load.worker import Worker
 from breakeven.metrics.definitions import arrivals_s
@@ -20,7 +22,7 @@ from breakeven.metrics.summary import LevelSummary
 from breakeven.record import LevelFacts, Record
 from breakeven.workload.base import Ask
 
-EVENTS_PER_ANSWER: Final = 64
+EVENTS_PER_ANSWER: Final = 128
 TTFT_S: Final = 0.05
 LATE_SERVER_S: Final = 0.001
 SHORT_SERVER: Final = 0.01
@@ -127,7 +129,7 @@ async def measure(cell: Cell, *, server_cpu: int | None) -> Result:
         zero_s = now_s()
         level = Level(
             _plan(cell),
-            worker=worker,
+            crew=LocalCrew(worker),
             zero_s=zero_s,
             stop=asyncio.Event(),
             progress=_quiet,
@@ -203,8 +205,6 @@ def compare(cell: Cell, *, facts: LevelFacts, records: Sequence[Record], stamps:
 
 def _judged(result: Result) -> Result:
     """Off: throughput or TPOT read more than 1 % wrong. A cell with a late server says nothing of the client."""
-    from msgspec.structs import replace
-
     tpot = result.tpot
     tpot_error = abs(tpot.read_p50_s / tpot.true_p50_s - 1) if tpot.read_p50_s is not None and tpot.true_p50_s else 0.0
     if (result.server_late_p99_s or 0.0) > LATE_SERVER_S or result.server_short > SHORT_SERVER:

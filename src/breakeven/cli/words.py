@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from breakeven.units import parse_duration_s
 
@@ -28,6 +28,32 @@ def users(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers of users; write it like 1,5,10,50,100")
     return tuple(int(part) for part in parts)
+
+
+def users_or_auto(text: str) -> tuple[int, ...] | Literal["auto"]:
+    """A list of numbers of users, or `auto`."""
+    return "auto" if text == "auto" else users(text)
+
+
+def rates(text: str) -> tuple[float, ...]:
+    """A list of requests per second."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of rates; write it like 1,2,4,8") from None
+
+
+def number_or_text(text: str) -> int | str:
+    """A whole number where it is one."""
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def key_value(text: str) -> tuple[str, str]:
+    """`key=value`."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"'{text}' is no KEY=VALUE")
+    return key.replace("-", "_"), value
 
 
 def add_json(parser: Any) -> None:

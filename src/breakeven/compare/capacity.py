@@ -10,8 +10,8 @@ from breakeven.compare.interpolate import METHODS, Method, load_at_latency, load
 from breakeven.compare.interval import Draws, interval
 from breakeven.compare.pool import people
 from breakeven.compare.side import Array, Bool, Range, Side, curve, latency, make_side, usable_range
-from breakeven.compare.slo import ServiceLevel
 from breakeven.compare.types import OperatingPoint, Status
+from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunSummary
 
 

@@ -13,8 +13,8 @@ from breakeven.compare.interval import Draws, Interval, interval
 from breakeven.compare.nextlevel import at_capacity, near
 from breakeven.compare.pool import people
 from breakeven.compare.side import Array, Side, curve, raw_throughput
-from breakeven.compare.slo import ServiceLevel
 from breakeven.compare.types import Equivalence, FigureName, NextLevel, Relation, Status
+from breakeven.metrics.slo import ServiceLevel
 
 FORMULAS: Final[dict[FigureName, str]] = {
     "k_at_slo": "k(s) = C_A(s) / C_B(s); C_X(s) = greatest throughput of one X that still meets s",

@@ -8,9 +8,9 @@ from typing import Final, Literal, NamedTuple
 
 from breakeven.compare.differences import same_unit
 from breakeven.compare.pool import RATES, Z95, Measured, Pooled, from_log, people, pool
-from breakeven.compare.slo import LIMITED
 from breakeven.compare.types import GateLevel, GateResult
 from breakeven.errors import UsageError, unknown
+from breakeven.metrics.slo import LIMITED
 from breakeven.metrics.summary import Estimate, RunSummary
 from breakeven.units import parse_duration_s, short_s
 

@@ -10,8 +10,8 @@ from breakeven.compare.capacity import MAIN, Capacities, capacities, point_loads
 from breakeven.compare.interpolate import METHODS, throughput_at
 from breakeven.compare.interval import Draws, Interval, interval
 from breakeven.compare.side import Side, curve, make_side, usable_range
-from breakeven.compare.slo import ServiceLevel, Slo, service_levels
 from breakeven.compare.types import NextLevel
+from breakeven.metrics.slo import ServiceLevel, Slo, service_levels
 from breakeven.metrics.summary import RunSummary
 
 Array = NDArray[np.float64]

@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from breakeven.compare.slo import LATENCIES, STATISTICS
 from breakeven.errors import UsageError, one_line
+from breakeven.metrics.slo import LATENCIES, STATISTICS
 from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RunSummary
 
 RATES: Final = ("output_tok_per_s", "total_tok_per_s", "req_per_s")

@@ -8,10 +8,10 @@ from breakeven.compare.differences import engine_comparison, engine_name, same_u
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
 from breakeven.compare.pool import Measured, Pooled, PooledLevel
 from breakeven.compare.side import DEFAULT_NODE_SD_LOG, Side, curve, make_side
-from breakeven.compare.slo import LIMITED, ServiceLevel, Slo, service_levels
 from breakeven.compare.types import Comparison, LevelRow, LevelSide, Scope
 from breakeven.compare.verdict import verdict
 from breakeven.errors import UsageError, one_line
+from breakeven.metrics.slo import LIMITED, ServiceLevel, Slo, service_levels
 from breakeven.metrics.summary import Estimate, RunSummary
 
 _ROUND: Final = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from breakeven.compare.isotonic import non_decreasing, non_increasing
 from breakeven.compare.pool import Z95, Measured, Pooled, pool, unit_of
-from breakeven.compare.slo import ServiceLevel
 from breakeven.errors import UsageError
+from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 
 Array = NDArray[np.float64]

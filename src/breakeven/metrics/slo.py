@@ -15,6 +15,12 @@ STATISTICS: Final = ("p50", "p90", "p95", "p99", "mean")
 LIMITED: Final = tuple(f"{latency}_{statistic}" for latency in LATENCIES for statistic in STATISTICS)
 """What a limit can be set on: `ttft_p99`, `tpot_mean` and so on, all in seconds."""
 
+PRESETS: Final = {
+    "mlperf-server": "ttft_p99=2s,tpot_p99=100ms",
+    "mlperf-interactive": "ttft_p99=500ms,tpot_p99=30ms",
+}
+"""Limits that MLPerf Inference sets for Llama 3.1 8B, both at p99 (MLCommons, inference rules v5.1)."""
+
 _LIMIT = re.compile(r"\s*(?P<metric>\w+)\s*(?:<=|<|=)\s*(?P<limit>\S+)\s*")
 
 
@@ -52,8 +58,8 @@ class ServiceLevel(Struct, frozen=True, kw_only=True):
 
 
 def parse_slo(text: str) -> Slo:
-    """Read `ttft_p99=2s,tpot_p99=100ms`; UsageError names the part that cannot be read."""
-    limits = tuple(_limit(part) for part in text.split(",") if part.strip())
+    """Read `ttft_p99=2s,tpot_p99=100ms` or the name of a preset; UsageError names the part that cannot be read."""
+    limits = tuple(_limit(part) for part in PRESETS.get(text.strip(), text).split(",") if part.strip())
     if not limits:
         raise UsageError("--slo: no limit given; write for example ttft_p99=2s,tpot_p99=100ms")
     names = [limit.metric for limit in limits]
@@ -66,7 +72,10 @@ def parse_slo(text: str) -> Slo:
 def _limit(part: str) -> Limit:
     match = _LIMIT.fullmatch(part)
     if match is None:
-        raise UsageError(f"--slo: '{part.strip()}' is no limit; write metric=duration, such as ttft_p99=2s")
+        raise UsageError(
+            f"--slo: '{part.strip()}' is no limit; write metric=duration, such as ttft_p99=2s, "
+            f"or a preset: {', '.join(PRESETS)}"
+        )
     if match["metric"] not in LIMITED:
         raise UsageError("--slo: " + unknown("metric", match["metric"], LIMITED))
     try:
