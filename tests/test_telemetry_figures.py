@@ -1,6 +1,7 @@
 """Telemetry over a window: every expected value is worked out by hand."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 
 from breakeven.errors import UsageError
 from breakeven.metrics.enginecount import AS_MADE, AT_END
+from breakeven.metrics.gpu import THROTTLE
 from breakeven.metrics.machine import declared_energy
 from breakeven.metrics.series import Missing, Samples, Series, Span, increase, integral
 from breakeven.metrics.summary import LevelSummary
 from breakeven.metrics.telemetry import telemetry_cautions, telemetry_figures, with_telemetry
 from breakeven.record import LevelFacts, Record
+from breakeven.telemetry import SOURCES
 
 Points = Sequence[tuple[float, float]]
 FACTS = LevelFacts(users=1, start_s=0.0, open_s=10.0, close_s=20.0)
@@ -66,6 +69,18 @@ def test_a_counter_is_taken_between_the_samples_around_each_end_of_the_window() 
 def test_a_counter_that_was_started_again_inside_the_window_has_no_increase() -> None:
     found = increase(series([(9.0, 50.0), (10.5, 60.0), (11.0, 2.0), (12.0, 9.0)]), Span(10.0, 11.5))
     assert found == Missing("the counter went back inside the window, so it was started again")
+
+
+def test_a_sample_on_an_end_of_the_window_is_taken_as_it_is() -> None:
+    counter = series([(10.0, 7.0), (11.0, 9.0), (12.0, 100.0)])
+    assert increase(counter, Span(10.0, 11.0)) == 2.0
+    assert integral(counter, Span(10.0, 11.0)) == pytest.approx(8.0)
+
+
+def test_an_integral_does_not_reach_beyond_the_samples() -> None:
+    power = series([(10.0, 7.0), (11.0, 9.0)])
+    assert isinstance(integral(power, Span(10.5, 11.5)), Missing)
+    assert isinstance(integral(power, Span(9.5, 10.5)), Missing)
 
 
 def test_nothing_is_made_up_outside_of_the_samples_or_across_a_hole() -> None:
@@ -174,6 +189,12 @@ def test_the_state_of_a_gpu_is_taken_inside_the_window_only() -> None:
     assert gpu["memory_clock_mean_mhz_reason"] == "it was not sampled"
 
 
+def test_a_gpu_without_a_sample_inside_the_window_has_no_throttling_to_tell() -> None:
+    (gpu,) = figures_of(samples({"nvml.0.throttle_bits": [(9.0, 1.0), (21.0, 1.0)]}))["gpus"]
+    assert gpu["throttle_share"] is None
+    assert gpu["throttle_share_reason"] == "no sample inside the window"
+
+
 # what is missing
 
 
@@ -269,6 +290,13 @@ def test_the_engines_gauges_are_taken_over_the_window() -> None:
     assert figures["engine_kv_use_max_share"] == 0.5
     assert figures["engine_preemptions"] == 7.0
     assert caution_ids(figures) == ["preemptions"]
+
+
+def test_a_counter_of_events_needs_two_readings_and_no_new_start() -> None:
+    one = figures_of(samples({"engine.preemptions": [(9.0, 1.0), (15.0, 3.0)]}))
+    assert one["engine_preemptions_reason"] == "fewer than two readings inside the window"
+    again = figures_of(samples({"engine.preemptions": [(12.0, 9.0), (15.0, 3.0)]}))
+    assert again["engine_preemptions_reason"] == "the counter was started again"
 
 
 def answer(*, first_s: float, tokens: int, every_s: float) -> Record:
@@ -406,3 +434,32 @@ def test_declared_watts_give_energy_under_a_name_of_their_own() -> None:
 def test_watts_without_size_or_source_are_refused(watts: float, source: str) -> None:
     with pytest.raises(UsageError, match="watts:"):
         declared_energy(declared_w=watts, source=source, window_s=1.0, output_tokens=1)
+
+
+# documentation
+
+DOCS = (Path(__file__).parent.parent / "docs" / "TELEMETRY.md").read_text(encoding="utf-8")
+HOT: dict[str, Points] = {
+    "nvml.0.energy_j": rising(1.0),
+    "nvml.0.utilisation_share": flat(0.9),
+    "nvml.0.throttle_bits": flat(0x24),
+    "nvml.0.compute_processes": flat(2.0),
+    "nvml.1.power_w": flat(1.0),
+    "nvml.1.utilisation_share": flat(0.0),
+    "host.cpu_steal_s": rising(0.1),
+    "host.cpu_total_s": rising(2.0),
+    "engine.preemptions": counted(1.0),
+    "engine.generated_tokens": counted(20.0),
+}
+"""Everything that there is a caution for."""
+
+
+def test_every_source_figure_and_caution_is_explained_in_the_docs() -> None:
+    figures = figures_of(samples(HOT), records=ONE_LONG)
+    names = {*figures, *(name for gpu in figures["gpus"] for name in gpu), *SOURCES, *THROTTLE}
+    names |= set(declared_energy(declared_w=1.0, source="x", window_s=1.0, output_tokens=1))
+    unexplained = [name for name in names if not name.endswith("_reason") and f"`{name}`" not in DOCS]
+    assert unexplained == []
+    ids = caution_ids(figures)
+    assert len(set(ids)) == 8
+    assert [name for name in ids if f"`{name}`" not in DOCS] == []

@@ -9,7 +9,7 @@ import pytest
 
 from breakeven.metrics.hosts import host_differences
 from breakeven.telemetry.gpus import cuda_version, gpu_facts
-from breakeven.telemetry.host import cpu_quota_cores, host_facts, os_name, without_secrets
+from breakeven.telemetry.host import cpu_quota_cores, host_record, os_name, without_secrets
 from breakeven.telemetry.model import model_revision, model_shape
 from fake_nvml import CARD, FakeNvml, NVMLError
 
@@ -57,10 +57,10 @@ def test_cuda_is_written_as_people_write_it(number: int | None, text: str | None
 
 
 def test_the_record_of_this_machine_is_json_and_leaves_out_the_clients_gpus_for_a_remote_engine() -> None:
-    remote = host_facts(engine_is_local=False)
+    remote = host_record(engine_is_local=False)
     assert remote["gpus"] == []
     assert "another machine" in remote["gpus_reason"]
-    local = host_facts()
+    local = host_record(engine_is_local=True)
     assert json.loads(json.dumps(local))["cpu_cores"] >= 1
     assert local["memory_bytes"] > 0
     assert {"gpus", "driver", "cuda", "os", "cpu_quota_cores", "cpu_governor"} <= set(local)

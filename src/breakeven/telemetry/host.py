@@ -18,11 +18,18 @@ _COUNT: Final = "tokens"
 """How an option that counts tokens ends, which is no secret."""
 
 
-def host_facts(*, engine_is_local: bool = True) -> dict[str, Any]:
-    """CPU, memory, GPUs, system and versions of this machine; None where the system does not say.
+def host_record(*, engine_is_local: bool) -> dict[str, Any]:
+    """What host.json keeps of this machine: `host_facts`, and the GPUs that serve with their driver.
 
-    GPUs are left out where the engine runs on another machine: they are not the ones that serve.
+    GPUs are left out where the engine runs on another machine: ours are not the ones that serve. Asking the driver
+    takes some tenths of a second, so this is called before the first level only.
     """
+    gpus = gpu_facts() if engine_is_local else {"gpus": [], "gpus_reason": REMOTE, "driver": None, "cuda": None}
+    return {**host_facts(), "engine_is_local": engine_is_local, **gpus}
+
+
+def host_facts() -> dict[str, Any]:
+    """CPU, memory, system and versions of this machine; None where the system does not say."""
     return {
         "cpu": _cpu_model(),
         "cpu_cores": _cores(),
@@ -34,8 +41,6 @@ def host_facts(*, engine_is_local: bool = True) -> dict[str, Any]:
         "machine": platform.machine(),
         "python": platform.python_version(),
         "breakeven": __version__,
-        "engine_is_local": engine_is_local,
-        **(gpu_facts() if engine_is_local else {"gpus": [], "gpus_reason": REMOTE, "driver": None, "cuda": None}),
     }
 
 
