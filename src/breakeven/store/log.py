@@ -94,18 +94,22 @@ def _frame(payload: bytes) -> bytes:
 
 
 def read_log(path: Path) -> tuple[LevelFacts | None, list[Record]]:
-    """Everything whole in a log: the last facts noted, and the records in order of their end."""
+    """Everything whole in a log: the last facts noted, and the records as they were put."""
     facts, records = None, []
-    for payload in _payloads(path):
-        if payload[:1] == _RECORD:
-            records.append(_decode_record(payload[1:]))
-        elif payload[:1] == _FACTS:
-            facts = _decode_facts(payload[1:])
+    try:
+        for payload in _payloads(path.read_bytes()):
+            if payload[:1] == _RECORD:
+                records.append(_decode_record(payload[1:]))
+            elif payload[:1] == _FACTS:
+                facts = _decode_facts(payload[1:])
+    except OSError as error:
+        raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except msgspec.DecodeError as error:  # its CRC is right, so these are not the fields that we know
+        raise RunFailedError(f"{path}: was written by another version of breakeven ({error}); read it there") from None
     return facts, records
 
 
-def _payloads(path: Path) -> Iterator[bytes]:
-    data = path.read_bytes()
+def _payloads(data: bytes) -> Iterator[bytes]:
     if not data.startswith(_MAGIC):
         return
     at = len(_MAGIC)
