@@ -25,11 +25,12 @@ def a_record(
     sent_s = fields.setdefault("sent_s", due_s)
     stamps_us = [round((at_s - sent_s) * 1e6) for at_s in chunks_at_s]
     last_s = chunks_at_s[-1] if chunks_at_s else due_s
+    known: dict[str, Any] = {"user": 0, "k": 1, "end_s": last_s, "status": "done"}
     return Record(
         due_s=due_s,
         chunk_us=packed(np.diff(stamps_us, prepend=0)),
         chunk_tokens=packed(chunk_tokens),
-        **{"user": 0, "k": 1, "end_s": last_s, "status": "done"} | fields,
+        **known | fields,
     )
 
 

@@ -188,9 +188,8 @@ def test_a_short_window_says_how_long_would_do() -> None:
 
 def test_little_not_checked_says_how_many_answers_a_user_the_window_holds() -> None:
     (caution,) = found_by("little", an_honest_level(window=(2.0, 6.5)))
-    assert (
-        caution.text == "Little's law is not checked: the window holds 4.5 answers a user"
-    )  # 5 + 4 + 5 + 4 of 4 users
+    # 5 + 4 + 5 + 4 answers of the four users
+    assert caution.text == "Little's law is not checked: the window holds 4.5 answers a user"
 
 
 def test_a_note_becomes_a_caution_with_text_and_remedy() -> None:

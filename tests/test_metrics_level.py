@@ -1,5 +1,7 @@
 """Which request enters which number, rule by rule."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -9,20 +11,21 @@ from breakeven.record import Record
 from builders import a_client, a_record, an_honest_level, some_facts, summary_of
 
 
-def answer(due_s: float, end_s: float, **fields: object) -> Record:
+def answer(due_s: float, end_s: float, **fields: Any) -> Record:
     """A finished answer of three chunks, the first in the middle."""
     first_s = (due_s + end_s) / 2
-    return a_record(due_s=due_s, chunks_at_s=[first_s, (first_s + end_s) / 2, end_s], **({"output_tokens": 3} | fields))
+    fields.setdefault("output_tokens", 3)
+    return a_record(due_s=due_s, chunks_at_s=[first_s, (first_s + end_s) / 2, end_s], **fields)
 
 
-def failed(due_s: float, end_s: float, kind: str, **fields: object) -> Record:
+def failed(due_s: float, end_s: float, kind: str, **fields: Any) -> Record:
     return a_record(due_s=due_s, end_s=end_s, status="error", error=kind, **fields)
 
 
 def test_ttft_takes_requests_due_in_the_window_whenever_they_ended() -> None:
     records = [answer(9.0, 11.0), answer(10.0, 14.0), answer(19.0, 29.0), answer(20.0, 22.0)]
     ttft = summary_of(records, window=(10.0, 20.0)).ttft_s
-    assert (ttft.n, ttft.mean) == (2, pytest.approx((2.0 + 5.0) / 2))
+    assert (ttft.n, ttft.mean) == pytest.approx((2, (2.0 + 5.0) / 2))
 
 
 def test_ttft_of_first_answers_counts_where_they_were_due_in_the_window() -> None:
@@ -48,7 +51,8 @@ def test_a_timeout_ranks_as_infinity_in_ttft_and_e2e() -> None:
     for metric in (level.ttft_s, level.e2e_s):
         assert (metric.n, metric.censored, metric.mean) == (10, 1, None)
         assert metric.p50.value is not None
-    assert level.e2e_s.p90 == Quantile(value=pytest.approx(2.0), ci95=(pytest.approx(2.0), None))
+    assert level.e2e_s.p90.value == pytest.approx(2.0)
+    assert level.e2e_s.p90.ci95[1] is None
 
 
 def test_a_percentile_that_falls_on_a_timeout_is_more_than_the_time_it_was_given() -> None:
@@ -114,7 +118,7 @@ def test_itl_pools_the_gaps_whose_later_chunk_arrived_in_the_window_cut_ones_too
         a_record(due_s=11.0, chunks_at_s=[15.0, 18.0, 21.0], status="cut", end_s=21.0),  # 3.0 inside
     ]
     itl = summary_of(records, window=(10.0, 20.0)).itl_s
-    assert (itl.n, itl.mean, itl.p50.value) == (3, pytest.approx(2.0), pytest.approx(2.0))
+    assert (itl.n, itl.mean, itl.p50.value) == pytest.approx((3, 2.0, 2.0))
 
 
 def test_interactivity_at_p95_is_the_speed_that_95_percent_reach() -> None:
@@ -126,7 +130,7 @@ def test_interactivity_at_p95_is_the_speed_that_95_percent_reach() -> None:
     assert low is not None
     assert high is not None
     assert low < 1 / 9.5 < high
-    assert level.tpot_s.p95.ci95 == (pytest.approx(1 / high), pytest.approx(1 / low))
+    assert level.tpot_s.p95.ci95 == pytest.approx((1 / high, 1 / low))
 
 
 def test_connect_time_takes_requests_due_in_the_window_that_made_a_connection() -> None:

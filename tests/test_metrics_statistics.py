@@ -65,7 +65,7 @@ def test_a_lower_bound_is_null_where_even_the_smallest_value_may_be_above() -> N
 def test_the_q_percentile_is_the_value_that_a_share_q_does_not_exceed() -> None:
     found = distribution(np.random.default_rng(0).permutation(np.arange(1.0, 201.0)))
     assert [quantile(found, name).value for name in QUANTILES] == [100, 180, 190, 198]
-    assert (found.n, found.censored, found.mean) == (200, 0, pytest.approx(100.5))
+    assert (found.n, found.censored, found.mean) == pytest.approx((200, 0, 100.5))
 
 
 def test_a_percentile_lies_within_its_interval() -> None:

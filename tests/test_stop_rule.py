@@ -18,7 +18,7 @@ def steady(*, until_s: float, per_s: float = 100.0) -> Series:
 
 def looks(rule: StopRule, series: Series, *, until_s: float, e2e_s: list[float], open_s: float = 0.0) -> list[float]:
     """Ask at every tick until it stops; the window lengths at which it looked (where the half-width was set anew)."""
-    found = []
+    found: list[float] = []
     for tick in range(int(until_s * 10) + 1):
         rule.half_width = None
         stops = rule.should_stop(series, open_s=open_s, now_s=open_s + tick / 10, e2e_s=e2e_s)
@@ -47,7 +47,8 @@ def test_a_bad_look_between_two_good_ones_starts_the_count_again() -> None:
     counts = np.cumsum(np.where((at_s > 5.1) & (at_s < 7.0), 40, 10))  # a burst that only the second look is hit by
     for time_s, count in zip(at_s.tolist(), counts.tolist(), strict=True):
         series.add(time_s, count)
-    rule, widths = StopRule(precision=0.30), []
+    rule = StopRule(precision=0.30)
+    widths: list[float | None] = []
     for tick in range(600):
         stops = rule.should_stop(series, open_s=0.0, now_s=tick / 10, e2e_s=[0.5] * 30)
         if not widths or rule.half_width != widths[-1]:
