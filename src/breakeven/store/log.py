@@ -4,6 +4,8 @@ A frame is its length and CRC-32 (both little-endian unsigned 32-bit) and a msgp
 as far as they were known. Reading stops at the first frame that is not whole.
 """
 
+import contextlib
+import io
 import os
 import queue
 import struct
@@ -37,8 +39,7 @@ class LevelLog:
         self._closing = threading.Event()
         self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         try:
-            self._file = path.open("wb", buffering=0)
-            self._file.write(_MAGIC)
+            self._file = _begun(path)
         except OSError as error:
             raise RunFailedError(cannot_write(path, error)) from None
         self._thread = threading.Thread(target=self._write, name="level log", daemon=True)
@@ -87,6 +88,16 @@ class LevelLog:
 def cannot_write(path: Path, error: OSError) -> str:
     """One line for a disk that does not take what was measured."""
     return f"cannot write {path}: {error.strerror}; free some space or use --out; what was written before is readable"
+
+
+def _begun(path: Path) -> io.FileIO:
+    file = path.open("wb", buffering=0)
+    try:
+        file.write(_MAGIC)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def _frame(payload: bytes) -> bytes:
@@ -142,5 +153,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise RunFailedError(cannot_write(path, error)) from None
