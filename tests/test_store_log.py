@@ -74,13 +74,12 @@ def test_a_log_cut_off_at_any_byte_gives_what_was_whole_before(tmp_path: Path) -
 def test_a_flipped_bit_at_any_byte_is_detected_and_ends_the_reading(tmp_path: Path) -> None:
     data, path = written(tmp_path / "a.log"), tmp_path / "flipped.log"
     for at in range(len(data)):
-        for bit in (0, 3, 7):
-            flipped = bytearray(data)
-            flipped[at] ^= 1 << bit
-            path.write_bytes(flipped)
-            _, records = read_log(path)
-            assert records == PUT[: len(records)]
-            assert len(records) < len(PUT)
+        flipped = bytearray(data)
+        flipped[at] ^= 1 << at % 8
+        path.write_bytes(flipped)
+        _, records = read_log(path)
+        assert records == PUT[: len(records)]
+        assert len(records) < len(PUT)
 
 
 @pytest.mark.parametrize("rest", [b"\x00" * 4096, b"\xff" * 100, b"breakeven level log 1\n"])
