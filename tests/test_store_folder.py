@@ -125,6 +125,13 @@ def test_of_an_interrupted_level_and_a_later_try_that_was_killed_the_later_is_li
     assert (found.start_s, kept) == (1.0, records[:20])
 
 
+def test_a_finished_level_is_never_hidden_by_a_log(folder: RunFolder) -> None:
+    facts, records = an_honest_level(users=4)
+    measured(folder, (facts, records))
+    measured(folder, (replace(facts, start_s=1.0), records[:20]), seal=False)
+    assert list(folder.levels()) == [(facts, records)]
+
+
 def test_a_kill_between_sealing_and_removing_the_log_loses_and_doubles_nothing(folder: RunFolder) -> None:
     level = an_honest_level(users=4)
     measured(folder, level, seal=False)
