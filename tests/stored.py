@@ -37,6 +37,7 @@ RECORDS = st.builds(
     asked_output_tokens=_INTS,
     reconnected=st.booleans(),
     prompt=_TEXTS,
+    measured=st.booleans(),
     client=st.integers(0, 100),
 )
 

@@ -35,6 +35,9 @@ SPOILED: dict[str, list[tuple[str, Callable[[], Level]]]] = {
         ("client_suspect", lambda: an_honest_level(clients=(a_client(cpu_s=16.2, window_s=20.0),))),
         ("client_suspect", lambda: an_honest_level(clients=(a_client(lag_p99_s=0.0021),), gap_s=lambda _at_s: 0.01)),
     ],
+    "beyond_calibration": [  # 4 users at 9 tokens a second each are 36 a second
+        ("beyond_calibration", lambda: an_honest_level(extra={"calibrated_events_per_s": 30.0}))
+    ],
     "users_unaccounted_for": [("users_unaccounted_for", lambda: without_user(3))],
     "trend": [("trend", faster_in_the_second_half)],
     "little": [
@@ -141,6 +144,18 @@ def test_a_lag_is_suspect_above_two_ms_or_five_percent_of_itl_and_cpu_above_80_p
     assert "client_suspect" not in ids(an_honest_level(clients=(a_client(cpu_s=15.9, window_s=20.0),)))
 
 
+def test_a_load_within_the_calibrated_one_is_fine_and_one_beyond_it_is_suspect() -> None:
+    assert ids(an_honest_level(extra={"calibrated_events_per_s": 36.0})) == ids(an_honest_level())
+    level = judged_level(*an_honest_level(extra={"calibrated_events_per_s": 30.0}))
+    assert level.client.verdict == "suspect"
+    assert "36 events/s is more than the 30" in level.cautions[0].text
+
+
+def test_events_are_chunks_where_a_chunk_holds_several_tokens() -> None:
+    level = an_honest_level(tokens_per_chunk=3, extra={"calibrated_events_per_s": 36.0})
+    assert "beyond_calibration" not in ids(level)
+
+
 def test_in_flight_may_be_off_by_one_percent() -> None:
     facts, records = an_honest_level(users=4, window=(2.0, 32.0))
     late = [replace(r, due_s=r.due_s + 0.005) if r.k else r for r in records]  # 5 ms of each second
@@ -161,6 +176,13 @@ def test_missing_users_are_explained_by_what_the_level_went_through(
         records = [replace(records[0], status="error", error=error), *records[1:]]
     (caution,) = found_by("users_unaccounted_for", (replace(facts, status=status), records))
     assert remedy in caution.remedy
+
+
+def test_missing_users_are_explained_by_a_client_that_died() -> None:
+    facts, records = without_user(3)
+    died = replace(facts, notes=("client_died: client process 2 of 2 ended | measure this level again",))
+    (caution,) = found_by("users_unaccounted_for", (died, records))
+    assert "a client that died" in caution.remedy
 
 
 def test_estimated_tokens_are_fine_where_a_chunk_is_a_token() -> None:

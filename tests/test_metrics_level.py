@@ -149,12 +149,12 @@ def counted_level() -> LevelSummary:
     records = [
         answer(0.0, 6.0, user=0, k=0),
         answer(0.5, 5.0, user=1, k=0),
-        answer(5.0, 9.0, user=1, k=1),  # measured from here on
-        answer(6.0, 10.0, user=0, k=1),
-        answer(9.0, 14.0, user=1, k=2),
-        answer(10.0, 15.0, user=0, k=2),
-        answer(14.0, 20.0, user=1, k=3),
-        answer(15.0, 40.0, user=0, k=3),  # the sixth, and the last
+        answer(5.0, 9.0, user=1, k=1, measured=True),
+        answer(6.0, 10.0, user=0, k=1, measured=True),
+        answer(9.0, 14.0, user=1, k=2, measured=True),
+        answer(10.0, 15.0, user=0, k=2, measured=True),
+        answer(14.0, 20.0, user=1, k=3, measured=True),
+        answer(15.0, 40.0, user=0, k=3, measured=True),  # the sixth, and the last
         answer(20.0, 24.0, user=1, k=4),
         answer(24.0, 39.0, user=1, k=5),
         a_record(due_s=39.0, end_s=40.0, user=1, k=6, status="cut"),
@@ -163,7 +163,7 @@ def counted_level() -> LevelSummary:
     return summarise_level(facts, list(reversed(records)))
 
 
-def test_with_requests_n_exactly_the_first_n_requests_due_from_the_opening_on_are_measured() -> None:
+def test_with_requests_n_exactly_the_measured_requests_count_whenever_they_ended() -> None:
     level = counted_level()
     assert (level.requests, level.ttft_s.n, level.e2e_s.n, level.tpot_s.n) == (6, 6, 6, 6)
     assert level.e2e_s.mean == pytest.approx((4 + 4 + 5 + 5 + 6 + 25) / 6)
@@ -179,10 +179,13 @@ def test_with_requests_n_rates_are_still_taken_over_the_window() -> None:
     assert level.output_tokens == 1 + 4 * 3
 
 
-def test_with_requests_n_a_first_answer_is_not_measured_even_if_it_was_due_after_the_opening() -> None:
-    records = [answer(11.0, 12.0, k=0), answer(12.0, 13.0), answer(13.0, 14.0, k=2), answer(14.0, 15.0, k=3)]
-    level = summary_of(records, window=(10.0, 13.0), measured_requests=2)
-    assert (level.requests, level.e2e_s.n) == (2, 2)
+def test_with_requests_n_a_measured_request_that_timed_out_ranks_last_and_one_that_failed_is_left_out() -> None:
+    late = failed(10.0, 610.0, "timeout", measured=True)
+    records = [answer(10.0, 12.0, measured=True), late, failed(11.0, 12.0, "reset", measured=True), answer(11.0, 12.0)]
+    level = summary_of(records, window=(10.0, 11.0), measured_requests=3)
+    assert (level.requests, level.errors) == (1, 2)
+    for metric in (level.ttft_s, level.e2e_s):
+        assert (metric.n, metric.censored) == (2, 1)
 
 
 def test_a_level_without_a_window_has_counts_and_no_figures() -> None:

@@ -16,6 +16,12 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("users", {"users": (0,)}),
     ("users", {"users": (1, -5)}),
     ("users", {"users": (1, 5, 1)}),
+    ("rate", {"rate": ()}),
+    ("rate", {"rate": (1.0, 0.0)}),
+    ("rate", {"rate": (math.inf,)}),
+    ("repeats", {"repeats": 0}),
+    ("find_max", {"find_max": True}),
+    ("requests and rate", {"rate": (2.0,), "requests": 1000}),
     ("duration and requests", {"duration_s": 5.0, "requests": 1000}),
     ("requests", {"users": (1, 100), "requests": 199}),
     ("requests", {"users": (1,), "requests": 0}),
@@ -45,7 +51,7 @@ def test_a_bad_value_gives_one_line_that_begins_with_its_field(field: str, value
 
 @pytest.mark.parametrize(("field", "values"), BAD, ids=[f"{field}-{number}" for number, (field, _) in enumerate(BAD)])
 def test_a_bad_value_in_a_file_names_the_file_first(field: str, values: dict[str, Any]) -> None:
-    text = tomli_w.dumps({key: list(value) if key == "users" else value for key, value in values.items()})
+    text = tomli_w.dumps({key: list(value) if isinstance(value, tuple) else value for key, value in values.items()})
     with pytest.raises(UsageError) as caught:
         read_plan(text, where="plan.toml")
     assert str(caught.value).startswith(f"plan.toml: {field}: ")
@@ -102,8 +108,12 @@ plans = st.builds(
     api=st.sampled_from(["chat", "completions"]),
     api_key_env=st.none() | st.text(),
     users=st.lists(st.integers(1, 10**6), min_size=1, max_size=6, unique=True).map(tuple),
+    rate=st.none() | st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=4).map(tuple),
+    repeats=st.integers(1, 100),
+    slo=st.none() | st.text(),
+    options=st.dictionaries(st.text(), st.text(), max_size=3),
     workload=st.text(),
-    input_tokens=st.none() | st.integers(1, 10**6),
+    input_tokens=st.none() | st.integers(1, 10**6) | st.text(),
     output_tokens=st.none() | st.integers(1, 10**6),
     duration_s=st.none() | seconds,
     max_duration_s=st.none() | seconds,

@@ -7,7 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from breakeven.metrics.checks import Checks, check_level
+from breakeven.metrics.goodput import goodput
 from breakeven.metrics.level import summarise_level
+from breakeven.metrics.slo import Slo
 from breakeven.metrics.statistics import SHORTEST_BATCH_S
 from breakeven.metrics.summary import Caution, ClientSummary, LevelSummary
 from breakeven.record import LevelFacts, Record
@@ -15,6 +17,10 @@ from breakeven.units import short_s
 
 UNSTEADY: Final = frozenset({"users_unaccounted_for", "trend", "little"})
 """Cautions that say that the window was no steady state."""
+
+
+SUSPECT: Final = frozenset({"client_suspect", "beyond_calibration"})
+"""Cautions that say that the client may have spoiled the level."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -39,6 +45,8 @@ def users_unaccounted_for(seen: Seen) -> Iterator[Caution]:
 def _why_missing(seen: Seen) -> str:
     if seen.level.errors:
         return "look at the errors: a user pauses after a failed request"
+    if any(note.startswith("client_died:") for note in seen.facts.notes):
+        return "measure this level again: the users of a client that died are missing"
     if seen.level.status == "interrupted":
         return "run it again with --resume; what was in flight when the run was killed is not known"
     return "give the client more CPU; if it stays, report it as a fault of breakeven"
@@ -210,6 +218,21 @@ def _lag_reason(level: LevelSummary) -> str | None:
     return None
 
 
+def beyond_calibration(seen: Seen) -> Iterator[Caution]:
+    """The load is one at which this machine's client was found to be right (`breakeven calibrate`)."""
+    ceiling = seen.facts.extra.get("calibrated_events_per_s")
+    tokens, window_s = seen.level.output_tok_per_s.value, seen.level.window_s
+    if ceiling is None or tokens is None or not window_s:
+        return
+    events_per_s = tokens / seen.checks.tokens_per_chunk
+    if events_per_s > 1.02 * ceiling:
+        yield Caution(
+            id="beyond_calibration",
+            text=f"{events_per_s:.0f} events/s is more than the {ceiling:.0f} that this client was found right at",
+            remedy="share the users among --clients N, or calibrate again",
+        )
+
+
 def not_settled(seen: Seen) -> Iterator[Caution]:
     """The engine was idle again before the next level."""
     if not seen.facts.settled:
@@ -228,6 +251,7 @@ def noted(seen: Seen) -> Iterator[Caution]:
 CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
     "errors": errors,
     "client_spoiled_it": client_spoiled_it,
+    "beyond_calibration": beyond_calibration,
     "users_unaccounted_for": users_unaccounted_for,
     "trend": trend,
     "little": little,
@@ -243,9 +267,13 @@ CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
 }
 
 
-def judged_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummary:
-    """The summary of a level with its cautions, its verdict on the client, and whether it was steady."""
+def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | None = None) -> LevelSummary:
+    """The summary of a level with its cautions, its verdict on the client, its goodput, and whether it was steady."""
     level = summarise_level(facts, records)
+    good = None if slo is None else goodput(facts, records, level=level, slo=slo)
+    if good is not None and slo is not None:
+        extra = level.extra | {"slo": slo.text(), **msgspec.to_builtins(good)}
+        level = msgspec.structs.replace(level, extra=extra)
     checks = check_level(facts, records)
     if checks is None:
         return msgspec.structs.replace(level, cautions=(_never_opened(level), *_notes(facts)))
@@ -255,7 +283,7 @@ def judged_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummary:
     seen = Seen(facts=facts, level=level, checks=checks)
     cautions = tuple(caution for check in CHECKS.values() for caution in check(seen))
     ids = {caution.id for caution in cautions}
-    client = msgspec.structs.asdict(level.client) | {"verdict": "suspect" if "client_suspect" in ids else "ok"}
+    client = msgspec.structs.asdict(level.client) | {"verdict": "suspect" if ids & SUSPECT else "ok"}
     return msgspec.structs.replace(level, cautions=cautions, steady=not ids & UNSTEADY, client=ClientSummary(**client))
 
 

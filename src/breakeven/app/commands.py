@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from breakeven.app.run import resume_run, run_plan
+from breakeven.app.runs import read_run
 from breakeven.app.summary import summarise
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
@@ -31,8 +32,7 @@ def resume(path: Path, *, json_to: str | None) -> int:
 
 def show(path: Path, *, json_to: str | None) -> int:
     """Print a stored run."""
-    folder = RunFolder.open(path)
-    output(summarise(folder), where=str(path), json_to=json_to)
+    output(read_run(path), where=str(path), json_to=json_to)
     return 0
 
 
@@ -46,7 +46,7 @@ def runs(out: Path) -> int:
         table.add_column(head, no_wrap=True, justify="right" if head == "best tok/s" else "left")
     for folder in found:
         table.add_row(*_row(folder))
-    Console().print(table)
+    console(sys.stdout).print(table)
     return 0
 
 
@@ -61,7 +61,7 @@ def _row(folder: RunFolder) -> list[str]:
         folder.id,
         summary.run.model or "–",
         str(summary.run.engine.get("name", "–")),
-        f"{done} of {len(folder.plan().users)}",
+        str(done),
         f"{max(speeds):.0f}" if speeds else "–",
     ]
 
@@ -70,12 +70,26 @@ def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_t
     output(summary, where=str(folder.path), json_to=json_to)
     if interrupted:
         return 130
-    return 1 if any(level.status == "failed" for level in summary.levels) else 0
+    if any(level.status == "failed" for level in summary.levels):
+        return 1
+    return slo_code(summary)
+
+
+def slo_code(summary: RunSummary) -> int:
+    """3 where a level missed the SLO, or cannot show that it met it; a search is meant to find such levels."""
+    if summary.run.settings.get("find_max"):
+        return 0
+    return 3 if any(level.extra.get("verdict") in ("missed", "unknown") for level in summary.levels) else 0
+
+
+def console(stream: TextIO) -> Console:
+    """As wide as the terminal; a hundred columns where there is none."""
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else 100)
 
 
 def output(summary: RunSummary, *, where: str, json_to: str | None) -> None:
     """Print the table, and write JSON where it was asked for."""
-    print_run(Console(stderr=json_to == "-", highlight=False), summary, where=where)
+    print_run(console(sys.stderr if json_to == "-" else sys.stdout), summary, where=where)
     if json_to is None:
         return
     data = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"

@@ -12,28 +12,70 @@ LONGEST_RAMP_S: Final = 5.0
 EMBEDDED_OUTPUT_TOKENS: Final = 64
 URL_OUTPUT_TOKENS: Final = 256
 URL_MAX_DURATION_S: Final = 120.0
+CONTEXT_SLACK_TOKENS: Final = 64
+DRAWN_CONTEXT_TOKENS: Final = 2048
+"""For workloads whose lengths are drawn or read from a file."""
+OPEN_LOOP_AS_USERS: Final = 10
+"""An open loop warms up, and lasts at most, as long as this many users."""
+TRACE_DURATION_S: Final = 1e9
+"""A trace ends when its last request has been sent."""
 _USERS: Final = (1, 5, 10, 50, 100)
 _LEAST_WARMUP_S: Final = (2.0, 4.0, 5.0, 12.0, 20.0)
 _EMBEDDED_MAX_S: Final = (8.0, 18.0, 20.0, 38.0, 55.0)
 
 
-def output_tokens(plan: Plan) -> int:
+def output_tokens(plan: Plan) -> int | str:
     """Length of an answer: 64 tokens for the embedded engine, 256 for a URL, unless the plan says."""
     if plan.output_tokens is not None:
         return plan.output_tokens
     return EMBEDDED_OUTPUT_TOKENS if plan.url is None else URL_OUTPUT_TOKENS
 
 
-def level_plan(plan: Plan, *, users: int, repeat: int, salt: int) -> LevelPlan:
+def context_tokens(plan: Plan) -> int:
+    """Context that the embedded engine gives each user: prompt, answer and some slack, where they are numbers."""
+    asked, answered = plan.input_tokens or 0, output_tokens(plan)
+    if isinstance(asked, int) and isinstance(answered, int) and plan.workload in ("chat", "fixed"):
+        return asked + answered + CONTEXT_SLACK_TOKENS
+    return DRAWN_CONTEXT_TOKENS
+
+
+def level_plans(plan: Plan, *, salt: int, arrivals_s: tuple[float, ...] | None = None) -> list[LevelPlan]:
+    """Every level of a plan, repeat by repeat, so that drift does not fall on one level."""
+    loads: list[tuple[int | None, float | None]] = [(users, None) for users in plan.users]
+    if arrivals_s is not None:
+        loads = [(None, (len(arrivals_s) - 1) / max(arrivals_s[-1] - arrivals_s[0], 1e-9))]
+    elif plan.rate is not None:
+        loads = [(None, rate) for rate in plan.rate]
+    return [
+        level_plan(plan, users=users, req_per_s=rate, repeat=repeat, salt=salt, arrivals_s=arrivals_s)
+        for repeat in range(plan.repeats)
+        for users, rate in loads
+    ]
+
+
+def level_plan(
+    plan: Plan,
+    *,
+    users: int | None,
+    req_per_s: float | None = None,
+    repeat: int = 0,
+    salt: int = 0,
+    arrivals_s: tuple[float, ...] | None = None,
+) -> LevelPlan:
     """A level with every default filled in; between the numbers of users of the table, in proportion."""
-    most_s = float(np.interp(users, _USERS, _EMBEDDED_MAX_S)) if plan.url is None else URL_MAX_DURATION_S
-    warmup_s = 0.0 if plan.requests is not None else float(np.interp(users, _USERS, _LEAST_WARMUP_S))
+    load = OPEN_LOOP_AS_USERS if users is None else users
+    most_s = float(np.interp(load, _USERS, _EMBEDDED_MAX_S)) if plan.url is None else URL_MAX_DURATION_S
+    warmup_s = 0.0 if plan.requests is not None else float(np.interp(load, _USERS, _LEAST_WARMUP_S))
+    ramp_s = 0.0 if users is None else min(RAMP_S_PER_USER * users, LONGEST_RAMP_S)
     return LevelPlan(
         users=users,
+        req_per_s=req_per_s,
+        arrivals="trace" if arrivals_s is not None else plan.arrivals,
+        times_s=arrivals_s,
         repeat=repeat,
-        ramp_s=min(RAMP_S_PER_USER * users, LONGEST_RAMP_S) if plan.ramp_s is None else plan.ramp_s,
+        ramp_s=ramp_s if plan.ramp_s is None else plan.ramp_s,
         warmup_s=warmup_s if plan.warmup_s is None else plan.warmup_s,
-        duration_s=plan.duration_s,
+        duration_s=TRACE_DURATION_S if arrivals_s is not None and plan.duration_s is None else plan.duration_s,
         requests=plan.requests,
         max_duration_s=most_s if plan.max_duration_s is None else plan.max_duration_s,
         precision=plan.precision,

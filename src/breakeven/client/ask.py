@@ -196,6 +196,7 @@ def to_record(
     asked_input_tokens: int | None = None,
     asked_output_tokens: int | None = None,
     prompt: str | None = None,
+    measured: bool = False,
     client: int = 0,
 ) -> Record:
     """The record of one request, in seconds since `zero_s`."""
@@ -213,6 +214,7 @@ def to_record(
         asked_output_tokens=asked_output_tokens,
         reconnected=seen.reconnected,
         prompt=prompt,
+        measured=measured,
         client=client,
         **({} if seen.answer is None else _observed(seen.answer)),
     )

@@ -9,6 +9,8 @@ import numpy as np
 from breakeven.clock import now_s
 
 BEAT_S: Final = 0.010
+_TIMER_STEP_S: Final = 0.001
+"""The loop's timers count whole milliseconds and round up, so a beat may be that late with nobody to blame."""
 
 
 class Heartbeat:
@@ -30,7 +32,7 @@ class Heartbeat:
             self._handle.cancel()
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._handle = loop.call_later(BEAT_S, self._beat, loop, now_s() + BEAT_S)
+        self._handle = loop.call_later(BEAT_S, self._beat, loop, now_s() + BEAT_S + _TIMER_STEP_S)
 
     def _beat(self, loop: asyncio.AbstractEventLoop, due_s: float) -> None:
         self._due.append(due_s)

@@ -1,17 +1,201 @@
 """What an engine adapter says: only where the engine differs from the plain OpenAI API."""
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Struct
+
+from breakeven.errors import UsageError
+
+
+class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How an engine shall serve. None: as the engine comes out of the box."""
+
+    host: str = "127.0.0.1"
+    served_name: str | None = None
+    """Name that requests ask for."""
+    tensor_parallel: int | None = None
+    """GPUs that the model is split over."""
+    context_tokens: int | None = None
+    """Longest request, prompt and answer together."""
+    max_batch: int | None = None
+    """Requests that the engine works on at once; the others wait."""
+    dtype: str | None = None
+    """Precision of weights and activations, such as `bfloat16`."""
+    prefix_caching: bool | None = None
+    extra: tuple[str, ...] = ()
+    """Further words of the command line, as they are."""
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How an engine says each setting on its command line. None: it cannot."""
+
+    model: str | None = None
+    """None: the model is a word of its own, right after the command."""
+    host: str | None = "--host"
+    port: str | None = "--port"
+    served_name: str | None = None
+    tensor_parallel: str | None = None
+    context_tokens: str | None = None
+    max_batch: str | None = None
+    dtype: str | None = None
+    caching_on: tuple[str, ...] | None = None
+    """Nothing to say (an empty tuple) where the engine does it by itself."""
+    caching_off: tuple[str, ...] | None = None
 
 
 class OpenAI:
     """Any server that speaks the OpenAI API; every other adapter changes what is different."""
 
     name: ClassVar[str] = "openai"
+    owned_by: ClassVar[str | None] = None
+    """What the engine calls itself as the owner of a model in `/v1/models`."""
+
     health_path: ClassVar[str | None] = None
     """Answers 200 when the engine can serve; None: `/v1/models` is asked."""
+    version_path: ClassVar[str | None] = None
+    version_field: ClassVar[str] = "version"
+
+    metrics_path: ClassVar[str | None] = None
+    """Prometheus text; None: there is none. The names below are those of its samples."""
+    running_metric: ClassVar[str | None] = None
+    waiting_metric: ClassVar[str | None] = None
+    kv_use_metric: ClassVar[str | None] = None
+    """Share of the key-value cache in use, 0 to 1."""
+    preemptions_metric: ClassVar[str | None] = None
+    generated_tokens_metric: ClassVar[str | None] = None
     running_metrics: ClassVar[tuple[str, ...]] = ()
-    """Names in `/metrics` whose sum is the number of requests at work or waiting."""
+    """Names in `/metrics` whose sum is the number of requests at work or waiting: made of the two above."""
+
+    request_fields: ClassVar[frozenset[str]] = frozenset({"stream_options"})
+    """Of `stream_options`, `ignore_eos` and `min_tokens`: the fields that the engine takes and obeys."""
+    exact_length_body: ClassVar[Mapping[str, object]] = {}
+    """Fields added to a request whose answer shall have exactly `max_tokens` tokens; empty: cannot be promised."""
+
+    tokenize_path: ClassVar[str | None] = None
     tokenize_field: ClassVar[str | None] = None
     """Field of the `/tokenize` request that takes the text; None: there is no such endpoint."""
-    exact_length_body: ClassVar[dict[str, object]] = {}
-    """Fields added to a request whose answer shall have exactly `max_tokens` tokens."""
+    tokenize_body: ClassVar[Mapping[str, object]] = {}
+    """Further fields, so that no special tokens are counted."""
+
+    command: ClassVar[tuple[str, ...]] = ()
+    """Starts the engine, which ends by TERM; empty: it is not ours to start."""
+    options: ClassVar[Options] = Options()
+    always: ClassVar[tuple[str, ...]] = ()
+    """Words that the engine needs to be measured at all, such as the switch of its `/metrics`."""
+    default_port: ClassVar[int] = 8000
+    hub_access_env: ClassVar[str | None] = None
+    """Name of the environment variable by which the engine gets at gated models; its value is never ours."""
+
+    image: ClassVar[str | None] = None
+    image_takes: ClassVar[Literal["entrypoint", "command", "arguments"]] = "entrypoint"
+    """What is said to the image: its entry point anew, the whole command, or only what follows the command."""
+    docker_args: ClassVar[tuple[str, ...]] = ("--gpus", "all")
+
+    def __init_subclass__(cls) -> None:
+        cls.running_metrics = tuple(name for name in (cls.running_metric, cls.waiting_metric) if name is not None)
+
+    @classmethod
+    def argv(cls, model: str, *, port: int, settings: EngineSettings | None = None) -> list[str]:
+        """Command line that serves `model` on `port`; UsageError for a setting that the engine does not know."""
+        told = settings or EngineSettings()
+        if not cls.command:
+            raise UsageError(f"engine '{cls.name}' is a server that runs already; give its URL")
+        return [
+            *cls.command,
+            *cls._model_words(model),
+            *_words(cls.options.host, told.host),
+            *_words(cls.options.port, port),
+            *cls._setting_words(told),
+            *cls.always,
+            *told.extra,
+        ]
+
+    @classmethod
+    def environment(cls, *, port: int, settings: EngineSettings | None = None) -> dict[str, str]:
+        """Environment variables that say what the command line cannot."""
+        del port, settings
+        return {}
+
+    @classmethod
+    def docker_argv(
+        cls, model: str, *, port: int, settings: EngineSettings | None = None, mounts: Sequence[str] = ()
+    ) -> list[str]:
+        """Command line that serves `model` in the engine's container, its port on this machine's loopback only.
+
+        `mounts` are docker's `--volume` values. Access to gated models goes in by the name of its variable only.
+        """
+        if cls.image is None:
+            raise UsageError(f"engine '{cls.name}' has no container image; start it without docker")
+        inside = msgspec.structs.replace(settings or EngineSettings(), host="0.0.0.0")
+        words = cls.argv(model, port=port, settings=inside)
+        variables = [f"{name}={value}" for name, value in cls.environment(port=port, settings=inside).items()]
+        return [
+            *("docker", "run", "--rm", *cls.docker_args),
+            *("--publish", f"127.0.0.1:{port}:{port}"),
+            *(word for mount in mounts for word in ("--volume", mount)),
+            *(
+                word
+                for each in (*((cls.hub_access_env,) if cls.hub_access_env else ()), *variables)
+                for word in ("--env", each)
+            ),
+            *(("--entrypoint", words[0]) if cls.image_takes == "entrypoint" else ()),
+            cls.image,
+            *words[{"entrypoint": 1, "command": 0, "arguments": len(cls.command)}[cls.image_takes] :],
+        ]
+
+    @classmethod
+    def version_in(cls, reply: object) -> str | None:
+        """The engine's version in the JSON that `version_path` gave; None where it is not there."""
+        found = reply.get(cls.version_field) if isinstance(reply, dict) else None
+        return found if isinstance(found, str) else None
+
+    @classmethod
+    def tokens_in(cls, reply: object) -> int | None:
+        """The number of tokens in the JSON that `tokenize_path` gave; None where it says none."""
+        if isinstance(reply, list):
+            return len(reply)
+        if not isinstance(reply, dict):
+            return None
+        found: Any = next((reply[key] for key in ("count", "length", "tokens", "input_ids") if key in reply), None)
+        return len(found) if isinstance(found, list) else found if isinstance(found, int) else None
+
+    @classmethod
+    def _model_words(cls, model: str) -> list[str]:
+        return [model] if cls.options.model is None else [cls.options.model, model]
+
+    @classmethod
+    def _setting_words(cls, told: EngineSettings) -> list[str]:
+        words: list[str] = []
+        for field in ("served_name", "tensor_parallel", "context_tokens", "max_batch", "dtype"):
+            value = getattr(told, field)
+            if value is not None:
+                words += _words(cls._option(field), value)
+        if told.prefix_caching is not None:
+            words += cls._caching_words(on=told.prefix_caching)
+        return words
+
+    @classmethod
+    def _option(cls, field: str) -> str:
+        option: str | None = getattr(cls.options, field)
+        if option is None:
+            raise cls._cannot_say(field)
+        return option
+
+    @classmethod
+    def _caching_words(cls, *, on: bool) -> tuple[str, ...]:
+        words = cls.options.caching_on if on else cls.options.caching_off
+        if words is None:
+            raise cls._cannot_say("prefix_caching")
+        return words
+
+    @classmethod
+    def _cannot_say(cls, field: str) -> UsageError:
+        return UsageError(
+            f"{field}: the command line of engine '{cls.name}' has no option for it; leave it out, or use `extra`"
+        )
+
+
+def _words(option: str | None, value: object) -> list[str]:
+    return [] if option is None else [option, str(value)]

@@ -60,7 +60,7 @@ def _start(command: Sequence[str]) -> "subprocess.Popen[bytes]":
         stdout=sys.stderr.fileno(),
         start_new_session=True,
         # for engines that do not watch it (Linux only)
-        preexec_fn=lambda: _linux_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509
+        preexec_fn=lambda: _linux_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
     )
 
 

@@ -77,12 +77,11 @@ def fetch_model(model: ModelFile, *, source: Source, cache: Path | None = None, 
     """As `fetch_embedded_model`, for any model."""
     folder = (cache or cache_folder()) / "models"
     path = folder / model.name
-    if _is_whole(path, model):
-        return path
-    if path.exists():
-        tell(progress, f"the model in {path} is not whole; fetching it again")
     try:
-        _fetch_into(folder, model, source=source, progress=progress)
+        if not _is_whole(path, model):
+            if path.exists():
+                tell(progress, f"the model in {path} is not whole; fetching it again")
+            _fetch_into(folder, model, source=source, progress=progress)
     except OSError as error:
         raise RunFailedError(
             f"cannot keep the model in {folder}: {error.strerror or error}; "

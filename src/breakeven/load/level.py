@@ -1,4 +1,4 @@
-"""One level of a closed loop: start, warm up, measure, stop, cut, settle. METHOD's section on a level, step by step."""
+"""One level: start, warm up, measure, stop, cut. METHOD's section on a level, step by step."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from breakeven.clock import now_s
+from breakeven.load.arrivals import parse_arrivals
+from breakeven.load.crew import Crew
 from breakeven.load.stop import Series, StopRule
-from breakeven.load.worker import Counts, LevelSpec, Worker
+from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import LevelFacts, Record, Stopped
 
 TICK_S: Final = 0.1
@@ -22,7 +24,12 @@ Phase = Literal["ramp", "warm-up", "measuring", "settling"]
 class LevelPlan(Struct, frozen=True, kw_only=True):
     """One level with every default filled in. Times are seconds."""
 
-    users: int
+    users: int | None
+    """None in an open loop."""
+    req_per_s: float | None = None
+    arrivals: str = "poisson"
+    times_s: tuple[float, ...] | None = None
+    """Due times since the level's start, of a trace that is replayed."""
     repeat: int = 0
     ramp_s: float
     warmup_s: float
@@ -53,13 +60,13 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 
 class Level:
-    """Runs one level on a worker. `run` gives the facts; the records have gone to `emit` by then."""
+    """Runs one level on a crew. `run` gives the facts; the records have gone to `emit` by then."""
 
     def __init__(
         self,
         plan: LevelPlan,
         *,
-        worker: Worker,
+        crew: Crew,
         zero_s: float,
         stop: asyncio.Event,
         progress: Callable[[Progress], None],
@@ -67,7 +74,7 @@ class Level:
         same_host: bool,
     ) -> None:
         self._plan = plan
-        self._worker = worker
+        self._crew = crew
         self._zero_s = zero_s
         self._stop = stop
         self._progress = progress
@@ -77,8 +84,11 @@ class Level:
         self._rule = StopRule(precision=plan.precision)
         self._start_s = now_s()
         self._open_s: float | None = None
+        self._counts: Counts | None = None
         self.facts = LevelFacts(
             users=plan.users,
+            req_per_s_offered=plan.req_per_s,
+            arrivals=None if plan.users is not None else plan.arrivals,
             repeat=plan.repeat,
             start_s=self._start_s - zero_s,
             measured_requests=plan.requests,
@@ -90,7 +100,10 @@ class Level:
         """Measure the level. Whatever ends it early, what was in flight is cut and the facts say so."""
         plan = self._plan
         spec = LevelSpec(
-            users=plan.users,
+            users=plan.users or 0,
+            req_per_s=plan.req_per_s,
+            variation=1.0 if plan.times_s is not None else parse_arrivals(plan.arrivals),
+            times_s=None if plan.times_s is None else list(plan.times_s),
             repeat=plan.repeat,
             seed=plan.seed,
             salt=plan.salt,
@@ -99,7 +112,7 @@ class Level:
             zero_s=self._zero_s,
             start_s=self._start_s,
         )
-        self._worker.start(spec, range(plan.users), emit)
+        await self._crew.start(spec, emit)
         stopped: Stopped = "interrupted"
         try:
             stopped = await self._warm_up()
@@ -107,9 +120,8 @@ class Level:
                 note(self.facts)
                 stopped = await self._measure()
         finally:
-            counts = self._worker.counts_or_none()
-            cut_s = await self._worker.cut()
-            self._end(stopped, cut_s=cut_s, counts=counts)
+            cut_s = await self._crew.cut()
+            self._end(stopped, cut_s=cut_s)
         return self.facts
 
     async def _warm_up(self) -> Stopped:
@@ -121,12 +133,11 @@ class Level:
                 return "interrupted"
             if now_s() < self._start_s + max(plan.ramp_s, plan.warmup_s):
                 continue
-            if counts.users_begun == 0 and counts.done == 0 and counts.users_failed == plan.users:
+            if not counts.users_begun and not counts.done and counts.users_failed and not counts.in_flight:
                 return "failed"
-            if counts.users_begun + counts.users_failed >= plan.users and counts.users_begun:
+            if counts.users_begun and counts.users_begun + counts.users_failed >= (plan.users or 1):
                 break
-        self._open_s = self._worker.open(measured=plan.requests)
-        self._series.add(self._open_s, counts.chunks)
+        self._open_s = await self._crew.open(measured=plan.requests)
         self.facts = replace(self.facts, open_s=self._open_s - self._zero_s)
         return "failed"
 
@@ -139,6 +150,8 @@ class Level:
             window_s = counts.at_s - self._open_s
             if self._stop.is_set():
                 return "interrupted"
+            if counts.exhausted:
+                return "duration"
             if plan.requests is not None:
                 if counts.measured_ended >= plan.requests:
                     return "requests"
@@ -157,7 +170,7 @@ class Level:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), wait_s)
         self._check()
-        counts = self._worker.counts()
+        self._counts = counts = await self._crew.counts()
         self._series.add(counts.at_s, counts.chunks)
         self._progress(self._show(counts, phase))
         return counts
@@ -179,12 +192,11 @@ class Level:
             errors=counts.errors,
         )
 
-    def _end(self, stopped: Stopped, *, cut_s: float, counts: Counts | None) -> None:
+    def _end(self, stopped: Stopped, *, cut_s: float) -> None:
         """Close the window where the level's way of ending says."""
         open_s, close_s = self._open_s, cut_s
-        if stopped == "requests" and counts is not None and counts.measured_due_s is not None:
-            open_s, close_s = counts.measured_due_s
-        client = self._worker.facts(close_s=close_s)
+        if stopped == "requests" and self._counts is not None and self._counts.measured_due_s is not None:
+            open_s, close_s = self._counts.measured_due_s
         self.facts = replace(
             self.facts,
             open_s=None if open_s is None else open_s - self._zero_s,
@@ -192,7 +204,8 @@ class Level:
             end_s=cut_s - self._zero_s,
             status="interrupted" if stopped == "interrupted" else "failed" if stopped == "failed" else "done",
             stopped=stopped,
-            clients=() if client is None else (client,),
+            clients=self._crew.facts(close_s=close_s),
+            notes=self._crew.notes(),
         )
 
 

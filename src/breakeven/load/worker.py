@@ -25,7 +25,13 @@ class LevelSpec(Struct, frozen=True, kw_only=True):
     """What a worker needs to know of a level."""
 
     users: int
-    """Users of the whole level, over all workers."""
+    """Users of the whole level, over all workers; 0 in an open loop."""
+    req_per_s: float | None = None
+    """Rate of an open loop; None in a closed one."""
+    variation: float = 1.0
+    """Coefficient of variation of the gaps of an open loop."""
+    times_s: list[float] | None = None
+    """Due times of an open loop that follows a trace, since the level's start."""
     repeat: int
     seed: int
     salt: int
@@ -54,11 +60,15 @@ class Counts(Struct, frozen=True, kw_only=True):
     """Latencies of answers that ended since the window opened, first answers excluded."""
     measured_started: int = 0
     measured_ended: int = 0
+    exhausted: bool = False
+    """An open loop has no more requests to send."""
     measured_due_s: tuple[float, float] | None = None
     """When the first and the last of the measured requests so far were due."""
 
 
-class _User:
+class User:
+    """One user: who asks, and how it went so far."""
+
     __slots__ = ("asker", "errors_in_a_row", "had_token", "number", "task")
 
     def __init__(self, number: int, asker: Asker) -> None:
@@ -85,7 +95,7 @@ class Worker:
         self._workload = workload
         self._client = client
         self._beat = Heartbeat()
-        self._users: list[_User] = []
+        self._users: list[User] = []
         self._emit: Callable[[Record], None] = _drop
         self._fault: BaseException | None = None
 
@@ -95,7 +105,7 @@ class Worker:
         gc.freeze()
         gc.disable()
         self._spec, self._emit = spec, emit
-        self._stopping = False
+        self._stopping = self._exhausted = False
         self._open_s: float | None = None
         self._measured: int | None = None
         self._measured_started = self._measured_ended = 0
@@ -104,7 +114,7 @@ class Worker:
         self._e2e_s: list[float] = []
         self._chunks_before = self._meter.chunks
         self._beat.start()
-        self._users = [_User(number, Asker(self._route)) for number in users]
+        self._users = [User(number, Asker(self._route)) for number in users]
         for user in self._users:
             user.task = asyncio.create_task(self._live(user))
             user.task.add_done_callback(self._watch)
@@ -113,12 +123,12 @@ class Worker:
         if not task.cancelled() and (fault := task.exception()) is not None:
             self._fault = self._fault or fault
 
-    async def _live(self, user: _User) -> None:
+    async def _live(self, user: User) -> None:
         """One user's life: its first answer has a random length, so that users do not march in step."""
         spec = self._spec
         chance = random.Random(f"{spec.seed}/{spec.users}/{spec.repeat}/{user.number}")
         try:
-            await _sleep_until(spec.start_s + spec.ramp_s * user.number / spec.users)
+            await sleep_until(spec.start_s + spec.ramp_s * user.number / spec.users)
             k = 0
             due_s = now_s()
             ask, body = self._next(user, k, cap=chance.random())
@@ -130,21 +140,21 @@ class Worker:
                 due_s = spec.zero_s + record.end_s
                 think_s = spec.think_s if ask.think_s is None else ask.think_s
                 if pause_s + think_s > 0 and not self._stopping:
-                    await _sleep_until(due_s + pause_s + think_s)
+                    await sleep_until(due_s + pause_s + think_s)
                     due_s = now_s()
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
 
-    def _next(self, user: _User, k: int, *, cap: float | None = None) -> tuple[Ask, bytes]:
+    def _next(self, user: User, k: int, *, cap: float | None = None) -> tuple[Ask, bytes]:
         """The user's next request, made while nothing waits for it."""
         spec = self._spec
-        nonce = _mix(spec.salt, spec.users, spec.repeat, user.number, k)
+        nonce = mix(spec.salt, spec.users, spec.repeat, user.number, k)
         ask = self._workload.make(nonce=nonce, user=user.number, k=k)
         most = None if cap is None else 1 + int(cap * ask.output_tokens)
         return ask, self._maker.encode(ask, output_tokens=most)
 
-    async def _ask(self, user: _User, k: int, *, ask: Ask, body: bytes, due_s: float) -> Record:
+    async def _ask(self, user: User, k: int, *, ask: Ask, body: bytes, due_s: float) -> Record:
         measured = self._counts_as_measured(k)
         if measured:
             self._measured_started += 1
@@ -161,6 +171,7 @@ class Worker:
             asked_input_tokens=ask.input_tokens,
             asked_output_tokens=ask.output_tokens if ask.exact_length and k else None,
             prompt=ask.name,
+            measured=measured,
             client=self._client,
         )
         self._emit(record)
@@ -174,7 +185,7 @@ class Worker:
             and self._measured_started < self._measured
         )
 
-    def _after(self, user: _User, record: Record) -> float:
+    def _after(self, user: User, record: Record) -> float:
         """Count an answer; the pause that an error earns."""
         if record.status == "error":
             self._errors += 1
@@ -191,8 +202,8 @@ class Worker:
                 self._e2e_s.append(record.end_s - record.due_s)
         return 0.0
 
-    def counts(self) -> Counts:
-        """What was seen so far; raises what stopped a user, which is a fault of ours."""
+    def counts(self, *, e2e_from: int = 0) -> Counts:
+        """What was seen so far, latencies from the `e2e_from`-th on; raises a fault of ours that stopped a user."""
         if self._fault is not None:
             raise self._fault
         begun = sum(user.has_begun() for user in self._users)
@@ -205,19 +216,16 @@ class Worker:
             done=self._done,
             errors=self._errors,
             tokens_per_chunk=self._done_tokens / self._done_chunks if self._done_chunks else 1.0,
-            e2e_s=self._e2e_s,
+            e2e_s=self._e2e_s[e2e_from:] if e2e_from else self._e2e_s,
             measured_started=self._measured_started,
             measured_ended=self._measured_ended,
+            exhausted=self._exhausted,
             measured_due_s=self._measured_due_s,
         )
 
-    def counts_or_none(self) -> Counts | None:
-        """The same, for a level that is being ended by a fault."""
-        return None if self._fault is not None else self.counts()
-
-    def open(self, *, measured: int | None = None) -> float:
-        """The window opens now; with `measured`, that many requests count from here on. Returns the stamp."""
-        self._open_s = now_s()
+    def open(self, *, measured: int | None = None, at_s: float | None = None) -> float:
+        """The window opens now (or opened a moment ago, at `at_s`); `measured` requests count from here on."""
+        self._open_s = now_s() if at_s is None else at_s
         self._measured = measured
         self._cpu_before_s, self._reads_before = cpu_s(), self._meter.reads
         return self._open_s
@@ -260,12 +268,13 @@ def _drop(record: Record) -> None:
     """Nobody wants records before a level has started."""
 
 
-async def _sleep_until(at_s: float) -> None:
+async def sleep_until(at_s: float) -> None:
+    """Wait for a stamp of the monotonic clock."""
     while (left_s := at_s - now_s()) > 0:  # noqa: ASYNC110  (a timer may fire a millisecond early)
         await asyncio.sleep(left_s)
 
 
-def _mix(*parts: int) -> int:
+def mix(*parts: int) -> int:
     """64 bits out of some integers (splitmix64's finalizer after each), for nonces; no cryptography."""
     mixed = 0
     for part in parts:

@@ -99,7 +99,7 @@ def _thinking(records: Sequence[Record], *, think_s: float) -> list[tuple[float,
 
 
 def _halves(arrivals: Arrivals, window: Window) -> tuple[tuple[float, float] | None, float | None]:
-    """Throughput of the window's two halves and the doubt of their difference (Welch, ten or else five batches each)."""
+    """Throughput of the window's two halves and the doubt of their difference (Welch, ten or five batches each)."""
     batches = 20 if window.length_s / 20 >= SHORTEST_BATCH_S else 10
     edges = np.linspace(window.open_s, window.close_s, batches + 1)
     sums, _ = np.histogram(arrivals.times_s, bins=edges, weights=arrivals.tokens)

@@ -35,8 +35,7 @@ class Window:
         self.ended = [record for record in records if self.open_s < record.end_s <= self.close_s]
         self.all_ended = self.ended
         if facts.measured_requests is not None:
-            starts = sorted((r for r in records if r.k > 0 and r.due_s >= self.open_s), key=lambda r: r.due_s)
-            self.due = self.ended = starts[: facts.measured_requests]
+            self.due = self.ended = [record for record in records if record.measured]
 
     @property
     def length_s(self) -> float:
@@ -189,8 +188,10 @@ def _client(facts: LevelFacts, arrivals: Arrivals, window: Window) -> ClientSumm
         return ClientSummary()
     tokens = float(arrivals.tokens[_inside(arrivals.times_s, window)].sum())
     shares = sum(client.cpu_s / client.window_s for client in facts.clients)
+    schedule_lags = [lag_s for client in facts.clients if (lag_s := client.schedule_lag_p99_s) is not None]
     return ClientSummary(
         cpu_us_per_token=shares * window.length_s * 1e6 / tokens if tokens else None,
         cpu_share=max(client.cpu_s / client.window_s for client in facts.clients),
         lag_p99_s=max(client.lag_p99_s for client in facts.clients),
+        schedule_lag_p99_s=max(schedule_lags) if schedule_lags else None,
     )

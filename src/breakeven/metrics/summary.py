@@ -55,6 +55,8 @@ class ClientSummary(Struct, frozen=True, kw_only=True):
     cpu_us_per_token: float | None = None
     cpu_share: float | None = None
     lag_p99_s: float | None = None
+    schedule_lag_p99_s: float | None = None
+    """Open loop: how late requests were sent, at p99; inside every latency."""
     verdict: Literal["ok", "suspect"] = "ok"
 
 

@@ -20,7 +20,7 @@ class Live:
         self._stream = stream or sys.stderr
         self._is_terminal = self._stream.isatty()
         self._last_s = 0.0
-        self._shown: tuple[int, str] | None = None
+        self._shown: object = None
         self._is_open = False
 
     def say(self, text: str) -> None:
@@ -39,10 +39,10 @@ class Live:
     def show(self, progress: Progress) -> None:
         """Show how far a level is; called at every tick."""
         if not self._is_terminal:
-            place = (progress.plan.users, progress.phase)
+            place = progress.plan
             if progress.phase == "measuring" and place != self._shown:
                 self._shown = place
-                self.say(f"{users_text(progress.plan.users)}: measuring")
+                self.say(f"{load_text(progress.plan.users, progress.plan.req_per_s)}: measuring")
             return
         now = now_s()
         if now - self._last_s < _EVERY_S:
@@ -58,11 +58,11 @@ class Live:
         doubt = plus_minus(level.output_tok_per_s)
         rate = "nothing measured" if speed is None else f"{short_count(speed)} tok/s ± {doubt}"
         errors = f", {level.errors} errors" if level.errors else ""
-        load = users_text(level.users) if level.users is not None else f"{level.req_per_s_offered:g} req/s"
+        load = load_text(level.users, level.req_per_s_offered)
         self.say(f"{load:>10}  {rate}, {level.requests} answers{errors}, stopped by {level.stopped}")
 
     def _line(self, progress: Progress) -> str:
-        parts = [f"{users_text(progress.plan.users):>10}  {progress.phase:<9} {_bar(progress)}"]
+        parts = [f"{load_text(progress.plan.users, progress.plan.req_per_s):>10}  {progress.phase:<9} {_bar(progress)}"]
         if progress.tok_per_s is not None:
             parts.append(f"{short_count(progress.tok_per_s):>6} tok/s now")
         if progress.half_width is not None:
@@ -73,8 +73,10 @@ class Live:
         return "  ".join(parts)
 
 
-def users_text(users: int) -> str:
-    """`1 user`, `5 users`."""
+def load_text(users: int | None, req_per_s: float | None) -> str:
+    """`1 user`, `5 users`, `2.5 req/s`."""
+    if users is None:
+        return f"{req_per_s or 0.0:g} req/s"
     return "1 user" if users == 1 else f"{users} users"
 
 

@@ -1,7 +1,7 @@
 """A run as people see it in a terminal: one table, a small chart, the cautions, where it lies."""
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -9,17 +9,19 @@ from rich.table import Table
 from rich.text import Text
 
 from breakeven.metrics.summary import Caution, Distribution, Estimate, LevelSummary, Quantile, RunSummary
-from breakeven.units import short_count, short_s
+from breakeven.units import short_count
 
 _DASH: Final = "–"
 _BAR_WIDTH: Final = 40
+WIDE: Final = 90
+"""Columns from which the table shows p99 too."""
 
 
 def print_run(console: Console, summary: RunSummary, *, where: str | None = None) -> None:
     """Print the whole: table, chart, cautions, and where the run lies."""
     console.print()
     console.print(Text(headline(summary), style="bold"))
-    console.print(level_table(summary.levels))
+    console.print(level_table(summary.levels, width=console.width))
     chart = throughput_chart(summary.levels)
     if chart is not None:
         console.print(Padding(chart, (0, 0, 1, 1)))
@@ -32,27 +34,30 @@ def headline(summary: RunSummary) -> str:
     """Engine, model and workload in one line."""
     run = summary.run
     engine = " ".join(str(run.engine[key]) for key in ("name", "version") if run.engine.get(key))
-    workload = run.workload.get("name")
-    tokens = run.workload.get("output_tokens")
-    asked = f"{workload}, answers of at most {tokens} tokens" if tokens else str(workload or "")
-    return " · ".join(part for part in (run.model or "", engine, asked) if part)
+    name, tokens = run.workload.get("name"), run.workload.get("output_tokens")
+    asked = str(name or "") + (f", answers of at most {tokens:g} tokens" if isinstance(tokens, int | float) else "")
+    return " · ".join(part for part in (run.model or "", engine, asked.removeprefix(", ")) if part)
 
 
-def level_table(levels: Sequence[LevelSummary]) -> Table:
-    """One row a level, the words as in the docs."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+def level_table(levels: Sequence[LevelSummary], *, width: int = WIDE) -> Table:
+    """One row a level, the words as in the docs; p99 where a hundred requests bear it and the width allows."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     repeats = any(level.repeat for level in levels)
     open_loop = any(level.users is None for level in levels)
+    ttft, tpot = (_unit(levels, of) for of in (_ttft, _tpot))
+    p99 = width >= WIDE and any(of(level).n >= 100 for level in levels for of in (_ttft, _tpot))
     heads = [
         "req/s\ndue" if open_loop else "users",
         *(["rep."] if repeats else []),
         "tok/s",
         "±",
-        "per\nuser",
-        "TTFT\np50",
-        "TTFT\np95",
-        "TPOT\np50",
-        "TPOT\np95",
+        "tok/s\na user",
+        f"TTFT {ttft.name}\np50",
+        "\np95",
+        *(["\np99"] if p99 else []),
+        f"TPOT {tpot.name}\np50",
+        "\np95",
+        *(["\np99"] if p99 else []),
         "re-\nquests",
         "er-\nrors",
         "stopped\nby",
@@ -60,27 +65,59 @@ def level_table(levels: Sequence[LevelSummary]) -> Table:
     for head in heads:
         table.add_column(head, justify="left" if head == "stopped\nby" else "right", no_wrap=True)
     for level in levels:
-        table.add_row(*_cells(level, repeats=repeats), style="dim" if level.status == "failed" else "")
+        cells = _cells(level, repeats=repeats, ttft=ttft, tpot=tpot, p99=p99)
+        table.add_row(*cells, style="dim" if level.status == "failed" else "")
     return table
 
 
-def _cells(level: LevelSummary, *, repeats: bool) -> list[str | Text]:
+class _Unit(NamedTuple):
+    name: str
+    in_s: float
+
+    def text(self, quantile: Quantile) -> str:
+        """A percentile, or that it is more than some time, or a dash."""
+        if quantile.value is not None:
+            return self._number(quantile.value)
+        return _DASH if quantile.more_than is None else f">{self._number(quantile.more_than)}"
+
+    def _number(self, value_s: float) -> str:
+        value = value_s / self.in_s
+        return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def _ttft(level: LevelSummary) -> Distribution:
+    return level.ttft_s
+
+
+def _tpot(level: LevelSummary) -> Distribution:
+    return level.tpot_s
+
+
+def _unit(levels: Sequence[LevelSummary], of: Callable[[LevelSummary], Distribution]) -> _Unit:
+    """Milliseconds, or seconds where a column would need five digits."""
+    quantiles = [quantile for level in levels for quantile in (of(level).p50, of(level).p95)]
+    most_s = max((quantile.value or quantile.more_than or 0.0 for quantile in quantiles), default=0.0)
+    return _Unit("ms", 1e-3) if most_s < 9.9995 else _Unit("s", 1.0)
+
+
+def _cells(level: LevelSummary, *, repeats: bool, ttft: _Unit, tpot: _Unit, p99: bool) -> list[str | Text]:
     load = str(level.users) if level.users is not None else f"{level.req_per_s_offered:g}"
-    errors = Text(str(level.errors), style="red" if level.errors else "")
     return [
         load,
         *([str(level.repeat + 1)] if repeats else []),
         _DASH if level.output_tok_per_s.value is None else short_count(level.output_tok_per_s.value),
         plus_minus(level.output_tok_per_s),
         _speed(level.tok_per_s_per_user),
-        time_text(level.ttft_s.p50),
-        time_text(level.ttft_s.p95),
-        time_text(level.tpot_s.p50),
-        time_text(level.tpot_s.p95),
+        *_percentiles(level.ttft_s, unit=ttft, p99=p99),
+        *_percentiles(level.tpot_s, unit=tpot, p99=p99),
         str(level.requests),
-        errors,
+        Text(str(level.errors), style="red" if level.errors else ""),
         Text.assemble(level.stopped or _DASH, ("" if level.client.verdict == "ok" else " ?", "yellow")),
     ]
+
+
+def _percentiles(of: Distribution, *, unit: _Unit, p99: bool) -> list[str]:
+    return [unit.text(quantile) for quantile in (of.p50, of.p95, *([of.p99] if p99 else []))]
 
 
 def plus_minus(estimate: Estimate) -> str:
@@ -90,13 +127,6 @@ def plus_minus(estimate: Estimate) -> str:
         return _DASH
     percent = (high - low) / 2 / estimate.value * 100
     return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
-
-
-def time_text(quantile: Quantile) -> str:
-    """A percentile, or that it is more than some time, or a dash."""
-    if quantile.value is not None:
-        return short_s(quantile.value)
-    return f"> {short_s(quantile.more_than)}" if quantile.more_than is not None else _DASH
 
 
 def _speed(speeds: Distribution) -> str:

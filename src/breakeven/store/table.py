@@ -40,7 +40,7 @@ _INTS: Final = (
 )
 _FLOATS: Final = ("due_s", "sent_s", "connect_s", "end_s")
 _TEXTS: Final = ("status", "error", "error_text", "finish_reason", "prompt")
-_BOOLS: Final = ("reconnected",)
+_BOOLS: Final = ("reconnected", "measured")
 
 
 def write_level(path: Path, *, facts: LevelFacts, records: Sequence[Record]) -> None:

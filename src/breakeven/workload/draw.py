@@ -13,7 +13,7 @@ _UNIT: Final = 2.0**-53
 
 
 def mix(value: int) -> int:
-    """SplitMix64's output function (Steele, Lea, Flood 2014): one-to-one on 64-bit numbers, a tenth of numpy's cost."""
+    """SplitMix64's output function (Steele, Lea, Flood 2014): one-to-one on 64-bit numbers."""
     value = (value + _STEP) & _MASK
     value = ((value ^ (value >> 30)) * _FIRST) & _MASK
     value = ((value ^ (value >> 27)) * _SECOND) & _MASK

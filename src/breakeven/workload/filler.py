@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from breakeven.workload.base import Ask, Server
+from breakeven.workload.base import Ask
 from breakeven.workload.meter import Meter, single_tokens
 from breakeven.workload.text import Piece, Source, TokenIds, Words, resource_lines
 
@@ -33,13 +33,12 @@ class Filler:
 
     def __init__(self, *, seed: int) -> None:
         self._seed = seed
-        self._chat = True
+        self.chat = True
         self._use(Fit(Words(resource_lines("words.txt"), seed=seed), 0, "the server was not asked"))
 
-    async def prepare(self, server: Server, *, check_tokens: int) -> list[str]:
+    async def prepare(self, meter: Meter, *, check_tokens: int) -> list[str]:
         """Find what the server adds and which words are single tokens, and check the promise at `check_tokens`."""
-        meter = Meter(server)
-        self._chat = meter.chat
+        self.chat = meter.chat
         self._use(await self.fit(meter, check_tokens=check_tokens))
         return [] if self.doubt is None else [f"input_length_unverified: {self.doubt}; {self._estimate()}"]
 
@@ -57,16 +56,16 @@ class Filler:
         """The user text of a prompt of `input_tokens`, or of the least there is."""
         return _content(self.source, nonce, at, count=input_tokens - self.overhead_tokens)
 
-    def ask(self, content: Piece, *, input_tokens: int, output_tokens: int, think_s: float | None = None) -> Ask:
+    def ask(self, content: Piece, *, input_tokens: int, output_tokens: int, name: str | None = None) -> Ask:
         """The request that asks `content` in the server's API."""
-        messages = [{"role": "user", "content": content}] if self._chat and isinstance(content, str) else None
+        messages = [{"role": "user", "content": content}] if self.chat and isinstance(content, str) else None
         return Ask(
             messages=messages,
             prompt=None if messages else content,
             output_tokens=output_tokens,
             exact_length=True,
             input_tokens=input_tokens,
-            think_s=think_s,
+            name=name,
         )
 
     def describe(self) -> dict[str, object]:
@@ -90,6 +89,23 @@ class Filler:
 def capped(output_tokens: int, limit: int | None) -> int:
     """`output_tokens`, but at most `limit` where there is one."""
     return output_tokens if limit is None or limit > output_tokens else limit
+
+
+def short_inputs(wished: Sequence[int], *, least: int) -> list[str]:
+    """A caution where prompts were wished shorter than any prompt can be."""
+    short = sum(tokens < least for tokens in wished)
+    if not short:
+        return []
+    share = f"{100 * short / len(wished):.1f} % of the prompts should have fewer than the {least} tokens"
+    return [f"short_inputs: {share} that template and nonce take; they are sent with that many"]
+
+
+def shared_prefixes(share: float) -> list[str]:
+    """A caution where the workload itself repeats what stood at the start of an earlier prompt."""
+    if share == 0:
+        return []
+    repeated = f"{100 * share:.0f} % of the input repeats the start of an earlier prompt, as the workload wants"
+    return [f"shared_prefixes: {repeated}; a prefix cache may answer that part"]
 
 
 def _content(source: Source, nonce: int, at: int, *, count: int) -> Piece:

@@ -7,6 +7,7 @@ from breakeven.errors import UsageError
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Draws
 from breakeven.workload.filler import Filler, capped
+from breakeven.workload.meter import Meter
 
 
 class Fixed:
@@ -23,7 +24,7 @@ class Fixed:
 
     async def prepare(self, server: Server) -> Sequence[str]:
         """UsageError when template and nonce alone are longer than the prompt shall be."""
-        cautions = await self._filler.prepare(server, check_tokens=self._input_tokens)
+        cautions = await self._filler.prepare(Meter(server), check_tokens=self._input_tokens)
         least = self._filler.least_tokens
         if self._input_tokens < least:
             raise UsageError(

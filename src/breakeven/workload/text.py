@@ -10,7 +10,7 @@ from breakeven.workload.draw import digits, mix, mix_range
 
 NONCE_BITS: Final = 48
 """A nonce carries at least this many bits: two alike among 100,000 requests are to be expected once in 56,000 runs."""
-POOL: Final = 1 << 16
+POOL: Final = 1 << 15
 """Length of the long text in tokens; prompts are slices of it, so that making one costs a copy."""
 FIRST_ID: Final = 2_000
 LAST_ID: Final = 29_999
@@ -30,7 +30,11 @@ class Source(Protocol):
         ...
 
     def take(self, at: int, *, count: int) -> Piece:
-        """`count` tokens, from a place that the random number `at` says."""
+        """`count` tokens from a place that the random number `at` says; fewer from there are the start of more."""
+        ...
+
+    def head(self, number: int, *, count: int) -> Piece:
+        """`count` tokens that belong to `number`: its nonce, cut if need be, and what follows from it."""
         ...
 
     def join(self, parts: Sequence[Any]) -> Piece:
@@ -58,17 +62,26 @@ class Words:
         self.words = tuple(words)
         self.nonce_tokens = nonce_count(len(words))
         chosen = [words[pick] for pick in (mix_range(mix(seed), count=POOL) % len(words)).tolist()]
-        self._text = " ".join(chosen) + " "
-        self._starts = _starts(chosen)
+        self._text = " ".join(chosen + chosen) + " "
+        self._starts = _starts(chosen + chosen)
 
     def nonce(self, nonce: int) -> str:
         """Mixed first, so that two nonces differ from their first word on, however near they are."""
         return " ".join([self.words[i] for i in digits(mix(nonce), base=len(self.words), count=self.nonce_tokens)])
 
     def take(self, at: int, *, count: int) -> str:
-        whole, rest = divmod(count, POOL)
-        start = at % (POOL - rest)
-        return (self._text * whole + self._text[self._starts[start] : self._starts[start + rest]])[:-1]
+        rounds, rest = divmod(count, POOL)
+        start = at % POOL
+        text = self._text[self._starts[start] : self._starts[start + rest]]
+        if rounds:
+            text = self._text[self._starts[start] : self._starts[start + POOL]] * rounds + text
+        return text[:-1]
+
+    def head(self, number: int, *, count: int) -> str:
+        nonce = self.nonce(number)
+        if count < self.nonce_tokens:
+            return " ".join(nonce.split()[:count])
+        return self.join((nonce, self.take(number, count=count - self.nonce_tokens)))
 
     def join(self, parts: Sequence[str]) -> str:
         return " ".join([part for part in parts if part])
@@ -81,19 +94,27 @@ class TokenIds:
         self.form = "token ids"
         self._choices = LAST_ID - FIRST_ID + 1
         self.nonce_tokens = nonce_count(self._choices)
-        self._ids: list[int] = (mix_range(mix(seed), count=POOL) % self._choices + FIRST_ID).tolist()
+        self._ids: list[int] = 2 * (mix_range(mix(seed), count=POOL) % self._choices + FIRST_ID).tolist()
 
     def nonce(self, nonce: int) -> list[int]:
         """Mixed first, so that two nonces differ from their first id on, however near they are."""
         return [FIRST_ID + i for i in digits(mix(nonce), base=self._choices, count=self.nonce_tokens)]
 
     def take(self, at: int, *, count: int) -> list[int]:
-        whole, rest = divmod(count, POOL)
-        start = at % (POOL - rest)
-        return self._ids * whole + self._ids[start : start + rest]
+        rounds, rest = divmod(count, POOL)
+        start = at % POOL
+        ids = self._ids[start : start + rest]
+        return self._ids[start : start + POOL] * rounds + ids if rounds else ids
+
+    def head(self, number: int, *, count: int) -> list[int]:
+        own = max(0, count - self.nonce_tokens)
+        return self.nonce(number)[:count] + self.take(number, count=own)
 
     def join(self, parts: Sequence[list[int]]) -> list[int]:
-        return [token for part in parts for token in part]
+        joined: list[int] = []
+        for part in parts:
+            joined += part
+        return joined
 
 
 def _starts(words: Sequence[str]) -> list[int]:

@@ -81,11 +81,11 @@ def _pin(cpu: int | None) -> None:
         return
     if not hasattr(os, "sched_setaffinity"):
         raise UsageError("--cpu: this system cannot pin a process to a core; leave it out")
-    if cpu not in os.sched_getaffinity(0):
-        raise UsageError(
-            f"--cpu {cpu}: no such core here; known: {', '.join(map(str, sorted(os.sched_getaffinity(0))))}"
-        )
-    os.sched_setaffinity(0, {cpu})
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except OSError:
+        known = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
+        raise UsageError(f"--cpu {cpu}: no such core here; known: {known}") from None
 
 
 def _settings(options: argparse.Namespace) -> Settings:

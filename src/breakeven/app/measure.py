@@ -1,0 +1,284 @@
+"""One measurement from the first question to the last level: find the server, prepare, measure, settle, keep."""
+
+import asyncio
+import contextlib
+import datetime
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import asdict, replace
+
+from breakeven import __version__
+from breakeven.app.crew import crew_for
+from breakeven.app.defaults import level_plans, output_tokens
+from breakeven.app.search import search_levels
+from breakeven.app.server import Server, describe_engine, find_server
+from breakeven.calibrate.kept import kept_ceiling
+from breakeven.cautions import judged_level
+from breakeven.client.target import resolve
+from breakeven.clock import now_s, wall_now
+from breakeven.errors import RunFailedError
+from breakeven.launch.embedded import Launched
+from breakeven.load.crew import Crew
+from breakeven.load.level import Level, LevelPlan
+from breakeven.load.settle import settle
+from breakeven.metrics.slo import parse_slo
+from breakeven.metrics.summary import LevelSummary
+from breakeven.plan import Plan
+from breakeven.record import LevelFacts
+from breakeven.report.live import Live
+from breakeven.store.folder import RunFolder
+from breakeven.telemetry.host import host_facts
+from breakeven.workload import make_workload
+from breakeven.workload.base import Workload
+from breakeven.workload.trace import Trace
+
+Load = tuple[int | None, float | None, int]
+"""Users, offered rate, repeat: what tells the levels of a run apart."""
+
+
+def load_of(level: LevelPlan | LevelFacts) -> Load:
+    """What tells a level from the others of its run."""
+    rate = level.req_per_s if isinstance(level, LevelPlan) else level.req_per_s_offered
+    return level.users, None if rate is None else round(rate, 3), level.repeat
+
+
+def missing(plan: Plan, folder: RunFolder | None) -> bool:
+    """A plan has levels that are not measured yet; a search or a trace is asked again."""
+    if folder is None or plan.find_max or plan.workload == "trace":
+        return True
+    finished = {load_of(facts) for facts in folder.finished()}
+    return any(load_of(level) not in finished for level in level_plans(plan, salt=0))
+
+
+def new_folder(plan: Plan, *, out: Path, started: datetime.datetime, label: str) -> RunFolder:
+    """A run folder that this process alone may write to."""
+    folder = RunFolder.create(out, started=started, label=plan.name or label, plan=plan)
+    folder.lock()
+    return folder
+
+
+class Measurement:
+    """What the steps of one run share. `measure` does them all; `folder` is set from the first level on."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        launched: Launched | None,
+        folder: RunFolder | None,
+        out: Path,
+        started: datetime.datetime,
+        live: Live,
+        api_key: str | None,
+    ) -> None:
+        self.plan = plan
+        self.folder = folder
+        self._launched = launched
+        self._out = out
+        self._started = started
+        self._live = live
+        self._api_key = api_key
+        self._ca_file = os.environ.get("SSL_CERT_FILE")
+        self._salt = secrets.randbits(64)
+        self._zero_s = now_s() - (wall_now() - started).total_seconds()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """The user ended it."""
+        return self._stop.is_set()
+
+    async def measure(self) -> None:
+        """From the first question to the last level."""
+        self._stop = asyncio.Event()
+        async with self._signals():
+            server = await self._find_server()
+            workload = self._workload()
+            server.notes += [_with_remedy(note) for note in await workload.prepare(server)]
+            if self.folder is None:
+                label = f"{server.engine.name}-{server.model.rpartition('/')[2]}"
+                self.folder = new_folder(self.plan, out=self._out, started=self._started, label=label)
+            self._note_host(server, workload)
+            self._idle_probe_s = await server.probe_s()
+            async with crew_for(
+                server,
+                workload,
+                clients=self.plan.clients,
+                is_open=self.plan.rate is not None or isinstance(workload, Trace),
+                timeout_s=self.plan.timeout_s,
+                api_key=self._api_key,
+                ca_file=self._ca_file,
+            ) as crew:
+                await self._levels(crew, server=server, workload=workload)
+
+    async def _levels(self, crew: Crew, *, server: Server, workload: Workload) -> None:
+        assert self.folder is not None
+        if self.plan.find_max:
+            assert self.plan.slo is not None
+
+            async def measure_at(level: LevelPlan) -> LevelSummary | None:
+                return None if self._stop.is_set() else await self._level(level, crew=crew, server=server)
+
+            await search_levels(
+                self.plan, slo=parse_slo(self.plan.slo), measure=measure_at, salt=self._salt, say=self._live.say
+            )
+            return
+        arrivals_s = tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None
+        finished = {load_of(facts) for facts in self.folder.finished()}
+        for level in level_plans(self.plan, salt=self._salt, arrivals_s=arrivals_s):
+            if load_of(level) not in finished and not self._stop.is_set():
+                await self._level(level, crew=crew, server=server)
+
+    @contextlib.asynccontextmanager
+    async def _signals(self) -> AsyncIterator[None]:
+        """The first Ctrl-C ends the level and keeps it; the second ends everything at once."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+
+        def interrupt() -> None:
+            if self._stop.is_set() or self.folder is None:
+                task.cancel()
+            self._stop.set()
+            self._live.say("interrupted; keeping what was measured (once more to quit at once)")
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt)
+        try:
+            yield
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def _find_server(self) -> Server:
+        plan, launched = self.plan, self._launched
+        url = launched.url if launched is not None else plan.url
+        assert url is not None
+        target = await resolve(url, api_key=self._api_key, ca_file=self._ca_file)
+        return await find_server(
+            target,
+            api=plan.api,
+            model=launched.model if launched is not None else plan.model,
+            engine=launched.engine if launched is not None else plan.engine,
+            timeout_s=plan.timeout_s,
+            say=self._live.say,
+        )
+
+    def _workload(self) -> Workload:
+        plan = self.plan
+        settings: dict[str, object] = {
+            "input_tokens": plan.input_tokens,
+            "output_tokens": output_tokens(plan) if plan.workload != "trace" else plan.output_tokens,
+            "seed": plan.seed,
+            "path": plan.file,
+            **plan.options,
+        }
+        return make_workload(plan.workload, settings)
+
+    def _note_host(self, server: Server, workload: Workload) -> None:
+        """Write host.json; a resumed run keeps its first start and adds this one."""
+        assert self.folder is not None
+        earlier = self.folder.host()
+        if earlier:
+            began = datetime.datetime.fromisoformat(earlier["run"]["started"])
+            self._zero_s -= (self._started - began).total_seconds()
+            earlier["run"]["resumed"] = [*earlier["run"].get("resumed", []), self._started.isoformat()]
+            self.folder.write_host(earlier)
+            return
+        launched = self._launched
+        known: dict[str, Any] = {}
+        if launched is not None:
+            known = {
+                "version": launched.version,
+                "argv": list(launched.argv),
+                "settings": dict(launched.settings),
+                "start_s": launched.start_s,
+            }
+        self.folder.write_host(
+            {
+                "format": 1,
+                "run": {
+                    "started": self._started.isoformat(),
+                    "model": server.model,
+                    "api": server.api,
+                    "workload": workload.describe(),
+                    "settings": _settings(self.plan),
+                    "salt": f"{self._salt:016x}",
+                    "client": {"version": __version__, "clients": self.plan.clients},
+                    "clock": {"zero_wall": self._started.isoformat(), "zero_monotonic_s": self._zero_s},
+                },
+                "engine": describe_engine(server, known),
+                "host": host_facts(),
+            }
+        )
+
+    async def _level(self, plan: LevelPlan, *, crew: Crew, server: Server) -> LevelSummary:
+        assert self.folder is not None
+        level = Level(
+            plan,
+            crew=crew,
+            zero_s=self._zero_s,
+            stop=self._stop,
+            progress=self._live.show,
+            check=lambda: self._check(log.check),
+            same_host=server.target.is_local,
+        )
+        log = self.folder.start_level(level.facts)
+        try:
+            facts = await level.run(log.put, log.note)
+        finally:
+            log.close()
+        self._live.clear()
+        facts = await self._settled(facts, server=server)
+        facts = replace(facts, notes=(*facts.notes, *server.notes), extra=facts.extra | _ceiling(len(facts.clients)))
+        slo = None if self.plan.slo is None else parse_slo(self.plan.slo)
+        summary = judged_level(facts, self.folder.seal_level(facts), slo=slo)
+        self._live.finished(summary)
+        return summary
+
+    def _check(self, check_log: Callable[[], None]) -> None:
+        check_log()
+        process = self._launched.process if self._launched is not None else None
+        if process is not None and process.exit_code() is not None:
+            last = process.tail()
+            raise RunFailedError(
+                f"the engine ended by itself (exit code {process.exit_code()}); its log is {process.log_path}"
+                + (f"; its last line: {last[-1]}" if last else "")
+            )
+
+    async def _settled(self, facts: LevelFacts, *, server: Server) -> LevelFacts:
+        """Wait until the engine is idle, unless nothing comes after."""
+        if self._stop.is_set():
+            return facts
+        settle_s, settled = await settle(
+            busy_requests=server.busy_requests, probe_s=server.probe_s, idle_probe_s=self._idle_probe_s
+        )
+        return replace(facts, settle_s=settle_s, settled=settled)
+
+
+def _ceiling(clients: int) -> dict[str, float | None]:
+    """The load up to which this machine's client was found right, where a calibration found its end."""
+    known = kept_ceiling(host_facts())
+    if known is None or known.is_lower_bound:
+        return {}
+    return {"calibrated_events_per_s": known.events_per_s * clients}
+
+
+def _with_remedy(note: str) -> str:
+    return note if " | " in note else f"{note} | see docs/WORKLOADS.md"
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    """What was asked for, with the defaults that filled it in."""
+    left_out = {"salt", "times_s"}
+    levels = [asdict(level) for level in level_plans(plan, salt=0)]
+    return asdict(plan) | {
+        "output_tokens": output_tokens(plan),
+        "levels": [{key: level[key] for key in level if key not in left_out} for level in levels],
+    }

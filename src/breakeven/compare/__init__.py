@@ -1,0 +1,1 @@
+"""Equivalence: how many of B do the work of one A."""

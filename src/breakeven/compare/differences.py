@@ -1,0 +1,151 @@
+"""What else differs between two runs, so that a figure may not mean what it seems to."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from breakeven.compare.pool import Pooled, unit_of
+from breakeven.compare.types import Warned
+from breakeven.errors import UsageError, one_line
+
+PRECISION: Final = ("precision", "quantization", "quant", "dtype", "kv_cache_dtype")
+_ENGINE_PLACE: Final = {"name", "url", "host", "port", "pid", "argv", "command", "log", "models", *PRECISION}
+_WORKLOAD_CHANCE: Final = {"seed", "salt", "nonce"}
+_SETTINGS_OF_MEASURING: Final = {
+    *("users", "duration_s", "max_duration_s", "precision", "requests", "ramp_s", "warmup_s", "timeout_s"),
+    *("seed", "salt", "name", "url", "out", "api_key_env", "engine", "model", "unit", "clients", "repeat", "repeats"),
+    *("notes", "source", "levels", "rate", "slo", "find_max", "arrivals"),
+}
+_ARGV_PLACE: Final = ("--host", "--port", "--api-key", "--log-level")
+
+
+def same_unit(a: Pooled, b: Pooled) -> str:
+    """The unit that both runs count in; UsageError where they differ."""
+    unit_a, unit_b = unit_of(a), unit_of(b)
+    if unit_a != unit_b:
+        raise UsageError(
+            f"{one_line(a.run.run.id)} counts {unit_a} and {one_line(b.run.run.id)} counts {unit_b}: "
+            "they cannot be compared; measure both with the same instrument"
+        )
+    return unit_a
+
+
+def engine_name(pooled: Pooled) -> str | None:
+    """The engine's name, made safe to print."""
+    name = pooled.run.run.engine.get("name")
+    return None if name is None else one_line(str(name), limit=40)
+
+
+def engine_comparison(a: Pooled, b: Pooled) -> str | None:
+    """What the figures compare where the engines differ; None where they do not, or are not known."""
+    name_a, name_b = engine_name(a), engine_name(b)
+    if name_a is None or name_b is None or name_a == name_b:
+        return None
+    return f"engine comparison: A runs {name_a}, B runs {name_b}; k is of each machine with its engine, not of the card"
+
+
+def warnings(a: Pooled, b: Pooled) -> tuple[Warned, ...]:
+    """Differences between the runs, then what each run's own numbers suffer from."""
+    return (*_differences(a, b), *_own("A", a), *_own("B", b))
+
+
+def _differences(a: Pooled, b: Pooled) -> Iterable[Warned]:
+    run_a, run_b = a.run.run, b.run.run
+    if run_a.model != run_b.model:
+        yield _warned("other_model", "the models differ", [("model", run_a.model, run_b.model)])
+    yield from _tables("other_precision", "the precision differs", _only(run_a.engine), _only(run_b.engine))
+    chance = _WORKLOAD_CHANCE
+    yield from _tables(
+        "other_workload", "the workloads differ", _but(run_a.workload, chance), _but(run_b.workload, chance)
+    )
+    measuring = _SETTINGS_OF_MEASURING
+    yield from _tables(
+        "other_settings", "the settings differ", _but(run_a.settings, measuring), _but(run_b.settings, measuring)
+    )
+    if engine_comparison(a, b) is None:
+        place = _ENGINE_PLACE
+        engine_a, engine_b = _but(run_a.engine, place), _but(run_b.engine, place)
+        argv = _argv(run_a.engine.get("argv")), _argv(run_b.engine.get("argv"))
+        engine_a["argv"], engine_b["argv"] = (sorted(set(one) - set(other)) for one, other in (argv, argv[::-1]))
+        yield from _tables("other_engine_settings", "the engine's settings differ", engine_a, engine_b)
+
+
+def _only(engine: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: engine[name] for name in PRECISION if name in engine}
+
+
+def _but(table: Mapping[str, Any], ignored: Iterable[str]) -> dict[str, Any]:
+    skip = set(ignored)
+    return {name: value for name, value in table.items() if name not in skip and value is not None}
+
+
+def _argv(argv: object) -> list[str]:
+    """The command line without the program and without where it listens."""
+    if not isinstance(argv, list | tuple):
+        return []
+    words, kept, skip = [str(word) for word in argv[1:]], [], False
+    for word in words:
+        if not skip and word.split("=")[0] not in _ARGV_PLACE:
+            kept.append(word)
+        skip = word in _ARGV_PLACE
+    return kept
+
+
+def _tables(kind: str, what: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterable[Warned]:
+    names = [name for name in (*a, *(set(b) - set(a))) if a.get(name) != b.get(name)]
+    if names:
+        yield _warned(kind, what, [(name, a.get(name), b.get(name)) for name in sorted(names)])
+
+
+def _warned(kind: str, what: str, pairs: Iterable[tuple[str, object, object]]) -> Warned:
+    parts = [f"{name}: A {_value(a)}, B {_value(b)}" for name, a, b in pairs]
+    return Warned(id=kind, text=f"{what} ({'; '.join(parts)})")
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return one_line(" ".join(str(one) for one in value), limit=120) or "without it"
+    return "not known" if value is None else one_line(str(value), limit=80)
+
+
+def _own(role: str, pooled: Pooled) -> Iterable[Warned]:
+    """What a reader of any figure of this run must know."""
+    for text in pooled.left_out:
+        yield Warned(id="level_left_out", text=f"{role}: {one_line(text)}; the level is left out")
+    bare = [level.users for level in pooled.levels if level.figures["output_tok_per_s"].log_half is None]
+    if bare:
+        yield Warned(
+            id="no_interval",
+            text=f"{role}: no interval of throughput {_at(bare)}; taken as exact, so every interval here is too narrow",
+        )
+    yield from _cautions(role, pooled)
+    if pooled.run.run.settings.get("think_s"):
+        text = f"{role}: users think between requests, so that throughput / users is not the speed they see"
+        yield Warned(id="think_time", text=text)
+    if (gpus := _gpu_count(pooled.run.run.host)) > 1:
+        yield Warned(id="several_gpus", text=f"{role}: ran on {gpus} GPUs; k counts such machines, not cards")
+
+
+def _at(users: Iterable[int]) -> str:
+    numbers = [str(one) for one in users]
+    return f"at {', '.join(numbers)} user{'' if numbers == ['1'] else 's'}"
+
+
+def _cautions(role: str, pooled: Pooled) -> Iterable[Warned]:
+    found: dict[str, dict[int, None]] = {}
+    for level in pooled.run.levels:
+        if level.users is None or level.status != "done":
+            continue
+        ids = [caution.id for caution in level.cautions] + (["failed requests"] if level.errors else [])
+        ids += ["suspect client"] if level.client.verdict == "suspect" else []
+        for name in ids if level.steady else [*ids, "not steady"]:
+            found.setdefault(name, {})[level.users] = None
+    for name, users in found.items():
+        yield Warned(id="caution", text=f"{role}: {one_line(name, limit=60)} {_at(users)}")
+
+
+def _gpu_count(host: Mapping[str, Any]) -> int:
+    """How many GPUs the host says it has; 0 where it does not say."""
+    gpus, count = host.get("gpus"), host.get("gpu_count")
+    if isinstance(count, int):
+        return count
+    return len(gpus) if isinstance(gpus, list | tuple) else 0

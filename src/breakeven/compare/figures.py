@@ -1,0 +1,178 @@
+"""The three figures of an equivalence: k at a service level, same-load k, and the equal-users ratio."""
+
+import math
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import numpy as np
+from msgspec.structs import replace
+
+from breakeven.compare.capacity import MAIN, Capacities, Capacity, capacities, point_of, reason_of, status_of
+from breakeven.compare.interpolate import METHODS, Method, load_at_speed, throughput_at
+from breakeven.compare.interval import Draws, Interval, interval
+from breakeven.compare.nextlevel import at_capacity, near
+from breakeven.compare.pool import people
+from breakeven.compare.side import Array, Side, curve, raw_throughput
+from breakeven.compare.types import Equivalence, FigureName, NextLevel, Relation, Status
+from breakeven.metrics.slo import ServiceLevel
+
+FORMULAS: Final[dict[FigureName, str]] = {
+    "k_at_slo": "k(s) = C_A(s) / C_B(s); C_X(s) = greatest throughput of one X that still meets s",
+    "k_same_load": "least real N with N * T_B(u / N) >= T_A(u); u = users in all",
+    "ratio_equal_users": "T_A(u) / T_B(u); u = users of each",
+}
+
+
+def k_at_slo(a: Side, b: Side, level: ServiceLevel, *, unit: str) -> Equivalence:
+    """How many of B do the work of one A at a service level: C_A(s) / C_B(s).
+
+    A side that still meets s at its top makes k a bound; both, or a side that misses s at its lowest load, leave none.
+    """
+    ca, cb = capacities(a, level), capacities(b, level)
+    draws = {method: _quotient(ca[method], cb[method]) for method in METHODS}
+    reasons = [reason_of(side, level, one[MAIN]) for side, one in ((a, ca), (b, cb))]
+    figure = _figure("k_at_slo", level.text(unit=unit), draws=draws, reason="; ".join(filter(None, reasons)))
+    unsure = figure.status != "exact" or figure.dominated_by == "method"
+    return replace(
+        figure,
+        floor_tok_per_s_per_user=level.floor_tok_per_s_per_user,
+        reference_at=point_of(a, level, ca),
+        candidate_at=point_of(b, level, cb),
+        level_to_measure_next=_unsurest(a, b, level, ca=ca, cb=cb) if unsure else None,
+    )
+
+
+def _quotient(a: Capacity, b: Capacity) -> Draws:
+    k = np.nan_to_num(a.tput / b.tput, nan=1.0)
+    unknown = a.missed | b.missed | (a.capped & b.capped)
+    return Draws(np.where(unknown | b.capped, 0.0, k), np.where(unknown | a.capped, np.inf, k))
+
+
+def _unsurest(a: Side, b: Side, level: ServiceLevel, *, ca: Capacities, cb: Capacities) -> NextLevel | None:
+    """The level to measure on the side that is no exact figure, else on the one where the ways differ more.
+
+    None where a side misses s even with one user: no level of the other would change that.
+    """
+    order = sorted(((a, ca), (b, cb)), key=lambda side: _doubt(side[1]), reverse=True)
+    if any(one[MAIN].missed[0] for _, one in order):
+        order = [(side, one) for side, one in order if one[MAIN].missed[0]]
+    found = (at_capacity(side, level, by_method) for side, by_method in order)
+    return next((one for one in found if one is not None), None)
+
+
+def _doubt(by_method: Capacities) -> float:
+    if status_of(by_method[MAIN]) != "exact":
+        return math.inf
+    values = [float(one.tput[0]) for one in by_method.values()]
+    return math.log(max(values) / min(values))
+
+
+def k_same_load(a: Side, b: Side, users: float) -> Equivalence:
+    """How many of B, sharing `users`, do what one A does with them: least real N with N * T_B(u/N) >= T_A(u).
+
+    With speed per user T(u)/u this is u / N = the greatest load at which B is as fast as A is at u. None where u/N
+    would leave B's measured range at the low end; at most (<=) where B is still as fast at its top level.
+    """
+    at = f"{people(users)} in all"
+    if not a.users[0] <= users <= a.users[-1]:
+        reason = f"A was measured from {a.users[0]:g} to {a.users[-1]:g} users only"
+        return _none("k_same_load", at, users=users, reason=reason)
+    ta, tb = curve(a), curve(b)
+    u = np.full(ta.shape[0], users)
+    loads = {m: load_at_speed(b.users, tb, throughput_at(a.users, ta, u, method=m) / users, method=m) for m in METHODS}
+    draws = {method: _shared(load, users=users, top=b.users[-1]) for method, load in loads.items()}
+    figure = _figure("k_same_load", at, draws=draws, reason=_shared_reason(b, loads[MAIN][0]))
+    points = np.array([loads[method][0] for method in METHODS])
+    unsure = figure.dominated_by == "method"
+    return replace(figure, users=users, level_to_measure_next=near(b, points, b.users) if unsure else None)
+
+
+def _shared(load: Array, *, users: float, top: float) -> Draws:
+    """N = u / load; nothing known where B has no such load, at most u / top where B is as fast at its top."""
+    missed, capped = np.isnan(load), load == top
+    n = users / np.where(missed, 1.0, load)
+    return Draws(np.where(missed | capped, 0.0, n), np.where(missed, np.inf, n))
+
+
+def _shared_reason(b: Side, load: float) -> str:
+    first, top = b.users[0], b.users[-1]
+    if math.isnan(load):
+        fewer = "1 user" if first <= 1 else f"{people(first)}, its lowest level,"
+        return f"each B would have to serve fewer than {fewer} to be as fast"
+    return f"B is still as fast at its top level, {people(top)}" if load == top else ""
+
+
+def ratio_equal_users(a: Side, b: Side, users: float) -> Equivalence:
+    """T_A(u) / T_B(u) as measured: how much faster one A is with as many users; not a number of cards."""
+    at = f"{people(users)} each"
+    for side in (a, b):
+        if not side.users[0] <= users <= side.users[-1]:
+            reason = f"{side.role} was measured from {side.users[0]:g} to {side.users[-1]:g} users only"
+            return _none("ratio_equal_users", at, users=users, reason=reason)
+    draws = {method: _equal_users(a, b, users, method=method) for method in METHODS}
+    return replace(_figure("ratio_equal_users", at, draws=draws, reason=""), users=users)
+
+
+def _equal_users(a: Side, b: Side, users: float, *, method: Method) -> Draws:
+    ratio = _tput(a, users, method=method) / _tput(b, users, method=method)
+    return Draws(ratio, ratio)
+
+
+def _tput(side: Side, users: float, *, method: Method) -> Array:
+    """As measured at a level, read from the curve between levels."""
+    level = np.flatnonzero(side.users == users)
+    if level.size:
+        return raw_throughput(side)[:, level[0]]
+    return throughput_at(side.users, curve(side), np.full(side.node.size, users), method=method)
+
+
+def _none(name: FigureName, at: str, *, users: float, reason: str) -> Equivalence:
+    return Equivalence(name=name, at=at, users=users, status="none", formula=FORMULAS[name], reason=reason)
+
+
+def _figure(name: FigureName, at: str, *, draws: Mapping[Method, Draws], reason: str) -> Equivalence:
+    """The parts that all three figures have in common."""
+    spread = interval(draws)
+    status, relation = _status(draws[MAIN])
+    if status == "none":
+        return Equivalence(name=name, at=at, status=status, formula=FORMULAS[name], reason=reason or None)
+    ends = {m: float(one.high[0] if relation == "<=" else one.low[0]) for m, one in draws.items()}
+    whole = name != "ratio_equal_users"
+    return Equivalence(
+        name=name,
+        at=at,
+        status=status,
+        relation=relation,
+        value=ends[MAIN],
+        ci95=spread.ci95,
+        by_method={str(method): value for method, value in ends.items()},
+        tie=_holds_one(spread.ci95) if status == "exact" and spread.ci95 != (None, None) else None,
+        whole_cards=_up(ends[MAIN]) if whole and relation != ">=" else None,
+        whole_cards_ci95=(_up(spread.ci95[0]), _up(spread.ci95[1])) if whole else (None, None),
+        formula=FORMULAS[name],
+        reason=reason or None,
+        dominated_by=_dominated(spread) if status == "exact" else None,
+    )
+
+
+def _status(main: Draws) -> tuple[Status, Relation | None]:
+    low, high = float(main.low[0]), float(main.high[0])
+    if low == high:
+        return "exact", "="
+    if low > 0:
+        return "bound", ">="
+    return ("bound", "<=") if math.isfinite(high) else ("none", None)
+
+
+def _holds_one(ci95: tuple[float | None, float | None]) -> bool:
+    low, high = ci95
+    return (low is None or low <= 1) and (high is None or high >= 1)
+
+
+def _up(value: float | None) -> int | None:
+    """Rounded up to whole cards; a hair above a whole number is rounding, not a card."""
+    return None if value is None else math.ceil(value - 1e-9)
+
+
+def _dominated(spread: Interval) -> Literal["sampling", "method"]:
+    return "method" if spread.dominated_by_method() else "sampling"

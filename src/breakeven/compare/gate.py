@@ -1,0 +1,168 @@
+"""Gates for CI: does a candidate keep up with a reference, as surely as the intervals allow."""
+
+import math
+import re
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Final, Literal, NamedTuple
+
+from breakeven.compare.differences import same_unit
+from breakeven.compare.pool import RATES, Z95, Measured, Pooled, from_log, people, pool
+from breakeven.compare.types import GateLevel, GateResult
+from breakeven.errors import UsageError, unknown
+from breakeven.metrics.slo import LIMITED
+from breakeven.metrics.summary import Estimate, RunSummary
+from breakeven.units import parse_duration_s, short_s
+
+GATED: Final = (*RATES, *LIMITED)
+_FORM: Final = "write METRIC[@USERS] >= FACTOR * reference, such as 'output_tok_per_s >= 0.97 * reference'"
+_GATE = re.compile(
+    r"\s*(?P<metric>\w+)\s*(?:@\s*(?P<users>\d+))?\s*(?P<sign>>=|<=)\s*"
+    r"(?:(?:(?P<factor>\d*\.?\d+)\s*\*\s*)?(?P<reference>reference)|(?P<limit>\S+))\s*",
+    re.ASCII,
+)
+Verdict = Literal["passed", "failed", "undecided"]
+
+
+class Gate(NamedTuple):
+    """A condition, read."""
+
+    metric: str
+    users: int | None
+    """The one level that it is about; None: every level that both runs have."""
+    at_least: bool
+    threshold: float
+    relative: bool
+    """The threshold is a share of the reference's figure."""
+
+
+def parse_gate(expression: str) -> Gate:
+    """Read `output_tok_per_s >= 0.97 * reference` or `ttft_p99@50 <= 2s`; UsageError says what is wrong."""
+    match = _GATE.fullmatch(expression)
+    if match is None:
+        raise UsageError(f"--gate: '{expression}' is no condition; {_FORM}")
+    if match["metric"] not in GATED:
+        raise UsageError("--gate: " + unknown("metric", match["metric"], GATED))
+    relative = match["reference"] is not None
+    threshold = float(match["factor"] or 1.0) if relative else _limit(match["metric"], match["limit"])
+    if threshold <= 0:
+        raise UsageError(f"--gate: '{expression}' compares with 0; {_FORM}")
+    users = None if match["users"] is None else int(match["users"])
+    return Gate(match["metric"], users, match["sign"] == ">=", threshold, relative)
+
+
+def _limit(metric: str, text: str) -> float:
+    try:
+        return float(text) if metric in RATES else parse_duration_s(text)
+    except ValueError:
+        kind = "number" if metric in RATES else "duration"
+        raise UsageError(f"--gate: {metric}: '{text}' is no {kind}; {_FORM}") from None
+
+
+def gate(expression: str, reference: RunSummary, candidate: RunSummary) -> GateResult:
+    """Hold a candidate to a condition at every level that both runs have (or at `@USERS`).
+
+    passed: at each level the 95 % interval lies on the good side. failed: at some level it lies on the bad side, with
+    the interval widened for the number of levels (Bonferroni), so that ten sound levels do not fail by chance.
+    undecided: neither; a level without an interval is always undecided. Exit codes are the caller's.
+    """
+    condition, a, b = parse_gate(expression), pool(reference), pool(candidate)
+    same_unit(a, b)
+    users = _users(condition, a, b)
+    levels = tuple(_level(condition, a, b, users=one, tests=len(users)) for one in users)
+    verdict = _overall([level.verdict for level in levels])
+    return GateResult(
+        expression=expression.strip(),
+        reference_id=reference.run.id,
+        candidate_id=candidate.run.id,
+        verdict=verdict,
+        levels=levels,
+        text=f"{verdict}: {expression.strip()} ({_counts(levels)})",
+    )
+
+
+def _users(condition: Gate, a: Pooled, b: Pooled) -> list[int]:
+    of_b = {level.users for level in b.levels}
+    needed = [level.users for level in a.levels if level.users in of_b] if condition.relative else sorted(of_b)
+    if condition.users is None and needed:
+        return needed
+    if condition.users in needed:
+        return [one for one in needed if one == condition.users]
+    wanted = "any level in common" if condition.users is None else f"a level of {people(condition.users)}"
+    raise UsageError(f"--gate: the runs do not have {wanted}; they share: {', '.join(map(str, needed)) or 'none'}")
+
+
+def _level(condition: Gate, a: Pooled, b: Pooled, *, users: int, tests: int) -> GateLevel:
+    figure = _figure(b, condition.metric, users)
+    if condition.relative:
+        figure = _quotient(figure, _figure(a, condition.metric, users))
+    verdict = _verdict(condition, figure, tests)
+    return GateLevel(
+        users=users,
+        measured=Estimate(value=figure.value, ci95=figure.ci95),
+        threshold=condition.threshold,
+        verdict=verdict,
+        text=f"{people(users)}: {_text(figure, condition)}: {verdict}",
+    )
+
+
+def _figure(pooled: Pooled, metric: str, users: int) -> Measured:
+    return next(level.figures[metric] for level in pooled.levels if level.users == users)
+
+
+def _quotient(one: Measured, other: Measured) -> Measured:
+    """one / other on the log scale: half widths add as squares; no interval where a side has none."""
+    if one.value is None or other.value is None:
+        return Measured()
+    log_value = math.log(one.value / other.value)
+    if one.log_half is None or other.log_half is None:
+        return Measured(math.exp(log_value))
+    return from_log(log_value, math.hypot(one.log_half, other.log_half))
+
+
+def _verdict(condition: Gate, figure: Measured, tests: int) -> Verdict:
+    if figure.more_than is not None and not condition.at_least and figure.more_than >= condition.threshold:
+        return "failed"
+    if figure.value is None or figure.log_half is None:
+        return "undecided"
+    margin = math.log(figure.value / condition.threshold) * (1 if condition.at_least else -1)
+    if margin >= figure.log_half:
+        return "passed"
+    return "failed" if -margin > figure.log_half * _widening(tests) else "undecided"
+
+
+def _widening(tests: int) -> float:
+    """How much wider an interval must be for `tests` of them to hold together, at 95 %."""
+    return NormalDist().inv_cdf(1 - 0.025 / tests) / Z95
+
+
+def _overall(verdicts: Sequence[Verdict]) -> Verdict:
+    if "failed" in verdicts:
+        return "failed"
+    return "passed" if set(verdicts) == {"passed"} else "undecided"
+
+
+def _counts(levels: Sequence[GateLevel]) -> str:
+    names: tuple[Verdict, ...] = ("passed", "failed", "undecided")
+    counts = {name: sum(level.verdict == name for level in levels) for name in names}
+    return f"{len(levels)} level{'' if len(levels) == 1 else 's'}: " + ", ".join(
+        f"{count} {name}" for name, count in counts.items() if count
+    )
+
+
+def _text(figure: Measured, condition: Gate) -> str:
+    of = " x reference" if condition.relative else ""
+    if figure.more_than is not None:
+        return f"{condition.metric} more than {_number(figure.more_than, condition)}"
+    if figure.value is None:
+        return f"{condition.metric} not known"
+    low, high = (_number(end, condition) for end in figure.ci95)
+    known = figure.log_half is not None
+    interval = f" ({low} to {high})" if known else ", no interval: measure it more than once"
+    return f"{condition.metric} {_number(figure.value, condition)}{of}{interval}"
+
+
+def _number(value: float | None, condition: Gate) -> str:
+    if value is None:
+        return "?"
+    return f"{value:.4g}" if condition.relative or condition.metric in RATES else short_s(value)

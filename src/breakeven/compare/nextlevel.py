@@ -1,0 +1,104 @@
+"""Which level to measure next: where the ways to read between the levels disagree most."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breakeven.compare.capacity import MAIN, Capacities, capacities, point_loads
+from breakeven.compare.interpolate import METHODS, throughput_at
+from breakeven.compare.interval import Draws, Interval, interval
+from breakeven.compare.side import Side, curve, make_side, usable_range
+from breakeven.compare.types import NextLevel
+from breakeven.metrics.slo import ServiceLevel, Slo, service_levels
+from breakeven.metrics.summary import RunSummary
+
+Array = NDArray[np.float64]
+
+
+def next_level(
+    run: RunSummary, *, floors: Sequence[float] = (), slo: Slo | None = None, seed: int = 0
+) -> NextLevel | None:
+    """The level of one run whose measurement would narrow its curve most; None when more levels would not help.
+
+    With service levels: where the capacity at one of them is least sure. Without: the gap between neighbouring levels
+    in whose middle the ways to read throughput differ most. A gap counts only where that exceeds the sampling error.
+    """
+    side = make_side(run, role=run.run.id, seed=seed)
+    levels = service_levels(floors=floors, slo=slo)
+    found = _of_service_levels(side, levels) if levels else _of_gaps(side)
+    best = max(found, key=lambda one: one[0], default=None)
+    return None if best is None else best[1]
+
+
+def _of_service_levels(side: Side, levels: Iterable[ServiceLevel]) -> Iterable[tuple[float, NextLevel]]:
+    for level in levels:
+        by_method = capacities(side, level)
+        tput = {method: one.draws(one.tput) for method, one in by_method.items()}
+        found = at_capacity(side, level, by_method)
+        if found is not None and (not _exact(by_method) or interval(tput).dominated_by_method()):
+            yield (interval(tput).method_log if _exact(by_method) else math.inf), found
+
+
+def _exact(by_method: Capacities) -> bool:
+    return not (by_method[MAIN].missed[0] or by_method[MAIN].capped[0])
+
+
+def _of_gaps(side: Side) -> Iterable[tuple[float, NextLevel]]:
+    tput = curve(side)
+    for u0, u1 in zip(side.users, side.users[1:], strict=False):
+        users = between(u0, u1, math.sqrt(u0 * u1))
+        if users is None:
+            continue
+        at = np.full(tput.shape[0], float(users))
+        values = {method: throughput_at(side.users, tput, at, method=method) for method in METHODS}
+        spread = interval({method: Draws(value, value) for method, value in values.items()})
+        if spread.dominated_by_method():
+            yield spread.method_log, NextLevel(run_id=side.run_id, role=side.role, users=users, reason=_why(spread))
+
+
+def _why(spread: Interval) -> str:
+    method, sampling = (100 * math.expm1(width) for width in (spread.method_log, spread.sampling_log))
+    return (
+        f"the ways to read throughput between the levels differ by {method:.0f} %, its interval spans {sampling:.0f} %"
+    )
+
+
+def at_capacity(side: Side, level: ServiceLevel, by_method: Capacities) -> NextLevel | None:
+    """The level that would settle the capacity: near where it is reached, above the top, or one user."""
+    main, usable = by_method[MAIN], usable_range(side, level)
+    if usable.missed_at is not None and (usable.keep.size == 0 or main.capped[0]):
+        below = side.users[usable.keep[-1]] if usable.keep.size else 0.0
+        users = between(below, usable.missed_at, math.sqrt(max(below, 1.0) * usable.missed_at))
+        return _named(side, users, f"{side.role} stops meeting it somewhere below {usable.missed_at} users")
+    if usable.keep.size == 0:
+        return None
+    kept = side.users[usable.keep]
+    if main.missed[0]:
+        users = None if kept[0] <= 1 else 1
+        return _named(side, users, f"{side.role} misses it at its lowest level")
+    if main.capped[0]:
+        return _named(side, int(2 * kept[-1]), f"{side.role} still meets it at its top level")
+    return near(side, point_loads(by_method), kept)
+
+
+def near(side: Side, loads: Array, users: Array) -> NextLevel | None:
+    """The whole number of users nearest the middle of `loads` (one by each way) strictly between two levels."""
+    middle = float(np.exp(np.log(loads).mean()))
+    right = min(max(int(np.searchsorted(users, middle)), 1), users.size - 1)
+    if users.size < 2 or middle in users:
+        return None
+    chosen = between(users[right - 1], users[right], middle)
+    text = f"most of the interval is how {side.role} is read between {users[right - 1]:g} and {users[right]:g} users"
+    return _named(side, chosen, text)
+
+
+def _named(side: Side, users: int | None, reason: str) -> NextLevel | None:
+    return None if users is None else NextLevel(run_id=side.run_id, role=side.role, users=users, reason=reason)
+
+
+def between(low: float, high: float, wanted: float) -> int | None:
+    """The whole number nearest `wanted` strictly between `low` and `high`; None when there is none."""
+    first, last = math.floor(low) + 1, math.ceil(high) - 1
+    return min(max(round(wanted), first), last) if first <= last else None

@@ -1,0 +1,155 @@
+"""Compare measured runs: one reference, any number of candidates, the three figures of each pair."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+from breakeven.compare.differences import engine_comparison, engine_name, same_unit, warnings
+from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
+from breakeven.compare.pool import Measured, Pooled, PooledLevel
+from breakeven.compare.side import DEFAULT_NODE_SD_LOG, Side, curve, make_side
+from breakeven.compare.types import Comparison, LevelRow, LevelSide, Scope
+from breakeven.compare.verdict import verdict
+from breakeven.errors import UsageError, one_line
+from breakeven.metrics.slo import LIMITED, ServiceLevel, Slo, service_levels
+from breakeven.metrics.summary import Estimate, RunSummary
+
+_ROUND: Final = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+_SHARES: Final = (1 / 6, 1 / 2, 5 / 6)
+_SCOPES: Final[dict[Scope, str]] = {"machines": "these two machines", "gpu_type": "this GPU type"}
+
+
+def compare_runs(
+    reference: RunSummary,
+    candidates: Sequence[RunSummary],
+    *,
+    floors: Sequence[float] = (),
+    slo: Slo | None = None,
+    users: Sequence[float] = (),
+    scope: Scope = "machines",
+    between_node_sd_log: float | None = None,
+    seed: int = 0,
+) -> tuple[Comparison, ...]:
+    """Hold each candidate (B) against the reference (A): k at each service level, same-load k, equal-users ratio.
+
+    `floors` are tok/s per user; without floors and SLO, three round ones that all runs can give are chosen. `users`
+    are the loads of the two other figures; without them, the levels that both have measured. With scope `gpu_type`
+    each draw moves a whole run by a node effect of `between_node_sd_log` (0.05 unless given). UsageError where a run
+    has nothing to compare, where units differ, or where a floor or a load is no number above 0.
+    """
+    if not candidates:
+        raise UsageError("compare: give a reference and at least one candidate")
+    node_sd_log = _node_sd_log(scope, between_node_sd_log)
+    a = make_side(reference, role="A", seed=seed, node_sd_log=node_sd_log)
+    sides = [
+        make_side(run, role="B", seed=seed, index=i, node_sd_log=node_sd_log) for i, run in enumerate(candidates, 1)
+    ]
+    levels = service_levels(floors=floors, slo=slo)
+    common = levels or _default_levels(a, *sides)
+    scope_text = _scope_text(scope, node_sd_log, given=between_node_sd_log is not None)
+    return tuple(_compare(a, b, common or _default_levels(a, b), users=users, scope=scope_text) for b in sides)
+
+
+def _node_sd_log(scope: Scope, given: float | None) -> float:
+    if scope == "machines":
+        if given is not None:
+            raise UsageError("between_node_sd_log: a spread between nodes belongs to the scope gpu_type; ask for that")
+        return 0.0
+    return DEFAULT_NODE_SD_LOG if given is None else given
+
+
+def _scope_text(scope: Scope, node_sd_log: float, *, given: bool) -> str:
+    if scope == "machines":
+        return "these two machines: another card of the same type may differ by several per cent"
+    source = "as given" if given else "our default, not measured here"
+    return f"this GPU type: each side with a spread between nodes of {100 * node_sd_log:g} % ({source})"
+
+
+def _compare(a: Side, b: Side, levels: Sequence[ServiceLevel], *, users: Sequence[float], scope: str) -> Comparison:
+    unit = same_unit(a.pooled, b.pooled)
+    loads = _loads(a, b, users)
+    k = tuple(k_at_slo(a, b, level, unit=unit) for level in levels)
+    return Comparison(
+        reference_id=a.run_id,
+        candidate_id=b.run_id,
+        reference_label=_label(a.pooled),
+        candidate_label=_label(b.pooled),
+        unit=unit,
+        scope=scope,
+        levels=_rows(a.pooled, b.pooled),
+        k_at_slo=k,
+        k_same_load=tuple(k_same_load(a, b, u) for u in loads),
+        ratio_equal_users=tuple(ratio_equal_users(a, b, u) for u in loads),
+        warnings=warnings(a.pooled, b.pooled),
+        engine_comparison=engine_comparison(a.pooled, b.pooled),
+        verdict=verdict(k),
+    )
+
+
+def _loads(a: Side, b: Side, users: Sequence[float]) -> tuple[float, ...]:
+    for u in users:
+        if not (math.isfinite(u) and u > 0):
+            raise UsageError(f"--at-users: {u:g} is no number of users; give numbers above 0, such as 10,50,100")
+    return tuple(sorted(set(users))) or tuple(float(u) for u in a.users if u in b.users)
+
+
+def _default_levels(*sides: Side) -> tuple[ServiceLevel, ...]:
+    """Three round floors where every side goes from meeting to missing; empty where there is no such speed."""
+    speeds = [curve(side)[0] / side.users for side in sides]
+    low, high = max(float(one[-1]) for one in speeds), min(float(one[0]) for one in speeds)
+    if low >= high:
+        slowest = min(speeds, key=lambda one: float(one[0]))
+        low, high = float(slowest[-1]), float(slowest[0])
+    floors = {_round_between(low, high, share) for share in _SHARES}
+    return service_levels(floors=sorted(floors), slo=None)
+
+
+def _round_between(low: float, high: float, share: float) -> float:
+    """The round number nearest (in ratio) to a share of the way; where none is between, three digits of it."""
+    wanted = low * (high / low) ** share
+    power = 10.0 ** math.floor(math.log10(wanted))
+    inside = [digit * power for digit in _ROUND if low < digit * power < high]
+    if not inside:
+        return float(f"{wanted:.3g}")
+    return float(f"{min(inside, key=lambda floor: abs(math.log(floor / wanted))):.6g}")
+
+
+def _label(pooled: Pooled) -> str:
+    """Machine, engine and model of a run in one short line; what is not known is left out."""
+    facts = pooled.run.run
+    version = facts.engine.get("version")
+    engine = " ".join(filter(None, (engine_name(pooled), None if version is None else str(version))))
+    parts = (_machine(facts.host), engine, facts.model)
+    return ", ".join(one_line(str(part), limit=60) for part in parts if part)
+
+
+def _machine(host: dict[str, Any]) -> str | None:
+    gpus = host.get("gpus")
+    first = gpus[0] if isinstance(gpus, list | tuple) and gpus else host.get("gpu") or host.get("cpu")
+    name = first.get("name") if isinstance(first, dict) else first
+    return None if name is None else str(name)
+
+
+def _rows(a: Pooled, b: Pooled) -> tuple[LevelRow, ...]:
+    of_a, of_b = ({level.users: level for level in side.levels} for side in (a, b))
+    return tuple(
+        LevelRow(users=users, reference=_side(of_a.get(users)), candidate=_side(of_b.get(users)))
+        for users in sorted({*of_a, *of_b})
+    )
+
+
+def _side(level: PooledLevel | None) -> LevelSide | None:
+    if level is None:
+        return None
+    tput = level.figures["output_tok_per_s"]
+    return LevelSide(
+        repeats=level.repeats,
+        output_tok_per_s=tput.estimate(),
+        output_tok_per_s_per_user=_per_user(tput, level.users),
+        latency_s={name: level.figures[name].value for name in LIMITED},
+    )
+
+
+def _per_user(tput: Measured, users: int) -> Estimate:
+    low, high = (None if end is None else end / users for end in tput.ci95)
+    return Estimate(value=None if tput.value is None else tput.value / users, ci95=(low, high))

@@ -1,0 +1,111 @@
+"""One run as a set of curves: the measured one, then draws from its intervals."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breakeven.compare.isotonic import non_decreasing, non_increasing
+from breakeven.compare.pool import Z95, Measured, Pooled, pool, unit_of
+from breakeven.errors import UsageError
+from breakeven.metrics.slo import ServiceLevel
+from breakeven.metrics.summary import RunSummary
+
+Array = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+DRAWS: Final = 2000
+DEFAULT_NODE_SD_LOG: Final = 0.05
+"""Spread between nodes of one GPU type on the log scale, where none was given: our choice, and said so."""
+
+
+class Side(NamedTuple):
+    """A run's levels and draws; row 0 of every table is what was measured."""
+
+    role: str
+    """How reasons call it: `A`, `B`, or the run's id."""
+    pooled: Pooled
+    users: Array
+    noise: Array
+    """Standard normal, one row a draw (row 0: zeros), one column a level: throughput."""
+    node: Array
+    """Log of each draw's node effect, the same for all levels."""
+    seed: tuple[int, int]
+
+    @property
+    def run_id(self) -> str:
+        return self.pooled.run.run.id
+
+    @property
+    def unit(self) -> str:
+        return unit_of(self.pooled)
+
+
+class Range(NamedTuple):
+    """The levels that can say whether a service level is met."""
+
+    keep: NDArray[np.intp]
+    missed_at: int | None = None
+    """Users of the level that surely misses an SLO by unknown much: the range ends below it."""
+
+
+def make_side(
+    run: RunSummary, *, role: str, seed: int, index: int = 0, node_sd_log: float = 0.0, draws: int = DRAWS
+) -> Side:
+    """Pool a run and prepare its draws; the same seed and index give the same draws."""
+    if not 0 <= node_sd_log < 1:
+        raise UsageError(f"between_node_sd_log: {node_sd_log:g} is no spread; give a share such as 0.05 for 5 %")
+    pooled = pool(run)
+    rng = np.random.default_rng((seed, index))
+    noise = rng.standard_normal((draws + 1, len(pooled.levels)))
+    node = node_sd_log * rng.standard_normal(draws + 1)
+    noise[0], node[0] = 0.0, 0.0
+    users = np.array([float(level.users) for level in pooled.levels])
+    return Side(role, pooled, users, noise, node, (seed, index))
+
+
+def raw_throughput(side: Side) -> Array:
+    """Draws of the throughput of every level (draws + 1, levels), as measured."""
+    figures = [level.figures["output_tok_per_s"] for level in side.pooled.levels]
+    return _draw(figures, side.noise, side.node)
+
+
+def curve(side: Side, keep: NDArray[np.intp] | None = None) -> Array:
+    """Throughput whose speed per user does not increase with load: isotonic regression of T(u)/u, times u."""
+    tput = raw_throughput(side)
+    kept = np.arange(side.users.size) if keep is None else keep
+    users = side.users[kept]
+    return non_increasing(tput[:, kept] / users) * users
+
+
+def latency(side: Side, metric: str, keep: NDArray[np.intp]) -> Array:
+    """Draws of a latency that does not decrease with load; a slower node is slower in both figures."""
+    rng = np.random.default_rng((*side.seed, *metric.encode()))
+    noise = rng.standard_normal(side.noise.shape)
+    noise[0] = 0.0
+    figures = [level.figures[metric] for level in side.pooled.levels]
+    chosen = [figures[i] for i in keep]
+    return non_decreasing(_draw(chosen, noise[:, keep], -side.node))
+
+
+def _draw(figures: list[Measured], noise: Array, node: Array) -> Array:
+    """Log-normal draws: value x exp(half width / 1.96 x normal + node effect); without interval, no noise."""
+    values = np.array([one.value or np.nan for one in figures])
+    sd = np.array([(one.log_half or 0.0) / Z95 for one in figures])
+    return np.asarray(values * np.exp(sd * noise + node[:, None]))
+
+
+def usable_range(side: Side, level: ServiceLevel) -> Range:
+    """The levels with every latency that the SLO limits.
+
+    A level without such a percentile (too few answers) is left out. One whose percentile fell on an answer that never
+    ended, beyond the limit, surely misses: it ends the range, because nobody knows by how much.
+    """
+    keep: list[int] = []
+    for i, one in enumerate(side.pooled.levels):
+        figures = [(limit, one.figures[limit.metric]) for limit in (level.slo.limits if level.slo else ())]
+        if any(f.more_than is not None and f.more_than >= limit.limit_s for limit, f in figures):
+            return Range(np.array(keep, dtype=np.intp), one.users)
+        if all(f.value is not None for _, f in figures):
+            keep.append(i)
+    return Range(np.array(keep, dtype=np.intp))

@@ -1,0 +1,179 @@
+"""A comparison as plain text for a terminal, or as JSON for a program."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from breakeven.compare.pool import people
+from breakeven.compare.types import Comparison, Equivalence, GateResult, LevelRow, LevelSide, OperatingPoint
+from breakeven.compare.verdict import range_text, value_text
+from breakeven.errors import one_line
+from breakeven.metrics.summary import Estimate
+from breakeven.units import short_count, short_s
+
+FORMAT: Final = 1
+_LATENCIES: Final = (
+    ("ttft_p50", "TTFT p50"),
+    ("ttft_p95", "TTFT p95"),
+    ("tpot_p50", "TPOT p50"),
+    ("e2e_p50", "E2E p50"),
+)
+
+
+def to_json(comparisons: Sequence[Comparison]) -> str:
+    """The comparisons as JSON, format 1; None is null, an open end of an interval is null."""
+    whole = {"format": FORMAT, "comparisons": comparisons}
+    return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
+
+
+def render(comparisons: Sequence[Comparison]) -> str:
+    """The comparisons as text, at most about 120 columns wide, one after the other."""
+    return "\n\n\n".join("\n".join(_comparison(one)) for one in comparisons) + "\n"
+
+
+def render_gate(result: GateResult) -> str:
+    """A gate's verdict and what it was at every level."""
+    return "\n".join([f"gate {result.text}", *(f"  {level.text}" for level in result.levels)]) + "\n"
+
+
+def _comparison(one: Comparison) -> Iterator[str]:
+    yield f"A  {_name(one.reference_id, one.reference_label)}"
+    yield f"B  {_name(one.candidate_id, one.candidate_label)}"
+    yield f"Holds for {one.scope}."
+    if one.engine_comparison is not None:
+        yield one.engine_comparison[0].upper() + one.engine_comparison[1:] + "."
+    yield from ("", one.verdict, "")
+    yield from _levels(one)
+    yield from _figures(one)
+    yield from _warnings(one)
+
+
+def _name(run_id: str, label: str) -> str:
+    return one_line(run_id, limit=80) + (f"  ({label})" if label else "")
+
+
+def _levels(one: Comparison) -> Iterator[str]:
+    yield "Level by level"
+    known = [(name, label) for name, label in _LATENCIES if any(_latency(row, name) for row in one.levels)]
+    repeated = any(
+        side.repeats > 1 for row in one.levels for side in (row.reference, row.candidate) if side is not None
+    )
+    head = ["users", "", "repeats" if repeated else "", one.unit, "± 95 %", "per user", *(label for _, label in known)]
+    rows = [line for row in one.levels for line in _level_lines(row, [name for name, _ in known], repeated=repeated)]
+    yield from _table([head, *rows], left=(1,))
+    yield f"per user: throughput / users, in {one.unit}"
+    yield ""
+
+
+def _latency(row: LevelRow, name: str) -> bool:
+    return any(side is not None and side.latency_s[name] is not None for side in (row.reference, row.candidate))
+
+
+def _level_lines(row: LevelRow, names: Sequence[str], *, repeated: bool) -> Iterator[list[str]]:
+    for first, role, side in ((str(row.users), "A", row.reference), ("", "B", row.candidate)):
+        if side is None:
+            yield [first, role, "", "–"]
+        else:
+            yield [first, role, str(side.repeats) if repeated else "", *_side(side, names)]
+
+
+def _side(side: LevelSide, names: Sequence[str]) -> list[str]:
+    latencies = (side.latency_s[name] for name in names)
+    return [
+        _count(side.output_tok_per_s.value),
+        _half_width(side.output_tok_per_s),
+        _count(side.output_tok_per_s_per_user.value),
+        *("–" if value is None else short_s(value) for value in latencies),
+    ]
+
+
+def _count(value: float | None) -> str:
+    return "–" if value is None else short_count(value)
+
+
+def _half_width(estimate: Estimate) -> str:
+    low, high = estimate.ci95
+    if estimate.value is None or low is None or high is None:
+        return "–"
+    return f"{50 * (high - low) / estimate.value:.1f} %"
+
+
+def _figures(one: Comparison) -> Iterator[str]:
+    yield "k at a service level: how many B do the work of one A, each at its highest load that still meets"
+    yield from _table(
+        [["", "k", "95 %", "", "whole B", "A then gives", "B then gives"], *_k_lines(one)], left=(0, 3, 5, 6)
+    )
+    yield from _notes(one.k_at_slo)
+    yield ""
+    yield "Same-load k: how many B, sharing the users of one A, are as fast"
+    yield from _table([["", "k", "95 %", "", "whole B"], *map(_shared_line, one.k_same_load)], left=(0, 3))
+    yield from _notes(one.k_same_load)
+    yield ""
+    yield "Equal-users ratio: throughput of A / throughput of B with as many users each (no number of cards)"
+    yield from _table([["", "A / B", "95 %", ""], *(_shared_line(f)[:4] for f in one.ratio_equal_users)], left=(0, 3))
+    yield from _notes(one.ratio_equal_users)
+
+
+def _k_lines(one: Comparison) -> Iterator[list[str]]:
+    for figure in one.k_at_slo:
+        points = (_point(point, one.unit) for point in (figure.reference_at, figure.candidate_at))
+        yield [*_shared_line(figure), *points]
+
+
+def _shared_line(figure: Equivalence) -> list[str]:
+    tie = "tie" if figure.tie else ""
+    return [figure.at, value_text(figure), range_text(figure) or "–", tie, _whole(figure)]
+
+
+def _whole(figure: Equivalence) -> str:
+    """`2`, or `2 (1–2)` where the interval leaves it open; `?` where an end of the interval is open."""
+    if figure.whole_cards is None:
+        return "–"
+    low, high = figure.whole_cards_ci95
+    if figure.relation == "<=":
+        return f"at most {figure.whole_cards}"
+    if low == high and low in (None, figure.whole_cards):
+        return str(figure.whole_cards)
+    return f"{figure.whole_cards} ({low or '?'}–{high or '?'})"
+
+
+def _point(point: OperatingPoint | None, unit: str) -> str:
+    if point is None or point.users.value is None:
+        return "–"
+    more = "at least " if point.status == "bound" else ""
+    return f"{more}{_count(point.output_tok_per_s.value)} {unit} at {people(round(point.users.value, 1))}"
+
+
+def _notes(figures: Iterable[Equivalence]) -> Iterator[str]:
+    """Why a figure is a bound or none, and what to measure; figures with one reason share a line."""
+    reasons: dict[str, list[str]] = {}
+    for figure in figures:
+        if figure.reason is not None:
+            reasons.setdefault(figure.reason, []).append(figure.at)
+    for reason, at in reasons.items():
+        yield f"  {'; '.join(at)}: {reason}"
+    for advice in dict.fromkeys(text for figure in figures for text in _advice(figure)):
+        yield f"  {advice}"
+
+
+def _advice(figure: Equivalence) -> Iterator[str]:
+    following = figure.level_to_measure_next
+    if following is not None:
+        what = f"{following.role} ({one_line(following.run_id, limit=80)}) at {people(following.users)}"
+        yield f"{figure.at}: to narrow it, measure {what}: {following.reason}"
+
+
+def _warnings(one: Comparison) -> Iterator[str]:
+    if one.warnings:
+        yield from ("", "Warnings", *(f"  {warned.text}" for warned in one.warnings))
+
+
+def _table(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> Iterator[str]:
+    """Columns two spaces apart; `left` ones begin at the left, others end at the right. Empty columns are dropped."""
+    columns = range(max(len(row) for row in rows))
+    cells = [[row[i] if i < len(row) else "" for i in columns] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in columns]
+    for row in cells:
+        padded = (row[i].ljust(widths[i]) if i in left else row[i].rjust(widths[i]) for i in columns if widths[i])
+        yield "  " + "  ".join(padded).rstrip()

@@ -1,0 +1,35 @@
+"""How busy an engine is, out of its Prometheus text."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+_SAMPLE: Final = re.compile(
+    r'([a-zA-Z_:][\w:]*)(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?\s+(\S+)(?:\s+-?\d+)?\s*', re.ASCII
+)
+
+
+def samples(metrics_text: str) -> Iterator[tuple[str, float]]:
+    """Name and value of every sample, labels left out; lines that are none are passed over."""
+    for line in metrics_text.splitlines():
+        match = _SAMPLE.fullmatch(line)
+        if match is None:
+            continue
+        try:
+            yield match[1], float(match[2])
+        except ValueError:
+            continue
+
+
+def metric_sum(metrics_text: str, name: str) -> float | None:
+    """Sum over all label sets of one metric; None where it is missing or no finite number."""
+    values = [value for found, value in samples(metrics_text) if found == name]
+    return sum(values) if values and all(map(math.isfinite, values)) else None
+
+
+def busy_requests(metrics_text: str, names: Sequence[str]) -> int | None:
+    """Requests at work or waiting: the sum of the gauges `names`; None unless the text has every one of them."""
+    sums = [metric_sum(metrics_text, name) for name in names]
+    known = [value for value in sums if value is not None]
+    return round(sum(known)) if sums and len(known) == len(sums) else None

@@ -1,0 +1,146 @@
+"""guidellm results (report JSON of 0.8): one level a benchmark."""
+
+from typing import Any, Final
+
+from breakeven.exchange.document import Node, scaled
+from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported, safe_url
+from breakeven.exchange.spread import distribution, mean_speed, quoted, speeds
+from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
+
+TOOL: Final = "guidellm"
+_NOTES: Final = (
+    "Left out: time_per_output_token_ms, because it contains the first token.",
+    "The tool's inter_token_latency_ms, (last - first token) / (tokens - 1), is our TPOT.",
+    "Left out: ITL, because the file holds no gaps between chunks.",
+    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
+)
+_WEIGHTED: Final = (
+    "The file has no single requests: percentiles are the tool's own, without intervals; TPOT weights a request by its "
+    "tokens."
+)
+_DETAIL: Final = "Percentiles were calculated from the requests in the file, with intervals."
+
+
+def recognise(document: Any) -> bool:
+    """A guidellm report: `benchmarks`, each with a scheduler's state and metrics."""
+    if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):
+        return False
+    return all(
+        isinstance(one, dict) and {"config", "metrics", "scheduler_state"} <= set(one) for one in document["benchmarks"]
+    )
+
+
+def read(document: Any, *, where: str) -> list[Imported]:
+    """One run with a level for every benchmark of the report."""
+    node = Node(document, place=where)
+    found = [_level(benchmark) for benchmark in node.nodes("benchmarks")]
+    backend = next((one.node("config").node("backend") for one in node.nodes("benchmarks")), Node({}, place=where))
+    notes = dict.fromkeys((*_NOTES, *(note for _, more in found for note in more)))
+    origin = Origin(
+        tool=TOOL,
+        where=where,
+        version=node.node("metadata").text("guidellm_version"),
+        definitions=DEFINITIONS,
+        notes=tuple(notes),
+    )
+    first = next((one.node("metrics") for one in node.nodes("benchmarks")), Node({}, place=where))
+    lengths = {
+        "input_tokens": _successful(first, "prompt_token_count").number("mean"),
+        "output_tokens": _successful(first, "output_token_count").number("mean"),
+    }
+    engine = {"url": safe_url(backend.text("target")), "api": backend.text("request_format")}
+    levels = [level for level, _ in found]
+    return [imported(levels, origin=origin, model=backend.text("model"), engine=engine, workload=lengths)]
+
+
+def _level(node: Node) -> tuple[LevelSummary, list[str]]:
+    metrics, totals = node.node("metrics"), node.node("metrics").node("request_totals")
+    users, rate, notes = _load(node.node("config").node("strategy"))
+    distributions, how = _distributions(node)
+    return LevelSummary(
+        users=users,
+        req_per_s_offered=rate,
+        status="done",
+        window_s=node.number("duration"),
+        requests=totals.whole("successful") or 0,
+        errors=totals.whole("errored") or 0,
+        cut=totals.whole("incomplete") or 0,
+        input_tokens=_total(metrics, "prompt_token_count"),
+        output_tokens=_total(metrics, "output_token_count"),
+        output_tok_per_s=Estimate(value=_successful(metrics, "output_tokens_per_second").number("mean")),
+        total_tok_per_s=Estimate(value=_successful(metrics, "tokens_per_second").number("mean")),
+        req_per_s=Estimate(value=_successful(metrics, "requests_per_second").number("mean")),
+        cautions=(WHOLE_RUN,),
+        **distributions,
+    ), [*notes, how]
+
+
+def _load(strategy: Node) -> tuple[int | None, float | None, list[str]]:
+    kind = strategy.text("type_")
+    if kind == "synchronous":
+        return 1, None, []
+    if kind == "concurrent":
+        return strategy.whole("streams", least=1), None, []
+    rate = strategy.number("rate")
+    if rate is not None:
+        return None, rate, []
+    return None, None, [f"A benchmark of strategy {kind} has neither users nor a rate."]
+
+
+def _successful(metrics: Node, name: str) -> Node:
+    return metrics.node(name).node("successful")
+
+
+def _total(metrics: Node, name: str) -> int | None:
+    total = _successful(metrics, name).number("total_sum")
+    return None if total is None else round(total)
+
+
+def _distributions(node: Node) -> tuple[dict[str, Any], str]:
+    requests = list(node.node("requests").nodes("successful"))
+    whole = node.node("metrics").node("request_totals").whole("successful")
+    if requests and len(requests) == whole:
+        return _from_detail(requests), _DETAIL
+    metrics = node.node("metrics")
+    tpot = _quoted(metrics, "inter_token_latency_ms", n=whole or 0, unit_s=1e-3)
+    return {
+        "ttft_s": _quoted(metrics, "time_to_first_token_ms", n=whole or 0, unit_s=1e-3),
+        "tpot_s": tpot,
+        "e2e_s": _quoted(metrics, "request_latency", n=whole or 0, unit_s=1.0),
+        "tok_per_s_per_user": speeds(tpot),
+    }, _WEIGHTED
+
+
+def _quoted(metrics: Node, name: str, *, n: int, unit_s: float) -> Distribution:
+    block = _successful(metrics, name)
+    percentiles = block.node("percentiles")
+    figures = {key: scaled(percentiles.number(key), unit_s) for key in ("p50", "p90", "p95", "p99")}
+    return quoted(n, mean=scaled(block.number("mean"), unit_s), **figures)
+
+
+def _from_detail(requests: list[Node]) -> dict[str, Any]:
+    """From each request's own stamps: sent, first token, last token; its request_latency ends later."""
+    ttft, tpot, e2e = [], [], []
+    for request in requests:
+        stamps = request.node("info").node("timings")
+        sent, first, last = (stamps.number(f"{name}") for name in _STAMPS)
+        tokens = request.whole("output_tokens")
+        if sent is None or first is None or last is None:
+            continue
+        ttft.append(first - sent)
+        e2e.append(last - sent)
+        if tokens is not None and tokens > 1:
+            tpot.append((last - first) / (tokens - 1))
+    per_token = distribution(tpot)
+    return {
+        "ttft_s": distribution(ttft),
+        "tpot_s": per_token,
+        "e2e_s": distribution(e2e),
+        "tok_per_s_per_user": speeds(per_token, mean=mean_speed(tpot)),
+    }
+
+
+_STAMPS: Final = ("request_start", "first_output_token_iteration", "last_token_iteration")
+
+
+IMPORTER: Final = Importer(recognise, read)

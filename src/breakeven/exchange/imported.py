@@ -1,0 +1,99 @@
+"""What an import gives: a run, the tool it came from, the definition of each number, and what was left out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from breakeven.errors import one_line
+from breakeven.metrics.summary import Caution, LevelSummary, RunFacts, RunSummary
+
+DEFINITIONS: Final = {
+    "output_tok_per_s": "output tokens of answers that succeeded / the whole run, its start and its end included",
+    "ttft_s": "request sent -> first token",
+    "tpot_s": "(last token - first token) / (output tokens - 1), one value a request",
+    "e2e_s": "request sent -> last token",
+}
+"""Where a tool's definition differs, its importer says so in its own words."""
+
+WHOLE_RUN: Final = Caution(
+    id="imported",
+    text="measured by another tool over a whole run, its start and its end included; throughput has no interval",
+    remedy="measure with `breakeven run` where the difference matters",
+)
+
+
+class Imported(Struct, frozen=True, kw_only=True):
+    """One run of another tool; `notes` say what differs and what was left out, one line each."""
+
+    tool: str
+    run: RunSummary
+    notes: tuple[str, ...]
+
+
+class Importer(NamedTuple):
+    """A format that can be read: whether a document is of it, and its runs."""
+
+    recognise: Callable[[Any], bool]
+    read: Callable[..., list[Imported]]
+    """Called as `read(document, where=...)`."""
+
+
+class Origin(Struct, frozen=True, kw_only=True):
+    """Where a run came from and how its tool defines its numbers."""
+
+    tool: str
+    where: str
+    version: str | None = None
+    definitions: Mapping[str, str]
+    notes: Sequence[str] = ()
+
+
+def imported(
+    levels: Sequence[LevelSummary],
+    *,
+    origin: Origin,
+    model: str | None = None,
+    started: str | None = None,
+    engine: Mapping[str, Any] | None = None,
+    host: Mapping[str, Any] | None = None,
+    workload: Mapping[str, Any] | None = None,
+    name: str = "",
+) -> Imported:
+    """The run of format 1, its definitions and notes in `settings`; what is None or empty is left out."""
+    settings = {
+        "unit": "tokens",
+        "imported": {
+            "tool": origin.tool,
+            "version": origin.version,
+            "file": PurePath(origin.where).name,
+            "definitions": dict(origin.definitions),
+            "notes": list(origin.notes),
+        },
+    }
+    facts = RunFacts(
+        id=f"import-{origin.tool}-{PurePath(origin.where).stem}{name}",
+        started=started,
+        host=_known(host),
+        engine=_known(engine),
+        model=model,
+        workload=_known(workload),
+        settings=settings,
+    )
+    return Imported(tool=origin.tool, run=RunSummary(run=facts, levels=tuple(levels)), notes=tuple(origin.notes))
+
+
+def safe_url(url: str | None) -> str | None:
+    """The address without user, password and query, which may be secret; None for what is no address."""
+    try:
+        parts = urlsplit(url or "")
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return None
+    return one_line(f"{parts.scheme}://{parts.hostname}{port}{parts.path}") if parts.scheme and parts.hostname else None
+
+
+def _known(facts: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (facts or {}).items() if value is not None}

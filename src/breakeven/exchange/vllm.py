@@ -1,0 +1,142 @@
+"""vLLM `bench serve` results, with or without --save-detailed."""
+
+import datetime
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from breakeven.errors import UsageError
+from breakeven.exchange.document import Node, divided, scaled
+from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
+from breakeven.exchange.spread import distribution, mean_speed, quoted, speeds
+from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
+
+TOOL: Final = "vllm"
+_KEYS: Final = ("num_prompts", "request_rate", "duration", "completed", "output_throughput")
+_OWN: Final = {
+    "ttft_s": "request sent -> first chunk of the stream, also one without text",
+    "itl_s": "gap between neighbouring chunks, pooled; chunks without text count",
+}
+_NOTES: Final = (
+    "TTFT is taken at the first chunk, even one that carries no text, so it can be shorter than ours.",
+    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
+)
+
+
+def recognise(document: Any) -> bool:
+    """A result of `vllm bench serve`."""
+    return isinstance(document, dict) and all(key in document for key in _KEYS)
+
+
+def read(document: Any, *, where: str) -> list[Imported]:
+    """One level: `users` is max_concurrency where requests were not paced, else the rate is what was offered."""
+    node = Node(document, place=where)
+    level, notes = _level(node)
+    origin = Origin(tool=TOOL, where=where, definitions=DEFINITIONS | _OWN, notes=(*_NOTES, *notes))
+    lengths = {
+        "input_tokens": _mean_tokens(node, "total_input_tokens"),
+        "output_tokens": _mean_tokens(node, "total_output_tokens"),
+    }
+    return [
+        imported(
+            [level],
+            origin=origin,
+            model=node.text("model_id"),
+            started=_iso(node.text("date")),
+            engine={"api": node.text("backend")},
+            workload=lengths,
+        )
+    ]
+
+
+def _iso(date: str | None) -> str | None:
+    """`20261123-025800` as ISO 8601; the file names no zone. None for another form."""
+    try:
+        return datetime.datetime.strptime(date or "", "%Y%m%d-%H%M%S").isoformat()
+    except ValueError:
+        return None
+
+
+def _level(node: Node) -> tuple[LevelSummary, list[str]]:
+    users, rate, notes = _load(node)
+    metrics, more = _distributions(node)
+    return LevelSummary(
+        users=users,
+        req_per_s_offered=rate,
+        status="done",
+        stopped="requests",
+        window_s=node.number("duration"),
+        requests=node.whole("completed") or 0,
+        errors=node.whole("failed") or 0,
+        input_tokens=node.whole("total_input_tokens"),
+        output_tokens=node.whole("total_output_tokens"),
+        output_tok_per_s=Estimate(value=node.number("output_throughput")),
+        total_tok_per_s=Estimate(value=node.number("total_token_throughput")),
+        req_per_s=Estimate(value=node.number("request_throughput")),
+        cautions=(WHOLE_RUN,),
+        **metrics,
+    ), [*notes, *more]
+
+
+def _load(node: Node) -> tuple[int | None, float | None, list[str]]:
+    cap = node.whole("max_concurrency", least=1)
+    rate = node.fields.get("request_rate")
+    paced = None if rate == "inf" else node.number("request_rate")
+    if paced is not None:
+        cut = [f"At most {cap} requests were in flight, so the rate may not have been reached."] if cap else []
+        return None, paced, cut
+    if cap is None:
+        return None, None, ["All requests were sent at once: the level has neither users nor a rate."]
+    return cap, None, []
+
+
+def _distributions(node: Node) -> tuple[dict[str, Any], list[str]]:
+    if node.has("ttfts", "itls", "output_lens"):
+        return _from_detail(node), ["Percentiles were calculated from the requests in the file, with intervals."]
+    n = node.whole("completed") or 0
+    metrics: dict[str, Any] = {f"{ours}_s": _quoted(node, theirs, n=n) for ours, theirs in _NAMES.items()}
+    metrics["tok_per_s_per_user"] = speeds(metrics["tpot_s"])
+    return metrics, ["The file has no single requests: percentiles are the tool's own, without intervals."]
+
+
+_NAMES: Final[Mapping[str, str]] = {"ttft": "ttft", "tpot": "tpot", "itl": "itl", "e2e": "e2el"}
+
+
+def _quoted(node: Node, name: str, *, n: int) -> Distribution:
+    keys = {"mean": "mean", "p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}
+    return quoted(n, **{ours: scaled(node.number(f"{theirs}_{name}_ms"), 1e-3) for ours, theirs in keys.items()})
+
+
+def _from_detail(node: Node) -> dict[str, Any]:
+    """E2E is TTFT plus all gaps; TPOT is (E2E - TTFT) / (output tokens - 1). Failed requests are left out."""
+    rows = _requests(node)
+    tpot = [math.fsum(gaps) / (tokens - 1) for _, tokens, gaps in rows if tokens > 1 and gaps]
+    per_token = distribution(tpot)
+    return {
+        "ttft_s": distribution([first_s for first_s, _, _ in rows]),
+        "tpot_s": per_token,
+        "itl_s": distribution([gap for _, _, gaps in rows for gap in gaps]),
+        "e2e_s": distribution([first_s + math.fsum(gaps) for first_s, _, gaps in rows]),
+        "tok_per_s_per_user": speeds(per_token, mean=mean_speed(tpot)),
+    }
+
+
+def _requests(node: Node) -> list[tuple[float, float, list[float]]]:
+    """TTFT, output tokens and gaps of every answer; a failed request has a TTFT of 0 or no tokens in the file."""
+    ttfts, lengths, itls = node.numbers("ttfts"), node.numbers("output_lens"), node.items("itls")
+    if not len(ttfts) == len(lengths) == len(itls):
+        raise UsageError(f"{node.place}: ttfts, itls and output_lens are not of one length")
+    rows = []
+    for index, (first_s, tokens) in enumerate(zip(ttfts, lengths, strict=True)):
+        gaps = Node({"": itls[index]}, place=f"{node.place}.itls[{index}]").numbers("")
+        if first_s and tokens:
+            rows.append((first_s, tokens, [gap for gap in gaps if gap is not None]))
+    return rows
+
+
+def _mean_tokens(node: Node, name: str) -> float | None:
+    """Tokens of a request, on average."""
+    return divided(node.number(name), node.number("completed"))
+
+
+IMPORTER: Final = Importer(recognise, read)

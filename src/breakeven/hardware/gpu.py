@@ -1,0 +1,59 @@
+"""The GPU table: what each card is on paper, with source and confidence a row; it is data, in gpus.csv."""
+
+import csv
+import functools
+from collections.abc import Mapping
+from importlib import resources
+from types import MappingProxyType
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+
+class Gpu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One GPU on paper: dense rates (no sparsity), None where no source was found. Measured numbers are elsewhere.
+
+    A tensor rate depends on what the products are summed in. GeForce cards sum FP16 products in FP32 at half the
+    rate at which they sum them in FP16, so the two stand in two columns; engines sum in FP32.
+    """
+
+    key: str
+    name: str
+    aliases: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Names that stand for several rows at once, such as `h100` for the PCIe and the SXM card."""
+    vendor: str
+    arch: str
+    vram_gb: float
+    """As the vendor states it."""
+    mem_bw_gb_per_s: float
+    bf16_fp32acc_tflop_per_s: float | None = None
+    fp16_fp16acc_tflop_per_s: float | None = None
+    fp8_fp32acc_tflop_per_s: float | None = None
+    """None also where the card has no FP8."""
+    int8_top_per_s: float | None = None
+    tdp_w: float
+    launch: str | None = None
+    """Year and month of the launch."""
+    launch_price_usd: float | None = None
+    """A fact of that month, for the table only: it is never the default of a purchase price."""
+    price_kind: Literal["MSRP", "estimate"] | None = None
+    confidence: Literal["A", "B", "C"]
+    """A: the vendor's own document. B: calculated from published clocks, or second hand. C: sources disagree."""
+    source: str
+
+
+@functools.cache
+def gpus() -> Mapping[str, Gpu]:
+    """The table, by key, in the order of the file."""
+    text = resources.files("breakeven.hardware").joinpath("gpus.csv").read_text(encoding="utf-8")
+    rows = (_gpu(row) for row in csv.DictReader(text.splitlines()))
+    return MappingProxyType({gpu.key: gpu for gpu in rows})
+
+
+def _gpu(row: Mapping[str, str]) -> Gpu:
+    fields: dict[str, object] = {name: value for name, value in row.items() if value}
+    for name in ("aliases", "groups"):
+        fields[name] = tuple(filter(None, row[name].split(";")))
+    return msgspec.convert(fields, Gpu, strict=False)

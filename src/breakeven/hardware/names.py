@@ -1,0 +1,81 @@
+"""Names of GPUs: finds the row that a person, a driver or a price list means; an unknown name is an error, never 0."""
+
+import difflib
+import functools
+import re
+from collections.abc import Mapping
+
+from breakeven.errors import UsageError, one_line
+from breakeven.hardware.gpu import Gpu, gpus
+
+_NOISE = re.compile(r"\b(nvidia|amd|geforce|instinct|tesla|gpu|graphics|generation)\b")
+_GB = re.compile(r"(?<=\d) ?gb\b")
+_BRAND = re.compile(r"^(rtx)(?=.*\d)")
+
+
+def compact(name: str) -> str:
+    """The name without vendor words, `GB`, spaces and signs: `NVIDIA A100 80GB PCIe` -> `a10080pcie`."""
+    return re.sub(r"[^a-z0-9]", "", _GB.sub("", _NOISE.sub(" ", name.lower().replace("_", " "))))
+
+
+@functools.cache
+def _index() -> Mapping[str, tuple[str, ...]]:
+    """Compact name -> keys; a name that fits several rows keeps them all."""
+    found: dict[str, list[str]] = {}
+    for gpu in gpus().values():
+        own = {compact(name) for name in (gpu.key, gpu.name, *gpu.aliases)}
+        names = own | {_BRAND.sub("", name) for name in own} | {compact(name) for name in gpu.groups}
+        for name in names:
+            found.setdefault(name, []).append(gpu.key)
+    return {name: tuple(keys) for name, keys in found.items()}
+
+
+def find_gpus(name: str) -> tuple[Gpu, ...]:
+    """Every row that `name` may mean: one for `RTX 4090`, four for `a100`. UsageError with near names for none."""
+    keys = _index().get(compact(name))
+    if keys is None:
+        raise UsageError(_unknown(name))
+    return tuple(gpus()[key] for key in keys)
+
+
+def find_gpu(name: str) -> Gpu:
+    """The one row that `name` means; UsageError lists the candidates where it may mean several."""
+    found = find_gpus(name)
+    if len(found) > 1:
+        keys = ", ".join(gpu.key for gpu in found)
+        raise UsageError(f"'{one_line(name, limit=60)}' may mean {keys}: name one of them")
+    return found[0]
+
+
+def gpu_key(name: str, *, vram_gb: float | None = None) -> str:
+    """Key of the row that `name` means, else of the smallest group that holds all it may mean.
+
+    `vram_gb` tells an A100 of 40 GB from one of 80 GB; it may be off by a tenth, as GB and GiB are mixed up.
+    `A100` with 80 GB gives `a100-80`: the size is known, PCIe or SXM is not. UsageError when nothing fits.
+    """
+    found = find_gpus(name)
+    if vram_gb is not None:
+        fits = tuple(gpu for gpu in found if abs(gpu.vram_gb - vram_gb) <= 0.1 * gpu.vram_gb)
+        if not fits:
+            sizes = ", ".join(f"{gpu.vram_gb:g}" for gpu in found)
+            raise UsageError(f"no '{one_line(name, limit=60)}' of {vram_gb:g} GB is known; the table has {sizes} GB")
+        found = fits
+    return found[0].key if len(found) == 1 else _group(found)
+
+
+def _group(found: tuple[Gpu, ...]) -> str:
+    shared = set(found[0].groups).intersection(*(gpu.groups for gpu in found))
+    return min(shared, key=lambda group: (len(find_gpus(group)), group))
+
+
+def same_gpu(one: str, other: str) -> bool:
+    """Whether two keys or groups may mean the same card: `a100-80` and `a100-80-sxm` may."""
+    keys = {gpu.key for gpu in find_gpus(one)}
+    return any(gpu.key in keys for gpu in find_gpus(other))
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(compact(name), _index(), n=5, cutoff=0.5)
+    keys = list(dict.fromkeys(key for match in near for key in _index()[match]))
+    hint = f"near names: {', '.join(keys[:6])}" if keys else f"{len(gpus())} are known"
+    return f"no GPU is called '{one_line(name, limit=60)}'; {hint}; `breakeven gpus` lists them all"

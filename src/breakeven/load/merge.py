@@ -1,0 +1,67 @@
+"""Several clients' counts as if there were one client."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from breakeven.load.worker import Counts
+
+
+class Tally:
+    """What one client has told so far."""
+
+    def __init__(self, users: int) -> None:
+        self.users = users
+        self.last: Counts | None = None
+        self.quota: int | None = None
+        self.is_dead = False
+        self._at: list[float] = []
+        self._chunks: list[int] = []
+        self.e2e_s: list[float] = []
+
+    def take(self, counts: Counts) -> None:
+        """A new report; its latencies are those since the last."""
+        self.last = counts
+        self._at.append(counts.at_s)
+        self._chunks.append(counts.chunks)
+        self.e2e_s += counts.e2e_s
+
+    def chunks_at(self, at_s: float) -> float:
+        """Chunks up to a time, between reports in proportion."""
+        return float(np.interp(at_s, self._at, self._chunks)) if self._at else 0.0
+
+
+def merged(tallies: Sequence[Tally], *, now_s: float) -> Counts:
+    """The sum, at the latest time that every living client has told of. A dead client's users count as begun."""
+    told = [tally for tally in tallies if not tally.is_dead]
+    at_s = min((tally.last.at_s if tally.last else 0.0 for tally in told), default=now_s) or now_s
+    lasts = [tally.last for tally in tallies if tally.last is not None]
+    dues = [last.measured_due_s for last in lasts if last.measured_due_s is not None]
+    finished = sum(last.done for last in lasts)
+    return Counts(
+        at_s=at_s,
+        chunks=round(sum(tally.chunks_at(at_s) for tally in tallies)),
+        users_begun=sum(tally.users if tally.is_dead else _of(tally.last, "users_begun") for tally in tallies),
+        users_failed=sum(0 if tally.is_dead else _of(tally.last, "users_failed") for tally in tallies),
+        in_flight=sum(0 if tally.is_dead else _of(tally.last, "in_flight") for tally in tallies),
+        done=finished,
+        errors=sum(last.errors for last in lasts),
+        tokens_per_chunk=sum(last.tokens_per_chunk * last.done for last in lasts) / finished if finished else 1.0,
+        e2e_s=[value for tally in tallies for value in tally.e2e_s],
+        measured_started=sum(last.measured_started for last in lasts),
+        measured_ended=sum(
+            (tally.quota or 0) if tally.is_dead else _of(tally.last, "measured_ended") for tally in tallies
+        ),
+        exhausted=all(tally.is_dead or (tally.last is not None and tally.last.exhausted) for tally in tallies),
+        measured_due_s=(min(due[0] for due in dues), max(due[1] for due in dues)) if dues else None,
+    )
+
+
+def _of(counts: Counts | None, name: str) -> int:
+    value: int = getattr(counts, name) if counts is not None else 0
+    return value
+
+
+def shares(total: int, parts: int) -> list[int]:
+    """`total` split as evenly as whole numbers allow: 7 over 3 is 3, 2, 2."""
+    return [total // parts + (number < total % parts) for number in range(parts)]

@@ -1,0 +1,92 @@
+"""An open loop: requests are sent when they are due, whether or not earlier ones have ended."""
+
+import asyncio
+import itertools
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from msgspec.structs import replace
+
+from breakeven.client.ask import Asker
+from breakeven.clock import now_s
+from breakeven.load.arrivals import arrival_times_s
+from breakeven.load.worker import LevelSpec, User, Worker, mix, sleep_until
+from breakeven.record import ClientFacts, Record
+
+
+class OpenWorker(Worker):
+    """Sends this client's share of the arrivals: the i-th arrival belongs to client i mod clients."""
+
+    def start(self, spec: LevelSpec, users: Sequence[int], emit: Callable[[Record], None]) -> None:
+        """`users` names the share: this client's number first, then the number of clients."""
+        self._share = users[0], users[1]
+        self._free: list[User] = []
+        self._asking: set[asyncio.Task[None]] = set()
+        self._late_at, self._late = array("d"), array("d")
+        super().start(spec, (), emit)
+        self._dispatcher = asyncio.create_task(self._dispatch())
+        self._dispatcher.add_done_callback(self._watch)
+
+    def _due_s(self) -> Iterator[float]:
+        spec = self._spec
+        if spec.times_s is not None:
+            return iter(spec.times_s)
+        assert spec.req_per_s is not None
+        seed = f"{spec.seed}/{spec.req_per_s}/{spec.repeat}"
+        return arrival_times_s(req_per_s=spec.req_per_s, variation=spec.variation, ramp_s=spec.ramp_s, seed=seed)
+
+    async def _dispatch(self) -> None:
+        first, step = self._share
+        try:
+            for index, at_s in itertools.islice(enumerate(self._due_s()), first, None, step):
+                due_s = self._spec.start_s + at_s
+                await sleep_until(due_s)
+                if self._stopping:
+                    return
+                self._late_at.append(due_s)
+                self._late.append(now_s() - due_s)
+                self._send(index, due_s)
+            self._exhausted = True
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+
+    def _send(self, index: int, due_s: float) -> None:
+        user = self._free.pop() if self._free else self._another()
+        task = asyncio.create_task(self._once(user, index, due_s))
+        user.task = task
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(self._watch)
+
+    def _another(self) -> User:
+        user = User(len(self._users) * self._share[1] + self._share[0], Asker(self._route))
+        self._users.append(user)
+        return user
+
+    async def _once(self, user: User, index: int, due_s: float) -> None:
+        spec = self._spec
+        nonce = mix(spec.salt, round((spec.req_per_s or 0.0) * 1e6), spec.repeat, 0, index)
+        ask = self._workload.make(nonce=nonce, user=0, k=index)
+        record = await self._ask(user, index + 1, ask=ask, body=self._maker.encode(ask), due_s=due_s)
+        self._after(user, record)
+        self._free.append(user)
+
+    async def cut(self) -> float:
+        """Stop sending, then cut what is in flight."""
+        self._stopping = True
+        self._dispatcher.cancel()
+        return await super().cut()
+
+    def facts(self, *, close_s: float) -> ClientFacts | None:
+        """As for a closed loop, with the lateness of the sending itself."""
+        facts = super().facts(close_s=close_s)
+        if facts is None or self._open_s is None:
+            return None
+        at = np.frombuffer(self._late_at, dtype=np.float64)
+        late = np.frombuffer(self._late, dtype=np.float64)[(at >= self._open_s) & (at < close_s)]
+        if not len(late):
+            return facts
+        p50, p99 = np.quantile(late, [0.5, 0.99])
+        return replace(facts, schedule_lag_p50_s=float(p50), schedule_lag_p99_s=float(p99))

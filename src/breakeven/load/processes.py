@@ -1,0 +1,214 @@
+"""Several client processes on this machine: the users are split among them, and one coordinator owns the borders."""
+
+import asyncio
+import contextlib
+import pickle
+import sys
+from collections.abc import Callable
+
+from breakeven.client.request import RequestMaker
+from breakeven.clock import now_s
+from breakeven.errors import RunFailedError
+from breakeven.load.merge import Tally, merged, shares
+from breakeven.load.wire import Cut, Fault, Finish, Open, Report, Setup, Start, decode_word, frame, read_frame
+from breakeven.load.worker import Counts, LevelSpec
+from breakeven.record import ClientFacts, Record
+from breakeven.workload.base import Workload
+
+_AHEAD_S = 0.05
+"""Borders are set this far ahead, so that every process has heard of them in time."""
+_FINISH_S = 20.0
+
+
+class Plant:
+    """What every client process is given."""
+
+    def __init__(
+        self,
+        *,
+        is_open: bool,
+        url: str,
+        api_key: str | None,
+        ca_file: str | None,
+        timeout_s: float,
+        maker: RequestMaker,
+        workload: Workload,
+    ) -> None:
+        self._is_open = is_open
+        self._url, self._api_key, self._ca_file, self._timeout_s = url, api_key, ca_file, timeout_s
+        self._maker, self._workload = pickle.dumps(maker), pickle.dumps(workload)
+
+    def setup(self, client: int) -> Setup:
+        """The first word to client number `client`."""
+        return Setup(
+            client=client,
+            is_open=self._is_open,
+            url=self._url,
+            api_key=self._api_key,
+            ca_file=self._ca_file,
+            timeout_s=self._timeout_s,
+            maker=self._maker,
+            workload=self._workload,
+        )
+
+
+class _Client:
+    """One process, as the coordinator sees it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.tally = Tally(0)
+        self.finish: Finish | None = None
+        self.fault: str | None = None
+        self.finished = asyncio.Event()
+        self.process: asyncio.subprocess.Process | None = None
+        self.reading: asyncio.Task[None] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.returncode is None and not self.tally.is_dead
+
+    async def launch(self, setup: Setup) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "breakeven.load.client_process"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=2**26,
+            start_new_session=True,  # a Ctrl-C is the coordinator's to answer
+        )
+        self.tell(frame(setup))
+
+    def tell(self, data: bytes) -> None:
+        assert self.process is not None
+        assert self.process.stdin is not None
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            self.process.stdin.write(data)
+
+    async def listen(self, emit: Callable[[Record], None]) -> None:
+        """Take in reports until the level's last word, or the process's end."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        while (payload := await read_frame(self.process.stdout)) is not None:
+            word = decode_word(payload)
+            if isinstance(word, Fault):
+                self.fault = word.text
+                break
+            for record in word.records:
+                emit(record)
+            if isinstance(word, Report):
+                self.tally.take(word.counts)
+            else:
+                self.finish = word
+                self.finished.set()
+                return
+        self.tally.is_dead = True
+        self.finished.set()
+
+    async def end(self) -> int | None:
+        """Close its pipe and wait for its end."""
+        if self.process is None:
+            return None
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            return await asyncio.wait_for(self.process.wait(), 5.0)
+        except TimeoutError:
+            self.process.kill()
+            return await self.process.wait()
+
+
+class ProcessCrew:
+    """`--clients N`: user i belongs to process i mod N. A dead process's users are not replaced; the level says so."""
+
+    def __init__(self, plant: Plant, *, clients: int) -> None:
+        self._plant = plant
+        self._clients = [_Client(number) for number in range(clients)]
+        self._active: list[_Client] = []
+        self._notes: list[str] = []
+
+    async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
+        """Start the processes that are not there (any more), then the users."""
+        self._notes = []
+        self._active = self._clients[: spec.users] if spec.users else self._clients
+        for client in self._active:
+            if not client.is_alive:
+                client.tally = Tally(0)
+                await client.launch(self._plant.setup(client.number))
+        for client, users in zip(self._active, split(spec, len(self._active)), strict=True):
+            client.tally = Tally(len(users))
+            client.finish, client.finished = None, asyncio.Event()
+            client.tell(frame(Start(spec=spec, users=users)))
+            client.reading = asyncio.create_task(client.listen(emit))
+
+    async def counts(self) -> Counts:
+        """All that the clients have told; RunFailedError when none is left, or one reports a fault."""
+        for client in self._active:
+            if client.fault is not None:
+                raise RunFailedError(f"client process {client.number + 1} failed: {client.fault}")
+            if client.reading is not None and client.reading.done() and (problem := client.reading.exception()):
+                raise problem
+        if all(client.tally.is_dead for client in self._active):
+            raise RunFailedError("every client process ended in mid-level; what they had told is kept")
+        return merged([client.tally for client in self._active], now_s=now_s())
+
+    async def open(self, *, measured: int | None) -> float:
+        """All open at one stamp; measured requests are shared out by users."""
+        at_s = now_s() + _AHEAD_S
+        quotas: list[int | None] = [None] * len(self._active)
+        if measured is not None:
+            quotas = list(shares(measured, len(self._active)))
+        for client, quota in zip(self._active, quotas, strict=True):
+            client.tally.quota = quota
+            client.tell(frame(Open(at_s=at_s, measured=quota)))
+        await asyncio.sleep(at_s - now_s())
+        return at_s
+
+    async def cut(self) -> float:
+        """All cut at one stamp; waits for each one's last word."""
+        at_s = now_s() + _AHEAD_S
+        for client in self._active:
+            client.tell(frame(Cut(at_s=at_s)))
+        waiting = [client.finished.wait() for client in self._active]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*waiting), _FINISH_S)
+        for client in self._active:
+            if client.finish is None:
+                await self._bury(client)
+        return at_s
+
+    async def _bury(self, client: _Client) -> None:
+        """Note that a client is gone."""
+        client.tally.is_dead = True
+        if client.reading is not None:
+            client.reading.cancel()
+        code = await client.end()
+        users = client.tally.users
+        self._notes.append(
+            f"client_died: client process {client.number + 1} of {len(self._active)} ended in mid-level (exit code "
+            f"{code}); its {users} users were not replaced | measure this level again"
+        )
+
+    def facts(self, *, close_s: float) -> tuple[ClientFacts, ...]:
+        """How each client that lived did."""
+        del close_s
+        return tuple(
+            client.finish.facts for client in self._active if client.finish and client.finish.facts is not None
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Which clients died."""
+        return tuple(self._notes)
+
+    async def close(self) -> None:
+        """End all processes."""
+        await asyncio.gather(*(client.end() for client in self._clients))
+
+
+def split(spec: LevelSpec, clients: int) -> list[list[int]]:
+    """User i belongs to client i mod clients, so that each starts its share over the whole ramp.
+
+    In an open loop a share is the client's number and the number of clients.
+    """
+    if not spec.users:
+        return [[number, clients] for number in range(clients)]
+    return [list(range(number, spec.users, clients)) for number in range(clients)]

@@ -1,0 +1,202 @@
+"""`--clients ray:N`: the users are split over the nodes of a Ray cluster; the coordinator owns the level's borders.
+
+Needs the extra `breakeven[ray]`. Intervals are taken within one client, on its own clock. The offset between a client's
+clock and ours is measured (the middle of the quickest of several round trips), used to align arrivals, and stated.
+"""
+
+import asyncio
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from breakeven.clock import now_s
+from breakeven.errors import RunFailedError, UsageError
+from breakeven.load.merge import Tally, merged, shares
+from breakeven.load.processes import Plant, split
+from breakeven.load.wire import REPORT_EVERY_S, Setup
+from breakeven.load.worker import Counts, LevelSpec
+from breakeven.record import ClientFacts, Record
+
+_AHEAD_S = 0.2
+_PINGS = 15
+_LOST_S = 10.0
+
+
+class RayClient:
+    """The actor: one client on some node. All its times are on its node's clock."""
+
+    async def setup(self, setup: bytes) -> str:
+        """Make the worker; returns the node's name."""
+        import platform
+
+        from breakeven.load.client_process import make_worker
+
+        self._worker = await make_worker(pickle.loads(setup))
+        self._records: list[Record] = []
+        return platform.node()
+
+    async def clock(self) -> float:
+        """This node's monotonic clock."""
+        return now_s()
+
+    async def start(self, spec: LevelSpec, users: list[int]) -> None:
+        """Start these users."""
+        self._records, self._told = [], 0
+        self._worker.start(spec, users, self._records.append)
+
+    async def report(self) -> tuple[Counts, list[Record]]:
+        """What was seen since the last report."""
+        counts = self._worker.counts(e2e_from=self._told)
+        self._told += len(counts.e2e_s)
+        return counts, self._taken()
+
+    def _taken(self) -> list[Record]:
+        taken = self._records.copy()
+        self._records.clear()
+        return taken
+
+    async def open(self, at_s: float, measured: int | None) -> None:
+        """The window opens at `at_s` of this node's clock."""
+        await asyncio.sleep(max(0.0, at_s - now_s()))
+        self._worker.open(measured=measured, at_s=at_s)
+
+    async def cut(self, at_s: float) -> tuple[list[Record], ClientFacts | None]:
+        """The level ends at `at_s` of this node's clock."""
+        await asyncio.sleep(max(0.0, at_s - now_s()))
+        cut_s = await self._worker.cut()
+        return self._taken(), self._worker.facts(close_s=cut_s)
+
+
+class _Client:
+    def __init__(self, number: int, actor: Any) -> None:
+        self.number = number
+        self.actor = actor
+        self.node = ""
+        self.tally = Tally(0)
+        self.offset_s = 0.0
+        self.doubt_s = 0.0
+        self.facts: ClientFacts | None = None
+        self.asking: asyncio.Task[None] | None = None
+
+
+class RayCrew:
+    """Clients as Ray actors, spread over the nodes."""
+
+    def __init__(self, plant: Plant, *, clients: int) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise UsageError("--clients ray:N needs Ray: pip install 'breakeven[ray]'") from None
+        self._ray = ray
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False, logging_level="ERROR")
+        actor = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(RayClient)
+        self._clients = [_Client(number, actor.remote()) for number in range(clients)]
+        self._plant = plant
+        self._is_set_up = False
+        self._notes: list[str] = []
+
+    async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
+        """Set the actors up once, measure their clocks, start the users."""
+        self._notes, self._emit = [], emit
+        if not self._is_set_up:
+            await asyncio.gather(*(self._set_up(client) for client in self._clients))
+            self._is_set_up = True
+        self._active = [client for client in self._clients if not client.tally.is_dead]
+        self._active = self._active[: spec.users] if spec.users else self._active
+        for client, users in zip(self._active, split(spec, len(self._active)), strict=True):
+            await self._measure_clock(client)
+            client.tally, client.facts = Tally(len(users)), None
+            there = replace(spec, zero_s=spec.zero_s + client.offset_s, start_s=spec.start_s + client.offset_s)
+            await client.actor.start.remote(there, users)
+            client.asking = asyncio.create_task(self._ask(client))
+
+    async def _set_up(self, client: _Client) -> None:
+        setup: Setup = self._plant.setup(client.number)
+        try:
+            client.node = await client.actor.setup.remote(pickle.dumps(setup))
+        except self._ray.exceptions.RayError as problem:
+            raise RunFailedError(f"client {client.number + 1} on Ray could not start: {problem}") from None
+
+    async def _measure_clock(self, client: _Client) -> None:
+        """Their clock minus ours, from the quickest of several round trips; half of that trip is the doubt."""
+        trips = []
+        for _ in range(_PINGS):
+            before_s = now_s()
+            there_s = await client.actor.clock.remote()
+            after_s = now_s()
+            trips.append((after_s - before_s, there_s - (before_s + after_s) / 2))
+        trip_s, client.offset_s = min(trips)
+        client.doubt_s = trip_s / 2
+
+    async def _ask(self, client: _Client) -> None:
+        """Fetch the client's reports, ten a second, until it is cut or gone."""
+        try:
+            while True:
+                await asyncio.sleep(REPORT_EVERY_S)
+                counts, records = await asyncio.wait_for(client.actor.report.remote(), _LOST_S)
+                client.tally.take(replace(counts, at_s=counts.at_s - client.offset_s))
+                for record in records:
+                    self._emit(record)
+        except (self._ray.exceptions.RayError, TimeoutError):
+            client.tally.is_dead = True
+
+    async def counts(self) -> Counts:
+        """All that the clients have told."""
+        if all(client.tally.is_dead for client in self._active):
+            raise RunFailedError("every Ray client ended in mid-level; what they had told is kept")
+        return merged([client.tally for client in self._active], now_s=now_s())
+
+    async def open(self, *, measured: int | None) -> float:
+        """All open at one stamp of our clock, each by its own."""
+        at_s = now_s() + _AHEAD_S
+        quotas = [None] * len(self._active) if measured is None else shares(measured, len(self._active))
+        for client, quota in zip(self._active, quotas, strict=True):
+            client.tally.quota = quota
+            client.actor.open.remote(at_s + client.offset_s, quota)
+        await asyncio.sleep(at_s - now_s())
+        return at_s
+
+    async def cut(self) -> float:
+        """All cut at one stamp of our clock, each by its own."""
+        at_s = now_s() + _AHEAD_S
+        await asyncio.gather(*(self._cut(client, at_s) for client in self._active))
+        return at_s
+
+    async def _cut(self, client: _Client, at_s: float) -> None:
+        if client.asking is not None:
+            client.asking.cancel()
+        try:
+            answer = client.actor.cut.remote(at_s + client.offset_s)
+            records, client.facts = await asyncio.wait_for(answer, _AHEAD_S + _LOST_S)
+        except (self._ray.exceptions.RayError, TimeoutError):
+            client.tally.is_dead = True
+            self._notes.append(
+                f"client_died: Ray client {client.number + 1} of {len(self._active)} on {client.node} ended in "
+                f"mid-level; its {client.tally.users} users were not replaced | measure this level again"
+            )
+            return
+        for record in records:
+            self._emit(record)
+
+    def facts(self, *, close_s: float) -> tuple[ClientFacts, ...]:
+        """How each client that lived did."""
+        del close_s
+        return tuple(client.facts for client in self._active if client.facts is not None)
+
+    def notes(self) -> tuple[str, ...]:
+        """Which clients died, and how well the clocks are aligned where the doubt could matter."""
+        worst = max(self._active, key=lambda client: client.doubt_s)
+        hosts = len({client.node for client in self._active})
+        aligned = (
+            f"clock_offsets: arrivals on {hosts} hosts are aligned to within {worst.doubt_s * 1e3:.2f} ms; latencies "
+            "are taken within one client and need no alignment | none needed"
+        )
+        return (*self._notes, aligned)
+
+    async def close(self) -> None:
+        """End the actors; the cluster stays."""
+        for client in self._clients:
+            self._ray.kill(client.actor)

@@ -1,0 +1,72 @@
+"""Goodput: the requests and tokens that met every limit of an SLO, and whether a level met it."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from breakeven.metrics.definitions import METRICS
+from breakeven.metrics.level import Window
+from breakeven.metrics.slo import Limit, Slo
+from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
+from breakeven.record import LevelFacts, Record
+
+Verdict = Literal["met", "missed", "unknown"]
+
+
+class Goodput(Struct, frozen=True, kw_only=True):
+    """Good requests per second and their tokens (DistServe, arXiv 2401.09670): each within every limit by itself."""
+
+    goodput_req_per_s: float
+    goodput_tok_per_s: float
+    good_share: float | None
+    """Good requests over those that ended in the window, failed ones included; None where none ended."""
+    verdict: Verdict
+    """Whether the level as a whole met the SLO: each limited percentile, not each request."""
+    missed: tuple[str, ...]
+    """The limits that were missed or could not be judged, with what was found."""
+
+
+def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary, slo: Slo) -> Goodput | None:
+    """Goodput of a level; None where it has no window."""
+    if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
+        return None
+    window = Window(facts, records)
+    answers = window.answers()
+    failed = [record for record in window.ended if record.k > 0 and record.status == "error"]
+    good = [record for record in answers if all(_is_within(record, limit) for limit in slo.limits)]
+    ended = len(answers) + len(failed)
+    found = {limit: judge(level, limit) for limit in slo.limits}
+    verdicts = {verdict for verdict, _ in found.values()}
+    return Goodput(
+        goodput_req_per_s=len(good) / window.length_s,
+        goodput_tok_per_s=sum(record.output_tokens or 0 for record in good) / window.length_s,
+        good_share=len(good) / ended if ended else None,
+        verdict="missed" if "missed" in verdicts else "unknown" if "unknown" in verdicts else "met",
+        missed=tuple(text for verdict, text in found.values() if verdict != "met"),
+    )
+
+
+def _is_within(record: Record, limit: Limit) -> bool:
+    """One answer against one limit; ITL by the answer's mean gap, which is its TPOT. No text came never in time."""
+    name = limit.metric.rpartition("_")[0]
+    value = METRICS["tpot_s" if name == "itl" else f"{name}_s"].of(record)
+    if value is None:
+        return name in ("tpot", "itl")
+    return value <= limit.limit_s
+
+
+def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:
+    """Whether a level meets one limit, and what was found. A percentile without enough requests decides nothing."""
+    name, _, statistic = limit.metric.rpartition("_")
+    of: Distribution = getattr(level, f"{name}_s")
+    if statistic == "mean":
+        value, more_than = of.mean, None
+    else:
+        quantile: Quantile = getattr(of, statistic)
+        value, more_than = quantile.value, quantile.more_than
+    if value is not None:
+        return ("met" if value <= limit.limit_s else "missed"), f"{limit.metric} was {value:.4g} s"
+    if more_than is not None and more_than > limit.limit_s:
+        return "missed", f"{limit.metric} was more than {more_than:.4g} s"
+    return "unknown", f"{limit.metric} cannot be told from {of.n} requests"

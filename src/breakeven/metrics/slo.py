@@ -1,0 +1,96 @@
+"""Service levels: a floor on each user's speed, limits on latency, or both."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from breakeven.errors import UsageError, unknown
+from breakeven.units import parse_duration_s, short_s
+
+LATENCIES: Final = ("ttft", "tpot", "itl", "e2e")
+STATISTICS: Final = ("p50", "p90", "p95", "p99", "mean")
+LIMITED: Final = tuple(f"{latency}_{statistic}" for latency in LATENCIES for statistic in STATISTICS)
+"""What a limit can be set on: `ttft_p99`, `tpot_mean` and so on, all in seconds."""
+
+PRESETS: Final = {
+    "mlperf-server": "ttft_p99=2s,tpot_p99=100ms",
+    "mlperf-interactive": "ttft_p99=500ms,tpot_p99=30ms",
+}
+"""Limits that MLPerf Inference sets for Llama 3.1 8B, both at p99 (MLCommons, inference rules v5.1)."""
+
+_LIMIT = re.compile(r"\s*(?P<metric>\w+)\s*(?:<=|<|=)\s*(?P<limit>\S+)\s*")
+
+
+class Limit(Struct, frozen=True, kw_only=True):
+    """The most that one latency figure of a level may be."""
+
+    metric: str
+    """One of LIMITED."""
+    limit_s: float
+
+    def text(self) -> str:
+        return f"{self.metric} <= {short_s(self.limit_s)}"
+
+
+class Slo(Struct, frozen=True, kw_only=True):
+    """Limits that a level must all meet."""
+
+    limits: tuple[Limit, ...]
+
+    def text(self) -> str:
+        return ", ".join(limit.text() for limit in self.limits)
+
+
+class ServiceLevel(Struct, frozen=True, kw_only=True):
+    """What every user must be given: the `s` of k(s)."""
+
+    floor_tok_per_s_per_user: float | None = None
+    """Least throughput / users; in words/s where the run counts words."""
+    slo: Slo | None = None
+
+    def text(self, *, unit: str = "tok/s") -> str:
+        floor = self.floor_tok_per_s_per_user
+        parts = [] if floor is None else [f"at least {floor:g} {unit} per user"]
+        return " and ".join(parts + ([] if self.slo is None else [self.slo.text()]))
+
+
+def parse_slo(text: str) -> Slo:
+    """Read `ttft_p99=2s,tpot_p99=100ms` or the name of a preset; UsageError names the part that cannot be read."""
+    limits = tuple(_limit(part) for part in PRESETS.get(text.strip(), text).split(",") if part.strip())
+    if not limits:
+        raise UsageError("--slo: no limit given; write for example ttft_p99=2s,tpot_p99=100ms")
+    names = [limit.metric for limit in limits]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--slo: {name} is limited twice; keep the stricter limit")
+    return Slo(limits=limits)
+
+
+def _limit(part: str) -> Limit:
+    match = _LIMIT.fullmatch(part)
+    if match is None:
+        raise UsageError(
+            f"--slo: '{part.strip()}' is no limit; write metric=duration, such as ttft_p99=2s, "
+            f"or a preset: {', '.join(PRESETS)}"
+        )
+    if match["metric"] not in LIMITED:
+        raise UsageError("--slo: " + unknown("metric", match["metric"], LIMITED))
+    try:
+        limit_s = parse_duration_s(match["limit"])
+    except ValueError as error:
+        raise UsageError(f"--slo: {match['metric']}: {error}") from None
+    if limit_s <= 0:
+        raise UsageError(f"--slo: {match['metric']}: a limit of 0 s can never be met")
+    return Limit(metric=match["metric"], limit_s=limit_s)
+
+
+def service_levels(*, floors: Sequence[float], slo: Slo | None) -> tuple[ServiceLevel, ...]:
+    """One service level a floor, highest load last to ask, then the SLO; UsageError for a floor that is no speed."""
+    for floor in floors:
+        if not (math.isfinite(floor) and floor > 0):
+            raise UsageError(f"--floor: {floor:g} is no speed; give tok/s per user above 0, such as --floor 25,50")
+    levels = tuple(ServiceLevel(floor_tok_per_s_per_user=floor) for floor in sorted(set(floors)))
+    return levels if slo is None else (*levels, ServiceLevel(slo=slo))

@@ -1,0 +1,154 @@
+"""Rows of a data file (JSONL, JSON, CSV, Parquet), each with the place that it came from."""
+
+import csv
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+from arro3.io import read_parquet
+
+from breakeven.errors import UsageError, one_line
+
+LONGEST_TOKENS: Final = 10_000_000
+"""A length above this is taken for a mistake in the file."""
+_LONGEST_CSV_FIELD: Final = 1 << 27
+_MAGIC: Final = b"PAR1"
+
+
+class Row(NamedTuple):
+    """One row: its fields by name, and where it stands (`prompts.csv, line 7`)."""
+
+    where: str
+    fields: Mapping[str, object]
+
+    def value(self, column: str) -> object:
+        """The field; UsageError says which columns there are."""
+        if self.fields.get(column) is None:
+            known = ", ".join(_short(name) for name in itertools.islice(self.fields, 12))
+            raise UsageError(f"{self.where}: no value for '{_short(column)}'; it has: {known or 'nothing'}")
+        return self.fields[column]
+
+    def text(self, column: str) -> str:
+        """The field as text that is not blank."""
+        value = self.value(column)
+        if not isinstance(value, str) or not value.strip():
+            raise UsageError(f"{self.where}: '{_short(column)}' must be text, but is {shown(value)}")
+        return value
+
+    def number(self, column: str) -> float:
+        """The field as a number, finite and not negative."""
+        value = self.value(column)
+        try:
+            number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
+        except (ValueError, OverflowError):
+            number = -1.0
+        if not 0 <= number <= 1e15:
+            raise UsageError(f"{self.where}: '{_short(column)}' must be a number of at least 0, but is {shown(value)}")
+        return number
+
+    def tokens(self, column: str, *, least: int = 1) -> int:
+        """The field as a length in tokens."""
+        number = self.number(column)
+        if not number.is_integer() or not least <= number <= LONGEST_TOKENS:
+            raise UsageError(
+                f"{self.where}: '{_short(column)}' must be a whole number of tokens from {least} to "
+                f"{LONGEST_TOKENS}, but is {shown(self.value(column))}"
+            )
+        return int(number)
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file, read as its name's ending says; UsageError names the file and the line that is wrong."""
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UsageError(f"{path}: files that end in {', '.join(_READERS)} can be read")
+    try:
+        yield from reader(path)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+
+
+def shown(value: object) -> str:
+    """A value of a file as it may stand in an error line."""
+    return f"{type(value).__name__} {_short(repr(value))}"
+
+
+def _short(text: str) -> str:
+    return one_line(text, limit=40)
+
+
+def _json_lines(path: Path) -> Iterator[Row]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield _object(_decoded(line, where=f"{path}, line {number}"), where=f"{path}, line {number}")
+
+
+def _json_list(path: Path) -> Iterator[Row]:
+    values = _decoded(path.read_bytes(), where=str(path))
+    if not isinstance(values, list):
+        raise UsageError(f"{path}: must be a list of objects, but is {shown(values)}")
+    for number, value in enumerate(values, start=1):
+        yield _object(value, where=f"{path}, entry {number}")
+
+
+def _decoded(data: bytes, *, where: str) -> object:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{where}: no JSON: {one_line(str(error), limit=120)}") from None
+
+
+def _object(value: object, *, where: str) -> Row:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: must be an object with named fields, but is {shown(value)}")
+    return Row(where, value)
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    csv.field_size_limit(_LONGEST_CSV_FIELD)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, skipinitialspace=True)
+        try:
+            for fields in reader:
+                named = {key: value for key, value in fields.items() if isinstance(key, str)}
+                yield Row(f"{path}, line {reader.line_num}", named)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}, after line {reader.line_num}: no CSV in UTF-8: {one_line(str(error))}") from None
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    _check_parquet(path)
+    number = 0
+    try:
+        for batch in read_parquet(path):
+            columns = {name: batch.column(name).to_pylist() for name in batch.schema.names}
+            for values in zip(*columns.values(), strict=True):
+                number += 1
+                yield Row(f"{path}, row {number}", dict(zip(columns, values, strict=True)))
+    except (OSError, UsageError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 the reader's panics are no Exception
+        raise UsageError(f"{path}, after row {number}: no Parquet: {one_line(str(error), limit=120)}") from None
+
+
+def _check_parquet(path: Path) -> None:
+    """The reader panics on what is no Parquet, with a trace on stderr; look at both ends first."""
+    with path.open("rb") as file:
+        head = file.read(4)
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 8))
+        tail = file.read(8)
+    if head != _MAGIC or tail[4:] != _MAGIC or int.from_bytes(tail[:4], "little") + 12 > size:
+        raise UsageError(f"{path}: no Parquet file, or only a part of one")
+
+
+_READERS: Final[dict[str, Callable[[Path], Iterator[Row]]]] = {
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".json": _json_list,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}

@@ -1,0 +1,111 @@
+"""Trace: the arrival times and lengths of recorded traffic, with text of our own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median_high
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breakeven.errors import UsageError
+from breakeven.workload.base import Ask, Server
+from breakeven.workload.draw import Draws, mix
+from breakeven.workload.filler import Filler, capped, shared_prefixes, short_inputs
+from breakeven.workload.meter import Meter
+from breakeven.workload.text import Piece
+from breakeven.workload.tracefile import BLOCK_TOKENS, Arrival, read_trace, shared_input_share
+
+_CHECK_AT_MOST: Final = 2_048
+
+
+class Trace:
+    """User 0 asks the trace's requests in order, as an open loop does; other users start elsewhere and go round.
+
+    Where the trace says which blocks of text requests share (Mooncake's hash ids), equal ids give equal text and no
+    nonce stands in front: sharing is what such a trace is for. `salt` (of the run and level) then keeps the blocks
+    of one level from being the cached ones of the level before. `speed` 2 halves the time between arrivals.
+    """
+
+    name: Final = "trace"
+
+    def __init__(
+        self,
+        *,
+        path: str | Path,
+        seed: int = 0,
+        salt: int = 0,
+        speed: float = 1.0,
+        max_requests: int | None = None,
+        max_input_tokens: int | None = None,
+    ) -> None:
+        if not 0 < speed < float("inf"):
+            raise UsageError(f"speed: {speed} is no pace; 1 replays as recorded, 2 twice as fast")
+        self._path = Path(path)
+        self._seed = seed
+        self._salt = salt
+        self._speed = speed
+        self._form, self._arrivals, self._left_out = read_trace(
+            self._path, max_requests=max_requests, max_input_tokens=max_input_tokens
+        )
+        self._shared = shared_input_share(self._arrivals)
+        self._starts = Draws(seed, purpose="start")
+        self._places = Draws(seed, purpose="place")
+        self._filler = Filler(seed=seed)
+
+    def arrivals_s(self) -> NDArray[np.float64]:
+        """When each request is due, in seconds from the first, never falling."""
+        return np.array([arrival.arrival_s for arrival in self._arrivals]) / self._speed
+
+    async def prepare(self, server: Server) -> Sequence[str]:
+        wished = [arrival.input_tokens for arrival in self._arrivals]
+        cautions = await self._filler.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(wished)))
+        return [*cautions, *short_inputs(wished, least=self._filler.least_tokens), *shared_prefixes(self._shared)]
+
+    def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:
+        number = self._number(user, k)
+        arrival = self._arrivals[number]
+        input_tokens = max(arrival.input_tokens, self._filler.least_tokens)
+        place = self._places.bits(user, k)
+        if arrival.blocks:
+            content = self._blocks(arrival, place, count=input_tokens - self._filler.overhead_tokens)
+        else:
+            content = self._filler.content(nonce, place, input_tokens=input_tokens)
+        return self._filler.ask(
+            content,
+            input_tokens=input_tokens,
+            output_tokens=capped(arrival.output_tokens, max_output_tokens),
+            name=f"request-{number}",
+        )
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "seed": self._seed,
+            "path": str(self._path),
+            "form": self._form,
+            "speed": self._speed,
+            "requests": len(self._arrivals),
+            "left_out": self._left_out,
+            "shared_input_share": round(self._shared, 4),
+            "nonce": "none, blocks are shared" if self._shares() else "in front",
+            **self._filler.describe(),
+        }
+
+    def _shares(self) -> bool:
+        return any(arrival.blocks for arrival in self._arrivals)
+
+    def _number(self, user: int, k: int) -> int:
+        start = 0 if user == 0 else self._starts.bits(user, 0)
+        return (start + k) % len(self._arrivals)
+
+    def _blocks(self, arrival: Arrival, place: int, *, count: int) -> Piece:
+        """`count` tokens: the blocks' own text, cut at the end; what no block covers is the request's own."""
+        source = self._filler.source
+        parts: list[Piece] = []
+        for block in arrival.blocks[: -(-count // BLOCK_TOKENS)]:
+            known = mix(mix(self._seed ^ self._salt) ^ (block & 0xFFFF_FFFF_FFFF_FFFF))
+            size = min(BLOCK_TOKENS, count)
+            parts.append(source.head(known, count=size))
+            count -= size
+        return source.join([*parts, source.take(place, count=count)])

@@ -1,0 +1,122 @@
+"""Reads recorded arrivals with their lengths: the Azure LLM inference trace, Mooncake's, or plain CSV."""
+
+import datetime
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from breakeven.errors import UsageError
+from breakeven.workload.rows import Row, read_rows, shown
+
+BLOCK_TOKENS: Final = 512
+"""Mooncake gives a hash id to each block of this many input tokens; the id stands for all blocks before it too."""
+
+
+class Arrival(NamedTuple):
+    """One recorded request; `arrival_s` counts from an origin of the file's own."""
+
+    arrival_s: float
+    input_tokens: int
+    output_tokens: int
+    blocks: tuple[int, ...] = ()
+    """Mooncake's hash ids: equal ids mean equal text up to the end of that block."""
+
+
+class Recording(NamedTuple):
+    """A trace in the order of arrival, the first at 0."""
+
+    form: str
+    arrivals: list[Arrival]
+    left_out: int
+    """Rows that ask for no input or no output, or for more input than was allowed."""
+
+
+def read_trace(path: Path, *, max_requests: int | None = None, max_input_tokens: int | None = None) -> Recording:
+    """The trace of a file, its format found by its columns; UsageError names the line that is wrong."""
+    rows = read_rows(path)
+    first = next(rows, None)
+    if first is None:
+        raise UsageError(f"{path}: holds no request")
+    form, read = _form(first)
+    found: list[Arrival] = []
+    left_out = 0
+    for row in itertools.chain([first], rows):
+        if max_requests is not None and len(found) == max_requests:
+            break
+        arrival = read(row)
+        if _can_be_asked(arrival, max_input_tokens):
+            found.append(arrival)
+        else:
+            left_out += 1
+    if not found:
+        raise UsageError(f"{path}: none of its {left_out} requests can be asked")
+    return Recording(form, _from_zero(found), left_out)
+
+
+def shared_input_share(arrivals: Sequence[Arrival]) -> float:
+    """Input tokens in blocks whose id an earlier request had, from the first block on, / all input tokens."""
+    seen: set[int] = set()
+    shared = 0
+    for arrival in arrivals:
+        again = sum(1 for _ in itertools.takewhile(seen.__contains__, arrival.blocks))
+        shared += min(again * BLOCK_TOKENS, arrival.input_tokens)
+        seen.update(arrival.blocks)
+    return shared / sum(arrival.input_tokens for arrival in arrivals)
+
+
+def _can_be_asked(arrival: Arrival, max_input_tokens: int | None) -> bool:
+    fits = max_input_tokens is None or arrival.input_tokens <= max_input_tokens
+    return arrival.input_tokens > 0 and arrival.output_tokens > 0 and fits
+
+
+def _from_zero(arrivals: list[Arrival]) -> list[Arrival]:
+    arrivals.sort(key=lambda arrival: arrival.arrival_s)
+    start_s = arrivals[0].arrival_s
+    return [arrival._replace(arrival_s=arrival.arrival_s - start_s) for arrival in arrivals]
+
+
+def _form(row: Row) -> tuple[str, Callable[[Row], Arrival]]:
+    for form, (columns, read) in _FORMS.items():
+        if all(column in row.fields for column in columns):
+            return form, read
+    known = "; ".join(f"{form}: {', '.join(columns)}" for form, (columns, _) in _FORMS.items())
+    raise UsageError(f"{row.where}: no trace that is known, by its columns; known are {known}")
+
+
+def _azure(row: Row) -> Arrival:
+    inputs, outputs = row.tokens("ContextTokens", least=0), row.tokens("GeneratedTokens", least=0)
+    return Arrival(_moment_s(row, "TIMESTAMP"), inputs, outputs)
+
+
+def _mooncake(row: Row) -> Arrival:
+    inputs, outputs = row.tokens("input_length", least=0), row.tokens("output_length", least=0)
+    blocks = row.fields.get("hash_ids") or ()
+    if not isinstance(blocks, list | tuple) or not all(type(block) is int for block in blocks):
+        raise UsageError(f"{row.where}: 'hash_ids' must be a list of whole numbers, but is {shown(blocks)}")
+    return Arrival(row.number("timestamp") / 1000, inputs, outputs, tuple(blocks))
+
+
+def _plain(row: Row) -> Arrival:
+    inputs, outputs = row.tokens("input_tokens", least=0), row.tokens("output_tokens", least=0)
+    return Arrival(row.number("arrival_s"), inputs, outputs)
+
+
+def _moment_s(row: Row, column: str) -> float:
+    """A date with time, as seconds; one without a zone is taken as UTC, since only differences count."""
+    value = row.value(column)
+    if isinstance(value, str):
+        try:
+            value = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, datetime.datetime):
+        raise UsageError(f"{row.where}: '{column}' must be a date with time, but is {shown(row.value(column))}")
+    return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
+
+
+_FORMS: Final[dict[str, tuple[tuple[str, ...], Callable[[Row], Arrival]]]] = {
+    "azure": (("TIMESTAMP", "ContextTokens", "GeneratedTokens"), _azure),
+    "mooncake": (("timestamp", "input_length", "output_length"), _mooncake),
+    "plain": (("arrival_s", "input_tokens", "output_tokens"), _plain),
+}

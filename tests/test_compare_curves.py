@@ -1,0 +1,183 @@
+"""The curves behind a comparison, held against scipy and against hand-worked values."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import isotonic_regression
+from scipy.stats import t as student
+
+from breakeven.compare.interpolate import METHODS, Method, load_at_latency, load_at_speed, throughput_at
+from breakeven.compare.isotonic import non_decreasing, non_increasing
+from breakeven.compare.pchip import hermite, pchip_slopes
+from breakeven.compare.pool import Measured, pool, pool_figure, student_t975
+from breakeven.errors import UsageError
+from breakeven.metrics.summary import Distribution, Estimate, RunFacts, RunSummary
+from compare_fixture import a_level, a_run
+
+Array = NDArray[np.float64]
+VALUES = st.lists(st.floats(0.1, 1000), min_size=1, max_size=9)
+USERS = np.array([1.0, 5.0, 10.0, 50.0, 100.0])
+
+
+@given(VALUES)
+def test_non_increasing_is_the_isotonic_regression_of_scipy(values: list[float]) -> None:
+    fit = non_increasing(np.array([values]))[0]
+    np.testing.assert_allclose(fit, isotonic_regression(values, increasing=False).x, rtol=1e-9)
+    assert (np.diff(fit) <= 0).all()
+
+
+@given(VALUES)
+def test_non_decreasing_is_the_isotonic_regression_of_scipy(values: list[float]) -> None:
+    np.testing.assert_allclose(non_decreasing(np.array([values]))[0], isotonic_regression(values).x, rtol=1e-9)
+
+
+def test_neighbours_that_turn_back_are_given_their_mean() -> None:
+    assert non_increasing(np.array([[9.0, 4.0, 6.0, 1.0]])).tolist() == [[9.0, 5.0, 5.0, 1.0]]
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=8), st.integers(0, 1000))
+def test_pchip_is_the_curve_of_scipy(y: list[float], seed: int) -> None:
+    x = np.cumsum(np.random.default_rng(seed).uniform(0.1, 3, len(y)))
+    slopes = pchip_slopes(x, np.array([y]))[0]
+    expected = PchipInterpolator(x, y)
+    np.testing.assert_allclose(slopes, expected(x, 1), rtol=1e-9, atol=1e-12)
+    w = np.array([0.0, 0.3, 0.9])
+    part = hermite(w, step=x[1] - x[0], y=(np.array(y[0]), np.array(y[1])), slope=(slopes[0], slopes[1]))
+    np.testing.assert_allclose(part, expected(x[0] + w * (x[1] - x[0])), rtol=1e-9, atol=1e-9)
+
+
+@st.composite
+def falling_speeds(draw: st.DrawFn) -> Array:
+    """Throughput of one run at USERS whose speed per user never rises."""
+    shares = draw(st.lists(st.floats(0.05, 1.0), min_size=4, max_size=4))
+    speeds = 100 * np.cumprod([1.0, *shares])
+    return np.array([speeds * USERS])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(tput=falling_speeds())
+def test_between_levels_no_user_gets_faster_with_load(method: Method, tput: Array) -> None:
+    u = np.geomspace(1, 100, 300)
+    many = np.repeat(tput, u.size, axis=0)
+    speed = throughput_at(USERS, many, u, method=method) / u
+    assert (np.diff(speed) <= 1e-9 * speed[:-1]).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(tput=falling_speeds(), share=st.floats(0.001, 0.999))
+def test_the_load_at_a_speed_gives_that_speed(method: Method, tput: Array, share: float) -> None:
+    first, last = tput[0, 0], tput[0, -1] / 100
+    speed = np.array([last + share * (first - last)])
+    u = load_at_speed(USERS, tput, speed, method=method)
+    assert throughput_at(USERS, tput, u, method=method) / u == pytest.approx(speed, rel=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_way_goes_through_the_levels(method: Method) -> None:
+    tput = np.array([[100.0, 450.0, 800.0, 2000.0, 2500.0]])
+    for users, value in zip(USERS, tput[0], strict=True):
+        assert throughput_at(USERS, tput, np.array([users]), method=method)[0] == pytest.approx(value, rel=1e-12)
+
+
+def test_linear_and_speed_give_what_is_worked_out_by_hand() -> None:
+    users, tput, u = np.array([10.0, 50.0]), np.array([[1000.0, 2500.0]]), np.array([30.0])
+    assert throughput_at(users, tput, u, method="linear")[0] == pytest.approx(1750)
+    # u / T: 0.01 s at 10 users and 0.02 s at 50, so 0.015 s at 30: T = 2000
+    assert throughput_at(users, tput, u, method="speed")[0] == pytest.approx(2000)
+    speed = np.array([2000 / 30])
+    assert load_at_speed(users, tput, speed, method="speed")[0] == pytest.approx(30)
+
+
+def test_with_two_levels_loglog_is_a_power_law() -> None:
+    users, tput = np.array([1.0, 100.0]), np.array([[10.0, 100.0]])
+    # T = 10 root(u), so T/u = 2.5 at 16 users
+    assert throughput_at(users, tput, np.array([16.0]), method="loglog")[0] == pytest.approx(40)
+    assert load_at_speed(users, tput, np.array([2.5]), method="loglog")[0] == pytest.approx(16)
+
+
+@pytest.mark.parametrize(("method", "expected"), [("linear", 30.0), ("speed", 10 + 40 * np.log(2) / np.log(3))])
+def test_the_load_at_a_latency_is_worked_out_by_hand(method: Method, expected: float) -> None:
+    # 1 s at 10 users and 3 s at 50: 2 s is half way in seconds, log 2 / log 3 of it in their logarithm
+    found = load_at_latency(np.array([10.0, 50.0]), np.array([[1.0, 3.0]]), 2.0, method=method)
+    assert found[0] == pytest.approx(expected)
+
+
+def test_the_load_at_a_latency_by_loglog_is_a_power_law_with_two_levels() -> None:
+    found = load_at_latency(np.array([1.0, 100.0]), np.array([[0.1, 10.0]]), 1.0, method="loglog")
+    assert found[0] == pytest.approx(10)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_read_beyond_the_measured_levels(method: Method) -> None:
+    users, tput = np.array([2.0, 10.0]), np.array([[100.0, 300.0]])
+    assert load_at_speed(users, tput, np.array([20.0]), method=method)[0] == 10
+    assert np.isnan(load_at_speed(users, tput, np.array([51.0]), method=method)[0])
+    assert load_at_latency(users, np.array([[1.0, 2.0]]), 9.0, method=method)[0] == 10
+    assert np.isnan(load_at_latency(users, np.array([[1.0, 2.0]]), 0.5, method=method)[0])
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 5, 10, 11, 20, 100])
+def test_student_t_is_the_quantile_of_scipy(degrees: int) -> None:
+    assert student_t975(degrees) == pytest.approx(student.ppf(0.975, degrees), abs=1e-3)
+
+
+def test_repeats_are_pooled_on_the_log_scale_with_the_wider_interval() -> None:
+    pooled = pool_figure([Measured(100.0, 0.01), Measured(400.0, 0.01)])
+    assert pooled.value == pytest.approx(200)
+    # the logs stand log(4) / root(2) apart in sd; t(1) = 12.7062; divided by root(2)
+    assert pooled.log_half == pytest.approx(12.7062 * np.log(4) / 2)
+    same = pool_figure([Measured(100.0, 0.03), Measured(100.0, 0.04)])
+    assert same.log_half == pytest.approx(0.05 / 2)
+
+
+def test_a_repeat_without_a_percentile_leaves_the_level_without_it() -> None:
+    assert pool_figure([Measured(1.0, 0.1), Measured()]) == Measured()
+    assert pool_figure([Measured(1.0, 0.1), Measured(more_than=3.0)]) == Measured(more_than=3.0)
+
+
+def test_an_interval_that_reaches_below_zero_is_wide_and_not_broken() -> None:
+    run = RunSummary(
+        run=RunFacts(id="r"),
+        levels=(a_level(1, None, output_tok_per_s=Estimate(value=100.0, ci95=(-20.0, 220.0))),),
+    )
+    assert pool(run).levels[0].figures["output_tok_per_s"].log_half == pytest.approx(1.2)
+
+
+def test_levels_that_did_not_finish_are_left_out_and_said() -> None:
+    run = RunSummary(
+        run=RunFacts(id="r"),
+        levels=(
+            a_level(1, 100.0),
+            a_level(5, 100.0, status="failed"),
+            a_level(None, 100.0, req_per_s_offered=3.0),
+            a_level(10, None),
+            a_level(10, 0.0, share=None, repeat=1),
+        ),
+    )
+    pooled = pool(run)
+    assert [level.users for level in pooled.levels] == [1]
+    assert pooled.left_out == (
+        "5 users: the level is marked failed",
+        "3.0 req/s: an open loop has no number of users",
+        "10 users: no throughput",
+        "10 users (repeat 1): no throughput",
+    )
+
+
+def test_a_run_without_a_usable_level_is_one_clear_line() -> None:
+    with pytest.raises(UsageError, match="empty: no level with a throughput to compare; the run holds no level at all"):
+        pool(a_run({}, run_id="empty"))
+
+
+def test_mean_latencies_and_further_numbers_are_pooled_over_repeats() -> None:
+    levels = tuple(
+        a_level(1, 10.0, repeat=i, ttft_s=Distribution(n=9, mean=mean), extra={"gpu_board_w": watts, "flag": True})
+        for i, (mean, watts) in enumerate([(1.0, 200.0), (4.0, {"value": 300.0})])
+    )
+    (level,) = pool(RunSummary(run=RunFacts(id="r"), levels=levels)).levels
+    assert level.figures["ttft_mean"].value == pytest.approx(2.0)
+    assert level.extra == {"gpu_board_w": 250.0}
+    assert level.repeats == 2

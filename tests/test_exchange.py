@@ -1,0 +1,566 @@
+"""Result files of other tools: told by content, read with their definitions, refused in one line when broken."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from breakeven.errors import UsageError
+from breakeven.exchange import EXPORTERS, IMPORTERS, Imported, export_run, import_file, merge
+from breakeven.exchange.imported import safe_url
+from breakeven.metrics.summary import LevelSummary, RunSummary
+
+DATA = Path(__file__).parent / "data"
+REAL = Path(__file__).parents[2] / "shared" / "data" / "peer_results"
+FILES = {"vllm": "vllm_bench.json", "guidellm": "guidellm_excerpt.json", "aiperf": "profile_export_aiperf.json"}
+
+
+def document(name: str) -> Any:
+    return json.loads((DATA / name).read_bytes())
+
+
+def read(content: Any, *, where: str = "file.json") -> Imported:
+    [run] = import_file(json.dumps(content).encode(), where=where)
+    return run
+
+
+def level_of(content: Any) -> LevelSummary:
+    [level] = read(content).run.levels
+    return level
+
+
+GENAI_BENCH = {
+    "aggregated_metrics": {
+        "scenario": "D(100,100)",
+        "num_concurrency": 2,
+        "iteration_type": "num_concurrency",
+        "run_duration": 4.0,
+        "mean_output_throughput_tokens_per_s": 5.0,
+        "mean_total_tokens_throughput_tokens_per_s": 15.0,
+        "requests_per_second": 0.5,
+        "num_error_requests": 1,
+        "num_completed_requests": 2,
+        "num_requests": 3,
+        "stats": {
+            "ttft": {"mean": 0.3, "p50": 0.2, "p90": 0.38, "p95": 0.39, "p99": 0.398},
+            "tpot": {"mean": 0.1, "p50": 0.1, "p90": 0.1, "p95": 0.1, "p99": 0.1},
+            "e2e_latency": {"mean": 1.75, "p50": 1.75, "p90": 1.9, "p95": 1.95, "p99": 1.99},
+        },
+    },
+    "individual_request_metrics": [
+        {
+            "ttft": 0.2,
+            "tpot": 0.1,
+            "e2e_latency": 1.1,
+            "num_input_tokens": 20,
+            "num_output_tokens": 10,
+            "error_code": None,
+        },
+        {
+            "ttft": 0.4,
+            "tpot": 0.2,
+            "e2e_latency": 4.2,
+            "num_input_tokens": 40,
+            "num_output_tokens": 20,
+            "error_code": None,
+        },
+        {"ttft": None, "tpot": None, "e2e_latency": None, "error_code": 500, "error_message": "no"},
+    ],
+    "_time_unit": "s",
+}
+"""Built from the tool's own types: genai_bench/metrics/metrics.py and aggregated_metrics_collector.py, 2026-07-22."""
+
+INFERENCE_PERF = {
+    "benchmark_time_seconds": 50.0,
+    "load_summary": {
+        "count": 205,
+        "schedule_delay": {"mean": 0.001},
+        "send_duration": 49.0,
+        "requested_rate": 4.0,
+        "achieved_rate": 4.1,
+    },
+    "successes": {
+        "count": 200,
+        "latency": {
+            "request_latency": {"mean": 2.0, "median": 1.9, "p90": 2.4, "p95": 2.5, "p99": 2.9},
+            "normalized_time_per_output_token": {"mean": 0.02, "median": 0.019, "p99": 0.029},
+            "time_per_output_token": {"mean": 0.018, "median": 0.017, "p90": 0.02, "p95": 0.021, "p99": 0.025},
+            "time_to_first_token": {"mean": 0.2, "median": 0.19, "p90": 0.3, "p95": 0.35, "p99": 0.5},
+            "inter_token_latency": {"mean": 0.018, "median": 0.00001, "p99": 0.09},
+        },
+        "throughput": {
+            "input_tokens_per_sec": 800.0,
+            "output_tokens_per_sec": 400.0,
+            "total_tokens_per_sec": 1200.0,
+            "requests_per_sec": 4.0,
+        },
+        "prompt_tokens": {"mean": 200.0, "total": 40000.0},
+        "output_tokens": {"mean": 100.0, "total": 20000.0},
+    },
+    "failures": {"count": 5, "request_latency": None},
+}
+"""Built from the tool's own summary: inference_perf/reportgen/base.py, 2026-08-19."""
+
+INFERENCEX = {
+    "hw": "h200-dgxc",
+    "conc": 64,
+    "image": "vllm/vllm-openai:v0.11",
+    "model": "openai/gpt-oss-120b",
+    "infmax_model_prefix": "gptoss",
+    "framework": "vllm",
+    "precision": "fp4",
+    "spec_decoding": "none",
+    "disagg": False,
+    "isl": 1024,
+    "osl": 1024,
+    "is_multinode": False,
+    "tp": 4,
+    "pp": 1,
+    "dcp_size": 1,
+    "pcp_size": 1,
+    "ep": 1,
+    "dp_attention": "false",
+    "tput_per_gpu": 2000.0,
+    "output_tput_per_gpu": 1000.0,
+    "input_tput_per_gpu": 1000.0,
+    "mean_ttft": 0.25,
+    "median_ttft": 0.2,
+    "p99_ttft": 0.9,
+    "mean_tpot": 0.016,
+    "median_tpot": 0.015,
+    "p99_tpot": 0.02,
+    "median_intvty": 66.7,
+    "median_itl": 0.014,
+    "mean_e2el": 16.0,
+    "median_e2el": 15.5,
+    "p99_e2el": 20.0,
+}
+"""Built from the tool's own step that writes it: utils/process_result.py, 2026-08-21."""
+
+SCHEMAS: dict[str, Any] = {
+    **{tool: document(name) for tool, name in FILES.items()},
+    "genai-bench": GENAI_BENCH,
+    "inference-perf": INFERENCE_PERF,
+    "inferencex": INFERENCEX,
+}
+
+
+@pytest.mark.parametrize("tool", IMPORTERS)
+def test_every_format_is_told_by_its_content_and_names_its_definitions(tool: str) -> None:
+    found = read(SCHEMAS[tool], where="results/x.json")
+    about = found.run.run.settings["imported"]
+    assert found.tool == about["tool"] == tool
+    assert about["file"] == "x.json"
+    assert about["notes"] == list(found.notes)
+    assert {"output_tok_per_s", "ttft_s", "tpot_s", "e2e_s"} <= set(about["definitions"])
+    assert found.run.run.settings["unit"] == "tokens"
+
+
+@pytest.mark.parametrize("tool", IMPORTERS)
+def test_every_format_gives_a_level_that_a_comparison_can_use(tool: str) -> None:
+    level = level_of(SCHEMAS[tool])
+    assert (level.users is None) != (level.req_per_s_offered is None)
+    assert level.output_tok_per_s.value
+    assert level.ttft_s.p50.value
+    assert level.tpot_s.p50.value
+    assert level.tok_per_s_per_user.p50.value == pytest.approx(1 / level.tpot_s.p50.value, rel=1e-6)
+    assert [caution.id for caution in level.cautions] == ["imported"]
+
+
+@pytest.mark.parametrize("tool", IMPORTERS)
+def test_every_import_survives_format_1(tool: str) -> None:
+    run = read(SCHEMAS[tool]).run
+    assert msgspec.json.decode(msgspec.json.encode(run), type=RunSummary) == run
+
+
+def test_vllm_s_own_figures_are_kept_in_seconds() -> None:
+    level = level_of(SCHEMAS["vllm"])
+    assert (level.users, level.requests, level.errors) == (50, 200, 0)
+    assert level.output_tok_per_s.value == pytest.approx(25600 / 5.36259218, rel=1e-6)
+    assert level.ttft_s.mean == pytest.approx(0.0658044609)
+    assert level.tpot_s.p99.value == pytest.approx(0.0100317808, rel=1e-6)
+    assert level.ttft_s.p99.ci95 == (None, None)
+    assert level.ttft_s.p95.value is None
+
+
+def test_vllm_s_start_is_an_iso_date() -> None:
+    assert read(SCHEMAS["vllm"]).run.run.started == "2026-11-23T02:58:00"
+
+
+def test_vllm_s_single_requests_give_percentiles_with_intervals() -> None:
+    detail = document("vllm_bench.json") | {
+        "ttfts": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.0],
+        "itls": [[0.01, 0.03]] * 6 + [[]],
+        "output_lens": [3, 3, 3, 3, 3, 3, 0],
+        "errors": [""] * 6 + ["timeout"],
+    }
+    level = level_of(detail)
+    assert (level.ttft_s.n, level.ttft_s.p50.value, level.ttft_s.p50.ci95) == (6, 0.3, (0.1, 0.6))
+    assert level.ttft_s.mean == pytest.approx(0.35)
+    assert level.tpot_s.p50.value == pytest.approx(0.02)
+    assert level.tok_per_s_per_user.mean == pytest.approx(50.0)
+    assert level.itl_s.n == 12
+    assert level.itl_s.mean == pytest.approx(0.02)
+    assert level.e2e_s.p50.value == pytest.approx(0.34)
+
+
+def test_vllm_s_paced_load_is_an_offered_rate_and_not_users() -> None:
+    level = level_of(document("vllm_bench.json") | {"request_rate": 12.5})
+    assert (level.users, level.req_per_s_offered) == (None, 12.5)
+
+
+def test_all_at_once_is_neither_users_nor_a_rate_and_said() -> None:
+    found = read(document("vllm_bench.json") | {"max_concurrency": None})
+    assert (found.run.levels[0].users, found.run.levels[0].req_per_s_offered) == (None, None)
+    assert "All requests were sent at once: the level has neither users nor a rate." in found.notes
+
+
+def test_guidellm_s_tpot_is_left_out_because_it_contains_the_first_token() -> None:
+    found = read(SCHEMAS["guidellm"])
+    blocks = document("guidellm_excerpt.json")["benchmarks"][0]["metrics"]
+    theirs_ms = blocks["time_per_output_token_ms"]["successful"]["mean"]
+    itl_ms = blocks["inter_token_latency_ms"]["successful"]["mean"]
+    assert found.run.levels[0].tpot_s.mean == pytest.approx(itl_ms / 1000)
+    assert itl_ms < theirs_ms - 0.3
+    assert any("contains the first token" in note for note in found.notes)
+
+
+def test_guidellm_s_single_requests_are_used_when_all_are_there() -> None:
+    content = document("guidellm_excerpt.json")
+    content["benchmarks"][0]["metrics"]["request_totals"]["successful"] = 3
+    level = level_of(content)
+    stamps = [one["info"]["timings"] for one in content["benchmarks"][0]["requests"]["successful"]]
+    first_to_last = [s["last_token_iteration"] - s["first_output_token_iteration"] for s in stamps]
+    assert level.tpot_s.n == 3
+    assert level.tpot_s.mean == pytest.approx(sum(first_to_last) / 3 / 127)
+    assert level.e2e_s.mean == pytest.approx(sum(s["last_token_iteration"] - s["request_start"] for s in stamps) / 3)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "users", "rate"),
+    [
+        ({"type_": "synchronous"}, 1, None),
+        ({"type_": "concurrent", "streams": 7}, 7, None),
+        ({"type_": "constant", "rate": 2.5}, None, 2.5),
+        ({"type_": "throughput"}, None, None),
+    ],
+)
+def test_guidellm_s_strategies_become_users_or_a_rate(strategy: Any, users: int | None, rate: float | None) -> None:
+    content = document("guidellm_excerpt.json")
+    content["benchmarks"][0]["config"]["strategy"] = strategy
+    level = level_of(content)
+    assert (level.users, level.req_per_s_offered) == (users, rate)
+
+
+def test_a_guidellm_sweep_gives_one_level_a_benchmark() -> None:
+    content = document("guidellm_excerpt.json")
+    other = json.loads(json.dumps(content["benchmarks"][0]))
+    other["config"]["strategy"]["streams"] = 10
+    content["benchmarks"].append(other)
+    assert [level.users for level in read(content).run.levels] == [50, 10]
+
+
+def test_aiperf_s_inter_token_latency_is_our_tpot_and_its_chunk_gap_our_itl() -> None:
+    level = level_of(SCHEMAS["aiperf"])
+    theirs = SCHEMAS["aiperf"]
+    assert level.tpot_s.mean == pytest.approx(theirs["inter_token_latency"]["avg"] / 1000)
+    assert level.itl_s.p99.value == pytest.approx(theirs["inter_chunk_latency"]["p99"] / 1000)
+    assert level.itl_s.n == 25400
+    assert (level.users, level.requests, level.output_tokens) == (50, 200, 25600)
+
+
+def test_the_speed_that_95_of_100_answers_reach_is_aiperf_s_fifth_percentile() -> None:
+    per_user = SCHEMAS["aiperf"]["output_token_throughput_per_user"]
+    speed = level_of(SCHEMAS["aiperf"]).tok_per_s_per_user
+    assert speed.p95.value == pytest.approx(per_user["p5"], rel=1e-6)
+    assert speed.p99.value == pytest.approx(per_user["p1"], rel=1e-6)
+    assert speed.mean == per_user["avg"]
+
+
+def test_aiperf_s_unit_counts_and_an_unknown_one_is_refused() -> None:
+    content = document("profile_export_aiperf.json")
+    content["time_to_first_token"] = {"unit": "sec", "avg": 0.5}
+    assert level_of(content).ttft_s.mean == 0.5
+    content["time_to_first_token"]["unit"] = "days"
+    with pytest.raises(UsageError, match=r"file.json.time_to_first_token.unit: a time was expected .* not 'days'"):
+        read(content)
+
+
+def test_genai_bench_s_throughput_is_of_all_answers_over_the_whole_time() -> None:
+    level = level_of(GENAI_BENCH)
+    assert level.output_tok_per_s.value == pytest.approx((10 + 20) / 4)
+    assert level.total_tok_per_s.value == pytest.approx((30 + 60) / 4)
+    assert (level.users, level.requests, level.errors) == (2, 2, 1)
+    assert level.tpot_s.mean == pytest.approx(0.15)
+    assert level.tok_per_s_per_user.mean == pytest.approx((10 + 5) / 2)
+
+
+def test_genai_bench_may_write_milliseconds() -> None:
+    one = {"ttft": 200.0, "tpot": 100.0, "e2e_latency": 1100.0, "num_input_tokens": 20, "num_output_tokens": 10}
+    total = GENAI_BENCH["aggregated_metrics"] | {"num_completed_requests": 1}  # type: ignore[operator]
+    content = {"aggregated_metrics": total, "individual_request_metrics": [one], "_time_unit": "ms"}
+    level = level_of(content)
+    assert (level.ttft_s.mean, level.tpot_s.mean, level.e2e_s.mean) == (0.2, 0.1, 1.1)
+    with pytest.raises(UsageError, match=r"_time_unit: s or ms was expected, not 'h'"):
+        read(content | {"_time_unit": "h"})
+
+
+def test_genai_bench_without_its_requests_gives_its_own_figures_and_says_so() -> None:
+    found = read(GENAI_BENCH | {"individual_request_metrics": []})
+    assert found.run.levels[0].output_tok_per_s.value == 5.0
+    assert found.run.levels[0].ttft_s.mean == 0.3
+    assert found.run.levels[0].ttft_s.p90.value is None
+    assert any("does not hold every request" in note for note in found.notes)
+
+
+def test_an_embedding_run_is_refused() -> None:
+    total = GENAI_BENCH["aggregated_metrics"] | {"iteration_type": "batch_size"}  # type: ignore[operator]
+    with pytest.raises(UsageError, match="no output tokens to compare"):
+        read(GENAI_BENCH | {"aggregated_metrics": total})
+
+
+def test_inference_perf_s_stage_is_a_rate_or_users() -> None:
+    level = level_of(INFERENCE_PERF)
+    assert (level.users, level.req_per_s_offered, level.errors) == (None, 4.0, 5)
+    assert level.window_s == 50.0
+    load = INFERENCE_PERF["load_summary"] | {"concurrency": 8}  # type: ignore[operator]
+    assert level_of(INFERENCE_PERF | {"load_summary": load}).users == 8
+
+
+def test_inference_perf_s_itl_is_left_out_because_tokens_of_a_chunk_get_a_gap_of_0() -> None:
+    found = read(INFERENCE_PERF)
+    assert found.run.levels[0].itl_s.mean is None
+    assert found.run.levels[0].tpot_s.p95.value == 0.021
+    assert any(note.startswith("Left out: inter_token_latency") for note in found.notes)
+
+
+def test_an_older_stage_file_without_its_duration_gives_requests_over_rate() -> None:
+    older = {key: value for key, value in INFERENCE_PERF.items() if key != "benchmark_time_seconds"}
+    assert level_of(older).window_s == pytest.approx(200 / 4.0)
+
+
+def test_inferencex_s_rate_per_gpu_is_multiplied_by_its_gpus() -> None:
+    found = read(INFERENCEX)
+    level = found.run.levels[0]
+    assert level.output_tok_per_s.value == 4 * 1000
+    assert level.total_tok_per_s.value == 4 * 2000
+    assert found.run.run.host == {"gpu": "h200-sxm", "gpu_name": "h200-dgxc", "gpu_count": 4}
+    assert (level.users, level.ttft_s.p50.value, level.tpot_s.p99.value) == (64, 0.2, 0.02)
+    assert level.itl_s.mean is None
+
+
+def test_inferencex_divides_by_the_decoding_gpus_where_prefill_is_apart() -> None:
+    split = INFERENCEX | {"is_multinode": True, "num_prefill_gpu": 4, "num_decode_gpu": 12}
+    found = read(split)
+    assert found.run.levels[0].output_tok_per_s.value == 12 * 1000
+    assert found.run.levels[0].total_tok_per_s.value == 16 * 2000
+    assert found.run.run.host["gpu_count"] == 16
+
+
+def test_an_inferencex_list_gives_one_run_a_configuration_with_its_levels_in_order() -> None:
+    points = [INFERENCEX, INFERENCEX | {"conc": 4}, INFERENCEX | {"tp": 8, "conc": 4}]
+    runs = import_file(json.dumps(points).encode(), where="agg.json")
+    assert [[level.users for level in one.run.levels] for one in runs] == [[4, 64], [4]]
+    assert [one.run.run.id for one in runs] == ["import-inferencex-agg-1", "import-inferencex-agg-2"]
+
+
+def test_a_gpu_that_inferencex_names_and_the_table_does_not_is_said() -> None:
+    found = read(INFERENCEX | {"hw": "mi999x-amds"})
+    assert "gpu" not in found.run.run.host
+    assert "The GPU 'mi999x-amds' is not in the table: no price or fact can be looked up for it." in found.notes
+
+
+def test_files_of_a_sweep_become_one_run_with_its_levels_in_order() -> None:
+    files = [read(document("vllm_bench.json") | {"max_concurrency": users}) for users in (100, 1, 10)]
+    assert [level.users for level in merge(files).run.levels] == [1, 10, 100]
+
+
+def test_files_that_are_not_one_sweep_are_refused() -> None:
+    vllm = read(SCHEMAS["vllm"])
+    with pytest.raises(UsageError, match="the tool is vllm in one and aiperf in another"):
+        merge([vllm, read(SCHEMAS["aiperf"])])
+    with pytest.raises(UsageError, match="the model is truth in one and other in another"):
+        merge([vllm, read(document("vllm_bench.json") | {"model_id": "other"})])
+    with pytest.raises(UsageError, match="the level of 50 users stands twice"):
+        merge([vllm, vllm])
+
+
+@pytest.mark.parametrize("form", EXPORTERS)
+def test_every_export_is_json_and_one_file_a_level(form: str) -> None:
+    run = merge([read(document("vllm_bench.json") | {"max_concurrency": users}) for users in (1, 10)]).run
+    files = export_run(run, form=form)
+    assert len(files) == 2
+    for content in files.values():
+        json.loads(content)
+
+
+def test_what_is_exported_for_vllm_is_read_back_as_it_was() -> None:
+    run = read(SCHEMAS["vllm"]).run
+    [(name, content)] = export_run(run, form="vllm-json").items()
+    assert name == "vllm-users-50.json"
+    [back] = import_file(content, where=name)
+    before, after = run.levels[0], back.run.levels[0]
+    for metric in (
+        "output_tok_per_s",
+        "total_tok_per_s",
+        "req_per_s",
+        "users",
+        "requests",
+        "output_tokens",
+        "window_s",
+    ):
+        assert getattr(after, metric) == getattr(before, metric)
+    for metric in ("ttft_s", "tpot_s", "itl_s", "e2e_s"):
+        assert getattr(after, metric).mean == pytest.approx(getattr(before, metric).mean)
+        assert getattr(after, metric).p99.value == pytest.approx(getattr(before, metric).p99.value)
+
+
+def test_an_export_leaves_out_what_is_undefined_and_says_what_differs() -> None:
+    [content] = export_run(read(SCHEMAS["guidellm"]).run, form="vllm-json").values()
+    exported = json.loads(content)
+    assert "mean_itl_ms" not in exported
+    assert None not in exported.values()
+    assert any("steady window" in note for note in exported["breakeven_notes"])
+
+
+def test_an_unknown_export_format_names_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="no format is called 'csv'; known: vllm-json"):
+        export_run(read(SCHEMAS["vllm"]).run, form="csv")
+
+
+@pytest.mark.parametrize("data", [b"{}", b"[]", b"null", b'"text"', b"7", b'{"benchmarks": [1]}', b'{"hw": 1}'])
+def test_a_file_of_no_known_tool_is_one_line_that_lists_the_known(data: bytes) -> None:
+    tools = "vllm, guidellm, aiperf, genai-bench, inference-perf, inferencex"
+    with pytest.raises(UsageError) as caught:
+        import_file(data, where="x.json")
+    assert str(caught.value) == f"x.json: no known result file; known are those of {tools}"
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 200_000, b"<html>\n</html>", b'{"a": 1}}'])
+def test_broken_json_is_one_clear_line(data: bytes) -> None:
+    with pytest.raises(UsageError, match=r"^x.json: (not JSON: .*|the JSON is nested too deeply)$") as caught:
+        import_file(data, where="x.json")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"duration": "5 s"}, "x.json.duration: a number was expected, not a string"),
+        ({"duration": -1}, "x.json.duration: -1 cannot be; at least 0 was expected"),
+        ({"duration": True}, "x.json.duration: a number was expected, not a truth value"),
+        ({"completed": 1.5}, "x.json.completed: a whole number was expected, not 1.5"),
+        ({"max_concurrency": 0}, "x.json.max_concurrency: 0 cannot be; at least 1 was expected"),
+        ({"model_id": ["a"]}, "x.json.model_id: a string was expected, not a list"),
+        ({"duration": 10**400}, "x.json.duration: the number is too large to be a measurement"),
+        ({"ttfts": [1], "itls": [], "output_lens": [1]}, "x.json: ttfts, itls and output_lens are not of one length"),
+        ({"ttfts": [1], "itls": [7], "output_lens": [1]}, "a list was expected, not a number"),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_one_line_that_says_where(change: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(document("vllm_bench.json") | change, where="x.json")
+    assert complaint in str(caught.value)
+
+
+def test_nan_and_infinity_are_no_figures() -> None:
+    content = json.dumps(document("vllm_bench.json") | {"mean_ttft_ms": float("nan"), "mean_tpot_ms": float("inf")})
+    [found] = import_file(content.encode(), where="x.json")
+    assert found.run.levels[0].ttft_s.mean is None
+    assert found.run.levels[0].tpot_s.mean is None
+
+
+def spoiled(content: Any, *, pick: int, value: Any) -> Any:
+    """The document with one of its fields, the pick-th in depth-first order, replaced."""
+    places: list[tuple[Any, Any]] = []
+
+    def walk(node: Any) -> None:
+        for key in node if isinstance(node, dict) else range(len(node)):
+            places.append((node, key))
+            if isinstance(node[key], dict | list):
+                walk(node[key])
+
+    copy = json.loads(json.dumps(content))
+    walk(copy)
+    holder, key = places[pick % len(places)]
+    holder[key] = value
+    return copy
+
+
+HOSTILE = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**30), 10**30),
+    st.floats(),
+    st.text(max_size=20),
+    st.just([]),
+    st.just({}),
+    st.just([[1, None, "x"]]),
+    st.just({"a": {"b": []}}),
+)
+
+
+@pytest.mark.parametrize("tool", IMPORTERS)
+@settings(max_examples=150, deadline=None)
+@given(pick=st.integers(0, 10**6), value=HOSTILE)
+def test_one_hostile_field_gives_a_run_or_one_line_and_never_a_traceback(tool: str, pick: int, value: Any) -> None:
+    content = json.dumps(spoiled(SCHEMAS[tool], pick=pick, value=value)).encode()
+    try:
+        found = import_file(content, where="x.json")
+    except UsageError as error:
+        line = str(error)
+    else:
+        line = " ".join(one.run.run.id for one in found)
+        for one in found:
+            msgspec.json.encode(one.run)
+            export_run(one.run, form="vllm-json")
+    assert "\n" not in line
+
+
+def test_secrets_in_an_address_are_not_kept() -> None:
+    assert safe_url("http://user:secret@box:8000/v1?key=secret") == "http://box:8000/v1"
+    assert safe_url("no address") is None
+    assert safe_url("http://[::1") is None
+    assert safe_url(None) is None
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the whole result files of 2026-11-23 are not here")
+@pytest.mark.parametrize(
+    ("name", "tok_per_s", "tool"),
+    [
+        ("vllm_bench.json", 4795, "vllm"),
+        ("guidellm.json", 4619, "guidellm"),
+        ("profile_export_aiperf.json", 4547, "aiperf"),
+    ],
+)
+def test_the_whole_files_agree_with_the_server_they_measured(name: str, tok_per_s: float, tool: str) -> None:
+    [found] = import_file((REAL / name).read_bytes(), where=name)
+    level = found.run.levels[0]
+    assert found.tool == tool
+    assert (level.users, level.requests, level.output_tokens) == (50, 200, 25600)
+    assert level.tpot_s.mean == pytest.approx(0.010, rel=0.02)
+    assert level.output_tok_per_s.value == pytest.approx(tok_per_s, rel=0.02)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the whole result files of 2026-11-23 are not here")
+def test_guidellm_s_200_requests_give_intervals() -> None:
+    [found] = import_file((REAL / "guidellm.json").read_bytes(), where="guidellm.json")
+    tpot = found.run.levels[0].tpot_s
+    low, high = tpot.p50.ci95
+    assert tpot.n == 200
+    assert low is not None
+    assert high is not None
+    assert low <= 0.010 <= high
+    assert tpot.p99.ci95[1] is None
+
+
+def test_the_docs_name_every_format() -> None:
+    docs = (Path(__file__).parents[1] / "docs" / "IMPORT.md").read_text(encoding="utf-8")
+    for tool in IMPORTERS:
+        assert f"| `{tool}` |" in docs
+    for form in EXPORTERS:
+        assert f"`{form}` writes" in docs

@@ -1,0 +1,238 @@
+"""Quotes: their kinds, dates and sources; files of them; Nosana's markets; the printed table."""
+
+import contextlib
+import datetime
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from breakeven.errors import UsageError
+from breakeven.prices import (
+    KINDS,
+    PRICES,
+    Quote,
+    is_old,
+    known_quotes,
+    old_warning,
+    quotes_csv,
+    quotes_for,
+    range_usd_per_h,
+    read_quotes,
+    table_text,
+)
+from breakeven.prices.nosana import from_api, market_quotes, markets
+from breakeven.registry import load
+
+TODAY = datetime.date(2026, 11, 23)
+
+
+def a_quote(**changes: Any) -> Quote:
+    fields: dict[str, Any] = {
+        "gpu": "rtx4090",
+        "provider": "me",
+        "usd_per_h_card": 0.30,
+        "kind": "ask",
+        "as_of": TODAY,
+        "source": "my invoice",
+    }
+    return Quote(**(fields | changes))
+
+
+@pytest.mark.parametrize("name", [name for name in PRICES if name != "gpuhunt"])
+def test_every_price_source_without_network_gives_quotes_with_date_and_source(name: str) -> None:
+    fetched = cast("Any", load("price source", PRICES, name))(today=TODAY)
+    assert fetched.quotes
+    assert all(quote.source and quote.usd_per_h_card > 0 for quote in fetched.quotes)
+    assert any("older than 30 days" in note for note in fetched.notes)
+
+
+def test_every_shipped_quote_names_a_gpu_of_the_table() -> None:
+    for quote in known_quotes():
+        assert quote in quotes_for(quote.gpu, known_quotes(), kind=quote.kind)
+
+
+def test_the_article_s_a100_rent_is_there_with_its_date() -> None:
+    quotes = quotes_for("a100-80", known_quotes(), kind="ask")
+    article = [quote for quote in quotes if quote.provider == "crusoe"]
+    assert [(quote.usd_per_h_card, quote.as_of) for quote in article] == [(1.65, datetime.date(2024, 9, 13))]
+
+
+def test_a_quote_of_a_group_counts_for_its_members_but_not_the_other_way_to_a_sibling() -> None:
+    pcie, group = a_quote(gpu="a100-80-pcie"), a_quote(gpu="a100-80")
+    assert quotes_for("a100-80-sxm", [pcie, group]) == (group,)
+    assert quotes_for("a100-80", [pcie, group]) == (pcie, group)
+
+
+def test_an_unknown_gpu_is_an_error_and_never_a_price_of_nothing() -> None:
+    with pytest.raises(UsageError, match="no GPU is called 'rtx9999'; near names"):
+        quotes_for("rtx9999", known_quotes())
+    with pytest.raises(UsageError, match="no GPU is called 'rtx9999'"):
+        table_text(known_quotes(), today=TODAY, gpu="rtx9999")
+
+
+def test_a_known_gpu_without_a_quote_has_none_and_says_so() -> None:
+    assert quotes_for("l4", known_quotes()) == ()
+    assert range_usd_per_h(()) is None
+    assert table_text(known_quotes(), today=TODAY, gpu="l4").startswith("No quote is known for l4; give your own price")
+
+
+def test_prices_of_two_kinds_make_no_range() -> None:
+    ask, payout = a_quote(usd_per_h_card=0.32), a_quote(kind="payout", usd_per_h_card=0.29)
+    with pytest.raises(UsageError, match="different kinds are not compared: ask, payout; choose one kind"):
+        range_usd_per_h([ask, payout])
+    assert range_usd_per_h([ask, a_quote(usd_per_h_card=0.24)]) == (0.24, 0.32)
+
+
+def test_quotes_come_by_kind_and_then_by_price() -> None:
+    dear, cheap, payout = a_quote(usd_per_h_card=2.0), a_quote(usd_per_h_card=1.0), a_quote(kind="payout")
+    assert quotes_for("rtx4090", [payout, dear, cheap]) == (cheap, dear, payout)
+    assert quotes_for("rtx4090", [payout, dear, cheap], kind="payout") == (payout,)
+
+
+@pytest.mark.parametrize(("days", "old"), [(0, False), (30, False), (31, True), (-5, False)])
+def test_a_quote_is_old_after_thirty_days(days: int, old: bool) -> None:
+    assert is_old(a_quote(as_of=TODAY - datetime.timedelta(days=days)), today=TODAY) is old
+
+
+def test_the_warning_counts_old_quotes_and_is_silent_for_fresh_ones() -> None:
+    old = a_quote(as_of=TODAY - datetime.timedelta(days=40))
+    warning = old_warning([old, a_quote()], today=TODAY)
+    assert warning is not None
+    assert warning.startswith("1 of 2 quotes are older than 30 days (the oldest: 40 days)")
+    assert old_warning([a_quote()], today=TODAY) is None
+
+
+def test_the_table_shows_date_age_source_and_the_meaning_of_each_kind() -> None:
+    old = a_quote(as_of=datetime.date(2026, 10, 1), source="a flyer")
+    text = table_text([old, a_quote(kind="payout", usd_per_h_card=0.2)], today=TODAY)
+    assert "rtx4090  ask           0.3000  me           2026-10-01   53*     [1]" in text
+    assert "[1] a flyer" in text
+    assert "[2] my invoice" in text
+    assert KINDS["payout"] in text
+    assert KINDS["spot"] not in text
+    assert "caution: 1 of 2 quotes are older than 30 days" in text
+
+
+def test_the_table_of_fresh_quotes_has_no_caution() -> None:
+    assert "caution" not in table_text([a_quote()], today=TODAY)
+
+
+def test_what_is_shipped_survives_being_written_and_read() -> None:
+    assert read_quotes(quotes_csv(known_quotes()), where="saved.csv") == known_quotes()
+
+
+HEAD = "gpu,provider,usd_per_h_card,kind,as_of,source\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("gpu,provider\n", "column usd_per_h_card is missing"),
+        ("", "column gpu is missing"),
+        (HEAD.replace("source", "source,colour"), "no column is called 'colour'"),
+        (HEAD + "rtx4090,me,0.3,bid,2026-11-23,x\n", r"mine.csv, line 2: Invalid enum value 'bid' - at `\$.kind`"),
+        (HEAD + "rtx4090,me,0,ask,2026-11-23,x\n", "line 2: 0 USD per hour is no price"),
+        (HEAD + "rtx4090,me,-1,ask,2026-11-23,x\n", "line 2: -1 USD per hour is no price"),
+        (HEAD + "rtx4090,me,nan,ask,2026-11-23,x\n", "line 2: nan USD per hour is no price"),
+        (HEAD + "rtx4090,me,cheap,ask,2026-11-23,x\n", r"line 2: Expected `float`, got `str` - at `\$.usd_per_h_card`"),
+        (HEAD + "rtx4090,me,0.3,ask,23.11.2026,x\n", r"line 2: Invalid RFC3339 encoded date - at `\$.as_of`"),
+        (HEAD + "gtx480,me,0.3,ask,2026-11-23,x\n", "line 2: no GPU is called 'gtx480'"),
+        (HEAD + "rtx4090,me,0.3,ask,2026-11-23\n", "line 2: the line has more or fewer cells"),
+        (HEAD + "rtx4090,me,0.3,ask,2026-11-23,x,y\n", "line 2: the line has more or fewer cells"),
+        (HEAD + '"rtx4090\n', "mine.csv, line 1: unexpected end of data"),
+    ],
+)
+def test_a_mistake_in_a_price_file_is_one_line_that_says_where(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        read_quotes(text, where="mine.csv")
+
+
+def test_a_user_s_file_may_leave_out_tier_and_stat() -> None:
+    assert read_quotes(HEAD + "4090,me,0.3,ask,2026-11-23,my invoice\n", where="x") == (a_quote(gpu="4090"),)
+
+
+@given(st.text(max_size=200))
+def test_no_text_at_all_makes_the_price_reader_fail_in_another_way(text: str) -> None:
+    with contextlib.suppress(UsageError):
+        read_quotes(HEAD + text, where="x")
+
+
+def test_nosana_s_ask_is_its_payout_and_ten_percent() -> None:
+    asks = {(q.gpu, q.tier): q.usd_per_h_card for q in market_quotes() if q.kind == "ask"}
+    payouts = {(q.gpu, q.tier): q.usd_per_h_card for q in market_quotes() if q.kind == "payout"}
+    assert asks.keys() == payouts.keys()
+    for market, ask in asks.items():
+        assert ask == pytest.approx(1.10 * payouts[market], rel=0.01)
+
+
+def test_a_market_of_eight_cards_is_quoted_per_card() -> None:
+    eight = [quote for quote in market_quotes() if quote.stat == "1 of 8 cards" and quote.kind == "ask"]
+    assert [(quote.gpu, quote.usd_per_h_card) for quote in eight] == [("h100", 20.02 / 8)]
+
+
+def test_every_market_lends_a_gpu_of_the_table() -> None:
+    assert len(markets()) == 26
+    for market in markets():
+        quotes_for(market.gpu, ())
+
+
+def test_the_api_s_market_list_gives_payout_and_ask_per_card() -> None:
+    listed = [
+        {"name": "NVIDIA 3090", "type": "PREMIUM", "address": "CA5", "usd_reward_per_hour": 0.2},
+        {"name": "NVIDIA 3090 Community", "type": "COMMUNITY", "address": "985", "usd_reward_per_hour": 0.15},
+        {"name": "NVIDIA 8x A5000", "type": "OTHER", "address": "3XG", "usd_reward_per_hour": 1.6},
+    ]
+    fetched = from_api(json.dumps(listed).encode(), today=TODAY)
+    assert [(quote.gpu, quote.kind, round(quote.usd_per_h_card, 6)) for quote in fetched.quotes] == [
+        ("rtx3090", "ask", 0.22),
+        ("rtx3090", "payout", 0.2),
+        ("rtx3090", "ask", 0.165),
+        ("rtx3090", "payout", 0.15),
+        ("rtxa5000", "ask", 0.22),
+        ("rtxa5000", "payout", 0.2),
+    ]
+    assert fetched.notes == ()
+
+
+def test_a_market_that_cannot_be_read_is_left_out_and_said() -> None:
+    listed = [
+        {"name": "NVIDIA 9999", "usd_reward_per_hour": 0.2},
+        {"name": "NVIDIA 3090"},
+        {"name": "NVIDIA 4090", "usd_reward_per_hour": 0},
+        {"usd_reward_per_hour": 0.2},
+        {"name": "NVIDIA 4090", "usd_reward_per_hour": 0.3, "address": 7},
+    ]
+    fetched = from_api(json.dumps(listed).encode(), today=TODAY)
+    assert fetched.quotes == ()
+    assert [note.partition(";")[0] for note in fetched.notes] == [
+        "left out: no GPU is called 'NVIDIA 9999'",
+        "left out: market 'NVIDIA 3090' names no price",
+        "left out: market 'NVIDIA 4090' names no price",
+        "left out: a market without a name",
+        "left out: Expected `str | null`, got `int` - at `$.address`",
+    ]
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"{}", b"[1]", b"[" * 100_000, b"\xff\xfe\xfd"])
+def test_an_answer_that_is_no_market_list_is_one_clear_line(answer: bytes) -> None:
+    with pytest.raises(UsageError, match="the answer of Nosana's API is no"):
+        from_api(answer, today=TODAY)
+
+
+def test_the_docs_name_every_kind_and_every_source_of_quotes() -> None:
+    facts = (Path(__file__).parents[1] / "docs" / "FACTS.md").read_text(encoding="utf-8")
+    for kind, meaning in KINDS.items():
+        assert f"| `{kind}` | {meaning} |" in facts
+    for source in PRICES:
+        assert f"- `{source}`: " in facts
+
+
+def test_the_price_file_in_the_docs_can_be_read() -> None:
+    lines = (Path(__file__).parents[1] / "docs" / "FACTS.md").read_text(encoding="utf-8").splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("      gpu,provider"))
+    [quote] = read_quotes("\n".join(line.strip() for line in lines[start : start + 2]), where="docs")
+    assert (quote.gpu, quote.usd_per_h_card, quote.as_of) == ("rtx4090", 0.29, datetime.date(2026, 11, 20))

@@ -1,0 +1,185 @@
+"""Prompts from files: every format, and one clear line for what is wrong in them."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from breakeven.errors import UsageError
+from breakeven.workload.base import Ask
+from breakeven.workload.dataset import Dataset
+from word_server import WordServer
+
+
+def written(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def asks(path: Path, *, api: str = "chat", count: int = 3, **more: Any) -> list[Ask]:
+    dataset = Dataset(path=path, output_tokens=64, **more)
+    assert list(asyncio.run(dataset.prepare(WordServer(api)))) == []
+    made = [dataset.make(nonce=k, user=0, k=k) for k in range(count)]
+    return sorted(made, key=lambda ask: ask.name or "")
+
+
+def questions(made: list[Ask]) -> list[str]:
+    """The user texts without their nonces."""
+    return [(ask.messages or [])[-1]["content"].split(": ", 1)[1] for ask in made]
+
+
+def test_jsonl_csv_and_parquet_give_the_same_prompts(tmp_path: Path) -> None:
+    prompts = ["one, with a comma", "two: with\na line", 'three "quoted"']
+    jsonl = written(tmp_path / "a.jsonl", "".join(json.dumps({"prompt": text}) + "\n" for text in prompts))
+    parquet, table = tmp_path / "a.parquet", tmp_path / "a.csv"
+    duckdb.sql(f"copy (select * from '{jsonl}') to '{parquet}'")
+    duckdb.sql(f"copy (select * from '{jsonl}') to '{table}' (header)")
+    for path in (jsonl, parquet, table):
+        assert questions(asks(path)) == prompts
+
+
+def test_the_nonce_stands_at_the_start_of_the_user_text(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", '{"prompt": "why?"}\n')
+    first, second = asks(path, count=2)
+    assert first.messages is not None
+    nonce, question = first.messages[0]["content"].split(": ")
+    assert (len(nonce.split()), question) == (5, "why?")
+    assert first.messages != second.messages
+
+
+def test_an_output_column_says_how_long_each_answer_shall_be(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "q,n\nwhy?,7\nhow?,9\n")
+    made = asks(path, count=2, column="q", output_column="n")
+    assert [(ask.output_tokens, ask.exact_length) for ask in made] == [(7, True), (9, True)]
+    assert [(ask.output_tokens, ask.exact_length) for ask in asks(path, count=2, column="q")] == [(64, False)] * 2
+
+
+def test_messages_are_asked_up_to_the_last_user_text_with_the_nonce_in_the_first(tmp_path: Path) -> None:
+    roles = ["system", "user", "assistant", "user", "assistant"]
+    messages = [{"role": role, "content": f"text {number}"} for number, role in enumerate(roles)]
+    path = written(tmp_path / "a.jsonl", json.dumps({"messages": messages}))
+    (ask,) = asks(path, count=1)
+    assert ask.messages is not None
+    assert [message["role"] for message in ask.messages] == roles[:4]
+    assert ask.messages[0]["content"] == "text 0"
+    assert ask.messages[1]["content"].endswith(": text 1")
+    assert ask.messages[3]["content"] == "text 3"
+
+
+def test_of_a_sharegpt_conversation_the_first_question_is_asked(tmp_path: Path) -> None:
+    entries = [
+        {"id": "a", "conversations": [{"from": "human", "value": "why?"}, {"from": "gpt", "value": "so"}]},
+        {"id": "b", "conversations": [{"from": "gpt", "value": "I said"}, {"from": "human", "value": "what?"}]},
+        {"id": "c", "conversations": [{"from": "gpt", "value": "alone"}]},
+        {"id": "d", "conversations": []},
+    ]
+    path = written(tmp_path / "a.json", json.dumps(entries))
+    made = asks(path, count=2)
+    assert questions(made) == ["why?", "what?"]
+    assert all(len(ask.messages or []) == 1 for ask in made)
+    assert Dataset(path=path, output_tokens=1).describe()["left_out"] == 2
+
+
+def test_parquet_may_hold_lists_of_messages(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    duckdb.sql(f"copy (select [{{'role': 'user', 'content': 'why?'}}] as messages) to '{path}'")
+    assert questions(asks(path, count=1)) == ["why?"]
+
+
+def test_completions_get_one_text(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", '{"prompt": "why?"}\n')
+    (ask,) = asks(path, count=1, api="completions")
+    assert isinstance(ask.prompt, str)
+    assert ask.prompt.endswith(": why?")
+
+
+HOSTILE = {
+    "no-such-file.jsonl": None,
+    "ending.txt": "why?",
+    "empty.jsonl": "",
+    "blank.jsonl": "\n\n",
+    "broken.jsonl": '{"prompt": "a"}\n{"prompt": \n',
+    "number.jsonl": '{"prompt": 5}',
+    "null.jsonl": '{"prompt": null}',
+    "spaces.jsonl": '{"prompt": "  "}',
+    "list.jsonl": "[1, 2]",
+    "other.jsonl": '{"\\u001b[31mtext": "a"}',
+    "deep.jsonl": "[" * 100_000,
+    "bytes.jsonl": b'{"prompt": "\xff\xfe"}',
+    "turns.jsonl": '{"messages": [5]}',
+    "halves.jsonl": '{"messages": [{"role": "user"}]}',
+    "object.json": '{"prompt": "a"}',
+    "header.csv": "question\nwhy?\n",
+    "bytes.csv": b"prompt\n\xff\xfe\n",
+    "short.csv": "id,prompt\n1\n",
+    "text.parquet": "PAR1 and nothing more",
+    "tiny.parquet": "P",
+    "footer.parquet": b"PAR1" + b"\x00" * 100 + b"\xff\xff\xff\x7fPAR1",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_bad_file_gives_one_line_that_names_it(name: str, tmp_path: Path) -> None:
+    text = HOSTILE[name]
+    path = tmp_path / name
+    if text is not None:
+        written(path, text)
+    with pytest.raises(UsageError) as caught:
+        Dataset(path=path, output_tokens=5)
+    message = str(caught.value)
+    assert name in message
+    assert message.isprintable()
+    assert len(message) < 400 + len(str(path))
+
+
+def test_a_parquet_file_whose_footer_was_overwritten_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    duckdb.sql(f"copy (select 'why?' as prompt) to '{path}'")
+    data = path.read_bytes()
+    footer = int.from_bytes(data[-8:-4], "little")
+    path.write_bytes(data[: -8 - footer] + b"\xff" * footer + data[-8:])
+    with pytest.raises(UsageError, match=r"a.parquet, after row 0: no Parquet"):
+        Dataset(path=path, output_tokens=5)
+
+
+def test_the_line_that_is_wrong_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", '{"prompt": "a"}\n\n{"prompt": 5}\n')
+    with pytest.raises(UsageError, match=r"a.jsonl, line 3: 'prompt' must be text, but is int 5$"):
+        Dataset(path=path, output_tokens=5)
+
+
+def test_a_folder_is_no_dataset(tmp_path: Path) -> None:
+    folder = tmp_path / "a.csv"
+    folder.mkdir()
+    with pytest.raises(UsageError, match=r"a.csv: Is a directory"):
+        Dataset(path=folder, output_tokens=5)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["role", "content", "from", "value", "x"]), inner),
+    max_leaves=8,
+)
+
+
+@given(JSON, st.sampled_from(["prompt", "messages", "conversations", "x"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_stands_in_a_field_is_asked_or_refused_in_one_line(tmp_path: Path, value: object, column: str) -> None:
+    path = written(tmp_path / "a.jsonl", json.dumps({column: value, "n": value}))
+    refusal = ""
+    try:
+        made = asks(path, count=1, output_column="n")
+    except UsageError as error:
+        refusal = str(error)
+    assert refusal.isprintable()
+    assert refusal or made[0].output_tokens >= 1
+
+
+def test_a_long_prompt_in_a_csv_is_read_whole(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "prompt\n" + "word " * 100_000 + "end\n")
+    assert questions(asks(path, count=1))[0].endswith("word end")
