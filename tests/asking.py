@@ -1,6 +1,8 @@
 """Asking one server a few things with the real client on its real loop, for tests of the client."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import os
+import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ from breakeven.clock import now_s
 from breakeven.record import Record
 from breakeven.workload.base import Ask
 from fault_answers import Shape, send_head
+from fault_server import FaultServer
 from fault_wire import Play, Wire
 
 Result = TypeVar("Result")
@@ -98,13 +101,22 @@ def whole(status: int, data: bytes, *, kind: str = "application/json") -> Play:
     return raw(head.encode() + data)
 
 
-def open_sockets() -> Sequence[str]:
-    """Sockets that this process has open."""
-    return [link for link in map(_link, Path("/proc/self/fd").iterdir()) if link.startswith("socket:")]
+def open_sockets(server: FaultServer) -> set[int]:
+    """Sockets that this process has open, but for those of a server in it."""
+    files = (int(file.name) for file in Path("/proc/self/fd").iterdir())
+    return {number for number in files if _port(number) not in (None, server.port)}
 
 
-def _link(file: Path) -> str:
+def _port(number: int) -> int | None:
+    """The local port of a TCP socket, 0 where it has none; None for any other file."""
     try:
-        return str(file.readlink())
+        copy = os.dup(number)
     except OSError:
-        return ""
+        return None
+    try:
+        found = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        return None
+    with found:
+        return int(found.getsockname()[1]) if found.family == socket.AF_INET else None

@@ -203,12 +203,12 @@ def test_the_server_sees_a_cut_at_once() -> None:
 # sockets
 
 
-async def settled(count: int) -> int:
-    """Open sockets, looked at until there are as few as `count` or two seconds have passed."""
+async def left_behind(server: FaultServer, *, before: set[int]) -> set[int]:
+    """Sockets that were not open before, looked at until there are none or two seconds have passed."""
     until_s = now_s() + 2
-    while len(open_sockets()) > count and now_s() < until_s:  # noqa: ASYNC110
+    while open_sockets(server) - before and now_s() < until_s:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
-    return len(open_sockets())
+    return open_sockets(server) - before
 
 
 @pytest.mark.parametrize(
@@ -221,17 +221,16 @@ async def settled(count: int) -> int:
     ],
 )
 def test_no_socket_is_left_behind(plays: list[str]) -> None:
-    async def count() -> tuple[int, int]:
-        before = len(open_sockets())
+    async def left() -> set[int]:
+        before = open_sockets(server)
         asker = Asker(await route(server.url, timeout_s=0.2))
         for model in plays:
             await asker.ask(body(model), due_s=now_s())
         asker.drop()
-        return before, await settled(before)
+        return await left_behind(server, before=before)
 
     with FaultServer() as server:
-        before, after = run(count)
-    assert after <= before
+        assert run(left) == set()
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.0005, 0.001, 0.005, 0.05])
@@ -239,8 +238,8 @@ def test_no_socket_is_left_behind_by_a_cut_at_any_time(delay_s: float) -> None:
     async def one(asker: Asker) -> None:
         await asker.ask(body("stall"), due_s=now_s())
 
-    async def count() -> tuple[int, int]:
-        before = len(open_sockets())
+    async def left() -> set[int]:
+        before = open_sockets(server)
         chosen = await route(server.url)
         askers = [Asker(chosen) for _ in range(20)]
         tasks = [asyncio.create_task(one(asker)) for asker in askers]
@@ -250,11 +249,10 @@ def test_no_socket_is_left_behind_by_a_cut_at_any_time(delay_s: float) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         for asker in askers:
             asker.drop()
-        return before, await settled(before)
+        return await left_behind(server, before=before)
 
     with FaultServer() as server:
-        before, after = run(count)
-    assert after <= before
+        assert run(left) == set()
 
 
 # TLS and keys
