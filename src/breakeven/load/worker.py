@@ -236,14 +236,16 @@ class Worker:
         at_s = self._cut_s = now_s()
         self._cpu_after_s, self._reads_after = cpu_s(), self._meter.reads
         tasks = [user.task for user in self._users if user.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for user in self._users:
-            user.asker.drop()
-        self._beat.stop()
-        gc.enable()
-        gc.unfreeze()
+        try:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self._beat.stop()
+            for user in self._users:
+                user.asker.drop()
+            gc.enable()
+            gc.unfreeze()
         if self._fault is not None:
             raise self._fault
         return at_s
