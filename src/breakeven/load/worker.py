@@ -140,8 +140,8 @@ class Worker:
                 due_s = spec.zero_s + record.end_s
                 think_s = spec.think_s if ask.think_s is None else ask.think_s
                 if pause_s + think_s > 0 and not self._stopping:
-                    await sleep_until(due_s + pause_s + think_s)
-                    due_s = now_s()
+                    due_s += pause_s + think_s
+                    await sleep_until(due_s)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
