@@ -10,6 +10,7 @@ from breakeven.metrics.checks import Checks, check_level
 from breakeven.metrics.goodput import goodput
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import Slo
+from breakeven.metrics.statistics import SHORTEST_BATCH_S
 from breakeven.metrics.summary import Caution, ClientSummary, LevelSummary
 from breakeven.record import LevelFacts, Record
 from breakeven.units import short_s
@@ -37,8 +38,18 @@ def users_unaccounted_for(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="users_unaccounted_for",
             text=f"on average {found:.2f} requests were in flight instead of {users}",
-            remedy="look at the errors: a user pauses after a failed request",
+            remedy=_why_missing(seen),
         )
+
+
+def _why_missing(seen: Seen) -> str:
+    if seen.level.errors:
+        return "look at the errors: a user pauses after a failed request"
+    if any(note.startswith("client_died:") for note in seen.facts.notes):
+        return "measure this level again: the users of a client that died are missing"
+    if seen.level.status == "interrupted":
+        return "run it again with --resume; what was in flight when the run was killed is not known"
+    return "give the client more CPU; if it stays, report it as a fault of breakeven"
 
 
 def trend(seen: Seen) -> Iterator[Caution]:
@@ -78,13 +89,20 @@ def little(seen: Seen) -> Iterator[Caution]:
 def short_window(seen: Seen) -> Iterator[Caution]:
     """Even the longest batches of the interval are as long as an answer."""
     e2e_s, batch_s = seen.checks.median_e2e_s, seen.checks.longest_batch_s
-    if seen.level.output_tok_per_s.ci95[0] is None:
+    window = short_s(seen.level.window_s or 0.0)
+    if batch_s < SHORTEST_BATCH_S * (1 - 1e-9):
         yield Caution(
             id="short_window",
-            text=f"a window of {short_s(seen.level.window_s or 0.0)} is too short for an interval of throughput",
+            text=f"a window of {window} is too short for an interval of throughput",
             remedy="measure for at least 5 s",
         )
-    elif e2e_s is not None and batch_s < e2e_s:
+    elif e2e_s is None:
+        yield Caution(
+            id="short_window",
+            text=f"no answer came to its end in a window of {window}; the ± may be too small",
+            remedy="measure for longer with --max-duration, or ask for shorter answers",
+        )
+    elif batch_s < e2e_s:
         yield Caution(
             id="short_window",
             text=f"an answer takes {short_s(e2e_s)}, longer than a tenth of the window; the ± may be too small",
@@ -98,8 +116,8 @@ def estimated_tokens(seen: Seen) -> Iterator[Caution]:
     if seen.level.tokens_from == "chunks":
         yield Caution(
             id="estimated_tokens",
-            text="the server sent no usage, so each chunk was counted as one token",
-            remedy="ask for usage, or compare with the engine's own token counter",
+            text="no answer came with a token count, so each chunk was counted as one token",
+            remedy="measure for longer where no answer ended; else compare with the engine's own token counter",
         )
     elif share > 0.05 and abs(ratio - 1) > 0.02:
         yield Caution(

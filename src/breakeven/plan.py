@@ -1,5 +1,6 @@
 """The plan: what to ask, of whom, how much; read and checked before anything is started."""
 
+import math
 import tomllib
 from typing import Any, Literal
 
@@ -113,7 +114,7 @@ def _bad_number(plan: Plan) -> str | None:
             return f"{name}: {value} is too few; give at least 1"
     for name, may_be_zero in _DURATIONS.items():
         value = getattr(plan, name)
-        if value is not None and not (value > 0 or (may_be_zero and value == 0)):
+        if value is not None and not (math.isfinite(value) and (value > 0 or (may_be_zero and value == 0))):
             return f"{name}: {value} s is not a length of time that can be waited for"
     return None
 
@@ -128,7 +129,7 @@ def read_plan(text: str, *, where: str) -> Plan:
         return msgspec.convert(tomllib.loads(text), Plan)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where}: {error}") from None
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UsageError) as error:
         raise UsageError(f"{where}: {error}") from None
 
 
