@@ -218,7 +218,12 @@ def _run(argv: Sequence[str], more: Mapping[str, str] | None = None) -> str:
     """Run a command of the making; its output. Unavailable with its last error in one line."""
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**os.environ, **(more or {})}, check=False
+            argv,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(more or {})},
+            check=False,
         )
     except OSError as error:
         raise Unavailable(f"{argv[0]}: {error.strerror}") from None

@@ -1,5 +1,6 @@
 """How each load generator is told the same closed-loop load, with what it then wrote into its own result file."""
 
+import contextlib
 import json
 import os
 import resource
@@ -10,11 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from environments import python_of, tokenizer_folder, versions_of
+
 from breakeven import __version__
 from breakeven.clock import now_s
 from breakeven.errors import one_line
 from breakeven.store.folder import RunFolder
-from environments import python_of, versions_of
 
 HERE: Final = Path(__file__).resolve().parent
 TOOL_TIMEOUT_S: Final = 300.0
@@ -37,7 +39,6 @@ class Load(NamedTuple):
     requests: int
     input_tokens: int
     output_tokens: int
-    tokenizer: Path
     folder: Path
     """Of this tool in this round alone; its files go there."""
 
@@ -67,7 +68,7 @@ class Peer(NamedTuple):
     read: Callable[[Load], Reading]
     version: Callable[[], str]
     prepare: Callable[[], object]
-    """Makes its environment; raises environments.Unavailable where it cannot be had."""
+    """Makes its environment and the tokenizer it wants; environments.Unavailable where they cannot be had."""
 
 
 def measure(peer: Peer, load: Load) -> tuple[Reading, Spent]:
@@ -106,10 +107,8 @@ def _run(argv: Sequence[str], folder: Path) -> Spent:
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
     """Nothing of a tool shall be left when the next one measures."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
@@ -169,7 +168,7 @@ def _vllm_argv(load: Load) -> list[str]:
     return [
         *(str(python_of("vllm")), str(HERE / "vllm_cpu.py"), "bench", "serve", "--backend", "openai"),
         *("--base-url", load.url, "--endpoint", "/v1/completions", "--model", load.model),
-        *("--tokenizer", str(load.tokenizer), "--dataset-name", "random", "--ignore-eos"),
+        *("--tokenizer", str(tokenizer_folder()), "--dataset-name", "random", "--ignore-eos"),
         *("--random-input-len", str(load.input_tokens), "--random-output-len", str(load.output_tokens)),
         *("--num-prompts", str(load.requests), "--max-concurrency", str(load.users), "--disable-tqdm"),
         *("--save-result", "--result-dir", str(load.folder), "--result-filename", "vllm.json"),
@@ -195,7 +194,7 @@ def _guidellm_argv(load: Load) -> list[str]:
         *("--backend", f"kind=openai_http,target={load.url},model={load.model},request_format=/v1/completions"),
         *("--profile", f"kind=concurrent,streams={load.users}"),
         *("--constraint", f"kind=max_requests,count={load.requests}"),
-        *("--tokenizer", f"kind=hf_auto,model={load.tokenizer}", "--data", f"kind=synthetic_text,{lengths}"),
+        *("--tokenizer", f"kind=hf_auto,model={tokenizer_folder()}", "--data", f"kind=synthetic_text,{lengths}"),
         *("--output", f"kind=json,path={load.folder / 'guidellm.json'}"),
     ]
 
@@ -209,14 +208,17 @@ def _read_guidellm(load: Load) -> Reading:
     )
 
 
-# AIPerf: takes a tokenizer's folder only by a name of two words, so one is made where it runs
+# AIPerf: offline it takes a tokenizer only out of a hub's cache, so it gets one that holds a single link
 
 
 def _aiperf_argv(load: Load) -> list[str]:
-    name = load.folder / "local" / "tokenizer"
-    name.parent.mkdir()
-    name.symlink_to(load.tokenizer)
+    cached = load.folder / "hub" / "models--local--tokenizer"
+    for part in ("refs", "snapshots"):
+        (cached / part).mkdir(parents=True)
+    (cached / "refs" / "main").write_text("here")
+    (cached / "snapshots" / "here").symlink_to(tokenizer_folder())
     return [
+        *("env", f"HF_HUB_CACHE={cached.parent}"),
         *(str(python_of("aiperf").with_name("aiperf")), "profile", "--ui", "none"),
         *("--url", load.url, "--model", load.model, "--endpoint-type", "completions", "--streaming"),
         *("--concurrency", str(load.users), "--request-count", str(load.requests)),
@@ -236,7 +238,7 @@ def _read_aiperf(load: Load) -> Reading:
 
 
 def _in_environment(name: str, package: str) -> tuple[Callable[[], str], Callable[[], object]]:
-    return lambda: versions_of(name)[package], lambda: python_of(name)
+    return lambda: versions_of(name)[package], lambda: (python_of(name), tokenizer_folder())
 
 
 PEERS: Final = {

@@ -1,4 +1,4 @@
-"""Lets breakeven and other load generators measure one and the same server, in turn, and puts their readings side by side.
+"""Lets breakeven and other load generators measure one and the same server, in turn, and shows their readings.
 
 `python benchmarks/second_opinion.py` asks the reference server, whose true timings are known; `--server vllm` asks vLLM
 on this machine's CPU. Each tool puts its own closed loop on: so many users, so many requests. What a tool says is read
@@ -14,22 +14,26 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from environments import CANNOT, Unavailable, weights_folder
+from peers import PEERS, Load, Peer, Reading, Spent, ToolFailed, measure
 from rich.console import Console
 from rich.table import Table
+from truth import NO_TRUTH, Truth, ideal_tok_per_s, truth_of
+from vllm_cpu_server import vllm_on_cpu
 
 from breakeven.client.reference import ReferenceServer, Settings
 from breakeven.clock import wall_now
 from breakeven.errors import BreakevenError, UsageError, unknown
 from breakeven.telemetry.host import host_facts
-from environments import CANNOT, Unavailable, tokenizer_folder, weights_folder
-from peers import PEERS, Load, Peer, Reading, Spent, ToolFailed, measure
-from truth import Truth, ideal_tok_per_s, truth_of
-from vllm_cpu_server import vllm_on_cpu
 
 TRUE_TIMES: Final = Settings(ttft_s=0.05, itl_s=0.01, output_tokens=128)
 DEFAULT_TOOLS: Final = {"reference": tuple(PEERS), "vllm": ("breakeven", "vllm bench serve")}
 DEFAULT_USERS: Final = {"reference": "50,500", "vllm": "8"}
 DEFAULT_REPEATS: Final = {"reference": 1, "vllm": 3}
+HEADS: Final = (
+    *("tool", "tok/s read", "true", "read/true", "true, middle", "TTFT p50 read", "true", "TPOT read", "true"),
+    *("CPU s", "wall s"),
+)
 COMPARED: Final = ("output_tok_per_s", "ttft_p50_s", "tpot_mean_s")
 
 
@@ -63,9 +67,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         tools = _tools(told)
         ready, missing = _available(tools)
-        tokenizer = tokenizer_folder()
         with tempfile.TemporaryDirectory(prefix="breakeven-second-") as folder, _server(told) as asked:
-            rows = [*_measured(told, ready, asked=asked, tokenizer=tokenizer, folder=Path(folder)), *missing]
+            rows = [*_measured(told, ready, asked=asked, folder=Path(folder)), *missing]
     except Unavailable as reason:
         print(f"cannot be measured here: {reason}", file=sys.stderr)
         return CANNOT
@@ -125,9 +128,11 @@ def _available(tools: Sequence[str]) -> tuple[list[str], list[Row]]:
 @contextlib.contextmanager
 def _server(told: argparse.Namespace) -> Iterator[Asked]:
     if told.server == "vllm":
-        with tempfile.TemporaryDirectory(prefix="breakeven-vllm-") as folder:
-            with vllm_on_cpu(weights_folder(), log_path=Path(folder) / "vllm.log", on_wait=_wait) as engine:
-                yield Asked(engine.url, engine="vllm", model=engine.model)
+        with (
+            tempfile.TemporaryDirectory(prefix="breakeven-vllm-") as folder,
+            vllm_on_cpu(weights_folder(), log_path=Path(folder) / "vllm.log", on_wait=_wait) as engine,
+        ):
+            yield Asked(engine.url, engine="vllm", model=engine.model)
         return
     with ReferenceServer(TRUE_TIMES, cpu=told.cpu, connections=max(told.users)) as server:
         yield Asked(server.url, engine="openai", model=TRUE_TIMES.model, reference=server)
@@ -138,9 +143,7 @@ def _wait(seconds: float, line: str) -> None:
         print(f"vLLM starts: {seconds:.0f} s: {line}", file=sys.stderr)
 
 
-def _measured(
-    told: argparse.Namespace, tools: Sequence[str], *, asked: Asked, tokenizer: Path, folder: Path
-) -> Iterator[Row]:
+def _measured(told: argparse.Namespace, tools: Sequence[str], *, asked: Asked, folder: Path) -> Iterator[Row]:
     """Every tool at every number of users, interleaved; each round begins with the next tool."""
     for repeat in range(told.repeats):
         turn = repeat % len(tools)
@@ -148,12 +151,13 @@ def _measured(
             for tool in (*tools[turn:], *tools[:turn]):
                 print(f"round {repeat + 1}, {users} users: {tool} …", file=sys.stderr, flush=True)
                 load = Load(
-                    **{"url": asked.url, "engine": asked.engine, "model": asked.model},
+                    url=asked.url,
+                    engine=asked.engine,
+                    model=asked.model,
                     users=users,
                     requests=users * told.waves,
                     input_tokens=told.input_tokens,
                     output_tokens=told.output_tokens,
-                    tokenizer=tokenizer,
                     folder=folder / f"{repeat}-{users}-{tool.replace(' ', '-')}",
                 )
                 yield _row(Row(tool, users=users, repeat=repeat), PEERS[tool], load=load, reference=asked.reference)
@@ -185,33 +189,32 @@ def _print(told: argparse.Namespace, rows: Sequence[Row]) -> None:
     console = Console(width=150, highlight=False)
     for users in told.users:
         table = Table(title=f"{users} users, {told.output_tokens} tokens an answer", title_justify="left", box=None)
-        heads = ("tool", "tok/s read", "true", "read/true", "true, middle", "TTFT p50 read", "true", "TPOT read", "true")
-        for head in (*heads, "CPU s", "wall s"):
-            table.add_column(head, justify="left" if head == "tool" else "right", no_wrap=True)
+        for head in HEADS:
+            table.add_column(head, justify="left" if head == HEADS[0] else "right", no_wrap=True)
         for row in rows:
-            if row.users in (users, 0):
-                table.add_row(*_cells(row))
+            if row.users == users and row.reading is not None:
+                table.add_row(*_cells(row, row.reading))
         console.print(table)
+        for row in rows:
+            if row.users in (users, 0) and row.reason is not None:
+                console.print(f"{row.tool} {row.version or ''}: {row.reason}", markup=False, soft_wrap=True)
         for name, ratios in _ratios(rows, users).items():
             told_ratios = ", ".join(f"{metric} {_ratio_text(values)}" for metric, values in ratios.items())
             console.print(f"{name} / breakeven: {told_ratios}")
 
 
-def _cells(row: Row) -> list[str]:
-    name = f"{row.tool} {row.version or ''}"
-    if row.reading is None or row.spent is None:
-        return [name, row.reason or ""]
-    reading, truth = row.reading, row.truth or Truth(None, None, None, None, 0, None)
+def _cells(row: Row, reading: Reading) -> list[str]:
+    truth = row.truth or NO_TRUTH
     ratio = _over(reading.output_tok_per_s, truth.output_tok_per_s)
     return [
-        name,
+        f"{row.tool} {row.version or ''}",
         _text(reading.output_tok_per_s, "{:,.0f}"),
         _text(truth.output_tok_per_s, "{:,.0f}"),
         _text(ratio, "{:.3f}"),
         _text(truth.middle_tok_per_s, "{:,.0f}"),
         *(_ms(value) for value in (reading.ttft_p50_s, truth.ttft_p50_s, reading.tpot_mean_s, truth.tpot_mean_s)),
-        f"{row.spent.cpu_s:.1f}",
-        f"{row.spent.wall_s:.1f}",
+        _text(None if row.spent is None else row.spent.cpu_s, "{:.1f}"),
+        _text(None if row.spent is None else row.spent.wall_s, "{:.1f}"),
     ]
 
 

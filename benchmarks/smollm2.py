@@ -1,7 +1,7 @@
-"""Turns the embedded engine's GGUF file into a folder of safetensors and tokenizer files; run by an environment's Python.
+"""Turns the embedded engine's GGUF file into a folder of weights and tokenizer files.
 
-`python smollm2.py GGUF FOLDER [--tokenizer-only]`. The weights are the 4-bit ones, widened to bfloat16: the model of the
-embedded engine once more, not the original.
+The Python of an environment runs `smollm2.py GGUF FOLDER [--tokenizer-only]`. The weights are the 4-bit ones, widened
+to bfloat16: the model of the embedded engine once more, not the original.
 """
 
 import argparse

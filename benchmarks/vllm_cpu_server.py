@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from environments import python_of
+
 from breakeven.engine.base import EngineSettings
 from breakeven.engine.vllm import Vllm
 from breakeven.launch.engines import free_port
 from breakeven.launch.health import health_probe
 from breakeven.launch.process import start_process
-from environments import python_of
 
 START_TIMEOUT_S: Final = 300.0
 SERVED_NAME: Final = "SmolLM2-135M-Instruct"
