@@ -10,7 +10,7 @@ import contextlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -28,10 +28,11 @@ from breakeven.telemetry.host import host_facts
 
 TRUE_TIMES: Final = Settings(ttft_s=0.05, itl_s=0.01, output_tokens=128)
 DEFAULT_TOOLS: Final = {"reference": tuple(PEERS), "vllm": ("breakeven", "vllm bench serve")}
-DEFAULT_USERS: Final = {"reference": "50,500", "vllm": "8"}
+DEFAULT_USERS: Final = {"reference": (50, 500), "vllm": (8,)}
 DEFAULT_REPEATS: Final = {"reference": 1, "vllm": 3}
 HEADS: Final = (
-    *("tool", "tok/s read", "true", "read/true", "true, middle", "TTFT p50 read", "true", "TPOT read", "true"),
+    *("tool", "tok/s read", "true", "read/true", "in the middle", "of possible"),
+    *("TTFT p50 read", "true", "TPOT read", "true"),
     *("CPU s", "wall s"),
 )
 COMPARED: Final = ("output_tok_per_s", "ttft_p50_s", "tpot_mean_s")
@@ -81,6 +82,22 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0 if any(row.reading for row in rows) else 1
 
 
+def _users(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers of users; write it like 50,500")
+    return tuple(map(int, parts))
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {least}")
+        return int(text)
+
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Measure one server with breakeven and other load generators, in turn.",
@@ -88,11 +105,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--server", choices=("reference", "vllm"), default="reference", help="who is asked (default: reference)")
-    add("--users", metavar="LIST", help="users at once (default: 50,500; for vllm 8)")
-    add("--waves", type=int, default=4, metavar="N", help="requests for each user (default: 4)")
-    add("--input-tokens", type=int, default=64, metavar="N", help="prompt length asked for (default: 64)")
-    add("--output-tokens", type=int, metavar="N", help="answer length (default: 128; for vllm 64)")
-    add("--repeats", type=int, metavar="N", help="rounds; each begins with another tool (default: 1; for vllm 3)")
+    add("--users", type=_users, metavar="LIST", help="users at once (default: 50,500; for vllm 8)")
+    add("--waves", type=_at_least(2), default=4, metavar="N", help="requests for each user (default: 4)")
+    add("--input-tokens", type=_at_least(1), default=64, metavar="N", help="prompt length asked for (default: 64)")
+    add("--output-tokens", type=_at_least(2), metavar="N", help="answer length (default: 128; for vllm 64)")
+    add(
+        "--repeats",
+        type=_at_least(1),
+        metavar="N",
+        help="rounds; each begins with another tool (default: 1; for vllm 3)",
+    )
     add("--tools", metavar="LIST", help=f"some of {', '.join(PEERS)} (default: all; for vllm the first two)")
     add("--cpu", type=int, default=0, metavar="CORE", help="core that the reference server stays on (default: 0)")
     add("--json", type=Path, metavar="FILE", help="write everything as JSON")
@@ -101,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _tools(told: argparse.Namespace) -> tuple[str, ...]:
     """Fill in the defaults of the chosen server; the tools to use."""
-    told.users = tuple(int(each) for each in (told.users or DEFAULT_USERS[told.server]).split(","))
+    told.users = told.users or DEFAULT_USERS[told.server]
     told.repeats = told.repeats or DEFAULT_REPEATS[told.server]
     told.output_tokens = told.output_tokens or (128 if told.server == "reference" else 64)
     if told.tools is None:
@@ -186,7 +208,7 @@ def _row(row: Row, peer: Peer, *, load: Load, reference: ReferenceServer | None)
 
 
 def _print(told: argparse.Namespace, rows: Sequence[Row]) -> None:
-    console = Console(width=150, highlight=False)
+    console = Console(width=160, highlight=False)
     for users in told.users:
         table = Table(title=f"{users} users, {told.output_tokens} tokens an answer", title_justify="left", box=None)
         for head in HEADS:
@@ -212,6 +234,7 @@ def _cells(row: Row, reading: Reading) -> list[str]:
         _text(truth.output_tok_per_s, "{:,.0f}"),
         _text(ratio, "{:.3f}"),
         _text(truth.middle_tok_per_s, "{:,.0f}"),
+        _text(_over(truth.middle_tok_per_s, row.ideal_tok_per_s), "{:.1%}"),
         *(_ms(value) for value in (reading.ttft_p50_s, truth.ttft_p50_s, reading.tpot_mean_s, truth.tpot_mean_s)),
         _text(None if row.spent is None else row.spent.cpu_s, "{:.1f}"),
         _text(None if row.spent is None else row.spent.wall_s, "{:.1f}"),
