@@ -5,12 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 
 from breakeven.engine.base import EngineSettings
-from breakeven.engine.idle import busy_requests
+from breakeven.engine.detect import engine_of
+from breakeven.engine.idle import busy_requests, samples
 from breakeven.engine.vllm import Vllm
 from breakeven.launch.engines import ask_version, free_port
 from breakeven.launch.health import health_probe, local_get
@@ -26,6 +27,7 @@ MODEL: Final = "SmolLM2-135M-Instruct"
 INPUT_TOKENS: Final = 64
 OUTPUT_TOKENS: Final = 32
 USERS: Final = (1, 4)
+REQUESTS: Final = 8
 SETTINGS: Final = EngineSettings(
     served_name=MODEL,
     context_tokens=2048,
@@ -69,16 +71,22 @@ def vllm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=["chat", "completions"])
 def run(request: pytest.FixtureRequest, vllm_url: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A short measurement of it by the command that a user types, by both APIs."""
-    return _measured(vllm_url, api=request.param, out=tmp_path_factory.mktemp("runs"))
+    """A measurement of a few whole answers by the command that a user types, by both APIs."""
+    return _measured(vllm_url, "--api", request.param, "--requests", str(REQUESTS), out=tmp_path_factory.mktemp("runs"))
 
 
-def _measured(url: str, *, api: Literal["chat", "completions"], out: Path) -> Run:
+@pytest.fixture(scope="module")
+def cut_run(vllm_url: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A measurement whose levels end in the middle of answers."""
+    return _measured(vllm_url, "--duration", "5s", out=tmp_path_factory.mktemp("runs"))
+
+
+def _measured(url: str, *options: str, out: Path) -> Run:
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "breakeven", "run", "--url", url, "--engine", "vllm", "--api", api),
+            *(sys.executable, "-m", "breakeven", "run", "--url", url, "--engine", "vllm", *options),
             *("--workload", "fixed", "--input-tokens", str(INPUT_TOKENS), "--output-tokens", str(OUTPUT_TOKENS)),
-            *("--users", ",".join(map(str, USERS)), "--duration", "5s", "--out", str(out), "--json", "-"),
+            *("--users", ",".join(map(str, USERS)), "--out", str(out), "--json", "-"),
         ],
         capture_output=True,
         text=True,
@@ -104,7 +112,7 @@ def test_every_level_is_measured_without_an_error(run: Run) -> None:
 
 def test_every_answer_has_exactly_the_length_that_was_asked_for(run: Run) -> None:
     answers = _answers(run)
-    assert answers
+    assert len(answers) >= REQUESTS * len(USERS)
     assert {record.output_tokens for record in answers} == {OUTPUT_TOKENS}
     assert {record.finish_reason for record in answers} == {"length"}
 
@@ -140,13 +148,18 @@ def test_chunks_that_are_not_tokens_are_said(run: Run) -> None:
         assert ("inter_chunk" in {caution["id"] for caution in said}) or share > 0.95
 
 
-def test_settling_is_seen_in_the_engines_own_metrics(run: Run, vllm_url: str) -> None:
+def test_what_a_level_cut_is_gone_from_the_engine_before_the_next_level(cut_run: Run) -> None:
+    assert [level["errors"] for level in cut_run.summary["levels"]] == [0, 0]
+    for facts, records in cut_run.folder.levels():
+        assert any(record.status == "cut" for record in records)
+        assert facts.settled
+        assert facts.settle_s is not None
+
+
+def test_the_engines_own_metrics_say_when_it_is_idle(cut_run: Run, vllm_url: str) -> None:
     text = (local_get(vllm_url + "/metrics") or b"").decode()
+    assert set(Vllm.running_metrics) <= {name for name, _ in samples(text)}
     assert busy_requests(text, Vllm.running_metrics) == 0
-    first = next(iter(run.folder.levels()))[0]
-    assert first.settled
-    assert first.settle_s is not None
-    assert first.settle_s < 5
 
 
 def test_its_version_is_the_one_that_is_installed(vllm_url: str) -> None:
@@ -156,6 +169,4 @@ def test_its_version_is_the_one_that_is_installed(vllm_url: str) -> None:
 
 
 def test_the_adapter_is_found_by_what_the_server_says(vllm_url: str) -> None:
-    from breakeven.engine.detect import engine_of
-
     assert engine_of(json.loads(local_get(vllm_url + "/v1/models") or b"{}")) == "vllm"
