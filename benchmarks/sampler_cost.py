@@ -18,6 +18,7 @@ from breakeven.client.request import RequestMaker
 from breakeven.client.target import resolve
 from breakeven.clock import now_s
 from breakeven.engine.base import OpenAI
+from breakeven.load.crew import LocalCrew
 from breakeven.load.level import Level, LevelPlan
 from breakeven.load.worker import Worker
 from breakeven.metrics.level import summarise_level
@@ -45,7 +46,7 @@ async def level(worker: Worker, *, window_s: float) -> LevelSummary:
     )
     facts = await Level(
         plan,
-        worker=worker,
+        crew=LocalCrew(worker),
         zero_s=now_s(),
         stop=asyncio.Event(),
         progress=lambda _progress: None,
