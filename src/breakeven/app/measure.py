@@ -34,7 +34,9 @@ from breakeven.plan import Plan
 from breakeven.record import LevelFacts
 from breakeven.report.live import Live
 from breakeven.store.folder import RunFolder
-from breakeven.telemetry.host import host_facts
+from breakeven.store.samples import seal_samples
+from breakeven.telemetry.handle import Sampler, Wanted, sources_for
+from breakeven.telemetry.host import host_facts, host_record, without_secrets
 from breakeven.workload import make_workload
 from breakeven.workload.base import Workload
 from breakeven.workload.trace import Trace
@@ -117,7 +119,17 @@ class Measurement:
                 api_key=self._api_key,
                 ca_file=self._ca_file,
             ) as crew:
-                await self._levels(crew, server=server, workload=workload)
+                with Sampler(self.folder.path, zero_s=self._zero_s, wanted=self._wanted(server)):
+                    await self._levels(crew, server=server, workload=workload)
+            seal_samples(self.folder.path)
+
+    @staticmethod
+    def _wanted(server: Server) -> Wanted:
+        """What telemetry samples: this machine's energy only where the engine runs on it."""
+        target = server.target
+        return sources_for(
+            url=target.url, engine=server.engine, is_local=target.is_local, authorization=target.authorization
+        )
 
     async def _levels(self, crew: Crew, *, server: Server, workload: Workload) -> None:
         assert self.folder is not None
@@ -216,7 +228,7 @@ class Measurement:
         if launched is not None:
             known = {
                 "version": launched.version,
-                "argv": list(launched.argv),
+                "argv": without_secrets(launched.argv),
                 "settings": dict(launched.settings),
                 "start_s": launched.start_s,
             }
@@ -234,7 +246,7 @@ class Measurement:
                     "clock": {"zero_wall": self._started.isoformat(), "zero_monotonic_s": self._zero_s},
                 },
                 "engine": describe_engine(server, known),
-                "host": host_facts(),
+                "host": host_record(engine_is_local=server.target.is_local),
             }
         )
 

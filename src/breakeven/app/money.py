@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -28,9 +28,13 @@ from breakeven.prices.quote import Fetched, Quote, range_usd_per_h
 from breakeven.prices.table import table_text as price_text
 from breakeven.reference import find_run, in_tokens
 
-POWER_KEYS = ("gpu_board_power_w", "declared_power_w", "cpu_package_power_w")
-"""What a level may know of power, best first."""
-
+POWER: Final = {
+    "gpu_board_power_mean_w": "NVML over the steady window, GPU board",
+    "gpu_board_power_w": "as the data set has it, GPU board",
+    "declared_w": "declared",
+    "cpu_package_power_mean_w": "RAPL over the steady window, CPU package",
+}
+"""What a level may know of power, best first, and where it is from."""
 
 _MEDIANS = "these GPU types, by the medians of their nodes: the intervals hold the spread between nodes"
 
@@ -179,12 +183,13 @@ def _best(comparison: Comparison) -> Equivalence:
 def _side(point: OperatingPoint | None, run: RunSummary) -> MeasuredSide:
     if point is None:
         raise RunFailedError(f"{run.run.id} has no operating point at this service level")
-    key = next((key for key in POWER_KEYS if key in point.extra), None)
+    power = next(((key, said) for key, said in POWER.items() if key in point.extra), None)
     gpu = run.run.host.get("gpu")
+    gpu_count = run.run.host.get("gpu_count") or max(1, len(run.run.host.get("gpus") or ()))
     return MeasuredSide(
         tok_per_s=point.output_tok_per_s,
-        power_w=None if key is None else point.extra[key],
-        power_from=None if key is None else key.removesuffix("_w").replace("_", " "),
+        power_w=None if power is None else point.extra[power[0]] / gpu_count,
+        power_from=None if power is None else power[1],
         gpu=gpu if isinstance(gpu, str) else None,
     )
 

@@ -142,6 +142,11 @@ def add(commands: Any) -> None:
     wanted.add_argument(
         "--find-max", action="store_true", default=None, help="look for the highest load that meets --slo"
     )
+    power = run.add_argument_group("power that cannot be measured from here")
+    power.add_argument(
+        "--power-w", type=float, metavar="W", help="what the engine's machine draws under load, declared"
+    )
+    power.add_argument("--power-from", metavar="TEXT", help="where --power-w comes from, such as 'meter, 2026-11-02'")
     kept = run.add_argument_group("what is kept")
     add_out(kept)
     kept.add_argument("--name", metavar="TEXT", help="name of the run folder after the date")

@@ -1,6 +1,5 @@
 """Telemetry of a run on disk: lines of JSON while it is sampled, one Parquet file a start of the run after that."""
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -10,8 +9,7 @@ import numpy as np
 
 from breakeven.errors import RunFailedError
 from breakeven.metrics.series import Samples, Series
-from breakeven.store.log import write_atomically
-from breakeven.store.table import read_table
+from breakeven.store.table import read_table, write_table
 from breakeven.telemetry.handle import FOLDER
 
 _KEY: Final = "breakeven.telemetry"
@@ -82,7 +80,6 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _write(path: Path, *, rows: Sequence[dict[str, Any]], missing: dict[str, str]) -> None:
     """One row a reading: `at_s`, `source`, `device`, and a column a value, null where the source does not have it."""
     from arro3.core import Array, DataType, Table
-    from arro3.io import write_parquet
 
     names = sorted({name for row in rows for name in row} - set(_PLACE))
     columns: dict[str, Any] = {"at_s": Array([row["at_s"] for row in rows], type=DataType.float64())}
@@ -90,10 +87,8 @@ def _write(path: Path, *, rows: Sequence[dict[str, Any]], missing: dict[str, str
         columns[name] = Array([row[name] for row in rows], type=DataType.utf8())
     for name in names:
         columns[name] = Array([row.get(name) for row in rows], type=DataType.float64())
-    buffer = io.BytesIO()
     metadata = {_KEY: msgspec.json.encode({"missing": missing}).decode()}
-    write_parquet(Table.from_pydict(columns), buffer, compression="zstd(3)", key_value_metadata=metadata)
-    write_atomically(path, buffer.getvalue())
+    write_table(path, Table.from_pydict(columns), metadata=metadata)
 
 
 def _read_sealed(path: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:

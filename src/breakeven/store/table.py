@@ -46,7 +46,6 @@ _BOOLS: Final = ("reconnected", "measured")
 def write_level(path: Path, *, facts: LevelFacts, records: Sequence[Record]) -> None:
     """Write a level's records and facts, atomically. `users`, `repeat` and the offered rate become columns too."""
     from arro3.core import Array, DataType, Table
-    from arro3.io import write_parquet
 
     def column(kind: Any) -> Callable[[list[Any]], Any]:
         return lambda values: Array(values, type=kind)
@@ -65,13 +64,16 @@ def write_level(path: Path, *, facts: LevelFacts, records: Sequence[Record]) -> 
         (_LISTS, _list_column),
     ):
         columns |= {name: make([getattr(record, name) for record in records]) for name in names}
+    metadata = {_KEY: msgspec.json.encode(facts).decode()}
+    write_table(path, Table.from_pydict(columns), metadata=metadata)
+
+
+def write_table(path: Path, table: Any, *, metadata: dict[str, str]) -> None:
+    """Write an arro3 table as Parquet, sealed and atomically; `read_table` reads it back."""
+    from arro3.io import write_parquet
+
     buffer = io.BytesIO()
-    write_parquet(
-        Table.from_pydict(columns),
-        buffer,
-        compression="zstd(3)",
-        key_value_metadata={_KEY: msgspec.json.encode(facts).decode()},
-    )
+    write_parquet(table, buffer, compression="zstd(3)", key_value_metadata=metadata)
     write_atomically(path, _sealed(buffer.getvalue()))
 
 
