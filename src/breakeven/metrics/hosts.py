@@ -38,7 +38,14 @@ def host_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     What only one of the two knows is a difference too. Settings of the GPUs are compared only where the GPUs are of
     the same name and number: else they are other cards, and that is said.
     """
-    return [*_gpus(a.get("gpus") or (), b.get("gpus") or ()), *_lines(a, b, _HOST)]
+    return [*_gpus(_cards(a), _cards(b)), *_lines(a, b, _HOST)]
+
+
+def _cards(host: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The GPUs of a record; one that another tool knows by name alone counts as a card of that name."""
+    found = host.get("gpus")
+    gpus = found if isinstance(found, list | tuple) else ()
+    return [gpu if isinstance(gpu, Mapping) else {"name": gpu} for gpu in gpus]
 
 
 def _gpus(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> list[str]:
