@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from breakeven.errors import UsageError
+from breakeven.serving import Hardware, Launch
 
 DEFAULT_USERS = (1, 5, 10, 50, 100)
 _DURATIONS = {
@@ -24,9 +25,10 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """One run: an engine, a workload and its levels. None means: the default for this engine."""
 
     url: str | None = None
-    """Base URL of a running server; None starts the embedded engine."""
+    """Base URL of a running server; None starts `engine`, or the embedded engine where none is named."""
     engine: str | None = None
     model: str | None = None
+    """Name to ask for; where the engine is started here, also what it loads."""
     api: Literal["chat", "completions"] = "chat"
     api_key_env: str | None = None
     """Name of the environment variable that holds the key; the key itself is never stored."""
@@ -62,6 +64,15 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     name: str | None = None
     model_source: Literal["wheel", "hub"] = "wheel"
     """Where the embedded model is fetched from."""
+    launch: Launch | None = None
+    """How `engine` is started where there is no `url`; None: by its own command."""
+    hardware: Hardware | None = None
+    """What the engine is said to run on."""
+
+    @property
+    def is_embedded(self) -> bool:
+        """The embedded engine is measured: no server is named, and no engine to start."""
+        return self.url is None and self.model is None and self.launch is None and self.engine in (None, "llamacpp")
 
     def __post_init__(self) -> None:
         problem = _problem(self)
