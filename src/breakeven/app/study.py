@@ -168,7 +168,10 @@ def resume_study(path: Path, *, wanted: Mapping[str, Sequence[str]], live: Live)
 def _measured(run: StudyRun, *, live: Live) -> StudyRun:
     run.folder.lock()
     live.say(f"study folder: {run.folder.path}")
-    run.measure()
+    try:
+        run.measure()
+    finally:
+        run.folder.unlock()
     return run
 
 

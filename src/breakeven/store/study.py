@@ -69,6 +69,12 @@ class StudyFolder:
         except BlockingIOError:
             raise RunFailedError(f"{self.path} is being measured by another process; wait for it or end it") from None
 
+    def unlock(self) -> None:
+        """Let other processes measure this study again."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
     def text(self) -> str:
         """The plan file as given."""
         return (self.path / STUDY).read_text(encoding="utf-8", errors="replace")
