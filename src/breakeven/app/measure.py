@@ -8,8 +8,9 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from msgspec import to_builtins
 from msgspec.structs import asdict, replace
 
 from breakeven import __version__
@@ -53,6 +54,19 @@ def load_of(level: LevelPlan | LevelFacts) -> Load:
     return level.users, None if rate is None else round(rate, 3), level.repeat
 
 
+class Session(NamedTuple):
+    """What part of a plan is measured now: all that is missing, or one round of a study."""
+
+    repeat: int | None = None
+    """Only levels of this repeat."""
+    may_start: Callable[[LevelPlan], bool] = lambda _level: True
+    """Asked before each level; a study says no when its budget does not hold it."""
+
+    def wants(self, level: LevelPlan) -> bool:
+        """The level belongs to this session."""
+        return self.repeat in (None, level.repeat) and self.may_start(level)
+
+
 def missing(plan: Plan, folder: RunFolder | None) -> bool:
     """A plan has levels that are not measured yet; a search or a trace is asked again."""
     if folder is None or plan.find_max or plan.auto or plan.workload == "trace":
@@ -81,8 +95,10 @@ class Measurement:
         started: datetime.datetime,
         live: Live,
         api_key: str | None,
+        session: Session = Session(),  # noqa: B008  (it is frozen)
     ) -> None:
         self.plan = plan
+        self._session = session
         self.folder = folder
         self._launched = launched
         self._out = out
@@ -146,7 +162,7 @@ class Measurement:
         arrivals_s = tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None
         finished = {load_of(facts) for facts in self.folder.finished()}
         for level in level_plans(self.plan, salt=self._salt, arrivals_s=arrivals_s):
-            if load_of(level) not in finished and not self._stop.is_set():
+            if load_of(level) not in finished and not self._stop.is_set() and self._session.wants(level):
                 await self._level(level, crew=crew, server=server)
         if self.plan.auto:
             await self._more_levels(crew, server=server)
@@ -221,6 +237,7 @@ class Measurement:
             began = datetime.datetime.fromisoformat(earlier["run"]["started"])
             self._zero_s -= (self._started - began).total_seconds()
             earlier["run"]["resumed"] = [*earlier["run"].get("resumed", []), self._started.isoformat()]
+            earlier["engine"]["starts"] = [*earlier["engine"].get("starts", []), *self._start()]
             self.folder.write_host(earlier)
             return
         launched = self._launched
@@ -231,6 +248,8 @@ class Measurement:
                 "argv": without_secrets(launched.argv),
                 "settings": dict(launched.settings),
                 "start_s": launched.start_s,
+                "starts": self._start(),
+                **launched.facts,
             }
         self.folder.write_host(
             {
@@ -246,9 +265,17 @@ class Measurement:
                     "clock": {"zero_wall": self._started.isoformat(), "zero_monotonic_s": self._zero_s},
                 },
                 "engine": describe_engine(server, known),
-                "host": host_record(engine_is_local=server.target.is_local),
+                "host": host_record(engine_is_local=server.target.is_local) | _declared(self.plan),
             }
         )
+
+    def _start(self) -> list[dict[str, Any]]:
+        """When the engine was started for this session, and how long that took; empty where it was not ours."""
+        if self._launched is None:
+            return []
+        return [
+            {"started": self._started.isoformat(), "start_s": self._launched.start_s, "repeat": self._session.repeat}
+        ]
 
     async def _level(self, plan: LevelPlan, *, crew: Crew, server: Server) -> LevelSummary:
         assert self.folder is not None
@@ -306,11 +333,17 @@ def _with_remedy(note: str) -> str:
     return note if " | " in note else f"{note} | see docs/WORKLOADS.md"
 
 
+def _declared(plan: Plan) -> dict[str, Any]:
+    """What the plan says of the hardware; it is declared, not found out."""
+    return {} if plan.hardware is None else {"declared": to_builtins(plan.hardware)}
+
+
 def _settings(plan: Plan) -> dict[str, Any]:
-    """What was asked for, with the defaults that filled it in."""
+    """What was asked for, with the defaults that filled it in; how the engine is started stands with the engine."""
     left_out = {"salt", "times_s"}
     levels = [asdict(level) for level in level_plans(plan, salt=0)]
-    return asdict(plan) | {
+    asked = {key: value for key, value in asdict(plan).items() if key not in ("launch", "hardware")}
+    return asked | {
         "output_tokens": output_tokens(plan),
         "levels": [{key: level[key] for key in level if key not in left_out} for level in levels],
     }

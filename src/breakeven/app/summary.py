@@ -31,7 +31,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         run=RunFacts(
             id=folder.id,
             started=run.get("started"),
-            host=host.get("host", {}),
+            host=_host(host.get("host", {})),
             engine=host.get("engine", {}),
             model=run.get("model"),
             workload=run.get("workload", {}),
@@ -43,12 +43,22 @@ def summarise(folder: RunFolder) -> RunSummary:
 
 def _with_watts(level: LevelSummary, plan: Plan) -> LevelSummary:
     """The level with the watts that the user declared for a machine that we cannot see into."""
-    if plan.power_w is None or level.window_s is None:
+    hardware = plan.hardware
+    if hardware is None or hardware.power_w is None or level.window_s is None:
         return level
     declared = declared_energy(
-        declared_w=plan.power_w,
-        source=plan.power_from or "",
+        declared_w=hardware.power_w,
+        source=hardware.power_source or "",
         window_s=level.window_s,
         output_tokens=level.output_tokens,
     )
     return replace(level, extra=level.extra | declared)
+
+
+def _host(host: dict[str, Any]) -> dict[str, Any]:
+    """The record of the machine, with `gpu` and `gpu_count` as the plan declares them, or as the driver tells."""
+    declared: dict[str, Any] = host.get("declared") or {}
+    gpus: list[dict[str, Any]] = host.get("gpus") or []
+    if declared.get("gpu"):
+        return host | {"gpu": declared["gpu"], "gpu_count": declared.get("count", 1)}
+    return host | {"gpu": gpus[0].get("name"), "gpu_count": len(gpus)} if gpus else host

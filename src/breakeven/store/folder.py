@@ -74,6 +74,12 @@ class RunFolder:
         except OSError as error:
             raise RunFailedError(f"{self.path}: {error.strerror}") from None
 
+    def unlock(self) -> None:
+        """Let other processes measure into this folder again."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
     def plan(self) -> Plan:
         """The plan as given."""
         path = self.path / PLAN
