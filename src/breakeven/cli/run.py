@@ -15,7 +15,7 @@ from breakeven.cli.words import (
     key_value,
     number_or_text,
     rates,
-    users,
+    users_or_auto,
 )
 from breakeven.errors import UsageError
 from breakeven.serving import Launch
@@ -103,7 +103,11 @@ def add(commands: Any) -> None:
     what.add_argument("--seed", type=int, metavar="N", help="seed of lengths and content (default: 0)")
     much = run.add_argument_group("how much")
     much.add_argument(
-        "--users", type=users, metavar="LIST", help="users at once, one level each (default: 1,5,10,50,100)"
+        "--users",
+        type=users_or_auto,
+        metavar="LIST",
+        help="users at once, one level each (default: 1,5,10,50,100); auto adds the levels whose absence leaves most "
+        "doubt, with --resume to a run that is there",
     )
     much.add_argument("--rate", type=rates, metavar="LIST", help="open loop: requests per second, one level each")
     much.add_argument(
@@ -160,6 +164,11 @@ def add(commands: Any) -> None:
     wanted.add_argument(
         "--find-max", action="store_true", default=None, help="look for the highest load that meets --slo"
     )
+    power = run.add_argument_group("power that cannot be measured from here")
+    power.add_argument(
+        "--power-w", type=float, metavar="W", help="what the engine's machine draws under load, declared"
+    )
+    power.add_argument("--power-from", metavar="TEXT", help="where --power-w comes from, such as 'meter, 2026-11-02'")
     kept = run.add_argument_group("what is kept")
     add_out(kept)
     kept.add_argument("--name", metavar="TEXT", help="name of the run folder after the date")
@@ -189,16 +198,19 @@ def do(arguments: argparse.Namespace) -> int:
     from breakeven.store.study import is_study
 
     given = {key: value for key, value in vars(arguments).items() if key not in _NOT_PLAN and value is not None}
+    is_auto = given.get("users") == "auto"
+    if is_auto:
+        del given["users"]
     if arguments.resume is not None:
         if given or arguments.plan is not None or arguments.dry_run:
             raise UsageError("--resume takes the plan from the run; leave the other options out")
         if not is_study(arguments.resume) and not arguments.only:
-            return resume(arguments.resume, json_to=arguments.json)
+            return resume(arguments.resume, auto=is_auto, json_to=arguments.json)
         return study.run(arguments, {})
     _shape(given)
     if arguments.plan is not None or arguments.dry_run or arguments.only:
-        return study.run(arguments, given)
-    return run(given, out=arguments.out, json_to=arguments.json)
+        return study.run(arguments, given | ({"auto": True} if is_auto else {}))
+    return run(given | {"auto": is_auto}, out=arguments.out, json_to=arguments.json)
 
 
 def _shape(given: dict[str, Any]) -> None:
