@@ -10,7 +10,7 @@ from breakeven.cli import calibrate, exchange, money, run, stored, study
 from breakeven.errors import BreakevenError, UsageError
 
 INTERRUPTED: Final = 130
-_ROOMS: Final = (run, stored, study, money, exchange, calibrate)
+_ROOMS: Final = (run, study, stored, money, exchange, calibrate)
 
 
 class Parser(argparse.ArgumentParser):
