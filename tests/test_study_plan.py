@@ -320,3 +320,30 @@ def test_a_card_that_is_not_here_is_not_measured(
 def test_a_plan_file_without_a_study_has_one_turn() -> None:
     told = PlanFile("", None, (a_cell("x"),))
     assert [(turn.cell.name, turn.repeat) for turn in told.turns()] == [("x", 0)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--engine", "vllm"], "--engine vllm needs --model to be started here, or --url URL"),
+        (["--model", "m"], "--model needs --engine NAME to start, or --url URL"),
+        (["--via", "docker"], "--engine-command, --via or --image needs --engine NAME to start"),
+        (["--engine", "openai", "--model", "m"], "engine 'openai' is a server that runs already; give its URL"),
+        (["--engine", "vllm", "--model", "m", "--image", "i"], 'image: it goes with via = "docker"'),
+        (["--engine", "vllm", "--url", "http://x", "--via", "docker"], "url and launch: an engine either runs"),
+        (["--engine", "transformers", "--model", "m", "--via", "docker"], "has no container image; name one"),
+        (["--engine", "vllm", "--model", "m", "--engine-command", "x --api-key k"], "--api-key: it would be stored"),
+    ],
+)
+def test_an_engine_that_cannot_be_started_is_found_before(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--dry-run", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_study_in_the_docs_can_be_run() -> None:
+    text = (EXAMPLES.parent / "docs/PLANS.md").read_text()
+    example = text.split("```toml\n")[1].split("```")[0]
+    found = understood(example, where="docs").cells
+    assert [cell.name for cell in found] == ["a100-llama-vllm-large-batch-chat"]

@@ -13,6 +13,7 @@ from breakeven.app.commands import console, run, slo_code
 from breakeven.app.defaults import level_plans
 from breakeven.app.dry_run import dry_run_text
 from breakeven.app.plan_file import PlanFile, read_file, understood
+from breakeven.app.run import check_plan
 from breakeven.app.study import StudyRun, cell_summary, resume_study, start_study
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
@@ -48,6 +49,7 @@ def dry_run(path: Path, *, wanted: Wanted) -> int:
 def dry_run_plan(given: dict[str, Any]) -> int:
     """Print what a single run by these options would do."""
     plan = Plan(**given)
+    check_plan(plan)
     print(dry_run_text(PlanFile("", None, (Cell(name=plan.name or "run", names={}, plan=plan),))))
     return 0
 
