@@ -99,11 +99,14 @@ class Worker:
         self._emit: Callable[[Record], None] = _drop
         self._fault: BaseException | None = None
 
-    def start(self, spec: LevelSpec, users: Sequence[int], emit: Callable[[Record], None]) -> None:
-        """Start these users of the level, spread over its ramp; their garbage is collected only between levels."""
+    def hush(self) -> None:
+        """Collect garbage now and not again before `cut`: it takes tens of milliseconds, so it comes before `start`."""
         gc.collect()
         gc.freeze()
         gc.disable()
+
+    def start(self, spec: LevelSpec, users: Sequence[int], emit: Callable[[Record], None]) -> None:
+        """Start these users of the level, spread over its ramp."""
         self._spec, self._emit = spec, emit
         self._stopping = self._exhausted = False
         self._open_s: float | None = None
