@@ -57,6 +57,7 @@ async def crew_for(
     else:
         crew = ProcessCrew(plant, clients=count)
     try:
+        await crew.launch()
         yield crew
     finally:
         await crew.close()

@@ -65,7 +65,8 @@ def level_plan(
     """A level with every default filled in; between the numbers of users of the table, in proportion."""
     load = OPEN_LOOP_AS_USERS if users is None else users
     most_s = float(np.interp(load, _USERS, _EMBEDDED_MAX_S)) if plan.is_embedded else URL_MAX_DURATION_S
-    warmup_s = 0.0 if plan.requests is not None else float(np.interp(load, _USERS, _LEAST_WARMUP_S))
+    is_bare = plan.requests is not None or arrivals_s is not None
+    warmup_s = 0.0 if is_bare else float(np.interp(load, _USERS, _LEAST_WARMUP_S))
     ramp_s = 0.0 if users is None else min(RAMP_S_PER_USER * users, LONGEST_RAMP_S)
     return LevelPlan(
         users=users,

@@ -1,10 +1,12 @@
 """One client process: `python -m breakeven.load.client_process`, started by a coordinator and ended with its pipe."""
 
 import asyncio
+import contextlib
 import os
 import pickle
 import sys
-from typing import BinaryIO
+import traceback
+from typing import BinaryIO, Final
 
 import uvloop
 
@@ -18,9 +20,11 @@ from breakeven.load.wire import (
     Finish,
     Open,
     Order,
+    Ready,
     Report,
     Setup,
     Start,
+    Word,
     decode_order,
     frame,
     read_frame,
@@ -28,12 +32,41 @@ from breakeven.load.wire import (
 from breakeven.load.worker import Worker
 from breakeven.record import Record
 
+_LAST_WORDS_S: Final = 2.0
+
+
+class Mouth(asyncio.Protocol):
+    """Our end of the pipe to the coordinator. A coordinator that is slow to read must never hold up the measuring."""
+
+    def __init__(self) -> None:
+        self.lost = asyncio.Event()
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # uvloop's transports are no subclass of asyncio's
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.lost.set()
+
+    def tell(self, word: Word) -> None:
+        assert self._transport is not None
+        if not self.lost.is_set() and not self._transport.is_closing():
+            self._transport.write(frame(word))
+
+    async def close(self) -> None:
+        """Wait until what was told has been taken, for a moment."""
+        assert self._transport is not None
+        self._transport.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.lost.wait(), _LAST_WORDS_S)
+
 
 class ClientProcess:
     """Does what it is told, and tells what it sees ten times a second."""
 
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
+    def __init__(self, mouth: Mouth) -> None:
+        self._mouth = mouth
         self._worker: Worker | None = None
         self._records: list[Record] = []
         self._told_e2e = 0
@@ -47,6 +80,7 @@ class ClientProcess:
     async def _do(self, order: Order) -> None:
         if isinstance(order, Setup):
             self._worker = await make_worker(order)
+            self._mouth.tell(Ready())
             return
         worker = self._worker
         assert worker is not None
@@ -65,23 +99,19 @@ class ClientProcess:
         if self._reporting is not None:
             self._reporting.cancel()
         cut_s = await worker.cut()
-        self._tell(frame(Finish(records=self._taken(), facts=worker.facts(close_s=cut_s), cut_s=cut_s)))
+        self._mouth.tell(Finish(records=self._taken(), facts=worker.facts(close_s=cut_s), cut_s=cut_s))
 
     async def _report(self, worker: Worker) -> None:
         while True:
             await asyncio.sleep(REPORT_EVERY_S)
             counts = worker.counts(e2e_from=self._told_e2e)
             self._told_e2e += len(counts.e2e_s)
-            self._tell(frame(Report(counts=counts, records=self._taken())))
+            self._mouth.tell(Report(counts=counts, records=self._taken()))
 
     def _taken(self) -> list[Record]:
         taken = self._records.copy()
         self._records.clear()
         return taken
-
-    def _tell(self, data: bytes) -> None:
-        self._out.write(data)
-        self._out.flush()
 
     def reporting(self) -> set["asyncio.Task[None]"]:
         """The task that reports, while there is one."""
@@ -92,10 +122,6 @@ class ClientProcess:
         task = self._reporting
         if task is not None and task.done() and not task.cancelled() and (problem := task.exception()) is not None:
             raise problem
-
-    def fail(self, problem: BaseException) -> None:
-        """Say what went wrong before the end."""
-        self._tell(frame(Fault(text=f"{type(problem).__name__}: {problem}")))
 
 
 async def make_worker(setup: Setup) -> Worker:
@@ -112,24 +138,36 @@ async def make_worker(setup: Setup) -> Worker:
 
 
 async def _main(out: BinaryIO) -> None:
-    process = ClientProcess(out)
-    orders = asyncio.StreamReader(limit=2**26)
     loop = asyncio.get_running_loop()
+    orders = asyncio.StreamReader(limit=2**26)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    _, mouth = await loop.connect_write_pipe(Mouth, out)
+    process = ClientProcess(mouth)
     obeying = asyncio.create_task(process.obey(orders))
     try:
-        while not obeying.done():
+        while not obeying.done() and not mouth.lost.is_set():
             await asyncio.wait({obeying, *process.reporting()}, return_when=asyncio.FIRST_EXCEPTION, timeout=0.5)
             process.check()
-        await obeying
+        if obeying.done():
+            await obeying
     except BaseException as problem:  # noqa: BLE001  (whatever it is, the coordinator must hear of it)
-        process.fail(problem)
+        mouth.tell(Fault(text=f"{type(problem).__name__}: {problem}"))
+    await mouth.close()
+
+
+async def _main_and_end(out: BinaryIO) -> None:
+    """End at once when there is no more to do: users in mid-level would take the loop's cancellation for a cut."""
+    code = 1
+    try:
+        await _main(out)
+        code = 0
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":
     raw = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not break the frames
-    try:
-        uvloop.run(_main(raw))
-    finally:
-        os._exit(0)  # the parent is gone, or wants us gone: nothing is worth waiting for
+    uvloop.run(_main_and_end(raw))

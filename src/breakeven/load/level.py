@@ -16,6 +16,8 @@ from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import LevelFacts, Record, Stopped
 
 TICK_S: Final = 0.1
+TRACE_LEAD_S: Final = 0.5
+"""A trace begins so long after its level, so that the window is open when its first request is due."""
 _RATE_NOW_S: Final = 2.0
 
 Phase = Literal["ramp", "warm-up", "measuring", "settling"]
@@ -84,6 +86,8 @@ class Level:
         self._rule = StopRule(precision=plan.precision)
         self._start_s = now_s()
         self._open_s: float | None = None
+        self._sent_s: float | None = None
+        """When a trace had sent its last request, which closes its window; the answers are waited for."""
         self._counts: Counts | None = None
         self.facts = LevelFacts(
             users=plan.users,
@@ -113,7 +117,7 @@ class Level:
             ramp_s=plan.ramp_s,
             think_s=plan.think_s,
             zero_s=self._zero_s,
-            start_s=self._start_s,
+            start_s=self._start_s + (0.0 if plan.times_s is None else TRACE_LEAD_S),
         )
         await self._crew.start(spec, emit)
         stopped: Stopped = "interrupted"
@@ -130,7 +134,7 @@ class Level:
     async def _warm_up(self) -> Stopped:
         """Wait for the least warm-up and every user's first token; opens the window unless there is nothing to see."""
         plan = self._plan
-        while True:
+        while plan.times_s is None or plan.warmup_s > 0:  # a trace has no warm-up unless one was asked for
             counts = await self._tick("ramp" if now_s() < self._start_s + plan.ramp_s else "warm-up")
             if self._stop.is_set():
                 return "interrupted"
@@ -140,31 +144,38 @@ class Level:
                 return "failed"
             if counts.users_begun and counts.users_begun + counts.users_failed >= (plan.users or 1):
                 break
+            if counts.exhausted:
+                return "failed"
         self._open_s = await self._crew.open(measured=plan.requests)
         self.facts = replace(self.facts, open_s=self._open_s - self._zero_s)
         return "failed"
 
     async def _measure(self) -> Stopped:
-        """Hold the load until the stop rule, the clock, the count or the user ends it."""
-        assert self._open_s is not None
-        plan = self._plan
+        """Hold the load until the stop rule, the clock, the count, the trace or the user ends it."""
         while True:
             counts = await self._tick("measuring")
-            window_s = counts.at_s - self._open_s
             if self._stop.is_set():
                 return "interrupted"
-            if counts.exhausted:
-                return "duration"
-            if plan.requests is not None:
-                if counts.measured_ended >= plan.requests:
-                    return "requests"
-            elif plan.duration_s is not None:
-                if window_s >= plan.duration_s:
-                    return "duration"
-            elif self._rule.should_stop(self._series, open_s=self._open_s, now_s=counts.at_s, e2e_s=counts.e2e_s):
-                return "precision"
-            elif window_s >= plan.max_duration_s:
-                return "max"
+            stopped = self._trace_is_over(counts) if counts.exhausted else self._is_over(counts)
+            if stopped is not None:
+                return stopped
+
+    def _is_over(self, counts: Counts) -> Stopped | None:
+        assert self._open_s is not None
+        plan = self._plan
+        window_s = now_s() - self._open_s
+        if plan.requests is not None:
+            return "requests" if counts.measured_ended >= plan.requests else None
+        if plan.duration_s is not None:
+            return "duration" if window_s >= plan.duration_s else None
+        if self._rule.should_stop(self._series, open_s=self._open_s, now_s=counts.at_s, e2e_s=counts.e2e_s):
+            return "precision"
+        return "max" if window_s >= plan.max_duration_s else None
+
+    def _trace_is_over(self, counts: Counts) -> Stopped | None:
+        """All is sent; the level ends when all is answered too."""
+        self._sent_s = self._sent_s or now_s()
+        return None if counts.in_flight else "duration"
 
     async def _tick(self, phase: Phase) -> Counts:
         """Wait for the next tick, or for the end of the window where that is sooner."""
@@ -184,6 +195,8 @@ class Level:
         rate = self._series.rate(start_s=start_s, end_s=counts.at_s)
         limits = {"ramp": plan.ramp_s, "warm-up": max(plan.warmup_s, plan.ramp_s)}
         measured_s = None if plan.requests else plan.duration_s or plan.max_duration_s
+        if plan.times_s and measured_s:
+            measured_s = min(measured_s, plan.times_s[-1] + TRACE_LEAD_S)
         return Progress(
             plan=plan,
             phase=phase,
@@ -200,6 +213,8 @@ class Level:
         open_s, close_s = self._open_s, cut_s
         if stopped == "requests" and self._counts is not None and self._counts.measured_due_s is not None:
             open_s, close_s = self._counts.measured_due_s
+        elif self._sent_s is not None:
+            close_s = self._sent_s
         self.facts = replace(
             self.facts,
             open_s=None if open_s is None else open_s - self._zero_s,

@@ -10,13 +10,13 @@ from breakeven.load.worker import Counts
 class Tally:
     """What one client has told so far."""
 
-    def __init__(self, users: int) -> None:
+    def __init__(self, users: int, *, start_s: float = 0.0) -> None:
         self.users = users
         self.last: Counts | None = None
         self.quota: int | None = None
         self.is_dead = False
-        self._at: list[float] = []
-        self._chunks: list[int] = []
+        self._at = [start_s]
+        self._chunks = [0]
         self.e2e_s: list[float] = []
 
     def take(self, counts: Counts) -> None:
@@ -26,15 +26,22 @@ class Tally:
         self._chunks.append(counts.chunks)
         self.e2e_s += counts.e2e_s
 
+    @property
+    def told_s(self) -> float:
+        """Up to when it has told; the level's start before its first report."""
+        return self._at[-1]
+
     def chunks_at(self, at_s: float) -> float:
         """Chunks up to a time, between reports in proportion."""
-        return float(np.interp(at_s, self._at, self._chunks)) if self._at else 0.0
+        return float(np.interp(at_s, self._at, self._chunks))
 
 
 def merged(tallies: Sequence[Tally], *, now_s: float) -> Counts:
-    """The sum, at the latest time that every living client has told of. A dead client's users count as begun."""
-    told = [tally for tally in tallies if not tally.is_dead]
-    at_s = min((tally.last.at_s if tally.last else 0.0 for tally in told), default=now_s) or now_s
+    """The sum, at the latest time that every living client has told of, which never goes back.
+
+    A dead client's users count as begun, and its measured requests as ended: they are not waited for.
+    """
+    at_s = min((tally.told_s for tally in tallies if not tally.is_dead), default=now_s)
     lasts = [tally.last for tally in tallies if tally.last is not None]
     dues = [last.measured_due_s for last in lasts if last.measured_due_s is not None]
     finished = sum(last.done for last in lasts)
@@ -62,6 +69,7 @@ def _of(counts: Counts | None, name: str) -> int:
     return value
 
 
-def shares(total: int, parts: int) -> list[int]:
-    """`total` split as evenly as whole numbers allow: 7 over 3 is 3, 2, 2."""
-    return [total // parts + (number < total % parts) for number in range(parts)]
+def shares(total: int, weights: Sequence[int]) -> list[int]:
+    """`total` split in proportion to whole-number weights, to the last one: 10 over 3, 2, 2 is 4, 3, 3."""
+    ends = [round(total * sum(weights[: number + 1]) / sum(weights)) for number in range(len(weights))]
+    return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]

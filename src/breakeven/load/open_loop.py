@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from breakeven.client.ask import Asker
 from breakeven.clock import now_s
 from breakeven.load.arrivals import arrival_times_s
-from breakeven.load.worker import LevelSpec, User, Worker, mix, sleep_until
+from breakeven.load.worker import Counts, LevelSpec, User, Worker, mix, sleep_until
 from breakeven.record import ClientFacts, Record
+from breakeven.workload.base import Ask
 
 
 class OpenWorker(Worker):
@@ -41,20 +42,29 @@ class OpenWorker(Worker):
         try:
             for index, at_s in itertools.islice(enumerate(self._due_s()), first, None, step):
                 due_s = self._spec.start_s + at_s
+                ask, body = self._made(index)
                 await sleep_until(due_s)
+                await asyncio.sleep(0)  # a schedule that runs behind must leave time for the answers
                 if self._stopping:
                     return
                 self._late_at.append(due_s)
                 self._late.append(now_s() - due_s)
-                self._send(index, due_s)
+                self._send(index, due_s, ask=ask, body=body)
             self._exhausted = True
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
 
-    def _send(self, index: int, due_s: float) -> None:
+    def _made(self, index: int) -> tuple[Ask, bytes]:
+        """A request, made before it is due."""
+        spec = self._spec
+        nonce = mix(spec.salt, round((spec.req_per_s or 0.0) * 1e6), spec.repeat, 0, index)
+        ask = self._workload.make(nonce=nonce, user=0, k=index)
+        return ask, self._maker.encode(ask)
+
+    def _send(self, index: int, due_s: float, *, ask: Ask, body: bytes) -> None:
         user = self._free.pop() if self._free else self._another()
-        task = asyncio.create_task(self._once(user, index, due_s))
+        task = asyncio.create_task(self._once(user, index, due_s, ask=ask, body=body))
         user.task = task
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
@@ -65,13 +75,14 @@ class OpenWorker(Worker):
         self._users.append(user)
         return user
 
-    async def _once(self, user: User, index: int, due_s: float) -> None:
-        spec = self._spec
-        nonce = mix(spec.salt, round((spec.req_per_s or 0.0) * 1e6), spec.repeat, 0, index)
-        ask = self._workload.make(nonce=nonce, user=0, k=index)
-        record = await self._ask(user, index + 1, ask=ask, body=self._maker.encode(ask), due_s=due_s)
+    async def _once(self, user: User, index: int, due_s: float, *, ask: Ask, body: bytes) -> None:
+        record = await self._ask(user, index + 1, ask=ask, body=body, due_s=due_s)
         self._after(user, record)
         self._free.append(user)
+
+    def counts(self, *, e2e_from: int = 0) -> Counts:
+        """As for a closed loop, but a request is in flight from when it was sent, connected or not."""
+        return replace(super().counts(e2e_from=e2e_from), in_flight=len(self._asking))
 
     async def cut(self) -> float:
         """Stop sending, then cut what is in flight."""

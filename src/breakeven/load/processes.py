@@ -4,20 +4,36 @@ import asyncio
 import contextlib
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from breakeven.client.request import RequestMaker
 from breakeven.clock import now_s
 from breakeven.errors import RunFailedError
 from breakeven.load.merge import Tally, merged, shares
-from breakeven.load.wire import Cut, Fault, Finish, Open, Report, Setup, Start, decode_word, frame, read_frame
+from breakeven.load.wire import (
+    Cut,
+    Fault,
+    Finish,
+    Open,
+    Order,
+    Ready,
+    Report,
+    Setup,
+    Start,
+    decode_word,
+    frame,
+    read_frame,
+)
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import ClientFacts, Record
 from breakeven.workload.base import Workload
 
 _AHEAD_S = 0.05
 """Borders are set this far ahead, so that every process has heard of them in time."""
+_START_S = 60.0
 _FINISH_S = 20.0
+_LOST_S = 10.0
+"""A client that has told nothing for so long is taken for dead."""
 
 
 class Plant:
@@ -63,12 +79,15 @@ class _Client:
         self.finished = asyncio.Event()
         self.process: asyncio.subprocess.Process | None = None
         self.reading: asyncio.Task[None] | None = None
+        self._is_ready = False
 
     @property
     def is_alive(self) -> bool:
         return self.process is not None and self.process.returncode is None and not self.tally.is_dead
 
     async def launch(self, setup: Setup) -> None:
+        """Start the process; `ready` waits for it."""
+        self.tally, self.fault, self._is_ready = Tally(0), None, False
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "breakeven.load.client_process"),
             stdin=asyncio.subprocess.PIPE,
@@ -76,33 +95,55 @@ class _Client:
             limit=2**26,
             start_new_session=True,  # a Ctrl-C is the coordinator's to answer
         )
-        self.tell(frame(setup))
+        self.tell(setup)
 
-    def tell(self, data: bytes) -> None:
+    async def ready(self) -> None:
+        """Wait until the process has been set up; RunFailedError where that does not come about."""
+        if self._is_ready:
+            return
+        with contextlib.suppress(TimeoutError):
+            word = await asyncio.wait_for(self._word(), _START_S)
+            self._is_ready = isinstance(word, Ready)
+            self.fault = word.text if isinstance(word, Fault) else None
+        if not self._is_ready:
+            code = await self.end()
+            why = self.fault or f"it ended with exit code {code}; what it said stands above"
+            raise RunFailedError(f"client process {self.number + 1} could not start: {why}")
+
+    def tell(self, order: Order) -> None:
         assert self.process is not None
         assert self.process.stdin is not None
         with contextlib.suppress(ConnectionError, RuntimeError):
-            self.process.stdin.write(data)
+            self.process.stdin.write(frame(order))
+
+    async def _word(self) -> Ready | Report | Finish | Fault | None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        payload = await read_frame(self.process.stdout)
+        return None if payload is None else decode_word(payload)
 
     async def listen(self, emit: Callable[[Record], None]) -> None:
         """Take in reports until the level's last word, or the process's end."""
-        assert self.process is not None
-        assert self.process.stdout is not None
-        while (payload := await read_frame(self.process.stdout)) is not None:
-            word = decode_word(payload)
-            if isinstance(word, Fault):
-                self.fault = word.text
-                break
+        word = await self._word()
+        while isinstance(word, Report | Finish):
             for record in word.records:
                 emit(record)
-            if isinstance(word, Report):
-                self.tally.take(word.counts)
-            else:
+            if isinstance(word, Finish):
                 self.finish = word
                 self.finished.set()
                 return
+            self.tally.take(word.counts)
+            word = await self._word()
+        self.fault = word.text if isinstance(word, Fault) else None
         self.tally.is_dead = True
         self.finished.set()
+
+    def give_up_if_lost(self) -> None:
+        """End a process that lives but has told nothing for long: it would hold up all the others."""
+        if self.is_alive and now_s() - self.tally.told_s > _LOST_S:
+            assert self.process is not None
+            self.tally.is_dead = True
+            self.process.kill()
 
     async def end(self) -> int | None:
         """Close its pipe and wait for its end."""
@@ -126,25 +167,29 @@ class ProcessCrew:
         self._active: list[_Client] = []
         self._notes: list[str] = []
 
+    async def launch(self) -> None:
+        """Start the processes that are not there, or not any more, and wait until all are ready."""
+        for client in self._clients:
+            if not client.is_alive:
+                await client.launch(self._plant.setup(client.number))
+        await asyncio.gather(*(client.ready() for client in self._clients))
+
     async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
-        """Start the processes that are not there (any more), then the users."""
+        """Start the users, each in its process."""
+        await self.launch()
         self._notes = []
         self._active = self._clients[: spec.users] if spec.users else self._clients
-        for client in self._active:
-            if not client.is_alive:
-                client.tally = Tally(0)
-                await client.launch(self._plant.setup(client.number))
         for client, users in zip(self._active, split(spec, len(self._active)), strict=True):
-            client.tally = Tally(len(users))
+            client.tally = Tally(len(users), start_s=now_s())
             client.finish, client.finished = None, asyncio.Event()
-            client.tell(frame(Start(spec=spec, users=users)))
+            client.tell(Start(spec=spec, users=users))
             client.reading = asyncio.create_task(client.listen(emit))
 
     async def counts(self) -> Counts:
         """All that the clients have told; RunFailedError when none is left, or one reports a fault."""
         for client in self._active:
-            if client.fault is not None:
-                raise RunFailedError(f"client process {client.number + 1} failed: {client.fault}")
+            client.give_up_if_lost()
+            _raise_fault(client)
             if client.reading is not None and client.reading.done() and (problem := client.reading.exception()):
                 raise problem
         if all(client.tally.is_dead for client in self._active):
@@ -154,12 +199,9 @@ class ProcessCrew:
     async def open(self, *, measured: int | None) -> float:
         """All open at one stamp; measured requests are shared out by users."""
         at_s = now_s() + _AHEAD_S
-        quotas: list[int | None] = [None] * len(self._active)
-        if measured is not None:
-            quotas = list(shares(measured, len(self._active)))
-        for client, quota in zip(self._active, quotas, strict=True):
+        for client, quota in zip(self._active, quotas(measured, [c.tally for c in self._active]), strict=True):
             client.tally.quota = quota
-            client.tell(frame(Open(at_s=at_s, measured=quota)))
+            client.tell(Open(at_s=at_s, measured=quota))
         await asyncio.sleep(at_s - now_s())
         return at_s
 
@@ -167,13 +209,18 @@ class ProcessCrew:
         """All cut at one stamp; waits for each one's last word."""
         at_s = now_s() + _AHEAD_S
         for client in self._active:
-            client.tell(frame(Cut(at_s=at_s)))
+            client.tell(Cut(at_s=at_s))
         waiting = [client.finished.wait() for client in self._active]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*waiting), _FINISH_S)
-        for client in self._active:
-            if client.finish is None:
-                await self._bury(client)
+        dead = [client for client in self._active if client.finish is None]
+        for client in dead:
+            await self._bury(client)
+        for client in dead:
+            _raise_fault(client)
+        if len(dead) < len(self._active):
+            for client in dead:  # now, so that the next level need not wait
+                await client.launch(self._plant.setup(client.number))
         return at_s
 
     async def _bury(self, client: _Client) -> None:
@@ -182,10 +229,10 @@ class ProcessCrew:
         if client.reading is not None:
             client.reading.cancel()
         code = await client.end()
-        users = client.tally.users
+        users = f"its {client.tally.users} users were" if client.tally.users else "its share of the requests was"
         self._notes.append(
             f"client_died: client process {client.number + 1} of {len(self._active)} ended in mid-level (exit code "
-            f"{code}); its {users} users were not replaced | measure this level again"
+            f"{code}); {users} not replaced | measure this level again"
         )
 
     def facts(self, *, close_s: float) -> tuple[ClientFacts, ...]:
@@ -204,6 +251,11 @@ class ProcessCrew:
         await asyncio.gather(*(client.end() for client in self._clients))
 
 
+def _raise_fault(client: _Client) -> None:
+    if client.fault is not None:
+        raise RunFailedError(f"client process {client.number + 1} failed: {client.fault}")
+
+
 def split(spec: LevelSpec, clients: int) -> list[list[int]]:
     """User i belongs to client i mod clients, so that each starts its share over the whole ramp.
 
@@ -212,3 +264,8 @@ def split(spec: LevelSpec, clients: int) -> list[list[int]]:
     if not spec.users:
         return [[number, clients] for number in range(clients)]
     return [list(range(number, spec.users, clients)) for number in range(clients)]
+
+
+def quotas(measured: int | None, tallies: Sequence[Tally]) -> Sequence[int | None]:
+    """How many of the measured requests each client counts; None where a level is not ended by their number."""
+    return [None] * len(tallies) if measured is None else shares(measured, [tally.users or 1 for tally in tallies])

@@ -12,9 +12,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from breakeven.clock import now_s
-from breakeven.errors import RunFailedError, UsageError
-from breakeven.load.merge import Tally, merged, shares
-from breakeven.load.processes import Plant, split
+from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.load.merge import Tally, merged
+from breakeven.load.processes import Plant, quotas, split
 from breakeven.load.wire import REPORT_EVERY_S, Setup
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import ClientFacts, Record
@@ -28,14 +28,16 @@ class RayClient:
     """The actor: one client on some node. All its times are on its node's clock."""
 
     async def setup(self, setup: bytes) -> str:
-        """Make the worker; returns the node's name."""
+        """Make the worker; returns the name of the node, which is its host's with its number in the cluster."""
         import platform
+
+        import ray
 
         from breakeven.load.client_process import make_worker
 
         self._worker = await make_worker(pickle.loads(setup))
         self._records: list[Record] = []
-        return platform.node()
+        return f"{platform.node()}/{ray.get_runtime_context().get_node_id()[:8]}"
 
     async def clock(self) -> float:
         """This node's monotonic clock."""
@@ -43,7 +45,8 @@ class RayClient:
 
     async def start(self, spec: LevelSpec, users: list[int]) -> None:
         """Start these users."""
-        self._records, self._told = [], 0
+        self._records.clear()
+        self._told = 0
         self._worker.start(spec, users, self._records.append)
 
     async def report(self) -> tuple[Counts, list[Record]]:
@@ -78,11 +81,13 @@ class _Client:
         self.offset_s = 0.0
         self.doubt_s = 0.0
         self.facts: ClientFacts | None = None
+        self.fault: str | None = None
+        self.is_cutting = False
         self.asking: asyncio.Task[None] | None = None
 
 
 class RayCrew:
-    """Clients as Ray actors, spread over the nodes."""
+    """Clients as Ray actors, spread over the nodes. A dead actor's users are not replaced; the level says so."""
 
     def __init__(self, plant: Plant, *, clients: int) -> None:
         try:
@@ -92,33 +97,38 @@ class RayCrew:
         self._ray = ray
         if not ray.is_initialized():
             ray.init(log_to_driver=False, logging_level="ERROR")
-        actor = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(RayClient)
-        self._clients = [_Client(number, actor.remote()) for number in range(clients)]
+        self._actor = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(RayClient)
         self._plant = plant
-        self._is_set_up = False
+        self._clients = [_Client(number, None) for number in range(clients)]
+        self._active: list[_Client] = []
         self._notes: list[str] = []
 
-    async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
-        """Set the actors up once, measure their clocks, start the users."""
-        self._notes, self._emit = [], emit
-        if not self._is_set_up:
-            await asyncio.gather(*(self._set_up(client) for client in self._clients))
-            self._is_set_up = True
-        self._active = [client for client in self._clients if not client.tally.is_dead]
-        self._active = self._active[: spec.users] if spec.users else self._active
-        for client, users in zip(self._active, split(spec, len(self._active)), strict=True):
-            await self._measure_clock(client)
-            client.tally, client.facts = Tally(len(users)), None
-            there = replace(spec, zero_s=spec.zero_s + client.offset_s, start_s=spec.start_s + client.offset_s)
-            await client.actor.start.remote(there, users)
-            client.asking = asyncio.create_task(self._ask(client))
+    async def launch(self) -> None:
+        """Start the actors that are not there, or not any more, and wait until all are ready."""
+        missing = [client for client in self._clients if client.actor is None]
+        for client in missing:
+            client.actor = self._actor.remote()
+        await asyncio.gather(*(self._set_up(client) for client in missing))
 
     async def _set_up(self, client: _Client) -> None:
         setup: Setup = self._plant.setup(client.number)
         try:
             client.node = await client.actor.setup.remote(pickle.dumps(setup))
         except self._ray.exceptions.RayError as problem:
-            raise RunFailedError(f"client {client.number + 1} on Ray could not start: {problem}") from None
+            raise RunFailedError(f"client {client.number + 1} on Ray could not start: {_first_line(problem)}") from None
+
+    async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
+        """Measure the actors' clocks, then start the users, each in its actor."""
+        await self.launch()
+        self._notes, self._emit = [], emit
+        self._active = self._clients[: spec.users] if spec.users else self._clients
+        await asyncio.gather(*(self._measure_clock(client) for client in self._active))
+        for client, users in zip(self._active, split(spec, len(self._active)), strict=True):
+            client.tally, client.facts, client.fault = Tally(len(users), start_s=now_s()), None, None
+            there = replace(spec, zero_s=spec.zero_s + client.offset_s, start_s=spec.start_s + client.offset_s)
+            client.actor.start.remote(there, users)
+            client.is_cutting = False
+            client.asking = asyncio.create_task(self._ask(client))
 
     async def _measure_clock(self, client: _Client) -> None:
         """Their clock minus ours, from the quickest of several round trips; half of that trip is the doubt."""
@@ -132,19 +142,24 @@ class RayCrew:
         client.doubt_s = trip_s / 2
 
     async def _ask(self, client: _Client) -> None:
-        """Fetch the client's reports, ten a second, until it is cut or gone."""
+        """Fetch the client's reports, ten a second, until it is cut or gone. What a report holds comes only once."""
         try:
-            while True:
+            while not client.is_cutting:
                 await asyncio.sleep(REPORT_EVERY_S)
                 counts, records = await asyncio.wait_for(client.actor.report.remote(), _LOST_S)
                 client.tally.take(replace(counts, at_s=counts.at_s - client.offset_s))
                 for record in records:
                     self._emit(record)
+        except self._ray.exceptions.RayTaskError as problem:
+            client.fault = _first_line(problem.cause or problem)
+            client.tally.is_dead = True
         except (self._ray.exceptions.RayError, TimeoutError):
             client.tally.is_dead = True
 
     async def counts(self) -> Counts:
-        """All that the clients have told."""
+        """All that the clients have told; RunFailedError when none is left, or one reports a fault."""
+        for client in self._active:
+            _raise_fault(client)
         if all(client.tally.is_dead for client in self._active):
             raise RunFailedError("every Ray client ended in mid-level; what they had told is kept")
         return merged([client.tally for client in self._active], now_s=now_s())
@@ -152,8 +167,7 @@ class RayCrew:
     async def open(self, *, measured: int | None) -> float:
         """All open at one stamp of our clock, each by its own."""
         at_s = now_s() + _AHEAD_S
-        quotas = [None] * len(self._active) if measured is None else shares(measured, len(self._active))
-        for client, quota in zip(self._active, quotas, strict=True):
+        for client, quota in zip(self._active, quotas(measured, [c.tally for c in self._active]), strict=True):
             client.tally.quota = quota
             client.actor.open.remote(at_s + client.offset_s, quota)
         await asyncio.sleep(at_s - now_s())
@@ -163,23 +177,36 @@ class RayCrew:
         """All cut at one stamp of our clock, each by its own."""
         at_s = now_s() + _AHEAD_S
         await asyncio.gather(*(self._cut(client, at_s) for client in self._active))
+        for client in self._active:
+            _raise_fault(client)
         return at_s
 
     async def _cut(self, client: _Client, at_s: float) -> None:
+        client.is_cutting = True
+        answer = client.actor.cut.remote(at_s + client.offset_s)
         if client.asking is not None:
-            client.asking.cancel()
+            await client.asking
         try:
-            answer = client.actor.cut.remote(at_s + client.offset_s)
             records, client.facts = await asyncio.wait_for(answer, _AHEAD_S + _LOST_S)
+        except self._ray.exceptions.RayTaskError as problem:
+            client.fault = _first_line(problem.cause or problem)
+            return
         except (self._ray.exceptions.RayError, TimeoutError):
-            client.tally.is_dead = True
-            self._notes.append(
-                f"client_died: Ray client {client.number + 1} of {len(self._active)} on {client.node} ended in "
-                f"mid-level; its {client.tally.users} users were not replaced | measure this level again"
-            )
+            self._bury(client)
             return
         for record in records:
             self._emit(record)
+
+    def _bury(self, client: _Client) -> None:
+        """Note that a client is gone; the next level gets a new one in its place."""
+        client.tally.is_dead = True
+        self._ray.kill(client.actor)
+        client.actor = None
+        users = f"its {client.tally.users} users were" if client.tally.users else "its share of the requests was"
+        self._notes.append(
+            f"client_died: Ray client {client.number + 1} of {len(self._active)} on {client.node} ended in "
+            f"mid-level; {users} not replaced | measure this level again"
+        )
 
     def facts(self, *, close_s: float) -> tuple[ClientFacts, ...]:
         """How each client that lived did."""
@@ -187,16 +214,28 @@ class RayCrew:
         return tuple(client.facts for client in self._active if client.facts is not None)
 
     def notes(self) -> tuple[str, ...]:
-        """Which clients died, and how well the clocks are aligned where the doubt could matter."""
-        worst = max(self._active, key=lambda client: client.doubt_s)
-        hosts = len({client.node for client in self._active})
+        """Which clients died, and how well the clocks are aligned."""
+        worst_s = max((client.doubt_s for client in self._active), default=0.0)
+        furthest_s = max((abs(client.offset_s) for client in self._active), default=0.0)
+        nodes = len({client.node for client in self._active})
         aligned = (
-            f"clock_offsets: arrivals on {hosts} hosts are aligned to within {worst.doubt_s * 1e3:.2f} ms; latencies "
-            "are taken within one client and need no alignment | none needed"
+            f"clock_offsets: the clocks of {len(self._active)} clients on {nodes} nodes differ from ours by up to "
+            f"{furthest_s:.6f} s, known to {worst_s * 1e3:.2f} ms; arrivals are aligned by that, latencies are taken "
+            "within one client and need none | no remedy is needed"
         )
         return (*self._notes, aligned)
 
     async def close(self) -> None:
         """End the actors; the cluster stays."""
         for client in self._clients:
-            self._ray.kill(client.actor)
+            if client.actor is not None:
+                self._ray.kill(client.actor)
+
+
+def _raise_fault(client: _Client) -> None:
+    if client.fault is not None:
+        raise RunFailedError(f"Ray client {client.number + 1} failed: {client.fault}")
+
+
+def _first_line(problem: BaseException) -> str:
+    return one_line(f"{type(problem).__name__}: {problem}")

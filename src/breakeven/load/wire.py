@@ -47,6 +47,10 @@ class Cut(Struct, tag="cut"):
 Order = Setup | Start | Open | Cut
 
 
+class Ready(Struct, tag="ready"):
+    """The client has been set up."""
+
+
 class Report(Struct, tag="report"):
     """What a client has seen since its last report."""
 
@@ -68,7 +72,7 @@ class Fault(Struct, tag="fault"):
     text: str
 
 
-Word = Report | Finish | Fault
+Word = Ready | Report | Finish | Fault
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_order: Final = msgspec.msgpack.Decoder(Order).decode

@@ -1,0 +1,369 @@
+"""Several client processes measure as one would, and none outlives its coordinator."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import pytest
+import uvloop
+
+from breakeven.app.crew import parse_clients
+from breakeven.client.reference import ReferenceServer, Settings, Stamps
+from breakeven.errors import RunFailedError, UsageError
+from breakeven.load.level import Progress
+from breakeven.load.merge import Tally, merged, shares
+from breakeven.load.worker import Counts
+from breakeven.metrics.checks import check_level
+from breakeven.metrics.level import summarise_level
+from breakeven.record import Record
+from breakeven.store.folder import RunFolder
+from fault_answers import answer
+from fault_server import FaultServer
+from fault_wire import Play
+from faults import break_off, reset, stall, status, then_stall
+from levels import FAST, Run, a_crew, a_level, a_plan, levels
+
+STEADY = Settings(ttft_s=0.02, itl_s=0.004)
+
+
+def children(pid: int | None = None) -> list[psutil.Process]:
+    """The client processes of a process."""
+    found = psutil.Process(pid).children(recursive=True)
+    return [one for one in found if "breakeven.load.client_process" in " ".join(one.cmdline())]
+
+
+def is_over(process: psutil.Process) -> bool:
+    """Ended; where nobody reaps orphans, a zombie is what is left of it."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def eventually(true: Callable[[], bool], *, within_s: float = 10.0) -> bool:
+    until_s = time.perf_counter() + within_s
+    while not true() and time.perf_counter() < until_s:
+        time.sleep(0.02)
+    return true()
+
+
+# as one client
+
+
+class Seen(NamedTuple):
+    """A good level, by its clients and by the server."""
+
+    run: Run
+    stamps: Stamps
+    open_s: float
+    close_s: float
+
+
+@pytest.fixture(scope="module", params=[(2, 5), (3, 8)], ids=["5 users on 2", "8 users on 3"])
+def seen(request: pytest.FixtureRequest) -> Seen:
+    clients, users = request.param
+    with ReferenceServer(STEADY) as server:
+        (run,) = levels(server.url, a_plan(users=users), clients=clients, tokens=20)
+        stamps = server.stamps()
+    assert run.facts.open_s is not None
+    assert run.facts.close_s is not None
+    return Seen(run, stamps, run.facts.open_s + run.zero_s, run.facts.close_s + run.zero_s)
+
+
+def test_all_users_are_in_flight_at_the_server_and_never_more(seen: Seen) -> None:
+    stamps, users = seen.stamps, seen.run.facts.users
+    ends_s = [stamps.writes_of(i)[-1] if len(stamps.writes_of(i)) else np.inf for i in range(len(stamps.tag))]
+    at_s = np.linspace(seen.open_s, seen.close_s, 500)[:, None]
+    in_flight = ((stamps.arrival_s <= at_s) & (np.array(ends_s) >= at_s)).sum(axis=1)
+    assert in_flight.max() == users
+    checks = check_level(seen.run.facts, seen.run.records)
+    assert checks is not None
+    assert checks.in_flight == pytest.approx(users, rel=0.01)
+
+
+def test_user_i_belongs_to_client_i_mod_n(seen: Seen) -> None:
+    clients = len(seen.run.facts.clients)
+    assert [client.client for client in seen.run.facts.clients] == list(range(clients))
+    assert {record.client for record in seen.run.records} == set(range(clients))
+    assert all(record.client == record.user % clients for record in seen.run.records)
+
+
+def test_several_clients_read_what_the_server_wrote(seen: Seen) -> None:
+    inside = (seen.stamps.write_s > seen.open_s) & (seen.stamps.write_s <= seen.close_s)
+    written = inside.sum() / (seen.close_s - seen.open_s)
+    read = summarise_level(seen.run.facts, seen.run.records)
+    assert read.output_tok_per_s.value == pytest.approx(written, rel=0.02)
+    assert seen.run.facts.notes == ()
+
+
+def test_the_window_of_several_clients_is_as_long_as_was_asked_for(seen: Seen) -> None:
+    assert FAST["duration_s"] <= seen.close_s - seen.open_s < FAST["duration_s"] + 0.2
+
+
+@pytest.mark.parametrize(("clients", "users", "requests"), [(2, 5, 23), (3, 4, 31)])
+def test_exactly_n_requests_are_measured(clients: int, users: int, requests: int) -> None:
+    plan = a_plan(users=users, requests=requests, duration_s=None, warmup_s=0.0)
+    with ReferenceServer(STEADY) as server:
+        (run,) = levels(server.url, plan, clients=clients)
+    measured = [record for record in run.records if record.measured]
+    assert len(measured) == requests
+    assert all(record.status == "done" and record.k > 0 for record in measured)
+    assert run.facts.stopped == "requests"
+    assert run.facts.open_s == pytest.approx(min(record.due_s for record in measured), abs=1e-6)
+    assert run.facts.close_s == pytest.approx(max(record.due_s for record in measured), abs=1e-6)
+
+
+def test_no_request_is_sent_twice_or_lost_between_clients_and_levels() -> None:
+    with ReferenceServer(STEADY) as server:
+        runs = levels(server.url, a_plan(users=3), a_plan(users=1), a_plan(users=5), clients=2)
+        tags = Counter(str(tag) for tag in server.stamps().tag)
+    asked = Counter(record.prompt for run in runs for record in run.records)
+    assert asked == tags
+    assert set(asked.values()) == {1}
+    assert [len({record.user for record in run.records}) for run in runs] == [3, 1, 5]
+
+
+def test_shares_are_whole_and_in_proportion() -> None:
+    assert shares(10, [3, 2, 2]) == [4, 3, 3]
+    assert shares(7, [1, 1, 1]) == [2, 3, 2]
+    assert shares(2, [5]) == [2]
+    assert all(sum(shares(n, [4, 3, 1])) == n for n in range(50))
+
+
+def counted(at_s: float, chunks: int, **fields: Any) -> Counts:
+    known: dict[str, Any] = {"users_begun": 2, "users_failed": 0, "in_flight": 2, "done": 0, "errors": 0}
+    return Counts(at_s=at_s, chunks=chunks, **known | {"tokens_per_chunk": 1.0, "e2e_s": []} | fields)
+
+
+def test_what_clients_told_is_summed_at_the_latest_time_that_all_have_told_of() -> None:
+    first, second = Tally(2, start_s=10.0), Tally(2, start_s=10.0)
+    first.take(counted(10.1, 10))
+    assert merged([first, second], now_s=10.15).at_s == 10.0
+    second.take(counted(10.15, 30))
+    first.take(counted(10.2, 30))
+    both = merged([first, second], now_s=10.21)
+    assert (both.at_s, both.chunks) == (10.15, 50)  # 20 of the first by then, 30 of the second
+    second.is_dead = True
+    both = merged([first, second], now_s=10.22)
+    assert (both.at_s, both.chunks, both.users_begun, both.in_flight) == (10.2, 60, 4, 2)
+
+
+@pytest.mark.parametrize("text", ["0", "two", "-1", "ray", "ray:", "slurm:2", "257", "1.5"])
+def test_what_is_no_number_of_clients_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--clients"):
+        parse_clients(text)
+
+
+def test_clients_are_counted_here_or_on_ray() -> None:
+    assert parse_clients("4") == (False, 4)
+    assert parse_clients("ray:16") == (True, 16)
+
+
+# faults of the server
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        ([*[answer()] * 12, *[status(503)] * 6, answer()], "http_503"),
+        ([*[answer()] * 12, *[reset()] * 6, answer()], "reset"),
+        ([*[answer()] * 12, break_off(then_stall), stall(), answer()], None),
+    ],
+    ids=["503", "reset", "stall"],
+)
+def test_faults_are_records_whichever_client_met_them(script: list[Play], kind: str | None) -> None:
+    with FaultServer(script) as server:
+        (run,) = levels(server.url, a_plan(users=4), clients=2)
+    assert run.facts.status == "done"
+    assert run.facts.notes == ()
+    errors = Counter(record.error for record in run.records if record.status == "error")
+    assert set(errors) == ({kind} if kind else set())
+    assert sum(errors.values()) + sum(record.reconnected for record in run.records) == (6 if kind else 0)
+    assert len([record for record in run.records if record.status == "done"]) > 10
+
+
+def test_a_server_that_dies_leaves_errors_and_the_level_goes_on() -> None:
+    with ReferenceServer(STEADY) as server:
+
+        def watch(progress: Progress) -> None:
+            if progress.phase == "measuring" and progress.phase_s > 0.3 and psutil.pid_exists(server.pid):
+                os.kill(server.pid, signal.SIGKILL)
+
+        async def go() -> Run:
+            async with a_crew(server.url, clients=2) as crew:
+                return await a_level(crew, a_plan(), watch=watch)
+
+        run = uvloop.run(go())
+    assert run.facts.stopped == "duration"
+    errors = Counter(record.error for record in run.records if record.status == "error")
+    assert errors["connect"] > 0
+    assert {record.client for record in run.records if record.status == "error"} == {0, 1}
+
+
+# death of a client
+
+
+def test_the_users_of_a_killed_client_are_not_replaced_and_the_next_level_has_all_again() -> None:
+    killed: list[int] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.phase == "measuring" and progress.phase_s > 0.3 and not killed:
+            killed.append(children()[-1].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    async def go(url: str) -> tuple[Run, Run]:
+        async with a_crew(url, clients=2, tokens=20) as crew:
+            return await a_level(crew, a_plan(), watch=watch), await a_level(crew, a_plan())
+
+    with ReferenceServer(STEADY) as server:
+        first, second = uvloop.run(go(server.url))
+    assert first.facts.status == "done"
+    (note,) = first.facts.notes
+    assert note.startswith("client_died: client process 2 of 2 ended in mid-level (exit code -9); its 2 users were not")
+    assert first.facts.open_s is not None
+    late = [record for record in first.records if record.due_s > first.facts.open_s + 0.6]
+    assert {record.client for record in late} == {0}
+    assert any(record.client == 1 and record.status == "done" for record in first.records)
+    checks = check_level(first.facts, first.records)
+    assert checks is not None
+    assert checks.in_flight is not None
+    assert checks.in_flight < 3.9
+    assert second.facts.notes == ()
+    assert {record.user for record in second.records} == {0, 1, 2, 3}
+    assert children() == []
+
+
+def test_a_client_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("breakeven.load.processes._LOST_S", 0.5)
+    stopped: list[int] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.phase == "measuring" and not stopped:
+            stopped.append(children()[-1].pid)
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    async def go(url: str) -> Run:
+        async with a_crew(url, clients=2) as crew:
+            return await a_level(crew, a_plan(duration_s=1.5), watch=watch)
+
+    with ReferenceServer(STEADY) as server:
+        run = uvloop.run(go(server.url))
+    assert run.facts.stopped == "duration"
+    assert run.facts.notes[0].startswith("client_died: client process 2 of 2")
+    assert not psutil.pid_exists(stopped[0])
+
+
+def test_when_all_clients_are_killed_the_level_fails_and_their_records_are_kept() -> None:
+    kept: list[Record] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.phase == "measuring" and progress.phase_s > 0.3:
+            for child in children():
+                child.kill()
+
+    async def go(url: str) -> None:
+        async with a_crew(url, clients=2) as crew:
+            await a_level(crew, a_plan(), watch=watch, kept=kept)
+
+    with ReferenceServer(STEADY) as server, pytest.raises(RunFailedError, match="every client process ended"):
+        uvloop.run(go(server.url))
+    assert len(kept) > 10
+    assert children() == []
+
+
+def test_a_client_that_cannot_start_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(RunFailedError, match=r"client process 1 could not start: it ended with exit code 1"):
+        levels("http://127.0.0.1:1", a_plan(), clients=2)
+
+
+# the command
+
+
+def run_command(url: str, out: Path, *more: str, **environment: str) -> subprocess.Popen[bytes]:
+    words = ["run", "--url", url, "--clients", "2", "--users", "4", "--warmup", "0.3s", "--out", str(out), *more]
+    return subprocess.Popen(
+        [sys.executable, "-m", "breakeven", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | environment,
+    )
+
+
+def test_the_key_reaches_the_clients_through_their_pipe_alone(tmp_path: Path) -> None:
+    seen: list[str] = []
+    with FaultServer() as server:
+        flags = ("--api-key-env", "MY_KEY", "--duration", "1.5s")
+        with run_command(server.url, tmp_path, *flags, MY_KEY="hush-hush") as running:
+            assert eventually(lambda: len(children(running.pid)) == 2)
+            for child in children(running.pid):
+                seen += [*child.cmdline(), *(f"{k}={v}" for k, v in child.environ().items() if k != "MY_KEY")]
+            assert running.wait(30) == 0
+        asked = server.asked
+    assert {request.headers["authorization"] for request in asked} == {"Bearer hush-hush"}
+    assert not [text for text in seen if "hush-hush" in text]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if b"hush-hush" in path.read_bytes()]
+
+
+def test_ctrl_c_keeps_the_records_and_leaves_no_process(tmp_path: Path) -> None:
+    with ReferenceServer(STEADY) as server, run_command(server.url, tmp_path, "--duration", "60s") as running:
+        assert eventually(lambda: len(children(running.pid)) == 2)
+        clients = children(running.pid)
+        time.sleep(1.5)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 130
+        assert eventually(lambda: all(is_over(client) for client in clients))
+        server_saw = server.truth()["complete"]
+    (folder,) = tmp_path.iterdir()
+    ((facts, records),) = RunFolder.open(folder).levels()
+    assert facts.status == "interrupted"
+    assert sum(record.status == "done" for record in records) >= server_saw - 8
+
+
+def test_clients_end_with_a_coordinator_that_is_killed(tmp_path: Path) -> None:
+    with ReferenceServer(STEADY) as server, run_command(server.url, tmp_path, "--duration", "60s") as running:
+        assert eventually(lambda: len(children(running.pid)) == 2)
+        clients = children(running.pid)
+        time.sleep(2.0)
+        running.kill()
+        running.wait()
+        assert eventually(lambda: all(is_over(client) for client in clients))
+    (folder,) = tmp_path.iterdir()
+    ((facts, records),) = RunFolder.open(folder).levels()
+    assert facts.status == "interrupted"
+    assert records
+
+
+def test_a_run_whose_clients_all_die_says_so_and_exits_1(tmp_path: Path) -> None:
+    with ReferenceServer(STEADY) as server, run_command(server.url, tmp_path, "--duration", "60s") as running:
+        assert eventually(lambda: len(children(running.pid)) == 2)
+        time.sleep(1.5)
+        for client in children(running.pid):
+            client.kill()
+        _, said = running.communicate(timeout=20)
+    assert running.returncode == 1
+    assert b"breakeven: every client process ended in mid-level" in said
+    (folder,) = tmp_path.iterdir()
+    ((facts, records),) = RunFolder.open(folder).levels()
+    assert facts.status == "interrupted"
+    assert records
+
+
+def test_a_level_that_lost_a_client_is_marked_in_the_summary(tmp_path: Path) -> None:
+    flags = ("--duration", "2s", "--json", str(tmp_path / "out.json"))
+    with ReferenceServer(STEADY) as server, run_command(server.url, tmp_path / "runs", *flags) as running:
+        assert eventually(lambda: len(children(running.pid)) == 2)
+        time.sleep(1.5)
+        children(running.pid)[0].kill()
+        assert running.wait(30) == 0
+    (level,) = json.loads((tmp_path / "out.json").read_text())["levels"]
+    assert "client_died" in [caution["id"] for caution in level["cautions"]]
+    assert level["steady"] is False
