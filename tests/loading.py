@@ -8,6 +8,7 @@ from asking import run
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import resolve
 from breakeven.clock import now_s
+from breakeven.load.crew import LocalCrew
 from breakeven.load.level import Level, LevelPlan, Progress
 from breakeven.load.worker import Worker
 from breakeven.record import LevelFacts, Record
@@ -74,7 +75,7 @@ class Loaded:
         stop, zero_s = asyncio.Event(), now_s()
         level = Level(
             LevelPlan(**(DEFAULTS | plan)),
-            worker=worker,
+            crew=LocalCrew(worker),
             zero_s=zero_s,
             stop=stop,
             progress=self.progress.append,

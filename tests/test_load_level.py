@@ -14,6 +14,7 @@ from asking import run
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import resolve
 from breakeven.clock import now_s
+from breakeven.load.crew import LocalCrew
 from breakeven.load.level import Level, LevelPlan
 from breakeven.load.worker import Worker
 from breakeven.metrics.definitions import arrivals_s
@@ -304,7 +305,7 @@ def test_quitting_at_once_in_the_middle_of_a_level_leaves_nothing_behind() -> No
         )
         running = Level(
             LevelPlan(**DEFAULTS),
-            worker=worker,
+            crew=LocalCrew(worker),
             zero_s=now_s(),
             stop=asyncio.Event(),
             progress=lambda progress: None,
