@@ -85,8 +85,8 @@ def test_tokens_of_an_empty_chunk_belong_to_the_next_chunk_with_text() -> None:
 def test_the_first_token_is_the_first_chunk_with_text_not_a_role_or_an_empty_one(shape: str) -> None:
     with FaultServer({"good": PLAYS[shape]}) as server:
         seen = ask(server.url, "good")[0]
+    assert len(steps_s(seen)) == 4
     assert steps_s(seen)[0] >= 0.018  # the role comes at once, the text after 20 ms
-    assert steps_s(seen)[-1] - steps_s(seen)[0] >= 0.012
 
 
 def test_reasoning_is_output_text() -> None:

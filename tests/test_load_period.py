@@ -29,7 +29,17 @@ class InStep(Worker):
 
 
 def bins_of(worker: type[Worker]) -> Seconds:
-    """Tokens in each tenth of a second of the window, by the server's own stamps."""
+    """Tokens in each tenth of a second of the window. A machine that stood still, which sets all users in step with
+    good reason, gets two more chances."""
+    for _ in range(3):
+        bins, longest_s = measure(worker)
+        if longest_s < 1.25 * E2E_S:
+            break
+    return bins
+
+
+def measure(worker: type[Worker]) -> tuple[Seconds, float]:
+    """Tokens in each tenth of a second of the window, by the server's own stamps; the longest answer's E2E."""
     settings = Settings(ttft_s=TTFT_S, itl_s=ITL_S)
     loaded = Loaded(model="truth", workload=Chat(output_tokens=TOKENS), worker=worker)
     with ReferenceServer(settings) as server:
@@ -41,7 +51,8 @@ def bins_of(worker: type[Worker]) -> Seconds:
     assert measured.facts.open_s is not None
     edges_s = measured.facts.open_s + BIN_S * np.arange(round(PERIODS * E2E_S / BIN_S) + 1)
     counts, _ = np.histogram(written_s, bins=edges_s)
-    return counts.astype(np.float64)
+    longest_s = max(one.end_s - one.due_s for one in measured.records if one.status == "done")
+    return counts.astype(np.float64), longest_s
 
 
 def swing(bins: Seconds) -> float:
