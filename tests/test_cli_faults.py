@@ -357,7 +357,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         (("run", "--resume", "nowhere"), "nowhere does not exist"),
         (("run", "--resume", "nowhere", "--users", "1"), "--resume takes the plan from the run"),
         (("run", "--url", "http://h", "--usres", "1"), "--usres"),
-        (("run", "--engine", "vllm"), "--engine vllm needs --url URL"),
+        (("run", "--engine", "vllm"), "--engine vllm needs --model to be started here, or --url URL"),
         (("ruin",), "ruin"),
         ((), "COMMAND"),
         (("show", "nowhere"), "nowhere does not exist"),

@@ -1,5 +1,6 @@
 """Cautions: reasons to doubt a number, in plain words, each with its remedy. CHECKS is walked for every level."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -15,7 +16,9 @@ from breakeven.metrics.summary import Caution, ClientSummary, LevelSummary
 from breakeven.record import LevelFacts, Record
 from breakeven.units import short_s
 
-UNSTEADY: Final = frozenset({"users_unaccounted_for", "trend", "little"})
+UNSTEADY: Final = frozenset(
+    {"users_unaccounted_for", "trend", "little", "saturated", "warm_up_too_short", "client_died"}
+)
 """Cautions that say that the window was no steady state."""
 
 
@@ -63,6 +66,29 @@ def trend(seen: Seen) -> Iterator[Caution]:
             id="trend",
             text=f"the window's halves gave {first:.1f} and {second:.1f} tok/s, so it was not steady",
             remedy="lengthen --warmup, or measure for longer with --max-duration",
+        )
+
+
+def warm_up_too_short(seen: Seen) -> Iterator[Caution]:
+    """The throughput had settled when the window opened; where nobody asked for a length, the window has moved."""
+    if seen.checks.unsettled_s > 0:
+        warm_up_s = (seen.level.warm_up_s or 0.0) + seen.checks.unsettled_s
+        yield Caution(
+            id="warm_up_too_short",
+            text=f"the throughput settled only {short_s(seen.checks.unsettled_s)} after the window had opened (MSER-5)",
+            remedy=f"use --warmup {math.ceil(warm_up_s)}s, or let --duration auto move the window",
+        )
+
+
+def saturated(seen: Seen) -> Iterator[Caution]:
+    """An open loop's requests are answered as fast as they come."""
+    if seen.checks.backlog is not None and seen.checks.backlog.is_growing:
+        growth = seen.checks.backlog.growth_req_per_s
+        yield Caution(
+            id="saturated",
+            text=f"requests came faster than they were answered: {growth:.2g} more were in flight each second, so the "
+            "latencies only say how long this level lasted",
+            remedy="offer a lower --rate; the throughput is what the server can do",
         )
 
 
@@ -215,6 +241,9 @@ def _lag_reason(level: LevelSummary) -> str | None:
         return f"the client's own clockwork ran {short_s(lag_s)} late at p99"
     if share is not None and share > 0.8:
         return f"the client used {share:.0%} of a core"
+    late_s, ttft_s = level.client.schedule_lag_p99_s, level.ttft_s.p50.value
+    if late_s is not None and late_s > max(0.002, 0.05 * (ttft_s or 0.0)):
+        return f"the client sent requests {short_s(late_s)} after they were due at p99"
     return None
 
 
@@ -254,6 +283,8 @@ CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
     "beyond_calibration": beyond_calibration,
     "users_unaccounted_for": users_unaccounted_for,
     "trend": trend,
+    "warm_up_too_short": warm_up_too_short,
+    "saturated": saturated,
     "little": little,
     "short_window": short_window,
     "estimated_tokens": estimated_tokens,
@@ -280,6 +311,9 @@ def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | Non
     if level.errors and not level.requests and not level.output_tokens:
         failed = msgspec.structs.replace(level, status="failed", stopped="failed", steady=False)
         return msgspec.structs.replace(failed, cautions=(_never_opened(level), *_notes(facts)))
+    if checks.backlog is not None:
+        known = {"saturated": checks.backlog.is_growing, "backlog_growth_req_per_s": checks.backlog.growth_req_per_s}
+        level = msgspec.structs.replace(level, extra=level.extra | known)
     seen = Seen(facts=facts, level=level, checks=checks)
     cautions = tuple(caution for check in CHECKS.values() for caution in check(seen))
     ids = {caution.id for caution in cautions}

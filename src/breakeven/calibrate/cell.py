@@ -16,7 +16,7 @@ from breakeven.load.crew import LocalCrew
 from breakeven.load.level import Level, LevelPlan, Progress
 from breakeven.load.worker import Worker
 from breakeven.metrics.definitions import arrivals_s
-from breakeven.metrics.level import summarise_level
+from breakeven.metrics.level import Window, summarise_level
 from breakeven.metrics.statistics import Floats
 from breakeven.metrics.summary import LevelSummary
 from breakeven.record import LevelFacts, Record
@@ -168,15 +168,14 @@ def _ignore(facts: LevelFacts) -> None:
 
 def compare(cell: Cell, *, facts: LevelFacts, records: Sequence[Record], stamps: Stamps, zero_s: float) -> Result:
     """Our reading of the window against the server's."""
-    assert facts.open_s is not None
-    assert facts.close_s is not None
     read = summarise_level(facts, records)
-    open_s, close_s = facts.open_s + zero_s, facts.close_s + zero_s
+    window = Window(facts, records)
+    open_s, close_s = window.open_s + zero_s, window.close_s + zero_s
     inside = (stamps.write_s > open_s) & (stamps.write_s <= close_s)
     events = float(inside.sum()) * cell.burst
     late_s = stamps.lateness_s()[inside]
     window_s = close_s - open_s
-    pairs, delays_s, matched = _pairs(read, records, stamps, facts=facts, zero_s=zero_s)
+    pairs, delays_s, matched = _pairs(read, records, stamps, window=window, zero_s=zero_s)
     short = max(0.0, 1 - events / window_s / cell.events_per_s)
     late_p99_s = float(np.quantile(late_s, 0.99)) if len(late_s) else None
     reads = sum(client.reads for client in facts.clients)
@@ -214,11 +213,9 @@ def _judged(result: Result) -> Result:
 
 
 def _pairs(
-    read: LevelSummary, records: Sequence[Record], stamps: Stamps, *, facts: LevelFacts, zero_s: float
+    read: LevelSummary, records: Sequence[Record], stamps: Stamps, *, window: Window, zero_s: float
 ) -> tuple[dict[str, Pair], Floats, int]:
     """Each figure's true distribution over just the requests that entered ours, and every event's delay."""
-    assert facts.open_s is not None
-    assert facts.close_s is not None
     row = {str(tag): number for number, tag in enumerate(stamps.tag)}
     true: dict[str, list[float]] = {"ttft": [], "tpot": [], "e2e": []}
     gaps, delays = [], []
@@ -232,13 +229,13 @@ def _pairs(
         arrived = arrivals_s(record)
         per_write = max(1, round(len(arrived) / max(1, len(writes))))
         kept = np.repeat(writes, per_write)[: len(arrived)]
-        inside = (kept > facts.open_s) & (kept <= facts.close_s)
+        inside = (kept > window.open_s) & (kept <= window.close_s)
         delays.append((arrived[: len(kept)] - kept)[inside])
         gaps.append(np.diff(kept)[inside[1:]])
         arrival_s = float(stamps.arrival_s[number]) - zero_s
-        if facts.open_s <= record.due_s < facts.close_s:
+        if window.open_s <= record.due_s < window.close_s:
             true["ttft"].append(float(writes[0]) - arrival_s)
-        if facts.open_s < record.end_s <= facts.close_s and record.k and record.status == "done":
+        if window.open_s < record.end_s <= window.close_s and record.k and record.status == "done":
             true["e2e"].append(float(kept[-1]) - arrival_s)
             if (record.output_tokens or 0) > 1:
                 true["tpot"].append(float(kept[-1] - kept[0]) / ((record.output_tokens or 0) - 1))

@@ -9,12 +9,15 @@ from breakeven.errors import UsageError, one_line
 from breakeven.metrics.hosts import host_differences
 
 PRECISION: Final = ("precision", "quantization", "quant", "dtype", "kv_cache_dtype")
-_ENGINE_PLACE: Final = {"name", "url", "host", "port", "pid", "argv", "command", "log", "models", *PRECISION}
+_ENGINE_PLACE: Final = {
+    *("name", "url", "host", "port", "pid", "argv", "command", "log", "models", *PRECISION),
+    *("start_s", "starts", "container", "image_pull_s"),
+}
 _WORKLOAD_CHANCE: Final = {"seed", "salt", "nonce"}
 _SETTINGS_OF_MEASURING: Final = {
     *("users", "duration_s", "max_duration_s", "precision", "requests", "ramp_s", "warmup_s", "timeout_s"),
     *("seed", "salt", "name", "url", "out", "api_key_env", "engine", "model", "unit", "clients", "repeat", "repeats"),
-    *("notes", "source", "levels", "rate", "slo", "find_max", "arrivals"),
+    *("notes", "source", "levels", "rate", "slo", "find_max", "arrivals", "auto"),
 }
 _ARGV_PLACE: Final = ("--host", "--port", "--api-key", "--log-level")
 

@@ -2,15 +2,26 @@
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from msgspec import Struct
 
 from breakeven.metrics.arrivals import Arrivals, collect
 from breakeven.metrics.definitions import METRICS
-from breakeven.metrics.level import Window, estimated_share
+from breakeven.metrics.level import Window, estimated_share, settled_s
 from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, t_quantile
 from breakeven.record import LevelFacts, Record
+
+_PARTS: Final = 20
+
+
+class Backlog(Struct, frozen=True, kw_only=True):
+    """Requests that were due and not over yet, as a line through twenty averages of the window."""
+
+    growth_req_per_s: float
+    is_growing: bool
+    """For sure, by more than two requests and a quarter of their mean, and fewer ended than were due."""
 
 
 class Checks(Struct, frozen=True, kw_only=True):
@@ -39,14 +50,18 @@ class Checks(Struct, frozen=True, kw_only=True):
     """Answers of another length than the workload asked for."""
     in_one_piece: int
     """Answers of several tokens that arrived in one chunk."""
+    unsettled_s: float = 0.0
+    """How long after the window's opening the throughput settled."""
+    backlog: Backlog | None = None
+    """Of an open loop."""
 
 
 def check_level(facts: LevelFacts, records: Sequence[Record]) -> Checks | None:
     """All self-checks of a level; None where it has no window."""
     if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
         return None
-    window = Window(facts, records)
     arrivals = collect(records)
+    window = Window(facts, records, arrivals=arrivals)
     answers = window.answers()
     e2e = [value for record in answers if (value := METRICS["e2e_s"].of(record)) is not None]
     little, tolerance = _little(facts, window)
@@ -67,6 +82,8 @@ def check_level(facts: LevelFacts, records: Sequence[Record]) -> Checks | None:
         input_misses=sum(_misses(record.asked_input_tokens, record.input_tokens) for record in answers),
         output_misses=sum(_misses(record.asked_output_tokens, record.output_tokens) for record in answers),
         in_one_piece=sum(len(record.chunk_us) == 4 and (record.output_tokens or 0) > 1 for record in answers),
+        unsettled_s=settled_s(facts, arrivals) - window.open_s,
+        backlog=_backlog(records, window) if facts.users is None else None,
     )
 
 
@@ -80,6 +97,22 @@ def _in_flight(facts: LevelFacts, records: Sequence[Record], window: Window) -> 
         spans += _thinking(records, think_s=facts.think_s)
     covered_s = sum(max(0.0, min(end, window.close_s) - max(start, window.open_s)) for start, end in spans)
     return covered_s / window.length_s
+
+
+def _backlog(records: Sequence[Record], window: Window) -> Backlog:
+    """In flight on average over each of twenty parts of the window, and the slope of a line through them."""
+    edges = np.linspace(window.open_s, window.close_s, _PARTS + 1)
+    due, end = (np.array([getattr(record, name) for record in records]) for name in ("due_s", "end_s"))
+    spent = np.array([(np.maximum(0.0, at_s - due) - np.maximum(0.0, at_s - end)).sum() for at_s in edges.tolist()])
+    part_s = window.length_s / _PARTS
+    averages = np.diff(spent) / part_s
+    at_s = part_s * (np.arange(_PARTS) - (_PARTS - 1) / 2)
+    slope = float(averages @ at_s / (at_s @ at_s))
+    left = averages - averages.mean() - slope * at_s
+    doubt = t_quantile(_PARTS - 2) * math.sqrt(float(left @ left) / (_PARTS - 2) / float(at_s @ at_s))
+    ended = sum(record.status != "cut" for record in window.all_ended)
+    grows = slope > doubt and slope * window.length_s > max(2.0, 0.25 * float(averages.mean()))
+    return Backlog(growth_req_per_s=slope, is_growing=grows and ended < 0.98 * len(window.due))
 
 
 def _thinking(records: Sequence[Record], *, think_s: float) -> list[tuple[float, float]]:

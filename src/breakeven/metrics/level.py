@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from breakeven.metrics.arrivals import Arrivals, collect
 from breakeven.metrics.definitions import METRICS, Metric
 from breakeven.metrics.statistics import distribution, rate_estimate
+from breakeven.metrics.steady import steady_from_s
 from breakeven.metrics.summary import (
     ClientSummary,
     Distribution,
@@ -24,13 +25,23 @@ def is_timeout(record: Record) -> bool:
     return record.error == "timeout"
 
 
-class Window:
-    """The steady window of a level and the requests that belong to it."""
+MOVABLE: Final = ("precision", "max")
+"""Ways of stopping in which the length of the window was ours to choose."""
 
-    def __init__(self, facts: LevelFacts, records: Sequence[Record]) -> None:
+
+class Window:
+    """The steady window of a level and the requests that belong to it: the one place where the window is decided.
+
+    It closes when the load closed it. It opens when the load opened it, or later, where nobody asked for a length and
+    the throughput settled later (metrics.steady).
+    """
+
+    def __init__(self, facts: LevelFacts, records: Sequence[Record], *, arrivals: Arrivals | None = None) -> None:
         assert facts.open_s is not None
         assert facts.close_s is not None
         self.open_s, self.close_s = facts.open_s, facts.close_s
+        if facts.stopped in MOVABLE:
+            self.open_s = settled_s(facts, collect(records) if arrivals is None else arrivals)
         self.due = self.all_due = [record for record in records if self._holds(record.due_s)]
         self.ended = [record for record in records if self.open_s < record.end_s <= self.close_s]
         self.all_ended = self.ended
@@ -52,6 +63,17 @@ class Window:
         return [record for record in self.ended if record.k > 0 and is_timeout(record)]
 
 
+def settled_s(facts: LevelFacts, arrivals: Arrivals) -> float:
+    """When the throughput had settled: when the window opened, or later. A trace never settles and need not."""
+    assert facts.open_s is not None
+    assert facts.close_s is not None
+    if facts.arrivals == "trace":
+        return facts.open_s
+    return steady_from_s(
+        arrivals.times_s, arrivals.tokens, start_s=facts.start_s, open_s=facts.open_s, close_s=facts.close_s
+    )
+
+
 def summarise_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummary:
     """Everything that is derived from the records of one level, cautions excepted."""
     counts: dict[str, Any] = {
@@ -68,8 +90,8 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummar
     }
     if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
         return LevelSummary(**counts, steady=False)
-    window = Window(facts, records)
     arrivals = collect(records)
+    window = Window(facts, records, arrivals=arrivals)
     return LevelSummary(
         **counts,
         window_s=window.length_s,

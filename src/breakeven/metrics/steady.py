@@ -1,0 +1,69 @@
+"""Where the warm-up ends, found from the data: MSER-5, and a guard that keeps noise from cutting windows.
+
+MSER takes off the start of a series so much that the mean of the rest is best known: the d that minimises
+S(d) / (n - d)^2, with S(d) the sum of squares of the rest about its mean (White 1997, Simulation 69:323). MSER-5 does so
+on means of five observations (White, Cobb and Spratt 2000, Winter Simulation Conference). A d beyond the middle means
+that the series is too short to tell (Hoad, Robinson and Davies 2010, J. Oper. Res. Soc. 61:1389). docs/STEADY.md has
+the figures behind the guard.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, Floats, batch_half_width, t_quantile
+
+OBSERVATION_S: Final = 0.1
+PER_BATCH: Final = 5
+LEAST_BATCHES: Final = 10
+LEAST_CHANGE: Final = 0.05
+SURE: Final = 3.0
+"""Standard errors between the part before and the part after that noise is not believed to make."""
+_LEAST_STAYS_S: Final = BATCH_COUNTS[0] * SHORTEST_BATCH_S
+
+
+def mser5(series: Floats) -> int | None:
+    """Observations to take off the start, a multiple of five; None where the series is too short to tell."""
+    count = len(series) // PER_BATCH
+    if count < LEAST_BATCHES:
+        return None
+    means = series[: count * PER_BATCH].reshape(count, PER_BATCH).mean(axis=1)
+    left = np.arange(count, 0, -1)
+    sums, squares = (np.cumsum(part[::-1])[::-1] for part in (means, means**2))
+    errors = (squares - sums**2 / left) / left.astype(np.float64) ** 2
+    best = int(np.argmin(errors[: count - LEAST_BATCHES // 2]))
+    return best * PER_BATCH if best <= count // 2 else None
+
+
+def warm_up_end_s(times_s: Floats, tokens: Floats, *, start_s: float, close_s: float) -> float | None:
+    """When the throughput since `start_s` has settled by MSER-5; None where it cannot be told. `times_s` is sorted."""
+    count = int((close_s - start_s) / OBSERVATION_S)
+    edges = start_s + OBSERVATION_S * np.arange(count + 1)
+    series, _ = np.histogram(times_s, bins=edges, weights=tokens) if count > 0 else (np.empty(0), None)
+    cut = mser5(series)
+    return None if cut is None else start_s + cut * OBSERVATION_S
+
+
+def steady_from_s(times_s: Floats, tokens: Floats, *, start_s: float, open_s: float, close_s: float) -> float:
+    """When the window should begin: where MSER-5 says, if that is later than `open_s` for a good reason; else `open_s`.
+
+    A good reason is a throughput that differs by more than 5 %, and by more than three standard errors, between the
+    part that would go and the part that would stay; and the part that stays is half of the window or more.
+    """
+    end_s = warm_up_end_s(times_s, tokens, start_s=start_s, close_s=close_s)
+    if end_s is None or not open_s < end_s <= (open_s + close_s) / 2 or close_s - end_s < _LEAST_STAYS_S:
+        return open_s
+    sums = np.concatenate([[0.0], np.cumsum(tokens)])
+
+    def cumulative(at_s: Floats) -> Floats:
+        return sums[np.searchsorted(times_s, at_s, side="right")]
+
+    first, middle, last = cumulative(np.array([open_s, end_s, close_s]))
+    before, after = (middle - first) / (end_s - open_s), (last - middle) / (close_s - end_s)
+    half = batch_half_width(cumulative, open_s=end_s, close_s=close_s)
+    if half is None or abs(before - after) <= LEAST_CHANGE * after:
+        return open_s
+    error = half / t_quantile(BATCH_COUNTS[0] - 1)  # the widest of three half-widths: rather too large than too small
+    both = error * math.sqrt(1 + (close_s - end_s) / (end_s - open_s))
+    return end_s if abs(before - after) > SURE * both else open_s
