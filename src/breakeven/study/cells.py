@@ -106,8 +106,6 @@ def _plan(study: Study, rows: _Rows, includes: Sequence[Include]) -> Plan:
     given: dict[str, Any] = asdict(study.levels) | asdict(workload) | {"repeats": study.study.repeats}
     given |= {"engine": engine.engine or engine.name, "api_key_env": engine.api_key_env}
     given |= {"url": engine.url, "hardware": _hardware(rows.hardware)}
-    if rows.hardware is not None and rows.hardware.power_source is not None:
-        given |= {"power_w": rows.hardware.power_w, "power_from": rows.hardware.power_source}
     for include in includes:
         given |= {key: getattr(include, key) for key in ("url", "users", "rate") if getattr(include, key) is not None}
     given |= _whom(rows, url=given["url"])
