@@ -201,7 +201,7 @@ def test_a_key_in_a_comment_or_another_table_is_not_the_line_meant() -> None:
     [
         (("repeats = 2", "repeats = 0"), "repeats: 0 is too few"),
         (("repeats = 2", "max_hours = 0"), "max_hours: 0 holds nothing"),
-        (("repeats = 2", "max_usd = 5"), "cell rtx4090-llama-vllm: max_usd: its hardware states no rent_usd_per_h"),
+        (("repeats = 2", "max_usd = 5"), "cell rtx4090-llama-vllm: max_usd needs the rent_usd_per_h of its hardware"),
         (('name = "lmdeploy"', 'name = "vllm"'), "[[engines]]: the name 'vllm' stands twice"),
         (('name = "lmdeploy"', 'name = "../x"'), "'../x' is no name"),
         (('name = "lmdeploy"', 'name = "lmdeplo"'), "no engine is called 'lmdeplo'; did you mean 'lmdeploy'?"),

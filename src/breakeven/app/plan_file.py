@@ -64,6 +64,6 @@ def _check(cell: Cell, head: Head | None, *, where: str) -> None:
     try:
         check_plan(cell.plan)
         if head is not None and head.max_usd is not None and cell.rent_usd_per_h is None:
-            raise UsageError("max_usd: its hardware states no rent_usd_per_h, so its cost cannot be counted")
+            raise UsageError("max_usd needs the rent_usd_per_h of its hardware, which is not given")
     except UsageError as error:
         raise UsageError(f"{where}: {error}" if head is None else f"{where}: cell {cell.name}: {error}") from None
