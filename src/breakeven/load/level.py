@@ -106,6 +106,7 @@ class Level:
         self._crew.hush()
         self._start_s = now_s()
         self.facts = replace(self.facts, start_s=self._start_s - self._zero_s)
+        note(self.facts)
         spec = LevelSpec(
             users=plan.users or 0,
             req_per_s=plan.req_per_s,
