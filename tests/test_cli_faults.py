@@ -95,6 +95,7 @@ CASES = {
         env={"SOME_KEY": KEY},
     ),
     "right key": Case({"good": needs_key(KEY), "/metrics": idle}, ("--api-key-env", "SOME_KEY"), env={"SOME_KEY": KEY}),
+    "redirects": Case({"good": status(307, more="Location: https://elsewhere/\r\n")}),
     "speaks something else": Case({"/v1/models": lambda wire: wire.send(b"SSH-2.0-OpenSSH_9.6\r\n")}),
     "hangs up at the first question": Case({"good": PLAYS["hang-up"]}),
     **{f"some {name}": Case(some(name), ("--timeout", "1")) for name in MID_RUN},
@@ -168,6 +169,7 @@ STOPS = {
     "401": (1, "answers 401 (who are you?); put the key into an environment variable"),
     "403": (1, "answers 403 (no); put the key into an environment variable"),
     "wrong key": (1, "answers 401 (the key [key] is wrong)"),
+    "redirects": (1, "answers 307, a redirect; give the address that it leads to"),
     "speaks something else": (1, "the answer is not HTTP"),
     "hangs up at the first question": (1, "the server closed the connection before the answer was complete"),
 }

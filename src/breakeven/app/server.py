@@ -210,6 +210,8 @@ def _judge(server: Server, seen: Seen, models: ModelList | None) -> None:
     known = [info.id for info in models.data] if models else []
     if status in (400, 404) and known and server.model not in known:
         raise RunFailedError(f"{url} knows no model '{server.model}'; it serves: {_listed(known)}")
+    if status is not None and 300 <= status < 400:
+        raise RunFailedError(f"{url} answers {status}, a redirect; give the address that it leads to")
     if status in (404, 405):
         raise RunFailedError(
             f"{url}{server.maker.path} answers {status} ({text}); this is no OpenAI server, or not its address"
