@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lock clean
+.PHONY: demo test test-live check lock clean
 
 $(VENV)/run.stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "breakeven needs Python 3.11 or later; this is " + sys.version.split()[0] + " (make PYTHON=python3.12 …)")'
@@ -23,6 +23,9 @@ demo: $(VENV)/run.stamp
 
 test: $(VENV)/dev.stamp
 	@$(BIN)/python -m pytest
+
+test-live: $(VENV)/dev.stamp
+	@$(BIN)/python -m pytest -m live -rs
 
 check: $(VENV)/dev.stamp
 	@$(BIN)/ruff check .

@@ -7,7 +7,8 @@
  *   cc -O2 -o c_reader c_reader.c
  *   ./c_reader --port 8000 --connections 1000 --seconds 10 --ramp 1 --output-tokens 128 --cpu 0
  *
- * CPU and counts are taken over the last --seconds, after the ramp and one --warmup.
+ * CPU and counts are taken over the last --seconds, after the ramp and one --warmup; only `answers` counts from the
+ * start. Tokens are bytes over bytes per token, as all answers are alike: null until one answer has ended.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -150,19 +151,26 @@ static double tokens_of(struct totals t, int output_tokens) {
     return t.answers ? (double)t.bytes / ((double)t.answer_bytes / (double)t.answers) * output_tokens : 0.0;
 }
 
+static void print_or_null(const char *name, int known, double value, const char *after) {
+    if (known)
+        printf("\"%s\": %.4f%s", name, value, after);
+    else
+        printf("\"%s\": null%s", name, after);
+}
+
 static void report(struct totals t, struct rusage a, struct rusage b, double window_s, int n, int output_tokens) {
     double user_s = cpu_part_s(b.ru_utime) - cpu_part_s(a.ru_utime);
     double system_s = cpu_part_s(b.ru_stime) - cpu_part_s(a.ru_stime);
     double cpu_s = user_s + system_s, tokens = tokens_of(t, output_tokens);
-    printf("{\"connections\": %d, \"window_s\": %.6f, \"reads\": %llu, \"bytes\": %llu, \"answers\": %llu, "
-           "\"tokens\": %.0f, \"tok_per_s\": %.1f, \"cpu_s\": %.6f, \"cpu_user_s\": %.6f, \"cpu_system_s\": %.6f, "
-           "\"cpu_share\": %.4f, \"cpu_us_per_read\": %.4f, \"cpu_us_per_token\": ",
-           n, window_s, (unsigned long long)t.reads, (unsigned long long)t.bytes, (unsigned long long)t.answers, tokens,
-           tokens / window_s, cpu_s, user_s, system_s, cpu_s / window_s, t.reads ? 1e6 * cpu_s / (double)t.reads : 0.0);
-    if (tokens > 0)
-        printf("%.4f}\n", 1e6 * cpu_s / tokens);
-    else
-        printf("null}\n");
+    printf("{\"connections\": %d, \"window_s\": %.6f, \"reads\": %llu, \"bytes\": %llu, \"stamps\": %zu, ", n, window_s,
+           (unsigned long long)t.reads, (unsigned long long)t.bytes, stamps_held);
+    printf("\"answers\": %llu, ", (unsigned long long)t.answers);
+    print_or_null("tokens", t.answers > 0, tokens, ", ");
+    print_or_null("tok_per_s", t.answers > 0, tokens / window_s, ", ");
+    printf("\"cpu_s\": %.6f, \"cpu_user_s\": %.6f, \"cpu_system_s\": %.6f, ", cpu_s, user_s, system_s);
+    print_or_null("cpu_share", 1, cpu_s / window_s, ", ");
+    print_or_null("cpu_us_per_read", t.reads > 0, 1e6 * cpu_s / (double)t.reads, ", ");
+    print_or_null("cpu_us_per_token", tokens > 0, 1e6 * cpu_s / tokens, "}\n");
 }
 
 int main(int argc, char **argv) {

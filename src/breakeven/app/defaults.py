@@ -28,7 +28,7 @@ def output_tokens(plan: Plan) -> int | str:
     """Length of an answer: 64 tokens for the embedded engine, 256 for a URL, unless the plan says."""
     if plan.output_tokens is not None:
         return plan.output_tokens
-    return EMBEDDED_OUTPUT_TOKENS if plan.url is None else URL_OUTPUT_TOKENS
+    return EMBEDDED_OUTPUT_TOKENS if plan.is_embedded else URL_OUTPUT_TOKENS
 
 
 def context_tokens(plan: Plan) -> int:
@@ -64,7 +64,7 @@ def level_plan(
 ) -> LevelPlan:
     """A level with every default filled in; between the numbers of users of the table, in proportion."""
     load = OPEN_LOOP_AS_USERS if users is None else users
-    most_s = float(np.interp(load, _USERS, _EMBEDDED_MAX_S)) if plan.url is None else URL_MAX_DURATION_S
+    most_s = float(np.interp(load, _USERS, _EMBEDDED_MAX_S)) if plan.is_embedded else URL_MAX_DURATION_S
     is_bare = plan.requests is not None or arrivals_s is not None
     warmup_s = 0.0 if is_bare else float(np.interp(load, _USERS, _LEAST_WARMUP_S))
     ramp_s = 0.0 if users is None else min(RAMP_S_PER_USER * users, LONGEST_RAMP_S)

@@ -8,18 +8,22 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
+from msgspec import to_builtins
 from msgspec.structs import asdict, replace
 
 from breakeven import __version__
 from breakeven.app.crew import crew_for
-from breakeven.app.defaults import level_plans, output_tokens
+from breakeven.app.defaults import level_plan, level_plans, output_tokens
 from breakeven.app.search import search_levels
 from breakeven.app.server import Server, describe_engine, find_server
+from breakeven.app.summary import summarise
+from breakeven.calibrate.kept import kept_ceiling
 from breakeven.cautions import judged_level
 from breakeven.client.target import resolve
 from breakeven.clock import now_s, wall_now
+from breakeven.compare.nextlevel import next_level
 from breakeven.errors import RunFailedError
 from breakeven.launch.embedded import Launched
 from breakeven.load.crew import Crew
@@ -31,11 +35,15 @@ from breakeven.plan import Plan
 from breakeven.record import LevelFacts
 from breakeven.report.live import Live
 from breakeven.store.folder import RunFolder
-from breakeven.telemetry.host import host_facts
+from breakeven.store.samples import seal_samples
+from breakeven.telemetry.handle import Sampler, Wanted, sources_for
+from breakeven.telemetry.host import host_facts, host_record, without_secrets
 from breakeven.workload import make_workload
 from breakeven.workload.base import Workload
 from breakeven.workload.trace import Trace
 
+MOST_AUTO_LEVELS: Final = 6
+"""Levels that `--users auto` adds at most."""
 Load = tuple[int | None, float | None, int]
 """Users, offered rate, repeat: what tells the levels of a run apart."""
 
@@ -46,9 +54,22 @@ def load_of(level: LevelPlan | LevelFacts) -> Load:
     return level.users, None if rate is None else round(rate, 3), level.repeat
 
 
+class Session(NamedTuple):
+    """What part of a plan is measured now: all that is missing, or one round of a study."""
+
+    repeat: int | None = None
+    """Only levels of this repeat."""
+    may_start: Callable[[LevelPlan], bool] = lambda _level: True
+    """Asked before each level; a study says no when its budget does not hold it."""
+
+    def wants(self, level: LevelPlan) -> bool:
+        """The level belongs to this session."""
+        return self.repeat in (None, level.repeat) and self.may_start(level)
+
+
 def missing(plan: Plan, folder: RunFolder | None) -> bool:
     """A plan has levels that are not measured yet; a search or a trace is asked again."""
-    if folder is None or plan.find_max or plan.workload == "trace":
+    if folder is None or plan.find_max or plan.auto or plan.workload == "trace":
         return True
     finished = {load_of(facts) for facts in folder.finished()}
     return any(load_of(level) not in finished for level in level_plans(plan, salt=0))
@@ -74,8 +95,10 @@ class Measurement:
         started: datetime.datetime,
         live: Live,
         api_key: str | None,
+        session: Session = Session(),  # noqa: B008  (it is frozen)
     ) -> None:
         self.plan = plan
+        self._session = session
         self.folder = folder
         self._launched = launched
         self._out = out
@@ -112,7 +135,17 @@ class Measurement:
                 api_key=self._api_key,
                 ca_file=self._ca_file,
             ) as crew:
-                await self._levels(crew, server=server, workload=workload)
+                with Sampler(self.folder.path, zero_s=self._zero_s, wanted=self._wanted(server)):
+                    await self._levels(crew, server=server, workload=workload)
+            seal_samples(self.folder.path)
+
+    @staticmethod
+    def _wanted(server: Server) -> Wanted:
+        """What telemetry samples: this machine's energy only where the engine runs on it."""
+        target = server.target
+        return sources_for(
+            url=target.url, engine=server.engine, is_local=target.is_local, authorization=target.authorization
+        )
 
     async def _levels(self, crew: Crew, *, server: Server, workload: Workload) -> None:
         assert self.folder is not None
@@ -135,8 +168,24 @@ class Measurement:
         arrivals_s = tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None
         finished = {load_of(facts) for facts in self.folder.finished()}
         for level in level_plans(self.plan, salt=self._salt, arrivals_s=arrivals_s):
-            if load_of(level) not in finished and not self._stop.is_set():
+            if load_of(level) not in finished and not self._stop.is_set() and self._session.wants(level):
                 await self._level(level, crew=crew, server=server)
+        if self.plan.auto:
+            await self._more_levels(crew, server=server)
+
+    async def _more_levels(self, crew: Crew, *, server: Server) -> None:
+        """Measure the level whose absence leaves most doubt, as long as there is one and it is not the last one."""
+        assert self.folder is not None
+        slo = None if self.plan.slo is None else parse_slo(self.plan.slo)
+        asked: set[int] = set()
+        while len(asked) < MOST_AUTO_LEVELS and not self._stop.is_set():
+            chosen = next_level(summarise(self.folder), slo=slo)
+            if chosen is None or chosen.users in asked:
+                return
+            asked.add(chosen.users)
+            self._live.say(f"next: {chosen.users} users, since {chosen.reason}")
+            level = level_plan(self.plan, users=chosen.users, salt=self._salt)
+            await self._level(level, crew=crew, server=server)
 
     @contextlib.asynccontextmanager
     async def _signals(self) -> AsyncIterator[None]:
@@ -194,6 +243,7 @@ class Measurement:
             began = datetime.datetime.fromisoformat(earlier["run"]["started"])
             self._zero_s -= (self._started - began).total_seconds()
             earlier["run"]["resumed"] = [*earlier["run"].get("resumed", []), self._started.isoformat()]
+            earlier["engine"]["starts"] = [*earlier["engine"].get("starts", []), *self._start()]
             self.folder.write_host(earlier)
             return
         launched = self._launched
@@ -201,9 +251,11 @@ class Measurement:
         if launched is not None:
             known = {
                 "version": launched.version,
-                "argv": list(launched.argv),
+                "argv": without_secrets(launched.argv),
                 "settings": dict(launched.settings),
                 "start_s": launched.start_s,
+                "starts": self._start(),
+                **launched.facts,
             }
         self.folder.write_host(
             {
@@ -219,9 +271,17 @@ class Measurement:
                     "clock": {"zero_wall": self._started.isoformat(), "zero_monotonic_s": self._zero_s},
                 },
                 "engine": describe_engine(server, known),
-                "host": host_facts(),
+                "host": host_record(engine_is_local=server.target.is_local) | _declared(self.plan),
             }
         )
+
+    def _start(self) -> list[dict[str, Any]]:
+        """When the engine was started for this session, and how long that took; empty where it was not ours."""
+        if self._launched is None:
+            return []
+        return [
+            {"started": self._started.isoformat(), "start_s": self._launched.start_s, "repeat": self._session.repeat}
+        ]
 
     async def _level(self, plan: LevelPlan, *, crew: Crew, server: Server) -> LevelSummary:
         assert self.folder is not None
@@ -241,7 +301,7 @@ class Measurement:
             log.close()
         self._live.clear()
         facts = await self._settled(facts, server=server)
-        facts = replace(facts, notes=(*facts.notes, *server.notes))
+        facts = replace(facts, notes=(*facts.notes, *server.notes), extra=facts.extra | _ceiling(len(facts.clients)))
         slo = None if self.plan.slo is None else parse_slo(self.plan.slo)
         summary = judged_level(facts, self.folder.seal_level(facts), slo=slo)
         self._live.finished(summary)
@@ -267,15 +327,29 @@ class Measurement:
         return replace(facts, settle_s=settle_s, settled=settled)
 
 
+def _ceiling(clients: int) -> dict[str, float | None]:
+    """The load up to which this machine's client was found right, where a calibration found its end."""
+    known = kept_ceiling(host_facts())
+    if known is None or known.is_lower_bound:
+        return {}
+    return {"calibrated_events_per_s": known.events_per_s * clients}
+
+
 def _with_remedy(note: str) -> str:
     return note if " | " in note else f"{note} | see docs/WORKLOADS.md"
 
 
+def _declared(plan: Plan) -> dict[str, Any]:
+    """What the plan says of the hardware; it is declared, not found out."""
+    return {} if plan.hardware is None else {"declared": to_builtins(plan.hardware)}
+
+
 def _settings(plan: Plan) -> dict[str, Any]:
-    """What was asked for, with the defaults that filled it in."""
+    """What was asked for, with the defaults that filled it in; how the engine is started stands with the engine."""
     left_out = {"salt", "times_s"}
     levels = [asdict(level) for level in level_plans(plan, salt=0)]
-    return asdict(plan) | {
+    asked = {key: value for key, value in asdict(plan).items() if key not in ("launch", "hardware")}
+    return asked | {
         "output_tokens": output_tokens(plan),
         "levels": [{key: level[key] for key in level if key not in left_out} for level in levels],
     }

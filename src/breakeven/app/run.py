@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Final
 
 import uvloop
+from msgspec.structs import replace
 
 from breakeven.app.crew import parse_clients
-from breakeven.app.defaults import context_tokens, output_tokens
-from breakeven.app.measure import Measurement, missing, new_folder
+from breakeven.app.launch import check_launch, launch_engine, launch_label, log_name
+from breakeven.app.measure import Measurement, Session, missing, new_folder
 from breakeven.app.summary import summarise
 from breakeven.clock import wall_now
 from breakeven.engine import ENGINES
 from breakeven.errors import UsageError
-from breakeven.launch.embedded import Launched, start_embedded
+from breakeven.launch.embedded import Launched
 from breakeven.launch.models import fetch_embedded_model
 from breakeven.load.arrivals import parse_arrivals
 from breakeven.metrics.slo import parse_slo
@@ -26,7 +27,6 @@ from breakeven.report.live import Live
 from breakeven.store.folder import RunFolder
 from breakeven.workload import WORKLOADS
 
-ENGINE_LOG: Final = "engine.log"
 _WHOLE_NUMBERS: Final = ("chat", "fixed", "dataset")
 """Workloads whose lengths are numbers, not distributions."""
 
@@ -37,17 +37,26 @@ def run_plan(plan: Plan, *, out: Path, live: Live) -> tuple[RunFolder, RunSummar
     return _measure(plan, folder=None, out=out, live=live)
 
 
-def resume_run(path: Path, *, live: Live) -> tuple[RunFolder, RunSummary, bool]:
-    """Measure the levels that a run lacks."""
+def resume_run(path: Path, *, live: Live, auto: bool = False) -> tuple[RunFolder, RunSummary, bool]:
+    """Measure the levels that a run lacks; with `auto` also those whose absence leaves most doubt."""
     folder = RunFolder.open(path)
     folder.lock()
     plan = folder.plan()
+    plan = replace(plan, auto=plan.auto or auto)
     if not missing(plan, folder):
         live.say(f"{folder.path} is complete; nothing is left to measure")
         summary = summarise(folder)
         folder.write_summary(summary)
         return folder, summary, False
     return _measure(plan, folder=folder, out=folder.path.parent, live=live)
+
+
+def measure_session(folder: RunFolder, session: Session, *, live: Live) -> tuple[RunSummary, bool]:
+    """Measure one round of a study into its run folder; the summary so far, and whether the user interrupted it."""
+    _, summary, is_interrupted = _measure(
+        folder.plan(), folder=folder, out=folder.path.parent, live=live, session=session
+    )
+    return summary, is_interrupted
 
 
 def check_plan(plan: Plan) -> None:
@@ -59,10 +68,7 @@ def check_plan(plan: Plan) -> None:
         parse_slo(plan.slo)
     if plan.engine is not None:
         load("engine", ENGINES, plan.engine)
-    if plan.url is None and plan.engine not in (None, "llamacpp"):
-        raise UsageError(f"--engine {plan.engine} needs --url URL of a running server; without it llamacpp is started")
-    if plan.url is None and plan.model is not None:
-        raise UsageError("--model needs --url URL; without --url the embedded model is measured")
+    check_launch(plan)
     for name, value in (("input", plan.input_tokens), ("output", plan.output_tokens)):
         if isinstance(value, str) and plan.workload in _WHOLE_NUMBERS:
             raise UsageError(f"--{name}-tokens {value}: the workload {plan.workload} takes a whole number of tokens")
@@ -83,24 +89,33 @@ def api_key(plan: Plan) -> str | None:
     return key
 
 
-def _measure(plan: Plan, *, folder: RunFolder | None, out: Path, live: Live) -> tuple[RunFolder, RunSummary, bool]:
+def _measure(
+    plan: Plan,
+    *,
+    folder: RunFolder | None,
+    out: Path,
+    live: Live,
+    session: Session = Session(),  # noqa: B008  (it is frozen)
+) -> tuple[RunFolder, RunSummary, bool]:
     with contextlib.ExitStack() as stack:
         started = wall_now()
         launched: Launched | None = None
         if plan.url is None:
-            model_path = fetch_embedded_model(source=plan.model_source, progress=sys.stderr)
-            folder = folder or new_folder(plan, out=out, started=started, label="llamacpp-smollm2")
-            live.say("starting llama.cpp with SmolLM2-135M-Instruct …")
-            launched = start_embedded(
-                slots=max(plan.users),
-                context_per_slot=context_tokens(plan),
-                model_path=model_path,
-                log_path=folder.path / ENGINE_LOG,
+            model_path = (
+                fetch_embedded_model(source=plan.model_source, progress=sys.stderr) if plan.is_embedded else None
             )
-            stack.enter_context(launched)
-            live.say(f"ready in {launched.start_s:.1f} s; answers of at most {output_tokens(plan)} tokens")
+            folder = folder or new_folder(plan, out=out, started=started, label=launch_label(plan))
+            log_path = folder.path / log_name(session.repeat)
+            launched = stack.enter_context(launch_engine(plan, model_path=model_path, log_path=log_path, live=live))
         measurement = Measurement(
-            plan, launched=launched, folder=folder, out=out, started=started, live=live, api_key=api_key(plan)
+            plan,
+            launched=launched,
+            folder=folder,
+            out=out,
+            started=started,
+            live=live,
+            api_key=api_key(plan),
+            session=session,
         )
         uvloop.run(measurement.measure())
         assert measurement.folder is not None

@@ -1,5 +1,6 @@
 """The server before the load: is it there, does it speak OpenAI, which model, which fields does it take, is it idle?"""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ import msgspec
 
 from breakeven.client.answer import Meter
 from breakeven.client.ask import Asker, FetchError, Route, Seen, fetch
-from breakeven.client.openai import error_in_body
+from breakeven.client.openai import BAD_JSON, error_in_body
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import Target
 from breakeven.clock import now_s
@@ -56,6 +57,8 @@ class Server:
         asker = Asker(route)
         seen = await asker.ask(self.maker.encode(ask, output_tokens=1), due_s=now_s())
         asker.drop()
+        if seen.status == "cut":  # for a level this would be a result; here somebody wants us to stop
+            raise asyncio.CancelledError
         return seen
 
     async def prompt_tokens(self, ask: Ask) -> int | None:
@@ -74,7 +77,7 @@ class Server:
         try:
             status, _, reply = await fetch(self.target, engine.tokenize_path, body=body)
             return engine.tokens_in(msgspec.json.decode(reply)) if status == 200 else None
-        except (FetchError, msgspec.DecodeError):
+        except (FetchError, *BAD_JSON):
             return None
 
     async def probe_s(self) -> float | None:
@@ -84,13 +87,11 @@ class Server:
         return now_s() - start_s if seen.status == "done" else None
 
     async def busy_requests(self) -> int | None:
-        """Requests at work or waiting by the engine's own gauges; None where it has none."""
-        if self._gauges == ():
-            return None
+        """Requests at work or waiting by the engine's own gauges; None where it has none. Nobody there: none."""
         try:
             status, _, body = await fetch(self.target, "/metrics")
-        except FetchError:
-            return None
+        except FetchError as error:
+            return 0 if error.kind == "connect" else None
         text = body.decode("utf-8", "replace") if status == 200 else ""
         if self._gauges is None:
             self._gauges = next((names for names in _all_gauges() if busy_requests(text, names) is not None), ())
@@ -141,9 +142,15 @@ async def _models(target: Target, model: str | None) -> ModelList | None:
         raise RunFailedError(f"{target.url}: {error}; is the server up, and is this its address?") from None
     if status in (401, 403):
         raise _refused(target, status, error_in_body(body))
+    if status != 200 and model is None:
+        text = one_line(error_in_body(body), limit=120)
+        raise RunFailedError(
+            f"{target.url}/v1/models answers {status} ({text}); is this an OpenAI server, and is it ready? "
+            "--model NAME goes without the list"
+        )
     try:
         return msgspec.json.decode(body, type=ModelList) if status == 200 else None
-    except msgspec.DecodeError:
+    except BAD_JSON:
         if model is None:
             shown = one_line(body.decode("utf-8", "replace"), limit=80)
             raise RunFailedError(
@@ -171,7 +178,7 @@ def _listed(names: list[str]) -> str:
 
 def _refused(target: Target, status: int, text: str) -> RunFailedError:
     return RunFailedError(
-        f"{target.url} answers {status} ({one_line(text, limit=120)}); "
+        f"{target.url} answers {status} ({one_line(target.hide_key(text), limit=120)}); "
         "put the key into an environment variable and name it with --api-key-env"
     )
 

@@ -1,24 +1,36 @@
 """The summary of a stored run: made again from its records, each time."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from breakeven.cautions import judged_level
 from breakeven.metrics.bracket import bracket
+from breakeven.metrics.machine import declared_energy
 from breakeven.metrics.repeats import repeats
 from breakeven.metrics.slo import parse_slo
-from breakeven.metrics.summary import RunFacts, RunSummary
+from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
+from breakeven.metrics.telemetry import with_telemetry
+from breakeven.plan import Plan
+from breakeven.record import LevelFacts, Record
 from breakeven.store.folder import RunFolder
+from breakeven.store.samples import read_samples
 
 
 def summarise(folder: RunFolder) -> RunSummary:
     """Read a run folder and derive everything from it."""
-    host = folder.host()
+    host, plan = folder.host(), folder.plan()
     run: dict[str, Any] = host.get("run", {})
-    limits = folder.plan().slo
-    slo = None if limits is None else parse_slo(limits)
-    levels = tuple(judged_level(facts, records, slo=slo) for facts, records in folder.levels())
+    slo = None if plan.slo is None else parse_slo(plan.slo)
+    samples = read_samples(folder.path)
+
+    def derived(facts: LevelFacts, records: Sequence[Record]) -> LevelSummary:
+        level = judged_level(facts, records, slo=slo)
+        return _with_watts(with_telemetry(level, facts=facts, records=records, samples=samples), plan)
+
+    levels = tuple(derived(facts, records) for facts, records in folder.levels())
     settings: dict[str, Any] = run.get("settings", {})
     if slo is not None and settings.get("find_max"):
         settings = settings | {"found": to_builtins(bracket(levels, slo=slo))}
@@ -26,7 +38,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         run=RunFacts(
             id=folder.id,
             started=run.get("started"),
-            host=host.get("host", {}),
+            host=_host(host.get("host", {})),
             engine=host.get("engine", {}),
             model=run.get("model"),
             workload=run.get("workload", {}),
@@ -35,3 +47,26 @@ def summarise(folder: RunFolder) -> RunSummary:
         levels=levels,
         repeats=repeats(levels),
     )
+
+
+def _with_watts(level: LevelSummary, plan: Plan) -> LevelSummary:
+    """The level with the watts that the user declared for a machine that we cannot see into."""
+    hardware = plan.hardware
+    if hardware is None or hardware.power_w is None or level.window_s is None:
+        return level
+    declared = declared_energy(
+        declared_w=hardware.power_w,
+        source=hardware.power_source or "",
+        window_s=level.window_s,
+        output_tokens=level.output_tokens,
+    )
+    return replace(level, extra=level.extra | declared)
+
+
+def _host(host: dict[str, Any]) -> dict[str, Any]:
+    """The record of the machine, with `gpu` and `gpu_count` as the plan declares them, or as the driver tells."""
+    declared: dict[str, Any] = host.get("declared") or {}
+    gpus: list[dict[str, Any]] = host.get("gpus") or []
+    if declared.get("gpu"):
+        return host | {"gpu": declared["gpu"], "gpu_count": declared.get("count", 1)}
+    return host | {"gpu": gpus[0].get("name"), "gpu_count": len(gpus)} if gpus else host

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from breakeven.client.reference import ReferenceServer, Settings, Stamps
 from breakeven.client.request import RequestMaker
@@ -21,7 +22,7 @@ from breakeven.metrics.summary import LevelSummary
 from breakeven.record import LevelFacts, Record
 from breakeven.workload.base import Ask
 
-EVENTS_PER_ANSWER: Final = 64
+EVENTS_PER_ANSWER: Final = 128
 TTFT_S: Final = 0.05
 LATE_SERVER_S: Final = 0.001
 SHORT_SERVER: Final = 0.01
@@ -203,8 +204,6 @@ def compare(cell: Cell, *, facts: LevelFacts, records: Sequence[Record], stamps:
 
 def _judged(result: Result) -> Result:
     """Off: throughput or TPOT read more than 1 % wrong. A cell with a late server says nothing of the client."""
-    from msgspec.structs import replace
-
     tpot = result.tpot
     tpot_error = abs(tpot.read_p50_s / tpot.true_p50_s - 1) if tpot.read_p50_s is not None and tpot.true_p50_s else 0.0
     if (result.server_late_p99_s or 0.0) > LATE_SERVER_S or result.server_short > SHORT_SERVER:

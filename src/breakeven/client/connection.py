@@ -15,14 +15,12 @@ from breakeven.clock import now_s
 class Connection(asyncio.Protocol):
     """A socket that is asked one thing at a time."""
 
-    __slots__ = ("_transport", "answer", "failure", "is_open", "is_used", "meter", "read_bytes")
+    __slots__ = ("_transport", "answer", "failure", "is_open", "meter", "read_bytes")
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
         self.answer: Reply | None = None
         self.is_open = False
-        self.is_used = False
-        """It has carried an answer before, so the server may close it at any time."""
         self.read_bytes = 0
         """Bytes of the answer under way."""
         self.failure: BaseException | None = None
@@ -45,11 +43,11 @@ class Connection(asyncio.Protocol):
             answer.parser.feed_data(data)
         except httptools.HttpParserCallbackError as problem:
             self._broken(problem.__context__ or problem)
-        except (httptools.HttpParserError, EventTooLargeError) as problem:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
             self._broken(problem)
 
     def _broken(self, problem: BaseException) -> None:
-        if isinstance(problem, httptools.HttpParserError | EventTooLargeError):
+        if isinstance(problem, httptools.HttpParserError | httptools.HttpParserUpgrade | EventTooLargeError):
             self.failure = problem
         elif self.answer is not None and not self.answer.future.done():
             self.answer.future.set_exception(problem)  # a fault of ours must stop the run
@@ -82,7 +80,6 @@ class Connection(asyncio.Protocol):
     def release(self) -> None:
         """The answer is over: keep the connection if both sides want to, else close it."""
         answer, self.answer = self.answer, None
-        self.is_used = True
         if answer is None or not (answer.complete and answer.keep_alive) or self.failure is not None:
             self.close()
 
@@ -122,6 +119,8 @@ def why(problem: BaseException | None) -> tuple[str, str]:
         return "connect", "the server refuses connections"
     if isinstance(problem, httptools.HttpParserError):
         return "bad_http", f"the answer is not HTTP: {problem}"
+    if isinstance(problem, httptools.HttpParserUpgrade):
+        return "bad_http", "the server wants to change the protocol (101)"
     if isinstance(problem, EventTooLargeError | ValueError):
         return "bad_stream", str(problem)
     return "connect", getattr(problem, "strerror", None) or str(problem) or type(problem).__name__

@@ -1,18 +1,23 @@
 """What the OpenAI API says: the parts of its JSON that the instrument reads, and nothing else."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""Tokens; an answer that counts anything else is no good."""
+BAD_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no JSON, not what was expected, or nested without end."""
 
 
 class TokenDetails(Struct, gc=False):
-    cached_tokens: int | None = None
+    cached_tokens: Count | None = None
 
 
 class Usage(Struct, gc=False):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
     prompt_tokens_details: TokenDetails | None = None
 
 
@@ -39,23 +44,27 @@ class Event(Struct, gc=False):
     message: Any = None
 
 
+_SAID_IN: Final = ("message", "detail", "error", "msg")
+
 decode_event: Final = msgspec.json.Decoder(Event).decode
 
 
 def error_text(error: Any) -> str:
     """The readable part of an error object, whatever its shape."""
-    if isinstance(error, dict):
-        for key in ("message", "detail", "error", "msg"):
-            if isinstance(error.get(key), str):
-                return str(error[key])
-            if isinstance(error.get(key), dict):
-                return error_text(error[key])
-    return error if isinstance(error, str) else msgspec.json.encode(error).decode()
+    while isinstance(error, dict):
+        found = next((value for key in _SAID_IN if isinstance(value := error.get(key), str | dict)), None)
+        if found is None:
+            break
+        error = found
+    try:
+        return error if isinstance(error, str) else msgspec.json.encode(error).decode()
+    except (msgspec.EncodeError, OverflowError, RecursionError):
+        return "an error that cannot be shown"
 
 
-def error_in_body(body: bytes) -> str:
+def error_in_body(body: bytes | bytearray) -> str:
     """The readable part of an error answer: its JSON message, or else its text."""
     try:
         return error_text(msgspec.json.decode(body))
-    except msgspec.DecodeError:
+    except BAD_JSON:
         return body.decode("utf-8", "replace")

@@ -3,8 +3,8 @@
 from typing import Final
 
 _LF: Final = 10
-_CR: Final = 13
 _EVENT_LIMIT_BYTES: Final = 16 * 1024 * 1024
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class EventTooLargeError(ValueError):
@@ -14,42 +14,53 @@ class EventTooLargeError(ValueError):
 class SseDecoder:
     """Turns body parts into the `data` of whole events (WHATWG HTML, section 9.2.6), bytes in and bytes out.
 
-    Line ends may be LF, CRLF or CR. Comments and fields other than `data` and `event` are passed over. An
-    `event: error` field is kept in `named_error`, since some servers name their errors there.
+    Line ends may be LF, CRLF or CR, and an event is given as soon as its last line end has begun. Comments and fields
+    other than `data` and `event` are passed over. An `event: error` field is kept in `named_error`, since some servers
+    name their errors there.
     """
 
-    __slots__ = ("_tail", "named_error")
+    __slots__ = ("_after_cr", "_begun", "_tail", "named_error")
 
     def __init__(self) -> None:
         self._tail = b""
+        self._after_cr = False
+        """The last part ended with CR: an LF at the start of the next one belongs to it."""
+        self._begun = False
         self.named_error = False
 
     def feed(self, part: bytes) -> list[bytes]:
         """Whole events that end within `part`, in order."""
-        if not self._tail and part.startswith(b"data: ") and part.find(b"\n") == len(part) - 2:
-            if part[-1] == _LF and part[-3] != _CR:  # the usual case: one event, one line of data
+        if part.startswith(b"data: ") and part.find(b"\n") == len(part) - 2 and part[-1] == _LF:
+            if not self._tail and b"\r" not in part:  # the usual case: one event, one line of data
+                self._begun, self._after_cr = True, False
                 return [part[6:-2]]
         return self._feed_slowly(part)
 
     def _feed_slowly(self, part: bytes) -> list[bytes]:
-        text = self._tail + part
-        held = b""
-        if b"\r" in text:
-            if text.endswith(b"\r"):  # its LF may come with the next part
-                text, held = text[:-1], b"\r"
-            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *blocks, rest = text.split(b"\n\n")
-        self._tail = rest + held
+        *blocks, self._tail = (self._tail + self._with_lf(part)).split(b"\n\n")
         if len(self._tail) > _EVENT_LIMIT_BYTES:
             raise EventTooLargeError(f"an event of more than {_EVENT_LIMIT_BYTES >> 20} MiB")
         return [data for block in blocks if (data := self._data(block)) is not None]
 
+    def _with_lf(self, part: bytes) -> bytes:
+        """The part with every line end as one LF."""
+        if self._after_cr and part:
+            self._after_cr = False
+            part = part.removeprefix(b"\n")
+        if b"\r" in part:
+            self._after_cr = part.endswith(b"\r")
+            part = part.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return part
+
     def close(self) -> bytes | None:
         """What the stream's end left unfinished: the data of an event without its blank line, or None."""
-        tail, self._tail = self._tail.rstrip(b"\r\n"), b""
+        tail, self._tail = self._tail.rstrip(b"\n"), b""
         return self._data(tail) if tail else None
 
     def _data(self, block: bytes) -> bytes | None:
+        if not self._begun:
+            self._begun = True
+            block = block.removeprefix(_BYTE_ORDER_MARK)
         found = None
         for line in block.split(b"\n"):
             name, _, value = line.partition(b":")

@@ -32,6 +32,11 @@ class Target(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Target({self.url})"
 
+    def hide_key(self, text: str) -> str:
+        """The text without the API key: a server may send it back."""
+        key = (self.authorization or "").removeprefix("Bearer ")
+        return text.replace(key, "[key]") if key else text
+
     def head(self, method: str, path: str) -> bytes:
         """Request line and headers up to `Content-Length: `, for `body_head`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -77,7 +82,7 @@ def parse_url(url: str) -> UrlParts:
         port = parts.port
     except ValueError as error:
         raise UsageError(f"--url {url!r}: {error}; {hint}") from None
-    if parts.scheme not in _PORTS or not parts.hostname:
+    if parts.scheme not in _PORTS or not parts.hostname or port == 0:
         raise UsageError(f"--url {url!r} is no http or https URL of a server; {hint}")
     if parts.username or parts.password:
         raise UsageError("--url must not hold a user or password; put the key into a variable and use --api-key-env")
@@ -86,11 +91,23 @@ def parse_url(url: str) -> UrlParts:
     try:
         host = parts.hostname.encode("idna").decode() if ":" not in parts.hostname else parts.hostname
         prefix = parts.path.encode("ascii").decode()
+        if not prefix.isprintable() or " " in prefix:
+            raise UnicodeError
     except UnicodeError:
         raise UsageError(f"--url {url!r} has characters that no URL may have; {hint}") from None
     for end in ("/", "/completions", "/chat", "/v1", "/"):
         prefix = prefix.removesuffix(end)
     return UrlParts(parts.scheme, host, port or _PORTS[parts.scheme], prefix)
+
+
+def _tls(ca_file: str | None) -> ssl.SSLContext:
+    """What a certificate is checked with; UsageError where `ca_file` cannot be read."""
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(
+            f"SSL_CERT_FILE={ca_file}: {error.strerror or error}; name a file of PEM certificates"
+        ) from None
 
 
 async def resolve(url: str, *, api_key: str | None = None, ca_file: str | None = None) -> Target:
@@ -111,6 +128,6 @@ async def resolve(url: str, *, api_key: str | None = None, ca_file: str | None =
         port=parts.port,
         address=address,
         prefix=parts.prefix,
-        ssl_context=ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None,
+        ssl_context=_tls(ca_file) if parts.scheme == "https" else None,
         authorization=f"Bearer {api_key}" if api_key else None,
     )

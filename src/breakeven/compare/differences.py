@@ -6,13 +6,18 @@ from typing import Any, Final
 from breakeven.compare.pool import Pooled, unit_of
 from breakeven.compare.types import Warned
 from breakeven.errors import UsageError, one_line
+from breakeven.metrics.hosts import host_differences
 
 PRECISION: Final = ("precision", "quantization", "quant", "dtype", "kv_cache_dtype")
-_ENGINE_PLACE: Final = {"name", "url", "host", "port", "pid", "argv", "command", "log", "models", *PRECISION}
+_ENGINE_PLACE: Final = {
+    *("name", "url", "host", "port", "pid", "argv", "command", "log", "models", *PRECISION),
+    *("start_s", "starts", "container", "image_pull_s"),
+}
 _WORKLOAD_CHANCE: Final = {"seed", "salt", "nonce"}
 _SETTINGS_OF_MEASURING: Final = {
     *("users", "duration_s", "max_duration_s", "precision", "requests", "ramp_s", "warmup_s", "timeout_s"),
     *("seed", "salt", "name", "url", "out", "api_key_env", "engine", "model", "unit", "clients", "repeat", "repeats"),
+    *("notes", "source", "levels", "rate", "slo", "find_max", "arrivals", "auto"),
 }
 _ARGV_PLACE: Final = ("--host", "--port", "--api-key", "--log-level")
 
@@ -66,6 +71,9 @@ def _differences(a: Pooled, b: Pooled) -> Iterable[Warned]:
         argv = _argv(run_a.engine.get("argv")), _argv(run_b.engine.get("argv"))
         engine_a["argv"], engine_b["argv"] = (sorted(set(one) - set(other)) for one, other in (argv, argv[::-1]))
         yield from _tables("other_engine_settings", "the engine's settings differ", engine_a, engine_b)
+    if run_a.host.get("gpu") == run_b.host.get("gpu"):
+        for text in host_differences(run_a.host, run_b.host):
+            yield Warned(id="other_host", text=one_line(text))
 
 
 def _only(engine: Mapping[str, Any]) -> dict[str, Any]:

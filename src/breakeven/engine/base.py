@@ -7,25 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from breakeven.errors import UsageError
-
-
-class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How an engine shall serve. None: as the engine comes out of the box."""
-
-    host: str = "127.0.0.1"
-    served_name: str | None = None
-    """Name that requests ask for."""
-    tensor_parallel: int | None = None
-    """GPUs that the model is split over."""
-    context_tokens: int | None = None
-    """Longest request, prompt and answer together."""
-    max_batch: int | None = None
-    """Requests that the engine works on at once; the others wait."""
-    dtype: str | None = None
-    """Precision of weights and activations, such as `bfloat16`."""
-    prefix_caching: bool | None = None
-    extra: tuple[str, ...] = ()
-    """Further words of the command line, as they are."""
+from breakeven.serving import EngineSettings as EngineSettings
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -92,6 +74,10 @@ class OpenAI:
     image_takes: ClassVar[Literal["entrypoint", "command", "arguments"]] = "entrypoint"
     """What is said to the image: its entry point anew, the whole command, or only what follows the command."""
     docker_args: ClassVar[tuple[str, ...]] = ("--gpus", "all")
+    image_cache: ClassVar[tuple[str, str]] = ("~/.cache/huggingface", "/root/.cache/huggingface")
+    """Where models are kept here, and where the image looks for them."""
+    distribution: ClassVar[str | None] = None
+    """Python package that the command belongs to; None: it is a program that is asked for its version itself."""
 
     def __init_subclass__(cls) -> None:
         cls.running_metrics = tuple(name for name in (cls.running_metric, cls.waiting_metric) if name is not None)
@@ -120,28 +106,40 @@ class OpenAI:
 
     @classmethod
     def docker_argv(
-        cls, model: str, *, port: int, settings: EngineSettings | None = None, mounts: Sequence[str] = ()
+        cls,
+        model: str,
+        *,
+        port: int,
+        settings: EngineSettings | None = None,
+        mounts: Sequence[str] = (),
+        image: str | None = None,
+        docker_args: Sequence[str] | None = None,
+        container: str | None = None,
+        env: Sequence[str] = (),
     ) -> list[str]:
         """Command line that serves `model` in the engine's container, its port on this machine's loopback only.
 
-        `mounts` are docker's `--volume` values. Access to gated models goes in by the name of its variable only.
+        `mounts` are docker's `--volume` values, `env` its `--env` values. Access to gated models goes in by the name
+        of its variable only. `image` and `docker_args` None: the engine's own. `container` names it.
         """
-        if cls.image is None:
-            raise UsageError(f"engine '{cls.name}' has no container image; start it without docker")
+        image = image or cls.image
+        if image is None:
+            raise UsageError(f"engine '{cls.name}' has no container image; name one, or start it without docker")
         inside = msgspec.structs.replace(settings or EngineSettings(), host="0.0.0.0")
         words = cls.argv(model, port=port, settings=inside)
         variables = [f"{name}={value}" for name, value in cls.environment(port=port, settings=inside).items()]
         return [
-            *("docker", "run", "--rm", *cls.docker_args),
+            *("docker", "run", "--rm", *(("--name", container) if container else ())),
+            *(cls.docker_args if docker_args is None else docker_args),
             *("--publish", f"127.0.0.1:{port}:{port}"),
             *(word for mount in mounts for word in ("--volume", mount)),
             *(
                 word
-                for each in (*((cls.hub_access_env,) if cls.hub_access_env else ()), *variables)
+                for each in dict.fromkeys((*((cls.hub_access_env,) if cls.hub_access_env else ()), *variables, *env))
                 for word in ("--env", each)
             ),
             *(("--entrypoint", words[0]) if cls.image_takes == "entrypoint" else ()),
-            cls.image,
+            image,
             *words[{"entrypoint": 1, "command": 0, "arguments": len(cls.command)}[cls.image_takes] :],
         ]
 

@@ -38,6 +38,7 @@ class Llamacpp(OpenAI):
     default_port = 8080
     hub_access_env = "HF_TOKEN"
     image = "ghcr.io/ggml-org/llama.cpp:server-cuda"
+    image_cache = ("~/.cache/llama.cpp", "/root/.cache/llama.cpp")
     image_takes = "arguments"
 
     @classmethod

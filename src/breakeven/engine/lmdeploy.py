@@ -26,6 +26,7 @@ class Lmdeploy(OpenAI):
     tokenize_field = "input"
     tokenize_body: ClassVar[Mapping[str, object]] = {"add_bos": False}
     command = ("lmdeploy", "serve", "api_server")
+    distribution = "lmdeploy"
     options = Options(
         host="--server-name",
         port="--server-port",

@@ -20,6 +20,7 @@ class Ollama(OpenAI):
     options = Options(host=None, port=None)
     default_port = 11434
     image = "ollama/ollama:latest"
+    image_cache = ("~/.ollama", "/root/.ollama")
 
     @classmethod
     def environment(cls, *, port: int, settings: EngineSettings | None = None) -> dict[str, str]:

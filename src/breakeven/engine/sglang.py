@@ -25,6 +25,7 @@ class Sglang(OpenAI):
     tokenize_field = "prompt"
     tokenize_body: ClassVar[Mapping[str, object]] = {"add_special_tokens": False}
     command = ("python3", "-m", "sglang.launch_server")
+    distribution = "sglang"
     options = Options(
         model="--model-path",
         served_name="--served-model-name",

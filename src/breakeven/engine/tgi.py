@@ -34,6 +34,7 @@ class Tgi(OpenAI):
     default_port = 3000
     hub_access_env = "HF_TOKEN"
     image = "ghcr.io/huggingface/text-generation-inference:latest"
+    image_cache = ("~/.cache/huggingface/hub", "/data")
     image_takes = "arguments"
     docker_args = ("--gpus", "all", "--shm-size", "1g")
 

@@ -14,6 +14,7 @@ class Transformers(OpenAI):
     health_path = "/health"
     request_fields = frozenset[str]()
     command = ("transformers", "serve")
+    distribution = "transformers"
     options = Options(dtype="--dtype")
     default_port = 8000
     hub_access_env = "HF_TOKEN"

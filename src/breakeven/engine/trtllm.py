@@ -24,6 +24,7 @@ class Trtllm(OpenAI):
     request_fields = frozenset({"stream_options", "ignore_eos", "min_tokens"})
     exact_length_body: ClassVar[Mapping[str, object]] = {"ignore_eos": True}
     command = ("trtllm-serve",)
+    distribution = "tensorrt_llm"
     options = Options(
         tensor_parallel="--tp_size",
         context_tokens="--max_seq_len",

@@ -25,6 +25,7 @@ class Vllm(OpenAI):
     tokenize_field = "prompt"
     tokenize_body: ClassVar[Mapping[str, object]] = {"add_special_tokens": False}
     command = ("vllm", "serve")
+    distribution = "vllm"
     options = Options(
         served_name="--served-model-name",
         tensor_parallel="--tensor-parallel-size",

@@ -16,6 +16,18 @@ class Cause(NamedTuple):
 
 CAUSES: Final = (
     Cause(
+        r"cannot connect to the docker daemon|permission denied while trying to connect to the docker",
+        "docker: its daemon does not answer to you: start it, or join the group that may use it, or use --via process",
+    ),
+    Cause(
+        r"container name .{0,80}is already in use",
+        "a container of that name is still there: remove it with docker rm -f",
+    ),
+    Cause(
+        r"pull access denied|manifest unknown|manifest for .{0,200} not found|repository does not exist",
+        "the container image is not found, or not yours to pull: look at its name and tag, or log in",
+    ),
+    Cause(
         r"torch not compiled with cuda|no cuda gpus are available|found no nvidia driver|failed to infer device type"
         r"|no cuda-capable device|cuda is not available|libcuda\.so.{0,80}cannot open|could not select device driver",
         "no CUDA: the engine finds no NVIDIA GPU or driver; start it where there is one, or take an engine for the CPU",

@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -37,6 +37,8 @@ class Launched:
     settings: Mapping[str, Any]
     log_path: Path
     process: EngineProcess
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Further facts to keep, such as the container image and its digest."""
 
     def stop(self) -> None:
         """End the engine and all that it started."""

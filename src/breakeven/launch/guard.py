@@ -1,9 +1,10 @@
 """Keeps an engine from outliving the client: starts it, and ends all of its processes when the client is gone.
 
-Run as `python -m breakeven.launch.guard --parent PID -- COMMAND …` with a pipe on standard input. The first line on
-standard output says the engine's process id, or why it could not be started; what the engine writes goes to standard
-error. When the pipe ends, the parent is another one, or TERM or INT comes, the engine's process group gets TERM, and
-KILL after GRACE_S. Exits with the engine's code (128 + signal where a signal ended it).
+Run as `python -m breakeven.launch.guard --parent PID [--then JSON] -- COMMAND …` with a pipe on standard input. The
+first line on standard output says the engine's process id, or why it could not be started; what the engine writes goes
+to standard error. When the pipe ends, the parent is another one, or TERM or INT comes, the engine's process group gets
+TERM, and KILL after GRACE_S. At the very end the command of `--then` (a JSON list of words) is run, such as the removal
+of a container. Exits with the engine's code (128 + signal where a signal ended it).
 
 Only the standard library is used: this has to start fast, and it stays in memory for as long as the engine runs.
 """
@@ -23,6 +24,7 @@ from typing import Final
 
 GRACE_S: Final = 5.0
 PARENT_CHECK_S: Final = 1.0
+THEN_S: Final = 30.0
 NOT_FOUND: Final = 127
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -30,7 +32,9 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 def main(arguments: Sequence[str]) -> int:
     """Guard one command until it ends; returns its exit code."""
-    parent, command = int(arguments[1]), list(arguments[3:])
+    split = list(arguments).index("--")
+    parent, command = int(arguments[1]), list(arguments[split + 1 :])
+    then: list[str] = json.loads(arguments[3]) if arguments[2] == "--then" else []
     wake, stop_signal = os.pipe()
     os.set_blocking(stop_signal, False)
     signal.set_wakeup_fd(stop_signal)
@@ -48,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     code = engine.wait()
     ended.set()
     _kill_group(engine.pid, signal.SIGKILL)
+    _clean_up(then)
     _kill_orphans()
     return code if code >= 0 else 128 - code
 
@@ -62,6 +67,13 @@ def _start(command: Sequence[str]) -> "subprocess.Popen[bytes]":
         # for engines that do not watch it (Linux only)
         preexec_fn=lambda: _linux_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
     )
+
+
+def _clean_up(then: Sequence[str]) -> None:
+    """Run the last command; what it says is in the engine's log."""
+    if then:
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(then, stdin=subprocess.DEVNULL, stdout=2, stderr=2, timeout=THEN_S, check=False)
 
 
 def _report(line: dict[str, object]) -> None:

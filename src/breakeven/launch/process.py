@@ -14,7 +14,7 @@ from typing import Final, Self
 from breakeven.clock import now_s
 from breakeven.errors import RunFailedError, one_line
 from breakeven.launch.causes import likely_cause
-from breakeven.launch.guard import GRACE_S
+from breakeven.launch.guard import GRACE_S, THEN_S
 
 POLL_S: Final = 0.05
 TAIL_LINES: Final = 8
@@ -33,8 +33,10 @@ class EngineProcess:
         argv: Sequence[str],
         log_path: Path,
         started_s: float,
+        then: Sequence[str] = (),
     ) -> None:
         self._guard = guard
+        self._then = tuple(then)
         self.name = name
         self.pid = pid
         """Of the engine itself; its group has the same number."""
@@ -92,9 +94,14 @@ class EngineProcess:
         if self._guard.stdin is not None:
             self._guard.stdin.close()
         try:
-            self._guard.wait(2 * GRACE_S)
+            code = self._guard.wait(2 * GRACE_S + (THEN_S if self._then else 0.0))
         except subprocess.TimeoutExpired:
             self._kill()
+            code = self._guard.returncode
+        if code == -signal.SIGKILL and self._then:
+            # the guard did not come to it
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(self._then, capture_output=True, timeout=THEN_S, check=False)
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -110,17 +117,26 @@ class EngineProcess:
 
 
 def start_process(
-    argv: Sequence[str], *, log_path: Path, env: Mapping[str, str] | None = None, name: str | None = None
+    argv: Sequence[str],
+    *,
+    log_path: Path,
+    env: Mapping[str, str] | None = None,
+    name: str | None = None,
+    then: Sequence[str] = (),
 ) -> EngineProcess:
     """Start `argv`, with `env` on top of our environment, its output in `log_path`; RunFailedError if it cannot be.
 
-    `name` is what errors call it; None: its command.
+    `name` is what errors call it; None: its command. `then` is run once it has ended, whatever ended it.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     started_s = now_s()
     with log_path.open("wb") as log:
         guard = subprocess.Popen(
-            [sys.executable, "-P", "-m", "breakeven.launch.guard", "--parent", str(os.getpid()), "--", *argv],
+            [
+                *(sys.executable, "-P", "-m", "breakeven.launch.guard", "--parent", str(os.getpid())),
+                *(("--then", json.dumps(list(then))) if then else ()),
+                *("--", *argv),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -130,7 +146,7 @@ def start_process(
         )
     pid = _first_word(guard, log_path=log_path)
     name = name or Path(argv[0]).name
-    return EngineProcess(guard=guard, pid=pid, name=name, argv=argv, log_path=log_path, started_s=started_s)
+    return EngineProcess(guard=guard, pid=pid, name=name, argv=argv, log_path=log_path, started_s=started_s, then=then)
 
 
 def _first_word(guard: "subprocess.Popen[bytes]", *, log_path: Path) -> int:

@@ -86,6 +86,7 @@ class ClientProcess:
         assert worker is not None
         if isinstance(order, Start):
             self._records, self._told_e2e = [], 0
+            worker.hush()
             worker.start(order.spec, order.users, self._records.append)
             self._reporting = asyncio.create_task(self._report(worker))
         elif isinstance(order, Open):

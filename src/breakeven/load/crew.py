@@ -10,6 +10,10 @@ from breakeven.record import ClientFacts, Record
 class Crew(Protocol):
     """All users of a level, wherever they run."""
 
+    def hush(self) -> None:
+        """Get what takes long out of the way before the level's clock starts."""
+        ...
+
     async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
         """Start the users; their records go to `emit`, in this process."""
         ...
@@ -40,6 +44,10 @@ class LocalCrew:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+
+    def hush(self) -> None:
+        """Collect garbage now."""
+        self._worker.hush()
 
     async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
         """Start every user here."""

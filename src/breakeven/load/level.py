@@ -103,6 +103,9 @@ class Level:
     async def run(self, emit: Callable[[Record], None], note: Callable[[LevelFacts], None]) -> LevelFacts:
         """Measure the level. Whatever ends it early, what was in flight is cut and the facts say so."""
         plan = self._plan
+        self._crew.hush()
+        self._start_s = now_s()
+        self.facts = replace(self.facts, start_s=self._start_s - self._zero_s)
         spec = LevelSpec(
             users=plan.users or 0,
             req_per_s=plan.req_per_s,

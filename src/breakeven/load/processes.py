@@ -174,6 +174,9 @@ class ProcessCrew:
                 await client.launch(self._plant.setup(client.number))
         await asyncio.gather(*(client.ready() for client in self._clients))
 
+    def hush(self) -> None:
+        """The clients see to their own garbage as they start."""
+
     async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
         """Start the users, each in its process."""
         await self.launch()

@@ -47,6 +47,7 @@ class RayClient:
         """Start these users."""
         self._records.clear()
         self._told = 0
+        self._worker.hush()
         self._worker.start(spec, users, self._records.append)
 
     async def report(self) -> tuple[Counts, list[Record]]:
@@ -116,6 +117,9 @@ class RayCrew:
             client.node = await client.actor.setup.remote(pickle.dumps(setup))
         except self._ray.exceptions.RayError as problem:
             raise RunFailedError(f"client {client.number + 1} on Ray could not start: {_first_line(problem)}") from None
+
+    def hush(self) -> None:
+        """The clients see to their own garbage as they start."""
 
     async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
         """Measure the actors' clocks, then start the users, each in its actor."""

@@ -23,15 +23,20 @@ async def settle(
     within twice the time that it took before the first level.
     """
     start_s = now_s()
-    while now_s() - start_s < LONGEST_S:
+
+    async def is_idle() -> bool:
         busy = await busy_requests()
-        if busy is None:
-            took_s = await probe_s()
-            if idle_probe_s is None or (
-                took_s is not None and took_s <= max(2 * idle_probe_s, idle_probe_s + _SLACK_S)
-            ):
-                return now_s() - start_s, True
-        elif busy == 0:
-            return now_s() - start_s, True
-        await asyncio.sleep(POLL_S)
-    return now_s() - start_s, False
+        if busy is not None:
+            return busy == 0
+        if idle_probe_s is None:
+            return True
+        took_s = await probe_s()
+        return took_s is not None and took_s <= max(2 * idle_probe_s, idle_probe_s + _SLACK_S)
+
+    try:
+        async with asyncio.timeout(LONGEST_S):  # a server that hangs must not hold up a probe for the whole --timeout
+            while not await is_idle():  # noqa: ASYNC110  (the engine sends no event)
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        return now_s() - start_s, False
+    return now_s() - start_s, True

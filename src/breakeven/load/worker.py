@@ -99,11 +99,14 @@ class Worker:
         self._emit: Callable[[Record], None] = _drop
         self._fault: BaseException | None = None
 
-    def start(self, spec: LevelSpec, users: Sequence[int], emit: Callable[[Record], None]) -> None:
-        """Start these users of the level, spread over its ramp; their garbage is collected only between levels."""
+    def hush(self) -> None:
+        """Collect garbage now and not again before `cut`: it takes tens of milliseconds, so it comes before `start`."""
         gc.collect()
         gc.freeze()
         gc.disable()
+
+    def start(self, spec: LevelSpec, users: Sequence[int], emit: Callable[[Record], None]) -> None:
+        """Start these users of the level, spread over its ramp."""
         self._spec, self._emit = spec, emit
         self._stopping = self._exhausted = False
         self._open_s: float | None = None
@@ -140,8 +143,8 @@ class Worker:
                 due_s = spec.zero_s + record.end_s
                 think_s = spec.think_s if ask.think_s is None else ask.think_s
                 if pause_s + think_s > 0 and not self._stopping:
-                    await sleep_until(due_s + pause_s + think_s)
-                    due_s = now_s()
+                    due_s += pause_s + think_s
+                    await sleep_until(due_s)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
@@ -236,14 +239,16 @@ class Worker:
         at_s = self._cut_s = now_s()
         self._cpu_after_s, self._reads_after = cpu_s(), self._meter.reads
         tasks = [user.task for user in self._users if user.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for user in self._users:
-            user.asker.drop()
-        self._beat.stop()
-        gc.enable()
-        gc.unfreeze()
+        try:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self._beat.stop()
+            for user in self._users:
+                user.asker.drop()
+            gc.enable()
+            gc.unfreeze()
         if self._fault is not None:
             raise self._fault
         return at_s

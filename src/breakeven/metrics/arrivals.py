@@ -74,7 +74,7 @@ def _shares(record: Record, chunks: int, ratio: float) -> tuple[Floats, bool]:
     """Tokens of each chunk, and whether the server counted them."""
     if len(record.chunk_tokens) == 4 * chunks:
         return np.frombuffer(record.chunk_tokens, dtype="<u4").astype(np.float64), True
-    if record.output_tokens is not None and record.status == "done":
+    if record.output_tokens is not None and (record.status == "done" or record.finish_reason is not None):
         return np.full(chunks, record.output_tokens / chunks), True
     return np.full(chunks, ratio), False
 

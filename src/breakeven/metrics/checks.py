@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from breakeven.metrics.arrivals import Arrivals, collect
 from breakeven.metrics.definitions import METRICS
-from breakeven.metrics.level import Window, settled_s
+from breakeven.metrics.level import Window, estimated_share, settled_s
 from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, t_quantile
 from breakeven.record import LevelFacts, Record
 
@@ -31,7 +31,7 @@ class Checks(Struct, frozen=True, kw_only=True):
     """Time average over the window of requests between due and end (closed loop: plus users that think)."""
     halves_tok_per_s: tuple[float, float] | None
     halves_doubt_tok_per_s: float | None
-    """95 % half-width of the difference of the halves, from ten batches each."""
+    """95 % half-width of the difference of the halves, from ten batches each (five in a window under 10 s)."""
     little_users: float | None
     """Starts and ends per second x (mean E2E + think time) of the requests that ended in the window."""
     little_tolerance: float | None
@@ -62,8 +62,6 @@ def check_level(facts: LevelFacts, records: Sequence[Record]) -> Checks | None:
         return None
     arrivals = collect(records)
     window = Window(facts, records, arrivals=arrivals)
-    inside = (arrivals.times_s > window.open_s) & (arrivals.times_s <= window.close_s)
-    tokens = float(arrivals.tokens[inside].sum())
     answers = window.answers()
     e2e = [value for record in answers if (value := METRICS["e2e_s"].of(record)) is not None]
     little, tolerance = _little(facts, window)
@@ -77,7 +75,7 @@ def check_level(facts: LevelFacts, records: Sequence[Record]) -> Checks | None:
         answers_per_user=len(answers) / facts.users if facts.users else None,
         median_e2e_s=float(np.median(e2e)) if e2e else None,
         longest_batch_s=window.length_s / BATCH_COUNTS[0],
-        estimated_share=float(arrivals.estimated[inside].sum()) / tokens if tokens else 0.0,
+        estimated_share=estimated_share(arrivals, window) or 0.0,
         tokens_per_chunk=arrivals.tokens_per_chunk,
         tokens_in_first_chunk=_first_chunk(answers),
         cached_share=_cached(answers),
@@ -96,7 +94,7 @@ def _misses(asked: int | None, got: int | None) -> bool:
 def _in_flight(facts: LevelFacts, records: Sequence[Record], window: Window) -> float:
     spans = [(record.due_s, record.end_s) for record in records]
     if facts.think_s > 0:
-        spans += _thinking(records)
+        spans += _thinking(records, think_s=facts.think_s)
     covered_s = sum(max(0.0, min(end, window.close_s) - max(start, window.open_s)) for start, end in spans)
     return covered_s / window.length_s
 
@@ -117,22 +115,25 @@ def _backlog(records: Sequence[Record], window: Window) -> Backlog:
     return Backlog(growth_req_per_s=slope, is_growing=grows and ended < 0.98 * len(window.due))
 
 
-def _thinking(records: Sequence[Record]) -> list[tuple[float, float]]:
-    """From the end of each good answer until the same user's next request was due, or for ever."""
+def _thinking(records: Sequence[Record], *, think_s: float) -> list[tuple[float, float]]:
+    """From the end of each good answer until the same user's next request was due; after the last, for its think time.
+
+    A user who never asks again is missing from then on.
+    """
     by_user: dict[int, list[Record]] = {}
     for record in sorted(records, key=lambda record: record.k):
         by_user.setdefault(record.user, []).append(record)
     return [
         (one.end_s, then)
         for mine in by_user.values()
-        for one, then in zip(mine, [*(record.due_s for record in mine[1:]), math.inf], strict=True)
+        for one, then in zip(mine, [*(record.due_s for record in mine[1:]), mine[-1].end_s + think_s], strict=True)
         if one.status == "done"
     ]
 
 
 def _halves(arrivals: Arrivals, window: Window) -> tuple[tuple[float, float] | None, float | None]:
-    """Throughput of the window's two halves and the doubt of their difference (Welch, ten batches each)."""
-    batches = 20
+    """Throughput of the window's two halves and the doubt of their difference (Welch, ten or five batches each)."""
+    batches = 20 if window.length_s / 20 >= SHORTEST_BATCH_S else 10
     edges = np.linspace(window.open_s, window.close_s, batches + 1)
     sums, _ = np.histogram(arrivals.times_s, bins=edges, weights=arrivals.tokens)
     rates = sums / (window.length_s / batches)
@@ -146,14 +147,13 @@ def _halves(arrivals: Arrivals, window: Window) -> tuple[tuple[float, float] | N
 
 def _little(facts: LevelFacts, window: Window) -> tuple[float | None, float | None]:
     """Users that throughput and latency account for; only where the window holds five answers of each user."""
-    ended = [record for record in window.all_ended if record.status == "done"]
+    ended = [record for record in window.all_ended if record.status != "cut"]
     if not ended or facts.users is None:
         return None, None
     stay_s = sum(record.end_s - record.due_s for record in ended) / len(ended) + facts.think_s
     if window.length_s < 5 * stay_s:
         return None, None
-    starts = len(window.due) if not window.is_counted else len(ended)
-    per_s = (starts + len(ended)) / 2 / window.length_s
+    per_s = (len(window.all_due) + len(ended)) / 2 / window.length_s
     return per_s * stay_s, max(0.05, stay_s / window.length_s)
 
 

@@ -42,10 +42,9 @@ class Window:
         self.open_s, self.close_s = facts.open_s, facts.close_s
         if facts.stopped in MOVABLE:
             self.open_s = settled_s(facts, collect(records) if arrivals is None else arrivals)
-        self.due = [record for record in records if self._holds(record.due_s)]
+        self.due = self.all_due = [record for record in records if self._holds(record.due_s)]
         self.ended = [record for record in records if self.open_s < record.end_s <= self.close_s]
         self.all_ended = self.ended
-        self.is_counted = facts.measured_requests is not None
         if facts.measured_requests is not None:
             self.due = self.ended = [record for record in records if record.measured]
 
@@ -101,6 +100,7 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummar
         **_tokens(arrivals, window),
         **_latencies(arrivals, window),
         client=_client(facts, arrivals, window),
+        extra={**facts.extra, "estimated_token_share": estimated_share(arrivals, window)},
     )
 
 
@@ -124,6 +124,13 @@ def _tokens(arrivals: Arrivals, window: Window) -> dict[str, Any]:
     }
 
 
+def estimated_share(arrivals: Arrivals, window: Window) -> float | None:
+    """Share of the window's output tokens that no server counted; None where no token arrived."""
+    inside = _inside(arrivals.times_s, window)
+    tokens = float(arrivals.tokens[inside].sum())
+    return float(arrivals.estimated[inside].sum()) / tokens if tokens else None
+
+
 def _no_inputs(answers: Sequence[Record]) -> bool:
     return all(record.input_tokens is None and record.asked_input_tokens is None for record in answers)
 
@@ -138,20 +145,29 @@ def _rate(times_s: Any, weights: Any, window: Window) -> Estimate:
 
 def _latencies(arrivals: Arrivals, window: Window) -> dict[str, Any]:
     """TTFT by when a request was due, the rest by when it ended; what never came to an end ranks last."""
-    first = METRICS["ttft_s"]
-    answers, given_up = window.answers(), window.given_up()
-    waiting = [r for r in window.due if first.of(r) is None and (r.status != "error" or is_timeout(r))]
-    begun = [record for record in window.due if first.of(record) is not None]
+    answers = window.answers()
     itl = arrivals.gaps_s[_inside(arrivals.gaps_at_s, window)]
     tpot = _over(METRICS["tpot_s"], answers)
     return {
-        "ttft_s": distribution(_values(first.of, begun), waited=_waits(waiting)),
-        "e2e_s": _over(METRICS["e2e_s"], answers, waited=_waits(given_up)),
+        "ttft_s": _ttft(window.due),
+        "e2e_s": _over(METRICS["e2e_s"], answers, waited=[_age_s(record) for record in window.given_up()]),
         "tpot_s": tpot,
         "itl_s": distribution(itl),
         "tok_per_s_per_user": _speed(tpot, _over(METRICS["tok_per_s_per_user"], answers)),
         "connect_s": _over(METRICS["connect_s"], window.due),
     }
+
+
+def _ttft(due: Sequence[Record]) -> Distribution:
+    """A timeout ranks last, also where a first chunk had come, which is then all that bounds it; other errors are out.
+
+    So does what had no first chunk when it ended or was cut.
+    """
+    first = METRICS["ttft_s"]
+    kept = [record for record in due if record.status != "error"]
+    late = [record for record in due if is_timeout(record)] + [record for record in kept if first.of(record) is None]
+    waited = [_age_s(record) if (seen := first.of(record)) is None else seen for record in late]
+    return distribution(_values(first.of, kept), waited=waited)
 
 
 def _over(metric: Metric, records: Iterable[Record], *, waited: Sequence[float] = ()) -> Distribution:
@@ -162,8 +178,8 @@ def _values(of: Callable[[Record], float | None], records: Iterable[Record]) -> 
     return [value for record in records if (value := of(record)) is not None]
 
 
-def _waits(records: Iterable[Record]) -> list[float]:
-    return [record.end_s - record.due_s for record in records]
+def _age_s(record: Record) -> float:
+    return record.end_s - record.due_s
 
 
 def _speed(tpot: Distribution, speeds: Distribution) -> Distribution:

@@ -74,7 +74,10 @@ def batch_half_width(cumulative: Any, *, open_s: float, close_s: float) -> float
 
 
 def rate_estimate(times_s: Floats, weights: Floats, *, open_s: float, close_s: float) -> Estimate:
-    """Weights that arrived inside the window over its length, with the batch interval. `times_s` is sorted."""
+    """Weights that arrived inside the window over its length, with the batch interval. `times_s` is sorted.
+
+    Where nothing arrived the rate is 0 and has no interval: batches that are all empty tell nothing of the doubt.
+    """
     sums = np.concatenate([[0.0], np.cumsum(weights)])
 
     def cumulative(at_s: Floats) -> Floats:
@@ -82,7 +85,7 @@ def rate_estimate(times_s: Floats, weights: Floats, *, open_s: float, close_s: f
 
     first, last = cumulative(np.array([open_s, close_s]))
     value = float(last - first) / (close_s - open_s)
-    half = batch_half_width(cumulative, open_s=open_s, close_s=close_s)
+    half = batch_half_width(cumulative, open_s=open_s, close_s=close_s) if value else None
     return Estimate(value=value, ci95=(None, None) if half is None else (max(0.0, value - half), value + half))
 
 

@@ -10,6 +10,8 @@ from breakeven.report.terminal import plus_minus
 from breakeven.units import short_count
 
 _EVERY_S: Final = 0.25
+_WAIT_EVERY_S: Final = 10.0
+_LONGEST_LINE: Final = 100
 _BAR: Final = 16
 
 
@@ -28,6 +30,18 @@ class Live:
         self.clear()
         self._stream.write(text + "\n")
         self._stream.flush()
+
+    def waiting(self, waited_s: float, text: str) -> None:
+        """How long something is waited for, and what it said last; without a terminal each ten seconds."""
+        line = f"{waited_s:5.0f} s  {text}"
+        if not self._is_terminal:
+            if now_s() - self._last_s >= _WAIT_EVERY_S:
+                self._last_s = now_s()
+                self.say(line)
+            return
+        self._stream.write("\r\x1b[K" + line[:_LONGEST_LINE])
+        self._stream.flush()
+        self._is_open = True
 
     def clear(self) -> None:
         """Take the live line away."""

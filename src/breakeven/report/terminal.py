@@ -34,10 +34,9 @@ def headline(summary: RunSummary) -> str:
     """Engine, model and workload in one line."""
     run = summary.run
     engine = " ".join(str(run.engine[key]) for key in ("name", "version") if run.engine.get(key))
-    workload = run.workload.get("name")
-    tokens = run.workload.get("output_tokens")
-    asked = f"{workload}, answers of at most {tokens} tokens" if tokens else str(workload or "")
-    return " · ".join(part for part in (run.model or "", engine, asked) if part)
+    name, tokens = run.workload.get("name"), run.workload.get("output_tokens")
+    asked = str(name or "") + (f", answers of at most {tokens:g} tokens" if isinstance(tokens, int | float) else "")
+    return " · ".join(part for part in (run.model or "", engine, asked.removeprefix(", ")) if part)
 
 
 def level_table(levels: Sequence[LevelSummary], *, width: int = WIDE) -> Table:

@@ -74,6 +74,12 @@ class RunFolder:
         except OSError as error:
             raise RunFailedError(f"{self.path}: {error.strerror}") from None
 
+    def unlock(self) -> None:
+        """Let other processes measure into this folder again."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
     def plan(self) -> Plan:
         """The plan as given."""
         path = self.path / PLAN
@@ -100,9 +106,13 @@ class RunFolder:
         return log
 
     def seal_level(self, facts: LevelFacts) -> list[Record]:
-        """Turn a level's logs into its Parquet file, which makes it a finished level; gives its records."""
+        """Turn a level's logs into its Parquet file, which makes it a finished level; gives its records.
+
+        Logs that an earlier try left, with another start, are not mixed in.
+        """
         logs = self._logs(facts)
-        records = [record for log in logs for record in read_log(log)[1]]
+        read = [read_log(log) for log in logs]
+        records = [record for noted, part in read if noted and noted.start_s == facts.start_s for record in part]
         write_level(self._file(facts, ".parquet"), facts=facts, records=records)
         for log in logs:
             log.unlink(missing_ok=True)
@@ -114,31 +124,28 @@ class RunFolder:
 
     def levels(self) -> Iterator[tuple[LevelFacts, list[Record]]]:
         """Every level with its records, in the order measured; one that a kill broke off comes as `interrupted`."""
-        found = [read_level(path) for path in self._tables()]
-        yield from sorted(found + self._broken_off(), key=lambda level: level[0].start_s)
+        found = {path.stem: read_level(path) for path in self._tables()}
+        for stem, level in self._broken_off().items():
+            if stem not in found or _is_newer(level[0], found[stem][0]):
+                found[stem] = level
+        yield from sorted(found.values(), key=lambda level: level[0].start_s)
 
     def write_summary(self, summary: RunSummary) -> None:
         """Store what was derived; it may be deleted and made again."""
         write_atomically(self.path / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
 
-    def _broken_off(self) -> list[tuple[LevelFacts, list[Record]]]:
+    def _broken_off(self) -> dict[str, tuple[LevelFacts, list[Record]]]:
+        """What logs hold, by the stem of their name; of several tries the last."""
         found: dict[str, tuple[LevelFacts, list[Record]]] = {}
         for path in sorted((self.path / RECORDS).glob("*.log")):
             facts, records = read_log(path)
             stem = path.name.split(".client")[0]
-            if facts is None or (self.path / RECORDS / f"{stem}.parquet").exists():
+            if facts is None or (stem in found and found[stem][0].start_s > facts.start_s):
                 continue
-            earlier = found[stem][1] if stem in found else []
-            end_s = max((record.end_s for record in earlier + records), default=facts.start_s)
-            facts = msgspec.structs.replace(
-                facts,
-                status="interrupted",
-                stopped="interrupted",
-                end_s=end_s,
-                close_s=end_s if facts.open_s is not None and end_s > facts.open_s else None,
-            )
-            found[stem] = (facts, earlier + records)
-        return list(found.values())
+            if stem in found and found[stem][0].start_s == facts.start_s:
+                records = found[stem][1] + records
+            found[stem] = (_interrupted(facts, records), records)
+        return found
 
     def _file(self, facts: LevelFacts, end: str) -> Path:
         name = level_name(users=facts.users, req_per_s=facts.req_per_s_offered, repeat=facts.repeat)
@@ -150,6 +157,23 @@ class RunFolder:
 
     def _tables(self) -> list[Path]:
         return sorted((self.path / RECORDS).glob("*.parquet"))
+
+
+def _interrupted(facts: LevelFacts, records: list[Record]) -> LevelFacts:
+    """Facts of a level that a kill broke off: its window closes with the last record that was kept."""
+    end_s = max((record.end_s for record in records), default=facts.start_s)
+    return msgspec.structs.replace(
+        facts,
+        status="interrupted",
+        stopped="interrupted",
+        end_s=end_s,
+        close_s=end_s if facts.open_s is not None and end_s > facts.open_s else None,
+    )
+
+
+def _is_newer(broken_off: LevelFacts, sealed: LevelFacts) -> bool:
+    """A log beside a Parquet file is a later try, unless the kill came between sealing and removing the log."""
+    return sealed.status != "done" and broken_off.start_s > sealed.start_s
 
 
 def find_runs(out: Path) -> list[RunFolder]:

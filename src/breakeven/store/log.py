@@ -4,6 +4,8 @@ A frame is its length and CRC-32 (both little-endian unsigned 32-bit) and a msgp
 as far as they were known. Reading stops at the first frame that is not whole.
 """
 
+import contextlib
+import io
 import os
 import queue
 import struct
@@ -37,8 +39,7 @@ class LevelLog:
         self._closing = threading.Event()
         self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         try:
-            self._file = path.open("wb", buffering=0)
-            self._file.write(_MAGIC)
+            self._file = _begun(path)
         except OSError as error:
             raise RunFailedError(cannot_write(path, error)) from None
         self._thread = threading.Thread(target=self._write, name="level log", daemon=True)
@@ -89,23 +90,37 @@ def cannot_write(path: Path, error: OSError) -> str:
     return f"cannot write {path}: {error.strerror}; free some space or use --out; what was written before is readable"
 
 
+def _begun(path: Path) -> io.FileIO:
+    file = path.open("wb", buffering=0)
+    try:
+        file.write(_MAGIC)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
 def _frame(payload: bytes) -> bytes:
     return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
 def read_log(path: Path) -> tuple[LevelFacts | None, list[Record]]:
-    """Everything whole in a log: the last facts noted, and the records in order of their end."""
+    """Everything whole in a log: the last facts noted, and the records as they were put."""
     facts, records = None, []
-    for payload in _payloads(path):
-        if payload[:1] == _RECORD:
-            records.append(_decode_record(payload[1:]))
-        elif payload[:1] == _FACTS:
-            facts = _decode_facts(payload[1:])
+    try:
+        for payload in _payloads(path.read_bytes()):
+            if payload[:1] == _RECORD:
+                records.append(_decode_record(payload[1:]))
+            elif payload[:1] == _FACTS:
+                facts = _decode_facts(payload[1:])
+    except OSError as error:
+        raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except msgspec.DecodeError as error:  # its CRC is right, so these are not the fields that we know
+        raise RunFailedError(f"{path}: was written by another version of breakeven ({error}); read it there") from None
     return facts, records
 
 
-def _payloads(path: Path) -> Iterator[bytes]:
-    data = path.read_bytes()
+def _payloads(data: bytes) -> Iterator[bytes]:
     if not data.startswith(_MAGIC):
         return
     at = len(_MAGIC)
@@ -138,5 +153,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise RunFailedError(cannot_write(path, error)) from None

@@ -1,7 +1,13 @@
-"""Records as a Parquet table: one file a level, readable by DuckDB and Polars, its facts in the file's metadata."""
+"""Records as a Parquet table: one file a level, readable by DuckDB and Polars, its facts in the file's metadata.
+
+Between the columns and the footer, where readers do not look, stands a CRC-32 of all the rest: without it a flipped bit
+changes figures unseen, or makes the Parquet reader panic.
+"""
 
 import io
 import itertools
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +20,12 @@ from breakeven.record import LevelFacts, Record
 from breakeven.store.log import write_atomically
 
 _PARQUET: Final = b"PAR1"
+_TAIL: Final = struct.Struct("<I4s")
+"""How a Parquet file ends: length of the footer before this, and the format's name."""
+_SEAL: Final = struct.Struct("<8sI")
+_SEAL_NAME: Final = b"bkeven01"
 _KEY: Final = "breakeven.level"
+_WHAT_TO_DO: Final = "move it away and measure its level again with --resume"
 _LISTS: Final = ("chunk_us", "chunk_tokens")
 _INTS: Final = (
     "user",
@@ -35,7 +46,6 @@ _BOOLS: Final = ("reconnected", "measured")
 def write_level(path: Path, *, facts: LevelFacts, records: Sequence[Record]) -> None:
     """Write a level's records and facts, atomically. `users`, `repeat` and the offered rate become columns too."""
     from arro3.core import Array, DataType, Table
-    from arro3.io import write_parquet
 
     def column(kind: Any) -> Callable[[list[Any]], Any]:
         return lambda values: Array(values, type=kind)
@@ -54,14 +64,17 @@ def write_level(path: Path, *, facts: LevelFacts, records: Sequence[Record]) -> 
         (_LISTS, _list_column),
     ):
         columns |= {name: make([getattr(record, name) for record in records]) for name in names}
+    metadata = {_KEY: msgspec.json.encode(facts).decode()}
+    write_table(path, Table.from_pydict(columns), metadata=metadata)
+
+
+def write_table(path: Path, table: Any, *, metadata: dict[str, str]) -> None:
+    """Write an arro3 table as Parquet, sealed and atomically; `read_table` reads it back."""
+    from arro3.io import write_parquet
+
     buffer = io.BytesIO()
-    write_parquet(
-        Table.from_pydict(columns),
-        buffer,
-        compression="zstd(3)",
-        key_value_metadata={_KEY: msgspec.json.encode(facts).decode()},
-    )
-    write_atomically(path, buffer.getvalue())
+    write_parquet(table, buffer, compression="zstd(3)", key_value_metadata=metadata)
+    write_atomically(path, _sealed(buffer.getvalue()))
 
 
 def _list_column(values: list[bytes]) -> Any:
@@ -74,7 +87,7 @@ def _list_column(values: list[bytes]) -> Any:
 
 def read_level(path: Path) -> tuple[LevelFacts, list[Record]]:
     """The facts and records of a level; RunFailedError where the file is none of ours or broken."""
-    table = _read(path)
+    table = read_table(path)
     facts = _facts_of(table, path)
     names = (*_INTS, *_FLOATS, *_TEXTS, *_BOOLS)
     missing = [name for name in (*names, *_LISTS) if name not in table.column_names]
@@ -90,25 +103,43 @@ def read_level(path: Path) -> tuple[LevelFacts, list[Record]]:
 
 def read_facts(path: Path) -> LevelFacts:
     """The facts of a level alone."""
-    return _facts_of(_read(path), path)
+    return _facts_of(read_table(path), path)
 
 
-def _read(path: Path) -> Any:
+def read_table(path: Path) -> Any:
+    """A whole Parquet file as a table of arro3; RunFailedError where it cannot be read or is broken."""
     from arro3.io import read_parquet
 
     try:
-        with path.open("rb") as file:
-            head = file.read(4)
-            file.seek(-4, io.SEEK_END)
-            if head != _PARQUET or file.read() != _PARQUET:
-                raise RunFailedError(f"{path}: is no whole Parquet file")
-        return read_parquet(str(path)).read_all()
+        data = path.read_bytes()
     except OSError as error:
         raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except BaseException as error:  # a broken file makes the reader panic, which is no Exception
-        if type(error).__name__ != "PanicException":
-            raise
-        raise RunFailedError(f"{path}: is a broken Parquet file") from None
+    if not data.startswith(_PARQUET) or not data.endswith(_PARQUET):
+        raise RunFailedError(f"{path}: is no whole Parquet file; {_WHAT_TO_DO}")
+    if not _is_sealed(data):
+        raise RunFailedError(f"{path}: is broken, or was not written by breakeven; {_WHAT_TO_DO}")
+    return read_parquet(io.BytesIO(data)).read_all()
+
+
+def _sealed(data: bytes) -> bytes:
+    """A Parquet file with the seal between its columns and its footer."""
+    at = _footer_at(data)
+    return data[:at] + _SEAL.pack(_SEAL_NAME, zlib.crc32(data)) + data[at:]
+
+
+def _is_sealed(data: bytes) -> bool:
+    """The seal is there and its CRC is that of the rest."""
+    at = _footer_at(data) - _SEAL.size if len(data) > _TAIL.size else 0
+    if at < len(_PARQUET):
+        return False
+    name, crc = _SEAL.unpack_from(data, at)
+    view = memoryview(data)
+    return bool(name == _SEAL_NAME and crc == zlib.crc32(view[at + _SEAL.size :], zlib.crc32(view[:at])))
+
+
+def _footer_at(data: bytes) -> int:
+    length, _ = _TAIL.unpack_from(data, len(data) - _TAIL.size)
+    return len(data) - _TAIL.size - int(length)
 
 
 def _facts_of(table: Any, path: Path) -> LevelFacts:

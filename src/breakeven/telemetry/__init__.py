@@ -1,1 +1,10 @@
-"""What the machine did meanwhile."""
+"""What the machine did meanwhile: one small file a source, sampled by a process of its own."""
+
+from typing import Final
+
+SOURCES: Final = {
+    "nvml": "breakeven.telemetry.nvml:Nvml",
+    "rapl": "breakeven.telemetry.rapl:Rapl",
+    "host": "breakeven.telemetry.procfs:Host",
+    "engine": "breakeven.telemetry.scrape:Engine",
+}

@@ -2,10 +2,30 @@
 
 import os
 import platform
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from breakeven import __version__
+from breakeven.telemetry.gpus import gpu_facts
+from breakeven.telemetry.handle import REMOTE
+
+HIDDEN: Final = "(hidden)"
+_SECRET_OPTION: Final = re.compile(r"--?[\w-]*(?:key|token|password|secret|credential)s?", re.IGNORECASE)
+_SECRET_PAIR: Final = re.compile(r"(\w*(?:key|token|password|secret|credential)s?=).+", re.IGNORECASE)
+_COUNT: Final = "tokens"
+"""How an option that counts tokens ends, which is no secret."""
+
+
+def host_record(*, engine_is_local: bool) -> dict[str, Any]:
+    """What host.json keeps of this machine: `host_facts`, and the GPUs that serve with their driver.
+
+    GPUs are left out where the engine runs on another machine: ours are not the ones that serve. Asking the driver
+    takes some tenths of a second, so this is called before the first level only.
+    """
+    gpus = gpu_facts() if engine_is_local else {"gpus": [], "gpus_reason": REMOTE, "driver": None, "cuda": None}
+    return {**host_facts(), "engine_is_local": engine_is_local, **gpus}
 
 
 def host_facts() -> dict[str, Any]:
@@ -13,12 +33,58 @@ def host_facts() -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
         "cpu_cores": _cores(),
+        "cpu_quota_cores": cpu_quota_cores(),
+        "cpu_governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "memory_bytes": _memory_bytes(),
         "system": f"{platform.system()} {platform.release()}",
+        "os": os_name(),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "breakeven": __version__,
     }
+
+
+def without_secrets(argv: Sequence[str]) -> list[str]:
+    """A command line that may be stored: values of options named like a key, token or password are hidden.
+
+    Such an option may take several values, so all words up to the next option are hidden.
+    """
+    kept: list[str] = []
+    hide = False
+    for word in argv:
+        hide = hide and not word.startswith("-")
+        kept.append(HIDDEN if hide else _SECRET_PAIR.sub(rf"\1{HIDDEN}", word) if _is_secret(word) else word)
+        hide = hide or (_is_secret(word) and word.startswith("-") and "=" not in word)
+    return kept
+
+
+def _is_secret(word: str) -> bool:
+    name = word.split("=")[0]
+    if name.lower().endswith(_COUNT):
+        return False
+    return _SECRET_OPTION.fullmatch(name) is not None or ("=" in word and _SECRET_PAIR.match(word) is not None)
+
+
+def os_name(*, path: str = "/etc/os-release") -> str | None:
+    """Name and version of the distribution; None where there is none."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((line.partition("=")[2].strip('"') for line in lines if line.startswith("PRETTY_NAME=")), None)
+
+
+def cpu_quota_cores(*, path: str = "/sys/fs/cgroup/cpu.max") -> float | None:
+    """Cores that a container may use by its quota (cgroup 2); None where there is no quota."""
+    quota, _, period = (_first_line(path) or "max").partition(" ")
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _first_line(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="ascii").strip() or None
+    except OSError:
+        return None
 
 
 def _cores() -> int | None:

@@ -1,6 +1,7 @@
 """The endpoints of the reference server: what it answers to which request, and what it tells of itself."""
 
 import asyncio
+import contextlib
 import errno
 import resource
 import socket
@@ -85,6 +86,7 @@ class Server:
         """Take connections on this port (0: any free one); returns the port."""
         listener = socket.create_server((host, port), backlog=4096)
         listener.setblocking(False)
+        _send_at_once(listener)
         self._loop.add_reader(listener.fileno(), self._accept, listener)
         chosen: int = listener.getsockname()[1]
         return chosen
@@ -94,7 +96,6 @@ class Server:
             try:
                 connected, _peer = listener.accept()
                 connected.setblocking(False)
-                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connection = Connection(connected, self._loop, handle=self._handle, closed=self._closed)
             except BlockingIOError:
                 return
@@ -259,3 +260,11 @@ def _tokenized(body: _Body) -> bytes:
     return sized(
         msgspec.json.encode({"count": count, "tokens": list(range(count)), "max_model_len": MAX_OUTPUT_TOKENS})
     )
+
+
+def _send_at_once(listener: socket.socket) -> None:
+    """Have the kernel send when we write: no waiting for more bytes, and no pacing as with BBR, a common default."""
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_CONGESTION"):
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")

@@ -1,0 +1,159 @@
+"""What a plan would do, said without doing it: the cells, the commands and images, the order, time and cost."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from breakeven.app.defaults import context_tokens, level_plans, output_tokens
+from breakeven.app.plan_file import PlanFile
+from breakeven.engine.detect import adapter
+from breakeven.launch.docker import image_of
+from breakeven.launch.embedded import MAX_SLOTS, MIN_CONTEXT_PER_SLOT
+from breakeven.launch.models import EMBEDDED
+from breakeven.launch.start import start_environment, start_words
+from breakeven.load.level import LevelPlan
+from breakeven.plan import Plan
+from breakeven.serving import Hardware, Launch
+from breakeven.study.cells import Cell
+from breakeven.study.estimate import SETTLE_S, cost_usd, start_s, turn_s
+from breakeven.units import S_PER_H, short_s
+
+
+def dry_run_text(plan: PlanFile) -> str:
+    """All that `--dry-run` prints."""
+    return "\n".join(
+        [_title(plan), *(line for cell in plan.cells for line in _cell(cell)), *_order(plan), *_total(plan)]
+    )
+
+
+def round_levels(plan: Plan, repeat: int) -> list[LevelPlan]:
+    """The levels of one round."""
+    return [level for level in level_plans(plan, salt=0) if level.repeat == repeat]
+
+
+def _title(plan: PlanFile) -> str:
+    levels = sum(len(level_plans(cell.plan, salt=0)) for cell in plan.cells)
+    if plan.head is None:
+        return f"one run, {_count(levels, 'level')}"
+    head = plan.head
+    rounds = f"{_count(head.repeats, 'round')}, {head.order}" + (
+        f" (seed {head.seed})" if head.order == "shuffled" else ""
+    )
+    return f"study {head.name}: {_count(len(plan.cells), 'cell')}, {rounds}, {_count(levels, 'level')} in all"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _cell(cell: Cell) -> Iterator[str]:
+    yield ""
+    yield cell.name
+    yield from _whom(cell.plan)
+    yield f"  asks    {_asks(cell.plan)}"
+    if cell.plan.hardware is not None:
+        yield f"  on      {_hardware(cell.plan.hardware)}"
+    yield f"  takes   {_takes(cell)}"
+
+
+def _whom(plan: Plan) -> Iterator[str]:
+    if plan.url is not None:
+        yield f"  server  {plan.url}" + (f", model {plan.model}" if plan.model else "")
+        return
+    if plan.is_embedded:
+        slots, context = min(max(plan.users), MAX_SLOTS), max(context_tokens(plan), MIN_CONTEXT_PER_SLOT)
+        yield f"  starts  the embedded llama.cpp with {EMBEDDED.name}, {slots} slots of {context} tokens"
+        return
+    assert plan.engine is not None
+    assert plan.model is not None
+    launch = plan.launch or Launch()
+    variables = [
+        f"{name}={shlex.quote(value)}" for name, value in start_environment(plan.engine, launch=launch).items()
+    ]
+    yield f"  starts  {' '.join([*variables, _shell(start_words(plan.engine, plan.model, launch=launch))])}"
+    if launch.via == "docker":
+        yield f"  image   {image_of(adapter(plan.engine), launch)}, pinned by its digest when it is started"
+
+
+def _shell(words: Sequence[str]) -> str:
+    """As one would type it; `$NAME` stays a variable."""
+    return " ".join(f'"{word}"' if "$" in word else shlex.quote(word) for word in words)
+
+
+def _asks(plan: Plan) -> str:
+    lengths = ", ".join(
+        f"{name} {value}"
+        for name, value in (("input_tokens", plan.input_tokens), ("output_tokens", output_tokens(plan)))
+        if value is not None
+    )
+    if plan.workload == "trace":
+        return f"trace {plan.file}"
+    load = f"users {_listed(plan.users)}" if plan.rate is None else f"req/s {_listed(plan.rate)}"
+    return f"{plan.workload} ({lengths}) at {load}"
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return ", ".join(f"{number:g}" for number in numbers)
+
+
+def _hardware(hardware: Hardware) -> str:
+    cards = f"{hardware.count} x {hardware.gpu or 'GPU not named'}"
+    parts = [cards]
+    for text, value, source in (
+        ("{:g} W declared", hardware.power_w, hardware.power_source),
+        ("${:g}/h rent", hardware.rent_usd_per_h, hardware.rent_source),
+        ("${:g} to buy", hardware.price_usd, hardware.price_source),
+    ):
+        if value is not None:
+            parts.append(text.format(value) + (f" ({source})" if source else ""))
+    return ", ".join(parts)
+
+
+def _takes(cell: Cell) -> str:
+    took_s = turn_s(cell.plan, round_levels(cell.plan, 0))
+    if took_s is None:
+        return "as long as its requests take: no estimate of time or cost"
+    cost = _cost(cost_usd(took_s, usd_per_h=cell.rent_usd_per_h))
+    return f"at most about {short_s(took_s)} a round ({short_s(start_s(cell.plan))} of it taken for the start){cost}"
+
+
+def _cost(usd: float | None) -> str:
+    return "" if usd is None else f", ${usd:.2f}"
+
+
+def _order(plan: PlanFile) -> Iterator[str]:
+    if plan.head is None:
+        return
+    yield ""
+    for repeat in range(plan.head.repeats):
+        names = [turn.cell.name for turn in plan.turns() if turn.repeat == repeat]
+        yield f"round {repeat + 1}  {', '.join(names)}"
+
+
+def _total(plan: PlanFile) -> Iterator[str]:
+    took = [turn_s(turn.cell.plan, round_levels(turn.cell.plan, turn.repeat)) for turn in plan.turns()]
+    if plan.head is None:
+        took = [turn_s(plan.cells[0].plan, level_plans(plan.cells[0].plan, salt=0))]
+    known = [seconds for seconds in took if seconds is not None]
+    if len(known) < len(took):
+        yield "total   no estimate: some levels end by a count of requests or by their trace"
+        return
+    rents = [cost_usd(s, usd_per_h=turn.cell.rent_usd_per_h) for s, turn in zip(known, plan.turns(), strict=True)]
+    paid = [usd for usd in rents if usd is not None]
+    cost = (
+        f", ${sum(paid):.2f} of rent" if len(paid) == len(rents) else ", cost not known (rent_usd_per_h is not given)"
+    )
+    yield f"total   at most about {short_s(sum(known))} ({sum(known) / S_PER_H:.2f} h){cost}"
+    yield f"        an estimate, upper bound: longest windows, {SETTLE_S:g} s of settling a level, starts as above"
+    yield from _budget(plan, total_s=sum(known), total_usd=sum(paid))
+
+
+def _budget(plan: PlanFile, *, total_s: float, total_usd: float) -> Iterator[str]:
+    if plan.head is None:
+        return
+    for key, limit, total in (
+        ("max_hours", plan.head.max_hours, total_s / S_PER_H),
+        ("max_usd", plan.head.max_usd, total_usd),
+    ):
+        if limit is not None:
+            verdict = "holds all of it" if total <= limit else "may end it before the last cell"
+            yield f"budget  {key} = {limit:g} {verdict}"

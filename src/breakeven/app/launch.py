@@ -1,0 +1,75 @@
+"""The engine of a run that is started here: the embedded one, or any that the plan names."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from breakeven.app.defaults import context_tokens, output_tokens
+from breakeven.engine.detect import adapter
+from breakeven.errors import UsageError
+from breakeven.launch.embedded import Launched, start_embedded
+from breakeven.launch.start import start, start_words
+from breakeven.plan import Plan
+from breakeven.report.live import Live
+from breakeven.serving import Launch, hardware_problem, launch_problem
+
+ENGINE_LOG: Final = "engine.log"
+
+
+def check_launch(plan: Plan) -> None:
+    """Whatever of starting can be found wrong before anything is started; UsageError."""
+    problem = launch_problem(plan.launch or Launch())
+    if problem is None and plan.hardware is not None:
+        problem = hardware_problem(plan.hardware)
+    if problem is not None:
+        raise UsageError(problem)
+    if plan.url is not None and plan.launch is not None:
+        raise UsageError("url and launch: an engine either runs at a URL or is started here; give one of the two")
+    if plan.url is not None or plan.is_embedded:
+        return
+    if plan.engine is None:
+        what = "--model" if plan.model is not None else "--engine-command, --via or --image"
+        raise UsageError(
+            f"{what} needs --engine NAME to start, or --url URL; without them the embedded model is measured"
+        )
+    if plan.model is None:
+        raise UsageError(f"--engine {plan.engine} needs --model to be started here, or --url URL of a running server")
+    start_words(plan.engine, plan.model, launch=plan.launch or Launch())
+
+
+def launch_label(plan: Plan) -> str:
+    """What the run folder is called after the date."""
+    if plan.is_embedded:
+        return "llamacpp-smollm2"
+    return f"{plan.engine}-{(plan.model or '').rstrip('/').rpartition('/')[2]}"
+
+
+def log_name(repeat: int | None) -> str:
+    """The engine's log in the run folder; one a round in a study."""
+    return ENGINE_LOG if repeat is None else f"engine-r{repeat}.log"
+
+
+def launch_engine(plan: Plan, *, model_path: Path | None, log_path: Path, live: Live) -> Launched:
+    """Start the engine of a plan without a URL and wait until it serves. `model_path` is the embedded engine's."""
+    if model_path is not None:
+        live.say("starting llama.cpp with SmolLM2-135M-Instruct …")
+        launched = start_embedded(
+            slots=max(plan.users),
+            context_per_slot=context_tokens(plan),
+            model_path=model_path,
+            log_path=log_path,
+        )
+    else:
+        assert plan.engine is not None
+        assert plan.model is not None
+        live.say(f"starting {adapter(plan.engine).name} with {plan.model}; its log is {log_path} …")
+        launched = start(
+            plan.engine,
+            plan.model,
+            launch=plan.launch or Launch(),
+            log_path=log_path,
+            environment=os.environ,
+            on_wait=live.waiting,
+        )
+    live.say(f"ready in {launched.start_s:.1f} s; answers of at most {output_tokens(plan)} tokens")
+    return launched

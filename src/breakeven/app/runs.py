@@ -1,0 +1,87 @@
+"""Runs by name: a run folder, a summary in JSON, or another tool's result file, each read as a RunSummary."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from breakeven.app.summary import summarise
+from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.exchange import import_file
+from breakeven.metrics.summary import FORMAT, RunSummary
+from breakeven.store.folder import PLAN, SUMMARY, RunFolder
+from breakeven.store.log import cannot_write
+
+SOURCE: Final = "source"
+"""Folder of an imported run that keeps the files it came from."""
+LARGEST_FILE_BYTES: Final = 512 * 1024 * 1024
+
+
+def read_run(path: Path) -> RunSummary:
+    """The run at `path`; UsageError or RunFailedError in one line where it is none."""
+    if path.is_dir():
+        if (path / PLAN).is_file():
+            return summarise(RunFolder(path))
+        if (path / SUMMARY).is_file():
+            return read_summary(path / SUMMARY)
+        raise UsageError(f"{path} is no run folder (it has neither {PLAN} nor {SUMMARY}); `breakeven runs` lists them")
+    if not path.exists():
+        raise UsageError(f"{path} does not exist; `breakeven runs` lists the runs")
+    return _read_file(path)
+
+
+def _read_file(path: Path) -> RunSummary:
+    data = read_bytes(path)
+    if _is_ours(data):
+        return read_summary(path)
+    found = import_file(data, where=str(path))
+    if len(found) > 1:
+        raise UsageError(f"{path} holds {len(found)} runs; `breakeven import {path}` takes them apart")
+    return found[0].run
+
+
+def _is_ours(data: bytes) -> bool:
+    try:
+        head = msgspec.json.decode(data, type=_Head)
+    except msgspec.DecodeError:
+        return False
+    return head.format == FORMAT and head.run is not None
+
+
+class _Head(msgspec.Struct):
+    format: int | None = None
+    run: msgspec.Raw | None = None
+
+
+def read_summary(path: Path) -> RunSummary:
+    """A stored summary of format 1."""
+    try:
+        return msgspec.json.decode(read_bytes(path), type=RunSummary)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} is no summary of breakeven: {one_line(str(error))}") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes; UsageError in one line where it cannot be read."""
+    try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise UsageError(f"{path} is larger than {LARGEST_FILE_BYTES >> 20} MiB; is it a result file?")
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def read_text(path: Path) -> str:
+    """A text file; UsageError in one line where it cannot be read."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no text (UTF-8)") from None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write what was asked for; RunFailedError in one line where the disk does not take it."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise RunFailedError(cannot_write(path, error)) from None

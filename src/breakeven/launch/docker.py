@@ -1,0 +1,182 @@
+"""An engine in a container: its image pinned by digest, its container named, and removed whatever happens to us."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+from breakeven.clock import now_s
+from breakeven.engine.base import OpenAI
+from breakeven.engine.detect import adapter
+from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.launch.causes import likely_cause
+from breakeven.launch.embedded import Launched
+from breakeven.launch.engines import free_port, wait_and_ask
+from breakeven.launch.process import start_process
+from breakeven.serving import Launch
+
+MODEL_IN_IMAGE: Final = "/model"
+_ASK_S: Final = 20.0
+
+
+class Image(NamedTuple):
+    """A container image that lies here."""
+
+    name: str
+    """As it was asked for."""
+    pinned: str
+    """The same by its digest, `name@sha256:…`; by its id where it was never in a registry."""
+    pull_s: float | None
+    """Time to fetch it; None where it was here."""
+
+
+def start_in_docker(
+    name: str,
+    model: str,
+    *,
+    launch: Launch,
+    log_path: Path,
+    port: int | None = None,
+    on_wait: Callable[[float, str], None] | None = None,
+) -> Launched:
+    """Start engine `name` in a container, wait until it is healthy, and ask its version.
+
+    The image is fetched first, which counts in no start-up time. The container is removed when the engine is stopped,
+    and by the guard when this process ends in any way.
+    """
+    engine = adapter(name)
+    image = find_image(image_of(engine, launch), log_path=log_path)
+    port = port or free_port(first=engine.default_port)
+    argv = docker_line(engine, model, launch=launch, port=port, image=image.pinned)
+    container = container_name(engine, port)
+    process = start_process(argv, log_path=log_path, name=name, then=["docker", "rm", "--force", container])
+    return wait_and_ask(
+        process,
+        engine=engine,
+        model=model_in_image(model),
+        settings=launch.settings,
+        port=port,
+        timeout_s=launch.start_timeout_s,
+        on_wait=on_wait,
+        facts={
+            "via": "docker",
+            "image": image.name,
+            "image_pinned": image.pinned,
+            "image_pull_s": image.pull_s,
+            "container": container,
+        },
+    )
+
+
+def docker_line(engine: type[OpenAI], model: str, *, launch: Launch, port: int, image: str | None = None) -> list[str]:
+    """The exact command line; `image` None: the one that was asked for, not pinned yet."""
+    return engine.docker_argv(
+        model_in_image(model),
+        port=port,
+        settings=launch.settings,
+        mounts=_mounts(engine, model, launch),
+        image=image or launch.image,
+        docker_args=launch.docker_args,
+        container=container_name(engine, port),
+        env=[*(f"{name}={value}" for name, value in launch.env.items()), *launch.pass_env],
+    )
+
+
+def container_name(engine: type[OpenAI], port: int) -> str:
+    """Its port is one that no other container of this machine has."""
+    return f"breakeven-{engine.name}-{port}"
+
+
+def image_of(engine: type[OpenAI], launch: Launch) -> str:
+    """The image to run; UsageError where there is none."""
+    image = launch.image or engine.image
+    if image is None:
+        raise UsageError(f"engine '{engine.name}' has no container image; name one, or start it without docker")
+    return image
+
+
+def model_in_image(model: str) -> str:
+    """A model that lies here by its path in the container; a name of the hub as it is."""
+    path = Path(model).expanduser()
+    if not path.exists():
+        return model
+    return MODEL_IN_IMAGE if path.is_dir() else f"{MODEL_IN_IMAGE}/{path.name}"
+
+
+def _mounts(engine: type[OpenAI], model: str, launch: Launch) -> list[str]:
+    path = Path(model).expanduser()
+    if path.exists():
+        inside = model_in_image(model)
+        return [f"{path.resolve()}:{inside}:ro", *launch.mounts]
+    here, there = engine.image_cache
+    return [f"{Path(here).expanduser()}:{there}", *launch.mounts]
+
+
+def find_image(name: str, *, log_path: Path) -> Image:
+    """The image by its digest, fetched if it is not here; RunFailedError with docker's own last words."""
+    pinned = _pinned(name)
+    if pinned is not None:
+        return Image(name, pinned, None)
+    started_s = now_s()
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("wb") as log:
+        done = _run(["docker", "pull", name], stdout=log, timeout_s=None)
+    pinned = _pinned(name) if done.returncode == 0 else None
+    if pinned is None:
+        raise RunFailedError(_explained(f"docker cannot fetch {name}", done))
+    return Image(name, pinned, now_s() - started_s)
+
+
+def _pinned(name: str) -> str | None:
+    """None where the image is not here."""
+    form = '{"digests": {{json .RepoDigests}}, "id": {{json .Id}}}'
+    done = _run(["docker", "image", "inspect", "--format", form, name])
+    if done.returncode != 0:
+        if b"no such image" in done.stderr.lower():
+            return None
+        raise RunFailedError(_explained(f"docker cannot look for {name}", done))
+    try:
+        told = json.loads(done.stdout)
+    except ValueError:
+        raise RunFailedError(
+            f"docker gives no digest of {name}: {one_line(done.stdout.decode(errors='replace'))}"
+        ) from None
+    return _of_repository(name, told["digests"] or ()) or str(told["id"])
+
+
+def _of_repository(name: str, digests: Sequence[str]) -> str | None:
+    """The digest of the repository that was asked for; else the first."""
+    if "@" in name:
+        return name
+    head, colon, tag = name.rpartition(":")
+    repository = head if colon and "/" not in tag else name
+    return next((one for one in digests if one.partition("@")[0].endswith(repository)), next(iter(digests), None))
+
+
+def _run(
+    words: Sequence[str], *, stdout: int | IO[bytes] = subprocess.PIPE, timeout_s: float | None = _ASK_S
+) -> "subprocess.CompletedProcess[bytes]":
+    if shutil.which(words[0]) is None:
+        raise RunFailedError("docker is not found on PATH: install it, or start the engine with --via process")
+    try:
+        return subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            timeout=timeout_s,
+            check=False,
+            env=os.environ,
+        )
+    except subprocess.TimeoutExpired:
+        raise RunFailedError(f"docker did not answer within {timeout_s:g} s; is its daemon well?") from None
+
+
+def _explained(what: str, done: "subprocess.CompletedProcess[bytes]") -> str:
+    lines = done.stderr.decode(errors="replace").splitlines()
+    cause = likely_cause(lines, exit_code=None)
+    last = next((one_line(line) for line in reversed(lines) if line.strip()), f"exit code {done.returncode}")
+    return f"{what}: {last}" + (f" ({cause})" if cause else "")

@@ -1,0 +1,88 @@
+"""What the machine and the engine did while the window was open: CPU energy and load, memory, the engine's gauges."""
+
+from typing import Any
+
+from breakeven.errors import UsageError, one_line
+from breakeven.metrics.gpu import tok_per_j
+from breakeven.metrics.series import (
+    Figure,
+    Missing,
+    Samples,
+    Series,
+    Span,
+    increase,
+    largest,
+    mean,
+    over,
+    put,
+    ratio,
+    total,
+)
+
+
+def cpu_package_figures(samples: Samples, window: Span, *, output_tokens: int | None) -> dict[str, Any]:
+    """Energy of the CPU packages by RAPL: cores, caches and uncore of all sockets, without memory and board."""
+    found: dict[str, Any] = {}
+    energy_j = _package_energy_j(samples, window)
+    put(found, "cpu_package_energy_j", energy_j)
+    put(found, "cpu_package_power_mean_w", ratio(energy_j, window.length_s))
+    put(found, "cpu_package_tok_per_j", tok_per_j(output_tokens, energy_j))
+    return found
+
+
+def _package_energy_j(samples: Samples, window: Span) -> Figure:
+    packages = [samples.of("rapl", "energy_j", device=name) for name in samples.devices("rapl")]
+    return total([over(package, window, increase) for package in packages], otherwise=samples.why("rapl"))
+
+
+def host_figures(samples: Samples, window: Span) -> dict[str, Any]:
+    """Load of the client's machine: busy and stolen core-seconds / all core-seconds, and the most memory in use.
+
+    `sampler_cpu_share` is what telemetry itself used, of one core.
+    """
+    spent = {
+        name: over(samples.of("host", name), window, increase)
+        for name in ("cpu_busy_s", "cpu_steal_s", "cpu_total_s", "sampler_cpu_s")
+    }
+    found: dict[str, Any] = {}
+    put(found, "host_cpu_busy_share", ratio(spent["cpu_busy_s"], spent["cpu_total_s"]))
+    put(found, "host_cpu_steal_share", ratio(spent["cpu_steal_s"], spent["cpu_total_s"]))
+    put(found, "host_memory_used_max_bytes", over(samples.of("host", "memory_used_bytes"), window, largest))
+    put(found, "sampler_cpu_share", ratio(spent["sampler_cpu_s"], window.length_s))
+    return found
+
+
+def engine_figures(samples: Samples, window: Span) -> dict[str, Any]:
+    """The engine's own gauges over the window."""
+    found: dict[str, Any] = {}
+    for name, source, figure in (
+        ("engine_running_mean_requests", "running_requests", mean),
+        ("engine_waiting_mean_requests", "waiting_requests", mean),
+        ("engine_kv_use_max_share", "kv_use_share", largest),
+        ("engine_preemptions", "preemptions", _counted),
+    ):
+        put(found, name, over(samples.of("engine", source), window, figure))
+    return found
+
+
+def _counted(series: Series, window: Span) -> Figure:
+    """Of a counter of events: from the first reading inside the window to the last one, so that it is whole."""
+    inside = series.within(window).values
+    if len(inside) < 2:
+        return Missing("fewer than two readings inside the window")
+    return float(inside[-1] - inside[0]) if inside[-1] >= inside[0] else Missing("the counter was started again")
+
+
+def declared_energy(*, declared_w: float, source: str, window_s: float, output_tokens: int | None) -> dict[str, Any]:
+    """Energy of an engine that cannot be measured, from watts that a person declares: watts x length of the window.
+
+    `source` says where the watts come from. These figures have names of their own and never pass for measured ones.
+    """
+    if not declared_w > 0:
+        raise UsageError(f"watts: {declared_w:g} W is no power; declare what the engine's machine draws under load")
+    if not source.strip():
+        raise UsageError("watts: say where they come from, such as 'data sheet' or 'meter at the wall, 2026-11-02'")
+    found: dict[str, Any] = {"declared_w": declared_w, "declared_w_from": one_line(source)}
+    put(found, "declared_energy_j", declared_w * window_s)
+    put(found, "declared_tok_per_j", tok_per_j(output_tokens, declared_w * window_s))
+    return found

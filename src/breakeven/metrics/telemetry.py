@@ -1,0 +1,148 @@
+"""Telemetry in a level's summary: every figure over the steady window, and the cautions that follow from them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from breakeven.metrics.enginecount import engine_count_figures
+from breakeven.metrics.gpu import POWER, gpu_figures
+from breakeven.metrics.level import Window
+from breakeven.metrics.machine import cpu_package_figures, engine_figures, host_figures
+from breakeven.metrics.series import Samples, Span
+from breakeven.metrics.summary import Caution, LevelSummary
+from breakeven.record import LevelFacts, Record
+
+THERMAL: Final = ("hw_slowdown", "sw_thermal", "hw_thermal")
+POWER_CAPS: Final = ("sw_power_cap", "hw_power_brake")
+CAP_SHARE: Final = 0.05
+COUNT_SHARE: Final = 0.02
+STEAL_SHARE: Final = 0.02
+IDLE_SHARE: Final = 0.01
+BUSY_SHARE: Final = 0.10
+
+
+def with_telemetry(
+    level: LevelSummary, *, facts: LevelFacts, records: Sequence[Record], samples: Samples
+) -> LevelSummary:
+    """The level with telemetry's figures in `extra` and its cautions; as it was where there was no window."""
+    figures = telemetry_figures(facts, records, samples=samples, output_tokens=level.output_tokens)
+    return msgspec.structs.replace(
+        level,
+        extra={**level.extra, **figures},
+        cautions=(*level.cautions, *telemetry_cautions(figures)),
+    )
+
+
+def telemetry_figures(
+    facts: LevelFacts, records: Sequence[Record], *, samples: Samples, output_tokens: int | None
+) -> dict[str, Any]:
+    """All figures of docs/TELEMETRY.md for one level. One that is None has its reason beside it, as NAME_reason.
+
+    `output_tokens` are those that arrived in the window. Empty where the level has no window.
+    """
+    if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
+        return {}
+    steady = Window(facts, records)
+    window = Span(steady.open_s, steady.close_s)
+    return {
+        **gpu_figures(samples, window, output_tokens=output_tokens),
+        **cpu_package_figures(samples, window, output_tokens=output_tokens),
+        **host_figures(samples, window),
+        **engine_figures(samples, window),
+        **engine_count_figures(samples, window, records),
+    }
+
+
+def telemetry_cautions(figures: Mapping[str, Any]) -> tuple[Caution, ...]:
+    """Reasons to doubt the level, out of what the machine did meanwhile."""
+    gpus = figures.get("gpus", ())
+    return (
+        *(caution for gpu in gpus for caution in _of_gpu(gpu)),
+        *_of_gpus(figures, gpus),
+        *_of_engine(figures),
+        *_of_host(figures),
+    )
+
+
+def _of_gpu(gpu: Mapping[str, Any]) -> Iterator[Caution]:
+    name, throttle = f"GPU {gpu['index']}", gpu.get("throttle_share") or {}
+    hot = {reason: throttle[reason] for reason in THERMAL if reason in throttle}
+    if hot:
+        yield Caution(
+            id="thermal_throttling",
+            text=f"{name} slowed down ({_shares(hot)} of the window) at up to {_number(gpu, 'temperature_max_c')} °C",
+            remedy="cool it better and measure again; else the figure holds for this cooling only",
+        )
+    capped = {reason: throttle[reason] for reason in POWER_CAPS if throttle.get(reason, 0.0) > CAP_SHARE}
+    if capped:
+        limit, usual = _number(gpu, "power_limit_w"), _number(gpu, "default_power_limit_w")
+        yield Caution(
+            id="power_cap",
+            text=f"{name} ran at its power limit ({_shares(capped)} of the window): {limit} W, by default {usual} W",
+            remedy="compare only with cards of the same power limit, or say the limit beside the figure",
+        )
+    if (gpu.get("compute_processes_max") or 0) > 1:
+        yield Caution(
+            id="other_gpu_processes",
+            text=f"{gpu['compute_processes_max']:.0f} processes computed on {name}",
+            remedy="make sure that all of them belong to the engine (nvidia-smi), and measure again if not",
+        )
+
+
+def _of_gpus(figures: Mapping[str, Any], gpus: Sequence[Mapping[str, Any]]) -> Iterator[Caution]:
+    if POWER in (figures.get("gpu_board_energy_from") or ""):
+        yield Caution(
+            id="energy_by_power",
+            text="GPU energy is the integral of ten power readings a second, as there is no energy counter; on some "
+            "cards such readings see a part of the time only",
+            remedy="take the energy as a rough figure, or measure at the wall",
+        )
+    used = {
+        str(gpu["index"]): gpu["utilisation_mean_share"]
+        for gpu in gpus
+        if gpu.get("utilisation_mean_share") is not None
+    }
+    idle = [index for index, share in used.items() if share < IDLE_SHARE]
+    if idle and max(used.values()) > BUSY_SHARE:
+        yield Caution(
+            id="idle_gpus_counted",
+            text=f"GPU {', '.join(idle)} did nothing, and its energy is in the sum of the boards",
+            remedy="name the engine's GPUs by CUDA_VISIBLE_DEVICES, or read each GPU's energy under `gpus`",
+        )
+
+
+def _of_engine(figures: Mapping[str, Any]) -> Iterator[Caution]:
+    preempted = figures.get("engine_preemptions")
+    if preempted:
+        yield Caution(
+            id="preemptions",
+            text=f"the engine preempted requests {preempted:.0f} times for want of key-value cache, and did work twice",
+            remedy="give it more memory or a smaller batch, or measure fewer users",
+        )
+    unexplained, difference = figures.get("engine_tokens_unexplained"), figures.get("engine_tokens_difference")
+    if unexplained is not None and difference is not None and unexplained > COUNT_SHARE:
+        yield Caution(
+            id="engine_counts_differ",
+            text=f"the engine counted {figures['engine_tokens']:.0f} generated tokens where we counted "
+            f"{figures['engine_tokens_ours']:.0f} ({difference:+.1%}) in {figures['engine_tokens_over_s']:.1f} s",
+            remedy="make sure that nobody else uses the engine, and that tokens are counted from its usage",
+        )
+
+
+def _of_host(figures: Mapping[str, Any]) -> Iterator[Caution]:
+    stolen = figures.get("host_cpu_steal_share")
+    if stolen is not None and stolen > STEAL_SHARE:
+        yield Caution(
+            id="cpu_stolen",
+            text=f"the hypervisor took {stolen:.0%} of this virtual machine's CPU time for others",
+            remedy="measure on a machine of its own, or repeat and look at the spread",
+        )
+
+
+def _shares(by_reason: Mapping[str, float]) -> str:
+    return ", ".join(f"{reason} {share:.0%}" for reason, share in by_reason.items())
+
+
+def _number(gpu: Mapping[str, Any], name: str) -> str:
+    return "unknown" if gpu.get(name) is None else f"{gpu[name]:.0f}"

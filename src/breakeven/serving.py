@@ -1,0 +1,111 @@
+"""How an engine shall serve, how it is started, and what it is said to run on: the parts of a plan about machines."""
+
+import re
+from typing import Final, Literal
+
+from msgspec import Struct
+
+Via = Literal["process", "docker"]
+_SECRET: Final = re.compile(r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_SECRET_WORDS: Final = ("--api-key", "--api-keys", "--hf-token", "--token")
+
+
+class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How an engine shall serve. None: as the engine comes out of the box."""
+
+    host: str = "127.0.0.1"
+    served_name: str | None = None
+    """Name that requests ask for."""
+    tensor_parallel: int | None = None
+    """GPUs that the model is split over."""
+    context_tokens: int | None = None
+    """Longest request, prompt and answer together."""
+    max_batch: int | None = None
+    """Requests that the engine works on at once; the others wait."""
+    dtype: str | None = None
+    """Precision of weights and activations, such as `bfloat16`."""
+    prefix_caching: bool | None = None
+    extra: tuple[str, ...] = ()
+    """Further words of the command line, as they are."""
+
+
+class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How an engine is started. All of it is stored with the run, so nothing secret may be in it."""
+
+    via: Via = "process"
+    command: tuple[str, ...] | None = None
+    """In place of the engine's own command. With a word `{port}` in it, it is the whole command line."""
+    image: str | None = None
+    """Container image; None: the engine's own."""
+    docker_args: tuple[str, ...] | None = None
+    """Words of `docker run`, such as `--gpus all`; None: the engine's own."""
+    mounts: tuple[str, ...] = ()
+    """docker's `--volume` values, besides the model and the cache of models."""
+    env: dict[str, str] = {}
+    """Environment variables with their values."""
+    pass_env: tuple[str, ...] = ()
+    """Environment variables that a container gets from us, by name; a process has them anyway."""
+    start_timeout_s: float = 1800.0
+    """A large model may have to be downloaded and compiled first."""
+    settings: EngineSettings = EngineSettings()
+
+
+class Hardware(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the plan says the engine runs on; None: not said."""
+
+    gpu: str | None = None
+    """Name of the GPU type."""
+    count: int = 1
+    """GPUs that serve together."""
+    power_w: float | None = None
+    """Power under load of all of them, declared and not measured."""
+    power_source: str | None = None
+    rent_usd_per_h: float | None = None
+    """Rent of all of them together."""
+    rent_source: str | None = None
+    price_usd: float | None = None
+    """Purchase price of all of them together."""
+    price_source: str | None = None
+
+
+def is_secret(name: str) -> bool:
+    """An environment variable of that name holds something that must not be written down."""
+    return _SECRET.search(name) is not None
+
+
+def launch_problem(launch: Launch) -> str | None:
+    """The first thing that cannot be, as one line that names the field; None when all is well."""
+    for name in launch.env:
+        if is_secret(name):
+            return f"env: {name} would be stored with the run; set it outside, and name it in pass_env for a container"
+    for word in (*(launch.command or ()), *launch.settings.extra, *(launch.docker_args or ())):
+        if word.split("=")[0] in _SECRET_WORDS:
+            return f"{word.split('=')[0]}: it would be stored with the run; give it by an environment variable"
+    if launch.start_timeout_s <= 0:
+        return f"start_timeout_s: {launch.start_timeout_s:g} s is not a length of time that can be waited for"
+    return _mixed_up(launch)
+
+
+def _mixed_up(launch: Launch) -> str | None:
+    if launch.via == "docker" and launch.command is not None:
+        return 'command: it starts a process; with via = "docker" the image\'s own command is used'
+    if launch.via == "process":
+        for field in ("image", "docker_args", "mounts"):
+            if getattr(launch, field) not in (None, ()):
+                return f'{field}: it goes with via = "docker"'
+    return None
+
+
+def hardware_problem(hardware: Hardware) -> str | None:
+    """The first thing that cannot be; None when all is well."""
+    if hardware.count < 1:
+        return f"count: {hardware.count} is no number of GPUs; give at least 1"
+    for name in ("power_w", "rent_usd_per_h", "price_usd"):
+        value = getattr(hardware, name)
+        if value is not None and not 0 <= value < 1e12:
+            return f"{name}: {value:g} is not a number that it can be"
+    if hardware.power_w is not None and hardware.power_source is None:
+        return (
+            "power_w: say with power_source where it is from (a document, a measurement); it is declared, not measured"
+        )
+    return None

@@ -1,0 +1,132 @@
+"""A study's folder: the plan file as given, how much time and money it has used, and a run folder for each cell."""
+
+import datetime
+import fcntl
+import os
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+import tomli_w
+from msgspec import Struct, field
+
+from breakeven.errors import RunFailedError, UsageError
+from breakeven.plan import Plan, plan_table
+from breakeven.store.folder import PLAN, RECORDS, RunFolder, slug
+from breakeven.store.log import cannot_write, write_atomically
+
+STUDY: Final = "study.toml"
+STATE: Final = "study.json"
+
+
+class StudyState(Struct, frozen=True, kw_only=True):
+    """What a study keeps beside its runs."""
+
+    format: int = 1
+    sessions: tuple[str, ...] = ()
+    """When it was started and resumed, ISO 8601."""
+    used_s: float = 0.0
+    """Time in which an engine was held for it, start-up included; over all sessions."""
+    used_usd: float = 0.0
+    """The same at the rent that each cell states; cells without one cost nothing here."""
+    start_s: dict[str, float] = field(default_factory=dict)
+    """Last start-up time of each cell's engine."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Why a cell could not be measured to the end, the last time that it was tried."""
+
+
+class StudyFolder:
+    """One study on disk. `create` makes it, `open` finds it again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    @classmethod
+    def create(cls, out: Path, *, started: datetime.datetime, label: str, text: str) -> Self:
+        """Make a new folder under `out`, named by date and label, with the plan file's `text`."""
+        stem = f"{started:%Y-%m-%dT%H%M}-{slug(label)}"
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            path = _new_folder(out / stem)
+        except OSError as error:
+            raise RunFailedError(cannot_write(out, error)) from None
+        write_atomically(path / STUDY, text.encode())
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Find a study; UsageError where the folder is none."""
+        if not is_study(path):
+            raise UsageError(f"{path} is no study folder (it has no {STUDY})")
+        return cls(path)
+
+    def lock(self) -> None:
+        """Keep other processes from measuring this study, for as long as this one lives."""
+        try:
+            self._lock = os.open(self.path / STUDY, os.O_RDONLY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunFailedError(f"{self.path} is being measured by another process; wait for it or end it") from None
+
+    def unlock(self) -> None:
+        """Let other processes measure this study again."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def text(self) -> str:
+        """The plan file as given."""
+        return (self.path / STUDY).read_text(encoding="utf-8", errors="replace")
+
+    def state(self) -> StudyState:
+        """What `write_state` stored; all zero before that."""
+        path = self.path / STATE
+        if not path.is_file():
+            return StudyState()
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=StudyState)
+        except msgspec.MsgspecError as error:
+            raise RunFailedError(f"{path}: {error}") from None
+
+    def write_state(self, state: StudyState) -> None:
+        """Store it, whole or not at all."""
+        write_atomically(self.path / STATE, msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
+
+    def cell(self, name: str) -> RunFolder | None:
+        """The run folder of a cell; None where it was never begun."""
+        path = self.path / name
+        return RunFolder.open(path) if (path / PLAN).is_file() else None
+
+    def make_cell(self, name: str, plan: Plan) -> RunFolder:
+        """The run folder of a cell, made where there is none; UsageError where it holds another plan."""
+        found = self.cell(name)
+        if found is None:
+            path = self.path / name
+            try:
+                (path / RECORDS).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RunFailedError(cannot_write(path, error)) from None
+            write_atomically(path / PLAN, tomli_w.dumps(plan_table(plan)).encode())
+            return RunFolder.open(path)
+        if plan_table(found.plan()) != plan_table(plan):
+            raise UsageError(
+                f"{found.path} was measured by another plan than {self.path / STUDY} now gives; start a new study"
+            )
+        return found
+
+
+def is_study(path: Path) -> bool:
+    """The folder holds a study."""
+    return (path / STUDY).is_file()
+
+
+def _new_folder(path: Path) -> Path:
+    for number in range(1, 1000):
+        candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        try:
+            candidate.mkdir()
+        except FileExistsError:
+            continue
+        return candidate
+    raise FileExistsError(f"{path} and all its numbers are taken")

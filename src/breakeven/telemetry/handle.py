@@ -1,0 +1,132 @@
+"""Telemetry beside a run: starts the process that samples, and ends it."""
+
+import contextlib
+import json
+import select
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from breakeven.engine.base import OpenAI
+from breakeven.errors import one_line
+from breakeven.telemetry.scrape import metric_names
+
+FOLDER: Final = "telemetry"
+START_TIMEOUT_S: Final = 10.0
+STOP_TIMEOUT_S: Final = 5.0
+
+REMOTE: Final = "the engine runs on another machine; its watts can be declared"
+
+
+class Wanted(NamedTuple):
+    """What to sample beside a run."""
+
+    sources: Mapping[str, Mapping[str, Any]]
+    """Rows of SOURCES, each with its settings."""
+    missing: Mapping[str, str]
+    """Why other rows are not asked."""
+
+
+def sources_for(*, url: str, engine: type[OpenAI] | OpenAI, is_local: bool, authorization: str | None = None) -> Wanted:
+    """What tells of this run.
+
+    GPUs and CPU packages are sampled only where the engine runs on this machine: a remote engine does its work
+    elsewhere. An engine that has no metrics is not asked for them. `url` is the engine's base address.
+    """
+    sources: dict[str, dict[str, Any]] = {"host": {}}
+    missing = {}
+    if is_local:
+        sources |= {"nvml": {}, "rapl": {}}
+    else:
+        missing = {"nvml": REMOTE, "rapl": REMOTE}
+    path = engine.metrics_path or ("/metrics" if engine.name == OpenAI.name else None)
+    if path is None:
+        missing["engine"] = f"engine '{engine.name}' has no metrics"
+    else:
+        names = metric_names(engine)
+        sources["engine"] = {"url": url.rstrip("/") + path, "names": names, "authorization": authorization}
+    return Wanted(sources, missing)
+
+
+class Sampler:
+    """Samples into a file of its own in the run's folder `telemetry`, from `with` until its end.
+
+    Telemetry never stops a run: what goes wrong is written down there, as the reason for what is missing.
+    """
+
+    def __init__(self, run_folder: Path, *, zero_s: float, wanted: Wanted) -> None:
+        self._folder = run_folder / FOLDER
+        self._zero_s = zero_s
+        self._wanted = wanted
+        self._process: subprocess.Popen[bytes] | None = None
+        self.path = self._folder / "start00.jsonl"
+        """Where the samples go; a run that is resumed gets a further file."""
+        self.pid: int | None = None
+
+    def __enter__(self) -> Self:
+        number = len({path.stem for path in self._folder.glob("start*")})
+        self.path = self._folder / f"start{number:02d}.jsonl"
+        self._said = tempfile.TemporaryFile()
+        settings = {"file": str(self.path), "zero_s": self._zero_s, **self._wanted._asdict()}
+        try:
+            self._folder.mkdir(exist_ok=True)
+            self._start(json.dumps(settings).encode() + b"\n")
+        except OSError as error:
+            self._note(f"the sampler did not start: {error}")
+        return self
+
+    def _start(self, settings: bytes) -> None:
+        process = self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "breakeven.telemetry.sampler"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            # Ctrl-C is ours: it samples until the last level is over
+            start_new_session=True,
+        )
+        self.pid = process.pid
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(settings)
+        process.stdin.flush()
+        select.select([process.stdout], [], [], START_TIMEOUT_S)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take a last sample of everything and end; a second call does nothing."""
+        process, self._process = self._process, None
+        code = 0 if process is None else _end(process)
+        if self._said.closed:
+            return
+        with self._said as file:
+            file.seek(0)
+            words = file.read().decode(errors="replace").strip().splitlines()
+        if code != 0:
+            self._note(f"the sampler ended early (exit code {code}): {one_line(words[-1]) if words else 'no word'}")
+
+    def _note(self, reason: str) -> None:
+        """Keep why there are no (more) samples, whatever their source; a full disk keeps nothing."""
+        line = json.dumps({"missing": dict.fromkeys(self._wanted.sources, reason)})
+        with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:
+            file.write(f"\n{line}\n")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> int:
+    """Close its input, which ends it; its exit code."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+    try:
+        return process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()

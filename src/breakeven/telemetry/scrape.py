@@ -1,0 +1,106 @@
+"""The engine's own figures: its Prometheus text, asked once a second."""
+
+import http.client
+import math
+import os
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
+
+from breakeven.clock import now_s
+from breakeven.engine import ENGINES
+from breakeven.engine.base import OpenAI
+from breakeven.engine.detect import adapter
+from breakeven.engine.idle import metric_sum, samples
+from breakeven.telemetry.source import Row
+
+TIMEOUT_S: Final = 10.0
+"""llama.cpp answers only between two batches, and a batch of long prompts takes seconds."""
+MOST_BYTES: Final = 8_000_000
+ROLES: Final = {
+    "running_requests": "running_metric",
+    "waiting_requests": "waiting_metric",
+    "kv_use_share": "kv_use_metric",
+    "preemptions": "preemptions_metric",
+    "generated_tokens": "generated_tokens_metric",
+}
+"""Our names, and the adapters' fields that hold the engine's."""
+
+
+def metric_names(engine: type[OpenAI] | OpenAI) -> dict[str, list[str]]:
+    """What this engine calls each of our ROLES; a plain OpenAI server may turn out to use any engine's names."""
+    rows = [engine] if engine.metrics_path is not None else [adapter(name) for name in ENGINES]
+    return {
+        role: list(dict.fromkeys(name for row in rows if (name := getattr(row, field)) is not None))
+        for role, field in ROLES.items()
+    }
+
+
+class Engine:
+    """One device without a name. A stamp is the middle between question and answer, `scrape_s` the time between."""
+
+    every_s: ClassVar[float] = 1.0
+    may_wait: ClassVar[bool] = True
+
+    def __init__(self, *, url: str, names: Mapping[str, Sequence[str]], authorization: str | None = None) -> None:
+        self._parts = urlsplit(url)
+        self._names = names
+        self._headers = {"Connection": "close"} | ({"Authorization": authorization} if authorization else {})
+        self._tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE")) if self._is_tls else None
+        self.missing: dict[str, str] = {}
+
+    @property
+    def _is_tls(self) -> bool:
+        return self._parts.scheme == "https"
+
+    def rows(self) -> Iterator[Row]:
+        """One row, or none where the engine did not answer."""
+        asked_s = now_s()
+        try:
+            text = self._get()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.missing["metrics"] = f"{self._parts.path}: {error or type(error).__name__}"
+            return
+        took_s = now_s() - asked_s
+        values = figures(text, names=self._names)
+        self.missing |= {role: "the engine does not tell it" for role in self._names if role not in values}
+        yield Row(asked_s + took_s / 2, None, {**values, "scrape_s": took_s})
+
+    def _get(self) -> str:
+        """Straight to the engine, past any proxy, which knows nothing of it."""
+        connection = self._connection()
+        try:
+            connection.request("GET", self._parts.path, headers=self._headers)
+            answer = connection.getresponse()
+            if answer.status != http.client.OK:
+                raise ValueError(f"the engine answers {answer.status}")
+            return answer.read(MOST_BYTES).decode("utf-8", "replace")
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port = self._parts.hostname or "", self._parts.port
+        if self._tls is not None:
+            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=self._tls)
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+
+
+def figures(metrics_text: str, *, names: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Each role's value under the first of its names that is there: the sum over engines, of a share the largest."""
+    every = tuple({name for those in names.values() for name in those})
+    # an engine's text has thousands of lines, and taking each apart would cost more than all other sources together
+    short = "\n".join(line for line in metrics_text.splitlines() if line.startswith(every))
+    found: dict[str, float] = {}
+    for role, those in names.items():
+        for name in those:
+            value = _largest(short, name) if role.endswith("_share") else metric_sum(short, name)
+            if value is not None:
+                found[role] = value
+                break
+    return found
+
+
+def _largest(metrics_text: str, name: str) -> float | None:
+    values = [value for found, value in samples(metrics_text) if found == name and math.isfinite(value)]
+    return max(values, default=None)

@@ -1,0 +1,141 @@
+"""The scripts of benchmarks/: what they say where a tool cannot be had, and what they call the truth."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import numpy as np
+import pytest
+
+from breakeven.client.reference import Settings, Stamps
+
+BENCHMARKS: Final = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+def _script(name: str, *words: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / name), *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+
+
+def test_an_environment_that_nobody_knows_is_wrong_usage_with_the_known_names() -> None:
+    done = _script("environments.py", "vlm")
+    assert done.returncode == 2
+    assert "did you mean 'vllm'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_environment_that_cannot_be_installed_is_refused_with_its_reason_in_one_line(tmp_path: Path) -> None:
+    no_packages = {"BREAKEVEN_CACHE": str(tmp_path), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    done = _script("environments.py", "aiperf", env=no_packages)
+    assert done.returncode == 3
+    assert done.stdout == ""
+    reason = done.stderr.splitlines()[-1]
+    assert reason.startswith("aiperf: ")
+    assert "uv==" in reason
+
+
+def test_a_half_made_environment_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    python = tmp_path / "environments" / "aiperf" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    no_packages = {"BREAKEVEN_CACHE": str(tmp_path), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    assert _script("environments.py", "aiperf", env=no_packages).returncode == 3
+
+
+def test_a_tool_that_nobody_knows_is_wrong_usage() -> None:
+    done = _script("second_opinion.py", "--tools", "guidelm")
+    assert done.returncode == 2
+    assert "did you mean 'guidellm'?" in done.stderr
+
+
+def test_breakeven_alone_reads_what_the_reference_server_wrote(tmp_path: Path) -> None:
+    file = tmp_path / "opinion.json"
+    done = _script("second_opinion.py", "--tools", "breakeven", "--users", "5", "--waves", "3", "--json", str(file))
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(file.read_text())["rows"]
+    reading, truth = row["reading"], row["truth"]
+    assert reading["output_tok_per_s"] == pytest.approx(truth["output_tok_per_s"], rel=0.02)
+    assert reading["tpot_mean_s"] == pytest.approx(truth["tpot_mean_s"], rel=0.02)
+    assert reading["ttft_p50_s"] >= truth["ttft_p50_s"]
+    # 5 x 128 / (0.05 + 127 x 0.01)
+    assert row["ideal_tok_per_s"] == pytest.approx(484.848, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def truth() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("truth_of_benchmarks", BENCHMARKS / "truth.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _stamps(arrivals_s: list[float], *, tokens: list[int], late_s: float = 0.0) -> Stamps:
+    """Requests that get their first token 1 s after they arrive and one more each second."""
+    due = [arrival + 1.0 + np.arange(count) for arrival, count in zip(arrivals_s, tokens, strict=True)]
+    due_s = np.concatenate(due).astype(np.float64)
+    count = len(arrivals_s)
+    return Stamps(
+        arrival_s=np.array(arrivals_s),
+        first=np.concatenate([[0], np.cumsum(tokens)]).astype(np.int64),
+        write_s=due_s + late_s,
+        due_s=due_s,
+        input_tokens=np.full(count, 8),
+        output_tokens=np.array(tokens),
+        peer_port=np.zeros(count, dtype=np.int64),
+        streamed=np.ones(count, dtype=np.bool_),
+        gone=np.zeros(count, dtype=np.bool_),
+        tag=np.array(["x"] * count),
+    )
+
+
+SECONDS: Final = Settings(ttft_s=1.0, itl_s=1.0)
+
+
+def test_the_truth_of_a_whole_load_is_its_tokens_from_first_request_to_last_write(truth: ModuleType) -> None:
+    # two users in step, two waves of four tokens: 16 tokens in 8 s
+    stamps = _stamps([0, 0, 4, 4], tokens=[4, 4, 4, 4], late_s=0.25)
+    found = truth.truth_of(stamps, since=0, settings=SECONDS, output_tokens=4, span_s=None)
+    assert found.output_tok_per_s == pytest.approx(16 / 8.25)
+    assert found.ttft_p50_s == pytest.approx(1.25)
+    assert found.tpot_mean_s == pytest.approx(1.0)
+    assert found.lateness_p99_s == pytest.approx(0.25)
+    assert found.requests == 4
+
+
+def test_the_middle_of_a_load_is_a_whole_number_of_answers(truth: ModuleType) -> None:
+    # the middle of 8.25 s is one answer of 4 s long: 2.125 s to 6.125 s, where both users write at 2.25 … 5.25 s
+    stamps = _stamps([0, 0, 4, 4], tokens=[4, 4, 4, 4], late_s=0.25)
+    found = truth.truth_of(stamps, since=0, settings=SECONDS, output_tokens=4, span_s=None)
+    assert found.middle_tok_per_s == pytest.approx(8 / 4)
+
+
+def test_requests_before_the_load_and_probes_are_no_part_of_it(truth: ModuleType) -> None:
+    stamps = _stamps([0, 50, 100, 104], tokens=[4, 1, 4, 4])
+    found = truth.truth_of(stamps, since=1, settings=SECONDS, output_tokens=4, span_s=None)
+    assert found.requests == 2
+    assert found.output_tok_per_s == pytest.approx(8 / 8)
+
+
+def test_a_span_counts_what_was_written_inside_of_it_whatever_its_length(truth: ModuleType) -> None:
+    # from 2.5 s to 6.5 s: the first answer's tokens at 3 and 4 s, the short second one's at 5 and 6 s
+    stamps = _stamps([0, 4], tokens=[4, 2])
+    found = truth.truth_of(stamps, since=0, settings=SECONDS, output_tokens=4, span_s=(2.5, 6.5))
+    assert found.output_tok_per_s == pytest.approx(4 / 4)
+    assert found.requests == 1
+
+
+def test_a_load_that_never_came_has_no_truth(truth: ModuleType) -> None:
+    stamps = _stamps([0], tokens=[4])
+    assert truth.truth_of(stamps, since=1, settings=SECONDS, output_tokens=4, span_s=None) == truth.NO_TRUTH

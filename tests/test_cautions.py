@@ -1,0 +1,240 @@
+"""Each caution appears on a level that deserves it and is silent on an honest one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from breakeven.cautions import CHECKS, Seen, judged_level
+from breakeven.metrics.checks import check_level
+from breakeven.metrics.level import summarise_level
+from breakeven.metrics.summary import Caution
+from breakeven.record import Record
+from builders import Level, a_client, a_record, an_honest_level, changed, packed, some_facts
+
+
+def every(number: int, **fields: Any) -> Callable[[Record], dict[str, Any]]:
+    """Set fields in every n-th answer that is done."""
+    return lambda record: fields if record.status == "done" and record.k % number == 0 else {}
+
+
+def without_user(user: int) -> Level:
+    facts, records = an_honest_level()
+    return facts, [record for record in records if record.user != user]
+
+
+def faster_in_the_second_half() -> Level:
+    return an_honest_level(window=(2.0, 32.0), gap_s=lambda at_s: 0.1 if at_s < 17 else 0.08)
+
+
+SPOILED: dict[str, list[tuple[str, Callable[[], Level]]]] = {
+    "errors": [("errors", lambda: changed(an_honest_level(), every(5, status="error", error="reset")))],
+    "client_spoiled_it": [
+        ("client_suspect", lambda: an_honest_level(clients=(a_client(lag_p99_s=0.006),))),  # 5 % of 0.1 s is 5 ms
+        ("client_suspect", lambda: an_honest_level(clients=(a_client(cpu_s=16.2, window_s=20.0),))),
+        ("client_suspect", lambda: an_honest_level(clients=(a_client(lag_p99_s=0.0021),), gap_s=lambda _at_s: 0.01)),
+    ],
+    "beyond_calibration": [  # 4 users at 9 tokens a second each are 36 a second
+        ("beyond_calibration", lambda: an_honest_level(extra={"calibrated_events_per_s": 30.0}))
+    ],
+    "users_unaccounted_for": [("users_unaccounted_for", lambda: without_user(3))],
+    "trend": [("trend", faster_in_the_second_half)],
+    "little": [
+        ("little", lambda: without_user(3)),
+        ("little_not_checked", lambda: an_honest_level(window=(2.0, 6.5))),
+        ("little_not_checked", lambda: an_honest_level(chunks=200)),
+    ],
+    "short_window": [
+        ("short_window", lambda: an_honest_level(window=(2.0, 6.5))),
+        ("short_window", lambda: an_honest_level(window=(2.0, 11.0))),
+        ("short_window", lambda: an_honest_level(chunks=500)),
+    ],
+    "estimated_tokens": [
+        ("estimated_tokens", lambda: changed(an_honest_level(), every(1, output_tokens=None))),
+        ("estimated_tokens", lambda: an_honest_level(window=(2.0, 7.5), tokens_per_chunk=2, users=10)),
+    ],
+    "chunks_are_not_tokens": [("inter_chunk", lambda: an_honest_level(tokens_per_chunk=2))],
+    "first_chunk_of_many": [
+        (
+            "tokens_in_first_chunk",
+            lambda: changed(
+                an_honest_level(), every(1, chunk_tokens=packed([4, *[1] * 7, 0]), chunk_us=packed([100_000] * 9))
+            ),
+        )
+    ],
+    "in_one_piece": [
+        ("not_streamed", lambda: changed(an_honest_level(), every(1, chunk_us=packed([1_000_000])))),
+    ],
+    "cached_prompts": [("cached_prompts", lambda: changed(an_honest_level(), every(1, cached_tokens=2)))],
+    "lengths_off": [
+        ("input_length", lambda: changed(an_honest_level(), every(3, asked_input_tokens=21))),
+        ("output_length", lambda: changed(an_honest_level(), every(3, asked_output_tokens=10))),
+    ],
+    "not_settled": [("carry_over", lambda: an_honest_level(settled=False))],
+    "noted": [("field_dropped", lambda: an_honest_level(notes=("field_dropped: it refuses x | see its docs",)))],
+}
+
+CASES = [(check, *case) for check, cases in SPOILED.items() for case in cases]
+
+
+def found_by(check: str, level: Level) -> list[Caution]:
+    checks = check_level(*level)
+    assert checks is not None
+    return list(CHECKS[check](Seen(facts=level[0], level=summarise_level(*level), checks=checks)))
+
+
+def ids(level: Level) -> set[str]:
+    return {caution.id for caution in judged_level(*level).cautions}
+
+
+def test_every_check_has_a_level_that_deserves_it() -> None:
+    assert list(SPOILED) == list(CHECKS)
+
+
+@pytest.mark.parametrize(("check", "name", "spoil"), CASES, ids=[f"{check}-{name}" for check, name, _ in CASES])
+def test_a_check_fires_on_a_level_that_deserves_it(check: str, name: str, spoil: Callable[[], Level]) -> None:
+    assert name in [caution.id for caution in found_by(check, spoil())]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("users", [1, 4, 20])
+@pytest.mark.parametrize("think_s", [0.0, 0.5])
+def test_a_check_is_silent_on_an_honest_level(check: str, users: int, think_s: float) -> None:
+    assert found_by(check, an_honest_level(users=users, window=(2.0, 32.0), think_s=think_s)) == []
+
+
+@pytest.mark.parametrize(("check", "name", "spoil"), CASES, ids=[f"{check}-{name}" for check, name, _ in CASES])
+def test_a_caution_says_in_plain_words_what_was_seen_and_what_to_do(
+    check: str, name: str, spoil: Callable[[], Level]
+) -> None:
+    for caution in found_by(check, spoil()):
+        assert caution.id.replace("_", "").isalpha()
+        for words in (caution.text, caution.remedy):
+            assert len(words.split()) >= 3
+            assert words == words.strip().rstrip(".")
+            assert "None" not in words
+            assert "nan" not in words.split()
+            assert "\n" not in words
+
+
+def test_an_honest_level_is_steady_without_cautions_and_its_client_is_fine() -> None:
+    level = judged_level(*an_honest_level(window=(2.0, 32.0)))
+    assert level.cautions == ()
+    assert level.steady
+    assert level.client.verdict == "ok"
+
+
+@pytest.mark.parametrize("spoil", [lambda: without_user(2), faster_in_the_second_half])
+def test_a_level_whose_self_checks_fail_is_not_steady(spoil: Callable[[], Level]) -> None:
+    assert not judged_level(*spoil()).steady
+
+
+def test_a_suspect_client_marks_the_level_and_says_where_the_engine_may_be_the_cause() -> None:
+    level = judged_level(*an_honest_level(clients=(a_client(lag_p99_s=0.05),), same_host=True))
+    assert level.client.verdict == "suspect"
+    (caution,) = [caution for caution in level.cautions if caution.id == "client_suspect"]
+    assert "the engine on this machine may be the cause" in caution.text
+    (elsewhere,) = found_by("client_spoiled_it", an_honest_level(clients=(a_client(lag_p99_s=0.05),)))
+    assert "engine" not in elsewhere.text
+
+
+def test_a_lag_is_suspect_above_two_ms_or_five_percent_of_itl_and_cpu_above_80_percent_of_a_core() -> None:
+    assert "client_suspect" not in ids(an_honest_level(clients=(a_client(lag_p99_s=0.0049),)))
+    assert "client_suspect" not in ids(an_honest_level(clients=(a_client(cpu_s=15.9, window_s=20.0),)))
+
+
+def test_a_load_within_the_calibrated_one_is_fine_and_one_beyond_it_is_suspect() -> None:
+    assert ids(an_honest_level(extra={"calibrated_events_per_s": 36.0})) == ids(an_honest_level())
+    level = judged_level(*an_honest_level(extra={"calibrated_events_per_s": 30.0}))
+    assert level.client.verdict == "suspect"
+    assert "36 events/s is more than the 30" in level.cautions[0].text
+
+
+def test_events_are_chunks_where_a_chunk_holds_several_tokens() -> None:
+    level = an_honest_level(tokens_per_chunk=3, extra={"calibrated_events_per_s": 36.0})
+    assert "beyond_calibration" not in ids(level)
+
+
+def test_in_flight_may_be_off_by_one_percent() -> None:
+    facts, records = an_honest_level(users=4, window=(2.0, 32.0))
+    late = [replace(r, due_s=r.due_s + 0.005) if r.k else r for r in records]  # 5 ms of each second
+    assert "users_unaccounted_for" not in ids((facts, late))
+    later = [replace(r, due_s=r.due_s + 0.015) if r.k else r for r in records]
+    assert "users_unaccounted_for" in ids((facts, later))
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "remedy"),
+    [("done", "reset", "look at the errors"), ("interrupted", None, "--resume"), ("done", None, "the client")],
+)
+def test_missing_users_are_explained_by_what_the_level_went_through(
+    status: str, error: str | None, remedy: str
+) -> None:
+    facts, records = without_user(3)
+    if error:
+        records = [replace(records[0], status="error", error=error), *records[1:]]
+    (caution,) = found_by("users_unaccounted_for", (replace(facts, status=status), records))
+    assert remedy in caution.remedy
+
+
+def test_missing_users_are_explained_by_a_client_that_died() -> None:
+    facts, records = without_user(3)
+    died = replace(facts, notes=("client_died: client process 2 of 2 ended | measure this level again",))
+    (caution,) = found_by("users_unaccounted_for", (died, records))
+    assert "a client that died" in caution.remedy
+
+
+def test_estimated_tokens_are_fine_where_a_chunk_is_a_token() -> None:
+    level = an_honest_level(window=(2.0, 7.5), tokens_per_chunk=1, users=10)
+    assert (judged_level(*level).extra["estimated_token_share"] or 0) > 0.05
+    assert "estimated_tokens" not in ids(level)
+
+
+def test_estimated_tokens_are_fine_up_to_five_percent() -> None:
+    level = an_honest_level(window=(2.0, 62.0), tokens_per_chunk=2, users=10)
+    assert 0 < (judged_level(*level).extra["estimated_token_share"] or 0) < 0.05
+    assert "estimated_tokens" not in ids(level)
+
+
+def test_a_window_in_which_no_answer_ended_is_a_short_one() -> None:
+    (caution,) = found_by("short_window", an_honest_level(chunks=500))
+    assert caution.text == "no answer came to its end in a window of 20.0 s; the ± may be too small"
+
+
+def test_a_short_window_says_how_long_would_do() -> None:
+    (caution,) = found_by("short_window", an_honest_level(window=(2.0, 11.0)))
+    assert caution.text == "an answer takes 1.00 s, longer than a tenth of the window; the ± may be too small"
+    assert caution.remedy == "measure for 10.0 s or more with --max-duration"
+
+
+def test_little_not_checked_says_how_many_answers_a_user_the_window_holds() -> None:
+    (caution,) = found_by("little", an_honest_level(window=(2.0, 6.5)))
+    # 5 + 4 + 5 + 4 answers of the four users
+    assert caution.text == "Little's law is not checked: the window holds 4.5 answers a user"
+
+
+def test_a_note_becomes_a_caution_with_text_and_remedy() -> None:
+    assert found_by("noted", an_honest_level(notes=("some_id: what was seen: this | do that",))) == [
+        Caution(id="some_id", text="what was seen: this", remedy="do that")
+    ]
+
+
+def test_a_level_of_nothing_but_errors_has_failed_and_says_with_what() -> None:
+    records = [a_record(due_s=float(k), end_s=k + 0.5, k=k, status="error", error="http_500") for k in range(50)]
+    level = judged_level(some_facts(window=(5.0, 50.0)), records)
+    assert (level.status, level.stopped, level.steady) == ("failed", "failed", False)
+    assert [caution.id for caution in level.cautions] == ["nothing_but_errors"]
+    assert "50 x http_500" in level.cautions[0].text
+
+
+def test_a_level_that_failed_before_its_window_says_so() -> None:
+    closed = replace(some_facts(), open_s=None, close_s=None, status="failed", stopped="failed")
+    level = judged_level(closed, [a_record(end_s=1.0, k=0, status="error", error="connect")])
+    assert [caution.id for caution in level.cautions] == ["nothing_but_errors"]
+
+
+def test_a_level_that_was_interrupted_in_its_warm_up_says_so_and_keeps_its_notes() -> None:
+    facts = some_facts(status="interrupted", stopped="interrupted", notes=("field_dropped: it refuses x | see docs",))
+    level = judged_level(replace(facts, open_s=None, close_s=None), [])
+    assert [caution.id for caution in level.cautions] == ["no_window", "field_dropped"]

@@ -1,0 +1,380 @@
+"""The real command against servers that fail in every way: one clear line or counted errors, never a traceback.
+
+The runs of this file are started together, a few at a time, when the first test asks for one.
+"""
+
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from breakeven.cli import main
+from commands import LEVELS, Done, breakeven, finish, run_folder, start
+from fault_answers import answer, reply
+from fault_server import FaultServer, Script, closed_port
+from fault_wire import Play, Wire
+from faults import PLAYS, html, needs_key, stall, status
+
+AT_ONCE = 4
+KEY = "sk-very-secret-0123"
+RUN = ("--users", "2,3", "--duration", "2", *LEVELS, "--json", "-")
+
+
+class Case(NamedTuple):
+    """One run: of which server, with which words."""
+
+    script: Script | None = None
+    words: tuple[str, ...] = ()
+    url: str | None = None
+    tls: Any = None
+    env: Mapping[str, str] = {}
+    dies_after: int | None = None
+    """The server closes its door after so many requests."""
+
+
+def idle(wire: Wire) -> None:
+    """vLLM's gauges at zero, so that settling takes no time."""
+    reply(wire, 200, "vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n", kind="text/plain")
+
+
+def only(*plays: Play) -> Script:
+    """The two questions before the load are answered well; then these, the last for ever."""
+    return {"good": [answer(), answer(), *plays], "/metrics": idle}
+
+
+def some(fault: str) -> Script:
+    """Every fourth request of the load fails."""
+    return only(*([answer()] * 3 + [PLAYS[fault]]) * 500)
+
+
+def models(text: str) -> Play:
+    return lambda wire: reply(wire, 200, text)
+
+
+TWO_MODELS = '{"data": [{"id": "small"}, {"id": "large"}]}'
+MID_RUN = {
+    "429": "http_429",
+    "503": "http_503",
+    "reset-midstream": "reset",
+    "close-midstream": "closed",
+    "broken-json": "bad_json",
+    "half-event": "bad_stream",
+    "error-event": "stream_error",
+    "html": "not_openai",
+    "stall": "timeout",
+    "endless": "timeout",
+}
+CASES = {
+    "good": Case(),
+    "resolves nowhere": Case(url="http://nobody.invalid:8000"),
+    "refuses": Case(url="refuses"),
+    "certificate": Case(tls="good"),
+    "certificate of the authority": Case(tls="good", env={"SSL_CERT_FILE": "its own"}),
+    "no such certificate file": Case(tls="good", env={"SSL_CERT_FILE": "/nowhere/ca.pem"}),
+    "404": Case({"*": status(404), "/v1/models": status(404), "good": status(404)}),
+    "404 and a model": Case({"*": status(404), "/v1/models": status(404)}, ("--model", "good")),
+    "html": Case({"*": html(), "/v1/models": html()}),
+    "html and a model": Case({"*": html(), "/v1/models": html()}, ("--model", "good")),
+    "still loading": Case({"/v1/models": status(503, message="Loading model")}),
+    "no model": Case({"/v1/models": models('{"data": []}')}),
+    "hostile list of models": Case({"/v1/models": models("[" * 100_000)}),
+    "unknown model": Case({"best": status(404), "/v1/models": models(TWO_MODELS)}, ("--model", "best")),
+    "several models": Case({"/v1/models": models(TWO_MODELS)}),
+    "401": Case({"*": status(401), "/v1/models": status(401, message="who are you?")}),
+    "403": Case({"*": status(403), "good": status(403)}),
+    "wrong key": Case(
+        {"/v1/models": status(401, message=f"the key {KEY} is wrong")},
+        ("--api-key-env", "SOME_KEY"),
+        env={"SOME_KEY": KEY},
+    ),
+    "right key": Case({"good": needs_key(KEY), "/metrics": idle}, ("--api-key-env", "SOME_KEY"), env={"SOME_KEY": KEY}),
+    "speaks something else": Case({"/v1/models": lambda wire: wire.send(b"SSH-2.0-OpenSSH_9.6\r\n")}),
+    "hangs up at the first question": Case({"good": PLAYS["hang-up"]}),
+    **{f"some {name}": Case(some(name), ("--timeout", "1")) for name in MID_RUN},
+    "nothing but 503": Case(only(status(503))),
+    "nothing but stalls": Case(only(stall()), ("--timeout", "1")),
+    "dies": Case(only(answer()), dies_after=12),
+}
+
+
+def run_case(case: Case, out: Path) -> Done:
+    with ExitStack() as stack:
+        if case.url is not None:
+            url = stack.enter_context(closed_port()) if case.url == "refuses" else case.url
+            return breakeven("run", "--url", url, *RUN, *case.words, "--out", out)
+        server = stack.enter_context(FaultServer(case.script or {"/metrics": idle}, tls=case.tls))
+        env = dict(case.env)
+        if env.get("SSL_CERT_FILE") == "its own":
+            env["SSL_CERT_FILE"] = str(server.ca_file)
+        process = start("run", "--url", server.url, *RUN, *case.words, "--out", out, env=env)
+        if case.dies_after is not None:
+            wait_for(lambda: len(server.asked) > (case.dies_after or 0))
+            server.die()
+        return finish(process)
+
+
+def wait_for(true: Callable[[], object], *, timeout_s: float = 60.0) -> None:
+    until_s = time.perf_counter() + timeout_s
+    while not true():
+        assert time.perf_counter() < until_s, "it did not happen"
+        time.sleep(0.02)
+
+
+class Runs:
+    """All cases, run a few at a time."""
+
+    def __init__(self, pool: ThreadPoolExecutor, folder: Path) -> None:
+        self.folder = folder
+        self._runs: dict[str, Future[Done]] = {
+            name: pool.submit(run_case, case, self.out(name)) for name, case in CASES.items()
+        }
+
+    def out(self, name: str) -> Path:
+        return self.folder / name.replace(" ", "-")
+
+    def __getitem__(self, name: str) -> Done:
+        return self._runs[name].result()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield Runs(pool, tmp_path_factory.mktemp("runs"))
+
+
+# what stops before anything is measured
+
+STOPS = {
+    "resolves nowhere": (1, "the name 'nobody.invalid' resolves nowhere"),
+    "refuses": (1, "the server refuses connections; is the server up"),
+    "certificate": (1, "the certificate is not valid: unable to get local issuer certificate"),
+    "no such certificate file": (2, "SSL_CERT_FILE=/nowhere/ca.pem: No such file or directory"),
+    "404": (1, "/v1/models answers 404 (no); is this an OpenAI server"),
+    "404 and a model": (1, "/v1/chat/completions answers 404 (no); this is no OpenAI server, or not its address"),
+    "html": (1, "is no list of models, so this is no OpenAI server: <html>"),
+    "html and a model": (1, "200 with text/html instead of an answer: <html>"),
+    "still loading": (1, "/v1/models answers 503 (Loading model); is this an OpenAI server, and is it ready?"),
+    "no model": (1, "names no model; give its name with --model"),
+    "hostile list of models": (1, "is no list of models"),
+    "unknown model": (1, "knows no model 'best'; it serves: small, large"),
+    "several models": (2, "serves several models; choose one with --model: small, large"),
+    "401": (1, "answers 401 (who are you?); put the key into an environment variable"),
+    "403": (1, "answers 403 (no); put the key into an environment variable"),
+    "wrong key": (1, "answers 401 (the key [key] is wrong)"),
+    "speaks something else": (1, "the answer is not HTTP"),
+    "hangs up at the first question": (1, "the server closed the connection before the answer was complete"),
+}
+
+
+@pytest.mark.parametrize(("name", "code", "says"), [(name, *expected) for name, expected in STOPS.items()])
+def test_what_can_never_be_measured_stops_with_one_clear_line(name: str, code: int, says: str, runs: Runs) -> None:
+    done = runs[name]
+    assert says in done.line()
+    assert done.code == code
+    assert done.out == ""
+    assert not runs.out(name).exists()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_traceback_and_no_key_is_ever_shown(name: str, runs: Runs) -> None:
+    done = runs[name]
+    assert "Traceback" not in done.err + done.out
+    assert KEY not in done.err + done.out
+
+
+# what is measured though something fails
+
+
+@pytest.mark.parametrize("name", ["good", "certificate of the authority", "right key"])
+def test_a_good_server_is_measured_at_both_levels(name: str, runs: Runs) -> None:
+    done = runs[name]
+    assert done.code == 0, done.err
+    levels = done.json["levels"]
+    assert [(level["users"], level["status"], level["errors"]) for level in levels] == [(2, "done", 0), (3, "done", 0)]
+    assert all(level["window_s"] == pytest.approx(2, abs=0.1) for level in levels)
+
+
+@pytest.mark.parametrize(("fault", "kind"), MID_RUN.items())
+def test_a_server_that_fails_some_requests_is_measured_and_the_failures_are_counted(
+    fault: str, kind: str, runs: Runs
+) -> None:
+    done = runs[f"some {fault}"]
+    assert done.code == 0, done.err
+    for level in done.json["levels"]:
+        assert level["status"] == "done"
+        assert level["requests"] > 0
+        assert set(level["errors_by_kind"]) == {kind}
+        assert level["errors_by_kind"][kind] == level["errors"]
+    assert all("errors" in done.caution_ids(index) for index in (0, 1))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("nothing but 503", "http_503"), ("nothing but stalls", "timeout")])
+def test_levels_of_nothing_but_errors_say_so_and_the_run_goes_on(name: str, kind: str, runs: Runs) -> None:
+    done = runs[name]
+    assert done.code == 1
+    levels = done.json["levels"]
+    assert [(level["users"], level["status"]) for level in levels] == [(2, "failed"), (3, "failed")]
+    for index, level in enumerate(levels):
+        assert set(level["errors_by_kind"]) == {kind}
+        assert level["output_tok_per_s"]["value"] is None
+        assert "nothing_but_errors" in done.caution_ids(index)
+
+
+def test_a_server_that_dies_leaves_what_was_measured_and_a_failed_level(runs: Runs) -> None:
+    done = runs["dies"]
+    first, second = done.json["levels"]
+    assert done.code == 1
+    assert first["errors_by_kind"]["connect"] > 0
+    assert (second["status"], set(second["errors_by_kind"])) == ("failed", {"connect"})
+    assert "nothing_but_errors" in done.caution_ids(1)
+
+
+def test_the_key_is_in_no_file(runs: Runs) -> None:
+    assert runs["right key"].code == 0
+    kept = [file for file in runs.out("right key").rglob("*") if file.is_file()]
+    assert len(kept) >= 4
+    assert not [file for file in kept if KEY.encode() in file.read_bytes()]
+
+
+# Ctrl-C
+
+
+def heard(process: "subprocess.Popen[str]", word: str) -> None:
+    """Read standard error until a line has this word."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if word in line:
+            return
+    raise AssertionError(f"it never said '{word}'")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_and_prints_what_was_measured(number: int, tmp_path: Path) -> None:
+    with FaultServer({"/metrics": idle}) as server:
+        words = ("--users", "2,3", "--duration", "60", *LEVELS, "--json", "-", "--out", tmp_path)
+        process = start("run", "--url", server.url, *words)
+        heard(process, "2 users: measuring")
+        time.sleep(1.0)
+        process.send_signal(number)
+        done = finish(process, timeout_s=10)
+    assert done.code == 130
+    (level,) = done.json["levels"]
+    assert (level["users"], level["status"], level["stopped"]) == (2, "interrupted", "interrupted")
+    assert level["requests"] > 0
+    assert level["output_tok_per_s"]["value"] > 0
+    assert "interrupted; keeping what was measured" in done.err
+    assert "tok/s" in done.err
+    assert breakeven("show", run_folder(tmp_path), "--json", "-").json["levels"] == [level]
+
+
+def test_an_interrupt_before_the_first_answer_ends_at_once_and_leaves_no_folder(tmp_path: Path) -> None:
+    with FaultServer({"good": stall()}) as server:
+        process = start("run", "--url", server.url, *RUN, "--out", tmp_path / "runs")
+        heard(process, "asking")
+        wait_for(lambda: server.asked)
+        process.send_signal(signal.SIGINT)
+        done = finish(process, timeout_s=10)
+    assert (done.code, done.out) == (130, "")
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_second_interrupt_quits_though_the_server_hangs(tmp_path: Path) -> None:
+    script: Script = {"good": [answer()] * 20 + [stall()], "/metrics": stall()}
+    with FaultServer(script) as server:
+        process = start("run", "--url", server.url, "--users", 2, "--duration", 1, *LEVELS, "--out", tmp_path)
+        heard(process, "2 users: measuring")
+        wait_for(lambda: any(request.path == "/metrics" for request in server.requests))  # it settles
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        done = finish(process, timeout_s=10)
+    assert done.code == 130
+    assert "Traceback" not in done.err
+    shown = breakeven("show", run_folder(tmp_path), "--json", "-")
+    assert shown.json["levels"][0]["requests"] > 0
+
+
+# a disk that is full
+
+
+def test_a_full_disk_stops_with_one_line_and_what_was_written_stays_readable(tmp_path: Path) -> None:
+    with FaultServer({"good": answer(ttft_s=0.01, itl_s=0.002), "/metrics": idle}) as server:
+        process = start(
+            *("run", "--url", server.url, "--users", 4, "--duration", 60, *LEVELS, "--out", tmp_path),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)),
+        )
+        done = finish(process, timeout_s=40)
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert "File too large; free some space or use --out; what was written before is readable" in done.line()
+    shown = breakeven("show", run_folder(tmp_path), "--json", "-")
+    assert shown.code == 0
+    (level,) = shown.json["levels"]
+    assert (level["status"], level["errors"]) == ("interrupted", 0)
+    assert level["output_tokens"] > 100
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file is in the way")
+    with FaultServer({"/metrics": idle}) as server:
+        done = breakeven("run", "--url", server.url, *RUN, "--out", tmp_path / "runs")
+    assert done.code == 1
+    assert "File exists" in done.line() or "Not a directory" in done.line()
+
+
+# wrong usage, before anything is started
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("run", "--url", "http://h", "--engine", "vlm"), "no engine is called 'vlm'; did you mean 'vllm'?"),
+        (("run", "--url", "http://h", "--workload", "fixd"), "no workload is called 'fixd'; did you mean 'fixed'?"),
+        (("run", "--url", "http://h", "--users", "1,x"), "'1,x' is no list of numbers of users"),
+        (("run", "--url", "http://h", "--users", "1;2"), "'1;2' is no list of numbers of users"),
+        (("run", "--url", "http://h", "--users", ""), "is no list of numbers of users"),
+        (("run", "--url", "http://h", "--users", "1,,2"), "is no list of numbers of users"),
+        (("run", "--url", "http://h", "--users", "-1"), "users"),
+        (("run", "--url", "http://h", "--users", "0,1"), "users: 0 is no number of users"),
+        (("run", "--url", "http://h", "--users", "3,3"), "users: 3 stands twice"),
+        (("run", "--url", "http://h", "--users", "1,10", "--requests", "19"), "less than two for each of 10 users"),
+        (("run", "--url", "http://h", "--requests", "500", "--duration", "5"), "give one of the two"),
+        (("run", "--url", "http://h", "--duration", "5x"), "'5x' is no duration"),
+        (("run", "--url", "http://h", "--duration", "0"), "duration_s: 0.0 s is not a length of time"),
+        (("run", "--url", "http://h", "--precision", "5"), "precision: 5.0 is not between 0 and 1"),
+        (("run", "--url", "http://h", "--output-tokens", "0"), "output_tokens: 0 is too few"),
+        (("run", "--url", "http://h", "--api-key-env", "NO_SUCH_KEY"), "no such environment variable is set"),
+        (("run", "--url", "ftp://h"), "is no http or https URL of a server"),
+        (("run", "--url", "http://me:pw@h"), "must not hold a user or password"),
+        (("run", "--resume", "nowhere"), "nowhere does not exist"),
+        (("run", "--resume", "nowhere", "--users", "1"), "--resume takes the plan from the run"),
+        (("run", "--url", "http://h", "--usres", "1"), "--usres"),
+        (("run", "--engine", "vllm"), "--engine vllm needs --model to be started here, or --url URL"),
+        (("ruin",), "ruin"),
+        ((), "COMMAND"),
+        (("show", "nowhere"), "nowhere does not exist"),
+        (("runs", "--out", "nowhere"), "nowhere is no folder"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    words: tuple[str, ...],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    seen = capsys.readouterr()
+    assert says in seen.err
+    assert seen.err.count("\n") == 1
+    assert seen.out == ""
+    assert list(tmp_path.iterdir()) == []

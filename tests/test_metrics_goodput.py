@@ -1,0 +1,148 @@
+"""Limits that a level must meet, and the part of its work that met them."""
+
+import pytest
+
+from breakeven.errors import UsageError
+from breakeven.metrics.goodput import Goodput, goodput, judge
+from breakeven.metrics.slo import LIMITED, PRESETS, Limit, Slo, parse_slo, service_levels
+from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
+from breakeven.record import Record
+from builders import a_record, some_facts, summary_of
+
+
+def found(records: list[Record], slo: str, *, window: tuple[float, float] = (0.0, 10.0)) -> Goodput:
+    facts = some_facts(window=window)
+    good = goodput(facts, records, level=summary_of(records, window=window), slo=parse_slo(slo))
+    assert good is not None
+    return good
+
+
+def level_with(**latencies: Distribution) -> LevelSummary:
+    return LevelSummary(users=1, status="done", **latencies)  # type: ignore[arg-type]
+
+
+def at(value: float | None, *, more_than: float | None = None) -> Distribution:
+    return Distribution(n=50, p99=Quantile(value=value, ci95=(None, None), more_than=more_than), mean=value)
+
+
+def test_a_request_is_good_if_it_met_every_limit_by_itself() -> None:
+    records = [
+        a_record(chunks_at_s=[1.0, 2.0], output_tokens=11),  # TTFT 1 s, TPOT 0.1 s
+        a_record(chunks_at_s=[3.0, 3.5], output_tokens=11),  # begins too late
+        a_record(chunks_at_s=[1.0, 6.0], output_tokens=11),  # goes on too slowly
+        a_record(chunks_at_s=[2.0], output_tokens=1),  # one token has no TPOT to miss
+    ]
+    good = found(records, "ttft_p99=2s,tpot_p99=100ms")
+    assert good.goodput_req_per_s == pytest.approx(2 / 10)
+    assert good.goodput_tok_per_s == pytest.approx(12 / 10)
+    assert good.good_share == pytest.approx(2 / 4)
+
+
+def test_an_answer_without_text_never_came_in_time() -> None:
+    assert found([a_record(end_s=0.5, output_tokens=0)], "ttft_p99=2s").good_share == 0.0
+    assert found([a_record(end_s=0.5, output_tokens=0)], "e2e_p99=2s").good_share == 0.0
+
+
+def test_failed_requests_are_not_good_but_count_among_those_that_ended() -> None:
+    failed = a_record(end_s=2.0, status="error", error="reset")
+    assert found([a_record(chunks_at_s=[1.0]), failed], "ttft_p99=2s").good_share == 0.5
+
+
+def test_first_answers_cut_ones_and_those_outside_the_window_are_not_counted() -> None:
+    records = [
+        a_record(chunks_at_s=[1.0], k=0),
+        a_record(chunks_at_s=[1.0], status="cut"),
+        a_record(chunks_at_s=[11.0]),
+        a_record(chunks_at_s=[2.0]),
+    ]
+    good = found(records, "e2e_p99=5s")
+    assert (good.goodput_req_per_s, good.good_share) == (0.1, 1.0)
+
+
+def test_where_nothing_ended_the_share_is_null() -> None:
+    assert found([], "ttft_p99=2s").good_share is None
+
+
+def test_a_level_without_a_window_has_no_goodput() -> None:
+    facts = some_facts(window=(5.0, 5.0))
+    assert goodput(facts, [], level=level_with(), slo=parse_slo("ttft_p99=1s")) is None
+
+
+def test_a_percentile_within_its_limit_is_met_and_one_beyond_it_missed() -> None:
+    limit = Limit(metric="ttft_p99", limit_s=2.0)
+    assert judge(level_with(ttft_s=at(2.0)), limit) == ("met", "ttft_p99 was 2 s")
+    assert judge(level_with(ttft_s=at(2.1)), limit) == ("missed", "ttft_p99 was 2.1 s")
+
+
+def test_a_percentile_that_is_more_than_its_limit_is_missed() -> None:
+    limit = Limit(metric="ttft_p99", limit_s=2.0)
+    assert judge(level_with(ttft_s=at(None, more_than=600.0)), limit) == ("missed", "ttft_p99 was more than 600 s")
+
+
+def test_a_percentile_of_too_few_requests_decides_nothing() -> None:
+    limit = Limit(metric="ttft_p99", limit_s=2.0)
+    assert judge(level_with(ttft_s=at(None)), limit)[0] == "unknown"
+    assert judge(level_with(ttft_s=at(None, more_than=1.0)), limit)[0] == "unknown"
+
+
+def test_a_mean_can_be_limited_too() -> None:
+    assert judge(level_with(tpot_s=at(0.05)), Limit(metric="tpot_mean", limit_s=0.04))[0] == "missed"
+
+
+def test_a_level_is_missed_by_one_limit_and_unknown_where_one_cannot_be_told() -> None:
+    records = [a_record(chunks_at_s=[1.0 + 0.01 * k, 2.0 + 0.01 * k], output_tokens=11, k=k) for k in range(1, 40)]
+    assert found(records, "ttft_p50=2s").verdict == "met"
+    assert found(records, "ttft_p50=2s,ttft_p99=2s").verdict == "unknown"
+    missed = found(records, "ttft_p50=1s,ttft_p99=2s")
+    assert missed.verdict == "missed"
+    assert missed.missed == ("ttft_p50 was 1.2 s", "ttft_p99 cannot be told from 39 requests")
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_every_figure_that_can_be_limited_is_one_of_a_level(name: str) -> None:
+    assert judge(level_with(), Limit(metric=name, limit_s=1.0))[0] == "unknown"
+
+
+@pytest.mark.parametrize("text", ["ttft_p99=2s,tpot_p99=100ms", " ttft_p99 <= 2s , tpot_p99 < 0.1 ", "mlperf-server"])
+def test_limits_are_read_in_each_way_that_people_write_them(text: str) -> None:
+    limits = Limit(metric="ttft_p99", limit_s=2.0), Limit(metric="tpot_p99", limit_s=0.1)
+    assert parse_slo(text) == Slo(limits=limits)
+    assert parse_slo(text).text() == "ttft_p99 <= 2.00 s, tpot_p99 <= 100 ms"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_read(name: str) -> None:
+    assert parse_slo(name).limits
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no limit given"),
+        ("ttft_p99", "'ttft_p99' is no limit; write metric=duration"),
+        ("ttft_p98=2s", "no metric is called 'ttft_p98'; did you mean 'ttft_p9"),
+        ("ttft_p99=soon", "ttft_p99: 'soon' is no duration"),
+        ("ttft_p99=0s", "a limit of 0 s can never be met"),
+        ("ttft_p99=1s,ttft_p99=2s", "ttft_p99 is limited twice"),
+    ],
+)
+def test_what_is_no_limit_is_one_line_that_names_the_part(text: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_slo(text)
+    assert str(caught.value).startswith("--slo: ")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_service_levels_are_the_floors_in_order_and_then_the_limits() -> None:
+    slo = parse_slo("ttft_p99=2s")
+    levels = service_levels(floors=[50, 25, 50], slo=slo)
+    assert [level.floor_tok_per_s_per_user for level in levels] == [25, 50, None]
+    assert levels[0].text() == "at least 25 tok/s per user"
+    assert levels[2].text() == "ttft_p99 <= 2.00 s"
+
+
+@pytest.mark.parametrize("floor", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_floor_that_is_no_speed_is_a_usage_error(floor: float) -> None:
+    with pytest.raises(UsageError, match=r"--floor: .* is no speed"):
+        service_levels(floors=[floor], slo=None)

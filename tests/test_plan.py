@@ -1,0 +1,133 @@
+"""A plan is checked before anything is started; every bad value is one line that names its field."""
+
+import math
+from typing import Any
+
+import pytest
+import tomli_w
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from breakeven.errors import UsageError
+from breakeven.plan import DEFAULT_USERS, Plan, plan_table, read_plan
+
+BAD: list[tuple[str, dict[str, Any]]] = [
+    ("users", {"users": ()}),
+    ("users", {"users": (0,)}),
+    ("users", {"users": (1, -5)}),
+    ("users", {"users": (1, 5, 1)}),
+    ("rate", {"rate": ()}),
+    ("rate", {"rate": (1.0, 0.0)}),
+    ("rate", {"rate": (math.inf,)}),
+    ("repeats", {"repeats": 0}),
+    ("find_max", {"find_max": True}),
+    ("requests and rate", {"rate": (2.0,), "requests": 1000}),
+    ("duration and requests", {"duration_s": 5.0, "requests": 1000}),
+    ("requests", {"users": (1, 100), "requests": 199}),
+    ("requests", {"users": (1,), "requests": 0}),
+    ("precision", {"precision": 0.0}),
+    ("precision", {"precision": 5.0}),
+    ("precision", {"precision": math.nan}),
+    ("input_tokens", {"input_tokens": 0}),
+    ("output_tokens", {"output_tokens": -1}),
+    ("duration_s", {"duration_s": 0.0}),
+    ("duration_s", {"duration_s": math.inf}),
+    ("max_duration_s", {"max_duration_s": -1.0}),
+    ("timeout_s", {"timeout_s": 0.0}),
+    ("timeout_s", {"timeout_s": math.nan}),
+    ("ramp_s", {"ramp_s": -0.1}),
+    ("warmup_s", {"warmup_s": math.inf}),
+    ("think_s", {"think_s": -1.0}),
+]
+
+
+@pytest.mark.parametrize(("field", "values"), BAD, ids=[f"{field}-{number}" for number, (field, _) in enumerate(BAD)])
+def test_a_bad_value_gives_one_line_that_begins_with_its_field(field: str, values: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as caught:
+        Plan(**values)
+    assert str(caught.value).startswith(f"{field}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("field", "values"), BAD, ids=[f"{field}-{number}" for number, (field, _) in enumerate(BAD)])
+def test_a_bad_value_in_a_file_names_the_file_first(field: str, values: dict[str, Any]) -> None:
+    text = tomli_w.dumps({key: list(value) if isinstance(value, tuple) else value for key, value in values.items()})
+    with pytest.raises(UsageError) as caught:
+        read_plan(text, where="plan.toml")
+    assert str(caught.value).startswith(f"plan.toml: {field}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("usrs = [1]", "unknown field `usrs`"),
+        ('users = "1,5"', "`$.users`"),
+        ("users = [1.5]", "`$.users[0]`"),
+        ("users = [true]", "`$.users[0]`"),
+        ('api = "grpc"', "`$.api`"),
+        ('timeout_s = "10 s"', "`$.timeout_s`"),
+        ("users = [1", "end of document"),
+        ("users = [1]\nusers = [2]\n", "line 2"),
+    ],
+)
+def test_a_file_that_is_no_plan_is_one_line_with_file_and_place(text: str, found: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_plan(text, where="plan.toml")
+    assert str(caught.value).startswith("plan.toml: ")
+    assert found in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_file_is_the_default_plan() -> None:
+    assert read_plan("", where="plan.toml") == Plan()
+    assert Plan().users == DEFAULT_USERS == (1, 5, 10, 50, 100)
+    assert Plan().timeout_s == 600.0
+    assert Plan().precision == 0.05
+
+
+def test_two_requests_a_user_are_enough_and_one_less_is_not() -> None:
+    assert Plan(users=(100,), requests=200).requests == 200
+    with pytest.raises(UsageError, match="give at least 200"):
+        Plan(users=(100,), requests=199)
+
+
+def test_no_ramp_no_warmup_and_no_thinking_are_allowed() -> None:
+    assert Plan(ramp_s=0.0, warmup_s=0.0, think_s=0.0).ramp_s == 0.0
+
+
+def test_a_default_is_not_written_into_the_table() -> None:
+    assert plan_table(Plan(users=(1, 2), name="x")) == {"users": (1, 2), "name": "x"}
+
+
+seconds = st.floats(0.001, 1e6)
+plans = st.builds(
+    Plan,
+    url=st.none() | st.text(min_size=1),
+    engine=st.none() | st.text(),
+    model=st.none() | st.text(),
+    api=st.sampled_from(["chat", "completions"]),
+    api_key_env=st.none() | st.text(),
+    users=st.lists(st.integers(1, 10**6), min_size=1, max_size=6, unique=True).map(tuple),
+    rate=st.none() | st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=4).map(tuple),
+    repeats=st.integers(1, 100),
+    slo=st.none() | st.text(),
+    options=st.dictionaries(st.text(), st.text(), max_size=3),
+    workload=st.text(),
+    input_tokens=st.none() | st.integers(1, 10**6) | st.text(),
+    output_tokens=st.none() | st.integers(1, 10**6),
+    duration_s=st.none() | seconds,
+    max_duration_s=st.none() | seconds,
+    precision=st.floats(1e-6, 0.999),
+    ramp_s=st.none() | seconds,
+    warmup_s=st.none() | st.just(0.0) | seconds,
+    think_s=st.just(0.0) | seconds,
+    timeout_s=seconds,
+    seed=st.integers(-(2**63), 2**63 - 1),
+    name=st.none() | st.text(),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(plans)
+def test_a_plan_comes_back_from_its_file_as_it_was(plan: Plan) -> None:
+    assert read_plan(tomli_w.dumps(plan_table(plan)), where="plan.toml") == plan
