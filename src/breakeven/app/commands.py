@@ -76,9 +76,10 @@ def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_t
 
 
 def slo_code(summary: RunSummary) -> int:
-    """3 where a level missed the SLO, or cannot show that it met it; a search is meant to find such levels."""
-    if summary.run.settings.get("find_max"):
-        return 0
+    """3 where a level missed the SLO or cannot show that it met it; after a search, where no load is known to."""
+    found = summary.run.settings.get("found")
+    if found is not None:
+        return 3 if found["met"] is None else 0
     return 3 if any(level.extra.get("verdict") in ("missed", "unknown") for level in summary.levels) else 0
 
 

@@ -151,12 +151,18 @@ class Measurement:
         assert self.folder is not None
         if self.plan.find_max:
             assert self.plan.slo is not None
+            slo = parse_slo(self.plan.slo)
 
             async def measure_at(level: LevelPlan) -> LevelSummary | None:
                 return None if self._stop.is_set() else await self._level(level, crew=crew, server=server)
 
             await search_levels(
-                self.plan, slo=parse_slo(self.plan.slo), measure=measure_at, salt=self._salt, say=self._live.say
+                self.plan,
+                slo=slo,
+                measure=measure_at,
+                salt=self._salt,
+                say=self._live.say,
+                known=[judged_level(*level, slo=slo) for level in self.folder.levels()],
             )
             return
         arrivals_s = tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None

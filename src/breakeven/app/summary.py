@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from breakeven.cautions import judged_level
+from breakeven.metrics.bracket import bracket
 from breakeven.metrics.machine import declared_energy
+from breakeven.metrics.repeats import repeats
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
 from breakeven.metrics.telemetry import with_telemetry
@@ -27,6 +30,10 @@ def summarise(folder: RunFolder) -> RunSummary:
         level = judged_level(facts, records, slo=slo)
         return _with_watts(with_telemetry(level, facts=facts, records=records, samples=samples), plan)
 
+    levels = tuple(derived(facts, records) for facts, records in folder.levels())
+    settings: dict[str, Any] = run.get("settings", {})
+    if slo is not None and settings.get("find_max"):
+        settings = settings | {"found": to_builtins(bracket(levels, slo=slo))}
     return RunSummary(
         run=RunFacts(
             id=folder.id,
@@ -35,9 +42,10 @@ def summarise(folder: RunFolder) -> RunSummary:
             engine=host.get("engine", {}),
             model=run.get("model"),
             workload=run.get("workload", {}),
-            settings=run.get("settings", {}),
+            settings=settings,
         ),
-        levels=tuple(derived(facts, records) for facts, records in folder.levels()),
+        levels=levels,
+        repeats=repeats(levels),
     )
 
 

@@ -19,7 +19,10 @@ PRESETS: Final = {
     "mlperf-server": "ttft_p99=2s,tpot_p99=100ms",
     "mlperf-interactive": "ttft_p99=500ms,tpot_p99=30ms",
 }
-"""Limits that MLPerf Inference sets for Llama 3.1 8B, both at p99 (MLCommons, inference rules v5.1)."""
+"""Limits that MLPerf Inference sets for Llama 3.1 8B in a data centre: conversational and interactive, both at p99.
+
+MLCommons, inference_policies/inference_rules.adoc at ac93e89 (2026-07-23); it also asks for 600 s of Poisson arrivals.
+"""
 
 _LIMIT = re.compile(r"\s*(?P<metric>\w+)\s*(?:<=|<|=)\s*(?P<limit>\S+)\s*")
 

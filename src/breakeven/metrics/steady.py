@@ -2,9 +2,9 @@
 
 MSER takes off the start of a series so much that the mean of the rest is best known: the d that minimises
 S(d) / (n - d)^2, with S(d) the sum of squares of the rest about its mean (White 1997, Simulation 69:323). MSER-5 does
-so on means of five observations (White, Cobb and Spratt 2000, Winter Simulation Conference). A d beyond the middle
-means that the series is too short to tell (Hoad, Robinson and Davies 2010, J. Oper. Res. Soc. 61:1389).
-docs/STEADY.md has the figures behind the guard.
+so on means of five observations (White, Cobb and Spratt 2000, Winter Simulation Conference). A d past the middle means
+that the series is too short to tell (Hoad, Robinson and Davies 2010, J. Oper. Res. Soc. 61:1389). docs/STEADY.md has
+the figures behind the guard.
 """
 
 import math

@@ -115,9 +115,33 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+class RepeatFigure(Struct, frozen=True, kw_only=True):
+    """One figure over the repeats of a level; None where a repeat lacks it."""
+
+    mean: float | None = None
+    between: tuple[float | None, float | None] = (None, None)
+    """95 % interval of the mean from the spread between the repeats (t)."""
+    within: tuple[float | None, float | None] = (None, None)
+    """95 % interval of the mean from the repeats' own intervals."""
+    believe: Literal["between", "within"] | None = None
+    """The wider of the two."""
+
+
+class RepeatSummary(Struct, frozen=True, kw_only=True):
+    """A load that was measured several times."""
+
+    users: int | None
+    req_per_s_offered: float | None = None
+    n: int
+    figures: dict[str, RepeatFigure] = field(default_factory=dict)
+    """By name: output_tok_per_s, total_tok_per_s, req_per_s, ttft_s_p50, tpot_s_p50."""
+
+
 class RunSummary(Struct, frozen=True, kw_only=True):
     """A whole run."""
 
     format: int = FORMAT
     run: RunFacts
     levels: tuple[LevelSummary, ...] = ()
+    repeats: tuple[RepeatSummary, ...] = ()
+    """Loads that were measured to their end more than once."""

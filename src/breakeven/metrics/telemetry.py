@@ -7,6 +7,7 @@ import msgspec
 
 from breakeven.metrics.enginecount import engine_count_figures
 from breakeven.metrics.gpu import POWER, gpu_figures
+from breakeven.metrics.level import Window
 from breakeven.metrics.machine import cpu_package_figures, engine_figures, host_figures
 from breakeven.metrics.series import Samples, Span
 from breakeven.metrics.summary import Caution, LevelSummary
@@ -42,7 +43,8 @@ def telemetry_figures(
     """
     if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
         return {}
-    window = Span(facts.open_s, facts.close_s)
+    steady = Window(facts, records)
+    window = Span(steady.open_s, steady.close_s)
     return {
         **gpu_figures(samples, window, output_tokens=output_tokens),
         **cpu_package_figures(samples, window, output_tokens=output_tokens),
