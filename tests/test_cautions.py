@@ -28,18 +28,31 @@ def faster_in_the_second_half() -> Level:
     return an_honest_level(window=(2.0, 32.0), gap_s=lambda at_s: 0.1 if at_s < 17 else 0.08)
 
 
+def slow_at_first() -> Level:
+    return an_honest_level(window=(2.0, 42.0), gap_s=lambda at_s: 0.2 if at_s < 10 else 0.1, stopped="duration")
+
+
+def an_overrun_queue() -> Level:
+    """Ten requests a second are due and eight end."""
+    records = [a_record(chunks_at_s=[k / 8], due_s=k / 10, k=k + 1) for k in range(320)]
+    return some_facts(window=(0.0, 32.0), users=None, req_per_s_offered=10.0), records
+
+
 SPOILED: dict[str, list[tuple[str, Callable[[], Level]]]] = {
     "errors": [("errors", lambda: changed(an_honest_level(), every(5, status="error", error="reset")))],
     "client_spoiled_it": [
         ("client_suspect", lambda: an_honest_level(clients=(a_client(lag_p99_s=0.006),))),  # 5 % of 0.1 s is 5 ms
         ("client_suspect", lambda: an_honest_level(clients=(a_client(cpu_s=16.2, window_s=20.0),))),
         ("client_suspect", lambda: an_honest_level(clients=(a_client(lag_p99_s=0.0021),), gap_s=lambda _at_s: 0.01)),
+        ("client_suspect", lambda: an_honest_level(clients=(a_client(schedule_lag_p99_s=0.011),))),  # 5 % of 0.2 s
     ],
     "beyond_calibration": [  # 4 users at 9 tokens a second each are 36 a second
         ("beyond_calibration", lambda: an_honest_level(extra={"calibrated_events_per_s": 30.0}))
     ],
     "users_unaccounted_for": [("users_unaccounted_for", lambda: without_user(3))],
     "trend": [("trend", faster_in_the_second_half)],
+    "warm_up_too_short": [("warm_up_too_short", slow_at_first)],
+    "saturated": [("saturated", an_overrun_queue)],
     "little": [
         ("little", lambda: without_user(3)),
         ("little_not_checked", lambda: an_honest_level(window=(2.0, 6.5))),

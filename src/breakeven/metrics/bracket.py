@@ -16,6 +16,7 @@ MOST_USERS: Final = 10_000
 _RATES: Final = (1e-3, 1e6)
 _MARGIN: Final = 0.02
 """A level is put so far below (or above) where the limit is expected to be crossed, so that both ends close in."""
+_FAR_BELOW: Final = 0.25
 _MIDDLE_EACH: Final = 3
 """Every third level is put into the middle, whatever the line says: it may be wrong for ever."""
 
@@ -105,8 +106,8 @@ def _is_close(low: float, high: float, *, whole: bool) -> bool:
 def next_load(found: Sequence[Outcome], *, first: float, whole: bool) -> float | None:
     """The load to measure next; None when the bracket is closed, or no load is left to try.
 
-    Doubles until one misses, halves until one does not; then where the worst figure should cross its limit, by a
-    straight line between the ends on logarithmic scales. A load that cannot be told of is passed upwards: more load
+    Doubles (or, far below the limit, goes up fourfold) until one misses, halves until one does not; then where the worst
+    figure should cross its limit, by a straight line between the ends on logarithmic scales. A load that cannot be told of is passed upwards: more load
     brings more answers to tell from.
     """
     missed = _missed(found)
@@ -115,7 +116,7 @@ def next_load(found: Sequence[Outcome], *, first: float, whole: bool) -> float |
     if low is None and high is None:
         return first
     if high is None:
-        return _tried(low.load * 2, whole=whole) if low is not None else None
+        return _tried(low.load * _step(low), whole=whole) if low is not None else None
     if low is None:
         return _tried(high.load / 2, whole=whole) if high.load > 1 or not whole else None
     if _is_close(low.load, high.load, whole=whole):
@@ -125,6 +126,10 @@ def next_load(found: Sequence[Outcome], *, first: float, whole: bool) -> float |
 
 def _load(one: Outcome) -> float:
     return one.load
+
+
+def _step(low: Outcome) -> int:
+    return 4 if low.worst is not None and low.worst < _FAR_BELOW else 2
 
 
 def _tried(load: float, *, whole: bool) -> float | None:

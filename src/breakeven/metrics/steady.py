@@ -20,6 +20,9 @@ LEAST_BATCHES: Final = 10
 LEAST_CHANGE: Final = 0.05
 SURE: Final = 3.0
 """Standard errors between the part before and the part after that noise is not believed to make."""
+MOST_FALL: Final = 0.5
+"""A throughput that falls below this part of what it was has met a fault: that is no warm-up."""
+_ROUNDING: Final = 1e-12
 _LEAST_STAYS_S: Final = BATCH_COUNTS[0] * SHORTEST_BATCH_S
 
 
@@ -31,7 +34,8 @@ def mser5(series: Floats) -> int | None:
     means = series[: count * PER_BATCH].reshape(count, PER_BATCH).mean(axis=1)
     left = np.arange(count, 0, -1)
     sums, squares = (np.cumsum(part[::-1])[::-1] for part in (means, means**2))
-    errors = (squares - sums**2 / left) / left.astype(np.float64) ** 2
+    spread = squares - sums**2 / left
+    errors = np.where(spread > _ROUNDING * squares[0], spread, 0.0) / left.astype(np.float64) ** 2
     best = int(np.argmin(errors[: count - LEAST_BATCHES // 2]))
     return best * PER_BATCH if best <= count // 2 else None
 
@@ -49,7 +53,8 @@ def steady_from_s(times_s: Floats, tokens: Floats, *, start_s: float, open_s: fl
     """When the window should begin: where MSER-5 says, if that is later than `open_s` for a good reason; else `open_s`.
 
     A good reason is a throughput that differs by more than 5 %, and by more than three standard errors, between the
-    part that would go and the part that would stay; and the part that stays is half of the window or more.
+    part that would go and the part that would stay; and the part that stays is half of the window or more. A fall to
+    less than half is a fault of the server, not a warm-up.
     """
     end_s = warm_up_end_s(times_s, tokens, start_s=start_s, close_s=close_s)
     if end_s is None or not open_s < end_s <= (open_s + close_s) / 2 or close_s - end_s < _LEAST_STAYS_S:
@@ -62,7 +67,7 @@ def steady_from_s(times_s: Floats, tokens: Floats, *, start_s: float, open_s: fl
     first, middle, last = cumulative(np.array([open_s, end_s, close_s]))
     before, after = (middle - first) / (end_s - open_s), (last - middle) / (close_s - end_s)
     half = batch_half_width(cumulative, open_s=end_s, close_s=close_s)
-    if half is None or abs(before - after) <= LEAST_CHANGE * after:
+    if half is None or abs(before - after) <= LEAST_CHANGE * after or after < before * MOST_FALL:
         return open_s
     error = half / t_quantile(BATCH_COUNTS[0] - 1)  # the widest of three half-widths: rather too large than too small
     both = error * math.sqrt(1 + (close_s - end_s) / (end_s - open_s))
