@@ -106,9 +106,9 @@ def _is_close(low: float, high: float, *, whole: bool) -> bool:
 def next_load(found: Sequence[Outcome], *, first: float, whole: bool) -> float | None:
     """The load to measure next; None when the bracket is closed, or no load is left to try.
 
-    Doubles (or, far below the limit, goes up fourfold) until one misses, halves until one does not; then where the worst
-    figure should cross its limit, by a straight line between the ends on logarithmic scales. A load that cannot be told of is passed upwards: more load
-    brings more answers to tell from.
+    Doubles (fourfold, far below the limit) until one misses, halves until one does not; then where the worst figure
+    should cross its limit, by a straight line between the ends on logarithmic scales. A load that cannot be told of is
+    passed upwards: more load brings more answers to tell from.
     """
     missed = _missed(found)
     low = max((one for one in found if one.verdict != "missed" and _below(one, missed)), key=_load, default=None)

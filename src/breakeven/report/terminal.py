@@ -8,7 +8,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from breakeven.metrics.summary import Caution, Distribution, Estimate, LevelSummary, Quantile, RunSummary
+from breakeven.metrics.summary import (
+    Caution,
+    Distribution,
+    Estimate,
+    LevelSummary,
+    Quantile,
+    RepeatFigure,
+    RepeatSummary,
+    RunSummary,
+)
+from breakeven.report.slo import slo_lines
 from breakeven.units import short_count
 
 _DASH: Final = "–"
@@ -21,7 +31,10 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
     """Print the whole: table, chart, cautions, and where the run lies."""
     console.print()
     console.print(Text(headline(summary), style="bold"))
-    console.print(level_table(summary.levels, width=console.width))
+    console.print(level_table(summary.levels, width=console.width, means=summary.repeats))
+    limits = slo_lines(summary)
+    if limits is not None:
+        console.print(limits)
     chart = throughput_chart(summary.levels)
     if chart is not None:
         console.print(Padding(chart, (0, 0, 1, 1)))
@@ -39,8 +52,11 @@ def headline(summary: RunSummary) -> str:
     return " · ".join(part for part in (run.model or "", engine, asked.removeprefix(", ")) if part)
 
 
-def level_table(levels: Sequence[LevelSummary], *, width: int = WIDE) -> Table:
-    """One row a level, the words as in the docs; p99 where a hundred requests bear it and the width allows."""
+def level_table(levels: Sequence[LevelSummary], *, width: int = WIDE, means: Sequence[RepeatSummary] = ()) -> Table:
+    """One row a level, the words as in the docs; p99 where a hundred requests bear it and the width allows.
+
+    Below them one row a load that was measured several times, with its mean and the interval to believe.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     repeats = any(level.repeat for level in levels)
     open_loop = any(level.users is None for level in levels)
@@ -67,6 +83,8 @@ def level_table(levels: Sequence[LevelSummary], *, width: int = WIDE) -> Table:
     for level in levels:
         cells = _cells(level, repeats=repeats, ttft=ttft, tpot=tpot, p99=p99)
         table.add_row(*cells, style="dim" if level.status == "failed" else "")
+    for mean in means:
+        table.add_row(*_mean_cells(mean, ttft=ttft, tpot=tpot, p99=p99), style="bold")
     return table
 
 
@@ -114,6 +132,29 @@ def _cells(level: LevelSummary, *, repeats: bool, ttft: _Unit, tpot: _Unit, p99:
         Text(str(level.errors), style="red" if level.errors else ""),
         Text.assemble(level.stopped or _DASH, ("" if level.client.verdict == "ok" else " ?", "yellow")),
     ]
+
+
+def _mean_cells(mean: RepeatSummary, *, ttft: "_Unit", tpot: "_Unit", p99: bool) -> list[str]:
+    speed = believed(mean.figures["output_tok_per_s"])
+    medians = [Quantile(value=mean.figures[name].mean, ci95=(None, None)) for name in ("ttft_s_p50", "tpot_s_p50")]
+    more = [_DASH] * (2 if p99 else 1)
+    return [
+        str(mean.users) if mean.users is not None else f"{mean.req_per_s_offered:g}",
+        f"1–{mean.n}",
+        _DASH if speed.value is None else short_count(speed.value),
+        plus_minus(speed),
+        _DASH,
+        *(ttft.text(medians[0]), *more),
+        *(tpot.text(medians[1]), *more),
+        "",
+        "",
+        f"mean of {mean.n}",
+    ]
+
+
+def believed(figure: RepeatFigure) -> Estimate:
+    """The mean over repeats with the interval that is to be believed."""
+    return Estimate(value=figure.mean, ci95=figure.within if figure.believe == "within" else figure.between)
 
 
 def _percentiles(of: Distribution, *, unit: _Unit, p99: bool) -> list[str]:

@@ -1,0 +1,43 @@
+"""What a run says of its service level: goodput and verdict of every level, and what a search found."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from breakeven.metrics.summary import LevelSummary, RunSummary
+from breakeven.units import short_count
+
+_STYLES = {"met": "green", "missed": "red", "unknown": "yellow"}
+
+
+def slo_lines(summary: RunSummary) -> RenderableType | None:
+    """A line for each level that was held against limits, and one for what a search found; None without limits."""
+    judged = [level for level in summary.levels if level.extra.get("verdict") in _STYLES]
+    if not judged:
+        return None
+    lines: list[RenderableType] = [Text(f"limits: {judged[0].extra['slo']}", style="bold")]
+    lines += [Padding(_line(level, repeats=_repeated(judged)), (0, 0, 0, 1)) for level in judged]
+    found = summary.run.settings.get("found")
+    if found is not None:
+        lines.append(Text(str(found["text"]), style="bold"))
+    return Group(*lines, Text(""))
+
+
+def _repeated(levels: Sequence[LevelSummary]) -> bool:
+    return any(level.repeat for level in levels)
+
+
+def _line(level: LevelSummary, *, repeats: bool) -> Text:
+    verdict, share = level.extra["verdict"], level.extra["good_share"]
+    load = f"{level.req_per_s_offered:g} req/s" if level.users is None else f"{level.users} users"
+    load += f", repeat {level.repeat + 1}" if repeats else ""
+    good = (
+        f"{short_count(level.extra['goodput_req_per_s'])} req/s, {short_count(level.extra['goodput_tok_per_s'])} tok/s"
+    )
+    part = "" if share is None else f" ({share:.0%} of the answers)"
+    why = "; ".join(level.extra["missed"])
+    return Text.assemble(
+        (f"{load}: ", "bold"), (verdict, _STYLES[verdict]), f", goodput {good}{part}", f"; {why}" if why else ""
+    )
