@@ -1,0 +1,43 @@
+"""`--slo` gives goodput and decides the exit code; the presets are the limits that MLPerf publishes."""
+
+from pathlib import Path
+
+import pytest
+
+from breakeven.metrics.slo import parse_slo
+from commands import breakeven
+from fault_answers import answer
+from fault_server import FaultServer
+
+LOAD = ("--users", "2", "--duration", "1.0", "--warmup", "0.3", "--output-tokens", "5")
+
+
+@pytest.mark.parametrize(
+    ("preset", "ttft_s", "tpot_s"), [("mlperf-server", 2.0, 0.1), ("mlperf-interactive", 0.5, 0.03)]
+)
+def test_a_preset_is_mlperfs_limit_for_llama_3_1_8b_at_p99(preset: str, ttft_s: float, tpot_s: float) -> None:
+    limits = {limit.metric: limit.limit_s for limit in parse_slo(preset).limits}
+    assert limits == {"ttft_p99": ttft_s, "tpot_p99": tpot_s}
+
+
+@pytest.mark.parametrize(
+    ("slo", "code", "verdict"),
+    [("ttft_p50=200ms,tpot_p50=50ms", 0, "met"), ("ttft_p50=5ms", 3, "missed"), ("ttft_p99=2s", 3, "unknown")],
+)
+def test_the_exit_code_is_3_where_a_limit_is_missed_or_cannot_be_told(
+    tmp_path: Path, slo: str, code: int, verdict: str
+) -> None:
+    with FaultServer(answer(ttft_s=0.03, itl_s=0.005)) as server:
+        done = breakeven("run", "--url", server.url, *LOAD, "--slo", slo, "--out", tmp_path, "--json", "-")
+    assert done.code == code, done.err
+    (level,) = done.json["levels"]
+    extra = level["extra"]
+    assert extra["verdict"] == verdict
+    assert f"2 users: {verdict}, goodput" in done.err
+    if verdict == "missed":
+        assert (extra["goodput_req_per_s"], extra["good_share"]) == (0.0, 0.0)
+        assert extra["missed"][0].startswith("ttft_p50 was 0.03")
+    else:
+        assert extra["good_share"] == 1.0
+        assert extra["goodput_req_per_s"] == pytest.approx(level["req_per_s"]["value"], rel=0.01)
+        assert extra["goodput_tok_per_s"] == pytest.approx(5 * extra["goodput_req_per_s"], rel=0.01)

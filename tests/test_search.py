@@ -1,0 +1,188 @@
+"""`--find-max` closes in on the highest load that meets the SLO, from stored levels alone, in few levels."""
+
+import asyncio
+import json
+import math
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from breakeven.app.search import meets, search_levels
+from breakeven.load.level import LevelPlan
+from breakeven.metrics.bracket import CLOSE_ENOUGH, Outcome, bracket, next_load, outcomes
+from breakeven.metrics.slo import parse_slo
+from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
+from breakeven.plan import Plan
+from commands import breakeven, run_folder
+from fault_answers import answer
+from fault_server import FaultServer
+from fault_wire import Play, Wire
+
+SLO = parse_slo("ttft_p99=1s")
+
+
+def level(load: float, ttft_s: float | None, *, whole: bool = True, **fields: object) -> LevelSummary:
+    """A level whose TTFT at p99 was this; None: too few answers to tell."""
+    where = {"users": int(load)} if whole else {"users": None, "req_per_s_offered": load}
+    ttft = Distribution(n=200, p99=Quantile(value=ttft_s, ci95=(None, None)))
+    return LevelSummary(**{**where, "status": "done", "ttft_s": ttft, **fields})  # type: ignore[arg-type]
+
+
+def searched(
+    curve: Callable[[float], float | None],
+    *,
+    first: float = 1,
+    whole: bool = True,
+    known: tuple[LevelSummary, ...] = (),
+) -> list[LevelSummary]:
+    """The levels of a search on a server whose TTFT at p99 follows the curve."""
+    measured: list[LevelSummary] = []
+
+    async def measure(plan: LevelPlan) -> LevelSummary | None:
+        load = float(plan.users if plan.users is not None else plan.req_per_s or 0.0)
+        measured.append(level(load, curve(load), whole=whole))
+        return measured[-1]
+
+    plan = Plan(slo="ttft_p99=1s", find_max=True, users=(int(first),), rate=None if whole else (first,))
+    asyncio.run(search_levels(plan, slo=SLO, measure=measure, salt=0, say=lambda _: None, known=known))
+    return measured
+
+
+CURVES: dict[str, Callable[[float, float], float]] = {
+    "grows in proportion": lambda load, most: 0.05 + 0.95 * load / most,
+    "grows by the square": lambda load, most: 0.05 + 0.95 * (load / most) ** 2,
+    "a queue": lambda load, most: 0.3 / (1 - 0.7 * load / most) if load < 1.4 * most else 1000.0,
+    "a cliff": lambda load, most: 0.2 if load <= most else 50.0,
+}
+
+
+@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("most", [1, 3, 17, 64, 700])
+def test_the_search_ends_beside_the_highest_load_that_meets_the_slo(name: str, most: int) -> None:
+    measured = searched(lambda load: CURVES[name](load, most + 1e-9))
+    found = bracket(measured, slo=SLO)
+    assert found.met is not None
+    assert found.missed is not None
+    assert found.is_closed
+    assert found.met <= most < found.missed
+    assert found.missed - found.met <= max(1, CLOSE_ENOUGH * found.met)
+    assert len({one.users for one in measured}) == len(measured) <= 2 * math.log2(most + 1) + 5
+
+
+def test_rates_are_closed_in_on_in_per_cent_however_small() -> None:
+    measured = searched(lambda load: 0.1 + 0.9 * load / 0.37, first=2.0, whole=False)
+    found = bracket(measured, slo=SLO)
+    assert found.unit == "req/s"
+    assert found.met is not None
+    assert found.missed is not None
+    assert found.met <= 0.37 <= found.missed <= found.met * 1.051
+    assert len(measured) <= 8
+
+
+def test_a_line_between_two_loads_saves_levels_against_halving() -> None:
+    def count(*, worst: bool, most: float) -> int:
+        measured: list[Outcome] = []
+        while (load := next_load(sorted(measured, key=lambda one: one.load), first=1, whole=True)) is not None:
+            value = 0.05 + 0.95 * (load / most) ** 2
+            verdict = "met" if value <= 1 else "missed"
+            measured.append(Outcome(load=load, verdict=verdict, worst=value if worst else None))  # type: ignore[arg-type]
+        return len(measured)
+
+    loads = [3 * 1.2**i for i in range(36)]
+    with_line, halving = (sum(count(worst=worst, most=most) for most in loads) for worst in (True, False))
+    assert with_line < 0.7 * halving
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_never_keeps_a_search_from_ending(seed: int) -> None:
+    chance = random.Random(seed)
+    measured = searched(lambda load: (0.05 + 0.95 * load / 50) * math.exp(0.2 * chance.gauss(0, 1)))
+    assert len(measured) < 20
+    assert bracket(measured, slo=SLO).missed is not None
+
+
+def test_where_one_user_is_too_many_nothing_meets_it() -> None:
+    measured = searched(lambda _: 5.0, first=8)
+    assert [one.users for one in measured] == [8, 4, 2, 1]
+    found = bracket(measured, slo=SLO)
+    assert (found.met, found.missed) == (None, 1)
+    assert found.text == "no load that was measured is known to meet ttft_p99 <= 1.00 s, not even 1 users"
+
+
+def test_a_load_too_small_to_tell_is_passed_upwards_and_said() -> None:
+    measured = searched(lambda load: None if load < 8 else load / 20)
+    found = bracket(measured, slo=SLO)
+    assert (found.met, found.missed) == (20, 21)
+    some = bracket([level(2, None), level(4, 9.0)], slo=SLO)
+    assert (some.met, some.missed) == (None, 4)
+    assert "too few answers to tell at 2 users: measure longer with --max-duration" in some.text
+
+
+def test_levels_that_were_measured_before_are_not_measured_again() -> None:
+    first = searched(lambda load: load / 40)
+    known = tuple(first[:5])
+    again = searched(lambda load: load / 40, known=known)
+    assert [one.users for one in again] == [one.users for one in first[5:]]
+
+
+def test_a_load_that_met_above_one_that_missed_is_luck() -> None:
+    found = bracket([level(8, 0.5), level(10, 1.2), level(12, 0.9)], slo=SLO)
+    assert (found.met, found.missed) == (8, 10)
+
+
+def test_all_repeats_of_a_load_must_meet_it() -> None:
+    (found,) = outcomes([level(8, 0.5), level(8, 1.5, repeat=1)], SLO)
+    assert found.verdict == "missed"
+
+
+def test_a_backlog_that_grows_and_a_level_that_failed_meet_nothing() -> None:
+    assert meets(level(8, 0.5, whole=False), SLO)
+    assert not meets(level(8, 0.5, whole=False, extra={"saturated": True}), SLO)
+    assert not meets(level(8, 0.5, status="failed"), SLO)
+    assert not meets(level(8, None), SLO)
+    assert outcomes([level(8, 0.5, status="interrupted")], SLO) == []
+
+
+def test_nothing_measured_is_no_bracket() -> None:
+    found = bracket([], slo=SLO)
+    assert (found.met, found.missed, found.is_closed) == (None, None, False)
+
+
+# the command
+
+
+def places(count: int, then: Play) -> Play:
+    """A server that works at so many requests at once; others wait in a line."""
+    free = threading.BoundedSemaphore(count)
+
+    def play(wire: Wire) -> None:
+        with free:
+            then(wire)
+
+    return play
+
+
+def test_the_command_finds_the_places_of_a_server_and_show_says_it_again(tmp_path: Path) -> None:
+    """Three places of 50 ms: a fourth user waits for a place, which doubles its TTFT."""
+    flags = ("--find-max", "--slo", "ttft_p95=70ms", "--users", "1", "--duration", "1.2", "--warmup", "0.3")
+    with FaultServer({"*": places(3, answer(ttft_s=0.05, itl_s=0.0))}) as server:
+        done = breakeven("run", "--url", server.url, *flags, "--output-tokens", 2, "--out", tmp_path, "--json", "-")
+    assert done.code == 0, done.err
+    found = done.json["run"]["settings"]["found"]
+    assert (found["met"], found["missed"], found["is_closed"]) == (3, 4, True)
+    assert found["text"] == "at most 3 users meet ttft_p95 <= 70.0 ms; 4 do not"
+    assert len(done.json["levels"]) <= 5
+    shown = breakeven("show", run_folder(tmp_path))
+    assert found["text"] in shown.out
+
+
+def test_a_search_that_no_load_can_pass_exits_3(tmp_path: Path) -> None:
+    flags = ("--find-max", "--slo", "ttft_p50=1ms", "--users", "2", "--duration", "0.5", "--warmup", "0.2")
+    with FaultServer() as server:
+        done = breakeven("run", "--url", server.url, *flags, "--output-tokens", 4, "--out", tmp_path, "--json", "-")
+    assert done.code == 3
+    assert [one["users"] for one in done.json["levels"]] == [2, 1]
+    assert json.loads((run_folder(tmp_path) / "summary.json").read_text())["run"]["settings"]["found"]["met"] is None
