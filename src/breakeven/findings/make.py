@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from breakeven import __version__
 from breakeven.compare.types import Comparison
 from breakeven.cost.figures import COMPARISON, SIDE
@@ -55,13 +57,15 @@ def findings(
     subjects = subjects_of(runs, points=points, series=series, money=money, interactivity=interactivity)
     counted = unit(runs[0].run)
     level = level_text(service_level, unit=counted)
-    best, (answer, confidence) = _answer(subjects, comparisons, money, service_level, level=level)
+    answers = _answers(subjects, comparisons, money, service_level, level=level)
+    best = best_comparison(comparisons, money, [figure_at(one, service_level) for one in comparisons])
+    money = [replace(case, answer=text, confidence=sure) for case, (text, sure) in zip(money, answers, strict=False)]
     return scrubbed(
         Findings(
             version=__version__,
             title=title or _title(subjects),
-            answer=answer,
-            confidence=confidence,
+            answer=answers[best][0],
+            confidence=answers[best][1],
             service_level=level,
             floor_tok_per_s_per_user=None if service_level is None else service_level.floor_tok_per_s_per_user,
             unit=counted,
@@ -70,7 +74,7 @@ def findings(
             ranking=ranking(subjects, money),
             comparisons=tuple(comparisons),
             money=tuple(money),
-            best_money=best,
+            best_money=best if money else None,
             notes=tuple(notes),
             commands=tuple(commands),
             definitions=definitions(priced=bool(money)),
@@ -78,22 +82,27 @@ def findings(
     )
 
 
-def _answer(
+def _answers(
     subjects: Sequence[Subject],
     comparisons: Sequence[Comparison],
     money: Sequence[Money],
     service_level: ServiceLevel | None,
     *,
     level: str | None,
-) -> tuple[int | None, Told]:
+) -> list[Told]:
+    """The sentence of each candidate; of the only run where there is none."""
     if not comparisons:
-        case = money[0] if money else None
-        return (0 if money else None), alone(subjects[0], money=case, level=level)
-    figures = [figure_at(comparison, service_level) for comparison in comparisons]
-    best = best_comparison(comparisons, money, figures)
-    case = money[best] if best < len(money) else None
-    candidate = next(one for one in subjects if one.id == comparisons[best].candidate_id and one is not subjects[0])
-    return (best if money else None), compared(subjects[0], candidate, figures[best], money=case, level=level)
+        return [alone(subjects[0], money=money[0] if money else None, level=level)]
+    return [
+        compared(
+            subjects[0],
+            subjects[index],
+            figure_at(comparison, service_level),
+            money=money[index - 1] if index <= len(money) else None,
+            level=level,
+        )
+        for index, comparison in enumerate(comparisons, 1)
+    ]
 
 
 def _title(subjects: Sequence[Subject]) -> str:

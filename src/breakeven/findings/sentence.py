@@ -37,7 +37,9 @@ def compared(
     ratio = None if money is None else money.cost_ratio
     if ratio is None or ratio.value is None:
         return _capital(work) + ".", _sure([("cards", figure.ci95)], figure)
-    text = f"{work} at {more}{digits(ratio.value)} of its cost per token."
+    for_what = f"for {more}" if more else "at "
+    counted = "word" if candidate.unit == "words" else "token"
+    text = f"{work} {for_what}{digits(ratio.value)} of its cost per {counted}."
     return _capital(text), _sure([("of the cost", ratio.ci95), ("cards", figure.ci95)], figure)
 
 
@@ -88,7 +90,7 @@ def alone(subject: Subject, *, money: Money | None, level: str | None) -> Told:
         return f"{name}: no level gave a throughput.", "Nothing was measured to the end."
     cost = None if money is None else money.report.candidate.figures["usd_per_mtok_output"].value
     if cost is not None:
-        text += f", {say.amount(cost, 'USD/Mtok')} output"
+        text += f", {say.counted_in(say.amount(cost, 'USD/Mtok'), 'words' if subject.unit == 'words' else 'tokens')} output"
     return text + ".", _rate_sure(speed, subject.unit)
 
 

@@ -79,6 +79,9 @@ class Money(Struct, frozen=True, kw_only=True):
     """P10 and P90 of every uncertain input."""
     pays: dict[str, str]
     report: CostReport
+    answer: str = ""
+    confidence: str = ""
+    """Of this candidate."""
     k_ci95: tuple[float | None, float | None] = NO_ENDS
     """Of k, per card, as measured; open where it was not."""
     cost_ratio: Estimate = field(default_factory=Estimate)

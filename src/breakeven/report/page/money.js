@@ -360,26 +360,26 @@ const Money = (() => {
     return found;
   };
 
-  const gap = (scenario, place, value, left, right) => {
-    const worked = workOut(changed(scenario, { [place]: value }));
+  const gap = (worked, left, right) => {
     const a = at(worked, left), b = typeof right === "number" ? right : at(worked, right);
     return a === undefined || b === undefined ? NaN : a - b;
   };
 
   /* Where curves meet along a line of values, by halving. */
   const crossings = (scenario, place, values) => {
+    const workedAt = (value) => workOut(changed(scenario, { [place]: value }));
+    const worked = values.map(workedAt);
     const found = [];
     for (const [what, left, right] of CROSSINGS) {
-      const gaps = values.map((value) => gap(scenario, place, value, left, right));
-      if (gaps.every((one) => Object.is(one, gaps[0]) || one === gaps[0])) continue;
+      const gaps = worked.map((one) => gap(one, left, right));
+      if (gaps.every((one) => Object.is(one, gaps[0]))) continue;
       gaps.forEach((one, i) => { if (one === 0) found.push({ what, at: values[i] }); });
       for (let i = 0; i + 1 < values.length; i += 1) {
         if (!(Math.sign(gaps[i]) * Math.sign(gaps[i + 1]) < 0)) continue;
         let low = values[i], high = values[i + 1];
-        const sign = Math.sign(gaps[i]);
         for (let step = 0; step < 60; step += 1) {
           const middle = (low + high) / 2;
-          if (Math.sign(gap(scenario, place, middle, left, right)) === sign) low = middle; else high = middle;
+          if (Math.sign(gap(workedAt(middle), left, right)) === Math.sign(gaps[i])) low = middle; else high = middle;
         }
         found.push({ what, at: (low + high) / 2 });
       }

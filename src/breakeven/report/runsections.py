@@ -1,0 +1,152 @@
+"""What the page says of each run: over time, level by level, its records, and how to repeat it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from breakeven.findings import Findings, Level, Subject
+from breakeven.report import words
+from breakeven.report.markup import Html, el, joined
+
+OPEN_RUNS: Final = 4
+"""Runs whose panels stand open; more are folded."""
+
+
+def time_panels(found: Findings, chart: Callable[..., Html]) -> Html:
+    """Throughput over time and the level table, a panel a run."""
+    return joined(el("h3", "Over time, and level by level"), *(_panel(found, i, chart) for i in range(len(found.subjects))))
+
+
+def _panel(found: Findings, index: int, chart: Callable[..., Html]) -> Html:
+    subject = found.subjects[index]
+    name = f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else subject.label
+    drawn = chart(
+        "time",
+        "Throughput over time",
+        "Each line a level. Shaded: warm-up. Dotted: the level's throughput over its window.",
+        label=f"Throughput over time of {name}, one line a level.",
+        run=index,
+        legend=False,
+    )
+    return el(
+        "details",
+        el("summary", name, " ", el("small", subject.model or "")),
+        drawn if subject.series else None,
+        level_table(subject),
+        cautions(subject),
+        class_="run",
+        open=index < OPEN_RUNS,
+        data_print=index < OPEN_RUNS,
+    )
+
+
+def level_table(subject: Subject) -> Html:
+    """One row a level, its cautions in it."""
+    joules = any(level.tok_per_j is not None for level in subject.levels)
+    heads = ["Load", f"{subject.unit}/s", f"{subject.unit}/s a user", "TTFT p50", "p95", "TPOT p50", "p95", "Answers", "Errors"]
+    heads += [f"{subject.unit}/J"] if joules else []
+    return el(
+        "div",
+        el(
+            "table",
+            el("thead", el("tr", *(el("th", head, scope="col", class_=None if i == 0 else "n") for i, head in enumerate(heads)))),
+            el("tbody", *(_level_row(level, joules=joules) for level in subject.levels)),
+        ),
+        class_="scroll",
+    )
+
+
+def _level_row(level: Level, *, joules: bool) -> Html:
+    one = level.summary
+    marks = [f"stopped: {one.status}"] if one.status != "done" else []
+    again = f" (repeat {one.repeat + 1})" if one.repeat else ""
+    return el(
+        "tr",
+        el(
+            "th",
+            level.load + again,
+            *(el("small", text) for text in marks),
+            *(el("div", _short(caution.text), class_="caution") for caution in one.cautions),
+            scope="row",
+        ),
+        el("td", words.rate(one.output_tok_per_s.value), el("small", words.rate_range(one.output_tok_per_s)), class_="n"),
+        el("td", words.rate(level.tok_per_s_per_user), class_="n"),
+        *(el("td", words.latency(q), class_="n") for q in (one.ttft_s.p50, one.ttft_s.p95, one.tpot_s.p50, one.tpot_s.p95)),
+        el("td", f"{one.requests:,}", class_="n"),
+        el("td", f"{one.errors:,}", el("small", _kinds(one.errors_by_kind)) if one.errors else None, class_="n"),
+        el("td", words.cost(level.tok_per_j), class_="n") if joules else None,
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 160 else text[:159] + "…"
+
+
+def _kinds(kinds: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+
+
+def cautions(subject: Subject) -> Html | None:
+    """Every caution of a run once, with its levels and its remedy."""
+    if not subject.cautions:
+        return el("p", "No cautions.", class_="lead")
+    items = [
+        el("li", el("span", f"{one.levels}: {one.caution.text}. ", class_="caution"), el("em", one.caution.remedy))
+        for one in subject.cautions
+    ]
+    return el("ul", *items, class_="cautions")
+
+
+def records(found: Findings) -> Html:
+    """Machine, engine and workload of each run."""
+    return el(
+        "section",
+        el("h2", "Machine and engine"),
+        el("p", "As recorded with the run. Paths and secrets are left out.", class_="lead"),
+        *(_record(found, subject, index) for index, subject in enumerate(found.subjects)),
+        id="records",
+    )
+
+
+def _record(found: Findings, subject: Subject, index: int) -> Html:
+    name = f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else subject.label
+    run = {"run": subject.id, "started": subject.started, "model": subject.model, "cards": subject.gpu_count}
+    notes = [el("li", note) for note in subject.notes]
+    return el(
+        "details",
+        el("summary", name),
+        el(
+            "div",
+            *(_facts(title, facts) for title, facts in (
+                ("Run", run), ("Machine", subject.machine), ("Engine", subject.engine_facts), ("Workload", subject.workload),
+            ) if facts),
+            class_="records",
+        ),
+        el("ul", *notes) if notes else None,
+        class_="run",
+        open=index < OPEN_RUNS,
+        data_print=index < OPEN_RUNS,
+    )
+
+
+def _facts(title: str, facts: dict[str, Any]) -> Html:
+    rows = [el("tr", el("th", name.replace("_", " "), scope="row"), el("td", _value(value))) for name, value in facts.items() if value is not None]
+    return el("div", el("h3", title), el("table", el("tbody", *rows)))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " ".join(str(item) for item in value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and value >= 10_000 else str(value)
+
+
+def repeat(found: Findings) -> Html:
+    """The exact commands."""
+    blocks: list[Html] = []
+    for subject in found.subjects:
+        if subject.commands:
+            blocks += [el("h3", f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else "Measure"), el("pre", "\n".join(subject.commands))]
+    if found.commands:
+        blocks += [el("h3", "This page"), el("pre", "\n".join(found.commands))]
+    if not blocks:
+        blocks = [el("p", "These runs were imported: their own tool repeats them.", class_="lead")]
+    return el("section", el("h2", "How to repeat it"), *blocks, id="repeat")
