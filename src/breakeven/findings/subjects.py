@@ -17,7 +17,6 @@ from breakeven.units import S_PER_H, TOK_PER_MTOK
 
 BY_TPOT: Final = "1 / TPOT, median answer"
 BY_LOAD: Final = "throughput / users"
-NO_CAUTION: Final = "whole run"
 
 
 def subjects_of(
@@ -144,7 +143,11 @@ def places(levels: Sequence[LevelSummary]) -> list[Place]:
             named = loads.setdefault(caution.id, [])
             if names.load(level) not in named:
                 named.append(names.load(level))
-    return [Place(levels=_joined(loads[name]), caution=caution) for name, caution in last.items()]
+    every = list(dict.fromkeys(names.load(level) for level in levels))
+    return [
+        Place(levels="all levels" if len(every) > 1 and loads[name] == every else _joined(loads[name]), caution=caution)
+        for name, caution in last.items()
+    ]
 
 
 def _joined(loads: Sequence[str]) -> str:

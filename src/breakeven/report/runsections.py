@@ -1,7 +1,7 @@
 """What the page says of each run: over time, level by level, its records, and how to repeat it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from breakeven.findings import Findings, Level, Subject
 from breakeven.report import words
@@ -39,41 +39,71 @@ def _panel(found: Findings, index: int, chart: Callable[..., Html]) -> Html:
     )
 
 
-def level_table(subject: Subject) -> Html:
-    """One row a level, its cautions in it."""
-    joules = any(level.tok_per_j is not None for level in subject.levels)
-    heads = ["Load", f"{subject.unit}/s", f"{subject.unit}/s a user", "TTFT p50", "p95", "TPOT p50", "p95", "Answers", "Errors"]
-    heads += [f"{subject.unit}/J"] if joules else []
-    return el(
-        "div",
-        el(
-            "table",
-            el("thead", el("tr", *(el("th", head, scope="col", class_=None if i == 0 else "n") for i, head in enumerate(heads)))),
-            el("tbody", *(_level_row(level, joules=joules) for level in subject.levels)),
-        ),
-        class_="scroll",
-    )
+class Column(NamedTuple):
+    """One column of the level table: its head, and a level's number with its interval."""
+
+    head: str
+    cell: Callable[[Level], tuple[str, str]]
 
 
-def _level_row(level: Level, *, joules: bool) -> Html:
+def table_columns(subject: Subject) -> list[Column]:
+    """The columns that say something of this run."""
+    unit = subject.unit
+
+    def quantile(of: str, which: str) -> Callable[[Level], tuple[str, str]]:
+        return lambda level: (words.latency(getattr(getattr(level.summary, of), which)), "")
+
+    columns = [
+        Column(f"{unit}/s", _throughput),
+        Column(f"{unit}/s a user", lambda level: (words.rate(level.tok_per_s_per_user), "")),
+        Column("TTFT p50", quantile("ttft_s", "p50")),
+        Column("p95", quantile("ttft_s", "p95")),
+        Column("TPOT p50", quantile("tpot_s", "p50")),
+        Column("p95", quantile("tpot_s", "p95")),
+        Column("answers", lambda level: (f"{level.summary.requests:,}" if level.summary.requests else words.DASH, "")),
+        Column("errors", _errors),
+        Column(f"{unit}/J", lambda level: (words.cost(level.tok_per_j), "")),
+        Column("USD/Mtok" if unit == "tok" else "USD/Mword", lambda level: (words.cost(level.usd_per_mtok), "")),
+    ]
+    return [one for one in columns if any(one.cell(level)[0] != words.DASH for level in subject.levels)]
+
+
+def _throughput(level: Level) -> tuple[str, str]:
+    estimate = level.summary.output_tok_per_s
+    return words.rate(estimate.value), words.rate_range(estimate)
+
+
+def _errors(level: Level) -> tuple[str, str]:
     one = level.summary
-    marks = [f"stopped: {one.status}"] if one.status != "done" else []
+    return (f"{one.errors:,}", _kinds(one.errors_by_kind)) if one.requests or one.errors else (words.DASH, "")
+
+
+def level_table(subject: Subject) -> Html:
+    """One row a level, with the cautions that are not of all levels."""
+    columns = table_columns(subject)
+    shared = _of_all(subject)
+    heads = [el("th", "Load", scope="col"), *(el("th", column.head, scope="col", class_="n") for column in columns)]
+    rows = [_level_row(level, columns, shared) for level in subject.levels]
+    table = el("table", el("thead", el("tr", *heads)), el("tbody", *rows))
+    return el("div", table, class_="scroll")
+
+
+def _of_all(subject: Subject) -> set[str]:
+    """Cautions that every level carries: said once, under the table."""
+    each = [{caution.id for caution in level.summary.cautions} for level in subject.levels]
+    return set.intersection(*each) if len(each) > 1 else set()
+
+
+def _level_row(level: Level, columns: Sequence[Column], shared: set[str]) -> Html:
+    one = level.summary
+    marks = [f"{one.status}"] if one.status != "done" else []
     again = f" (repeat {one.repeat + 1})" if one.repeat else ""
+    cautions = [el("div", _short(caution.text), class_="caution") for caution in one.cautions if caution.id not in shared]
+    cells = [column.cell(level) for column in columns]
     return el(
         "tr",
-        el(
-            "th",
-            level.load + again,
-            *(el("small", text) for text in marks),
-            *(el("div", _short(caution.text), class_="caution") for caution in one.cautions),
-            scope="row",
-        ),
-        el("td", words.rate(one.output_tok_per_s.value), el("small", words.rate_range(one.output_tok_per_s)), class_="n"),
-        el("td", words.rate(level.tok_per_s_per_user), class_="n"),
-        *(el("td", words.latency(q), class_="n") for q in (one.ttft_s.p50, one.ttft_s.p95, one.tpot_s.p50, one.tpot_s.p95)),
-        el("td", f"{one.requests:,}", class_="n"),
-        el("td", f"{one.errors:,}", el("small", _kinds(one.errors_by_kind)) if one.errors else None, class_="n"),
-        el("td", words.cost(level.tok_per_j), class_="n") if joules else None,
+        el("th", level.load + again, *(el("small", text) for text in marks), *cautions, scope="row"),
+        *(el("td", value, el("small", small) if small else None, class_="n") for value, small in cells),
     )
 
 
