@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from breakeven.compare.types import Comparison, Equivalence
+from breakeven.compare.types import Comparison, Equivalence, OperatingPoint
 from breakeven.compare.verdict import digits
 from breakeven.cost import say
 from breakeven.findings.types import Money, Subject
@@ -79,7 +79,7 @@ def alone(subject: Subject, *, money: Money | None, level: str | None) -> Told:
     )
     name = f"{_name(subject)} serves {subject.model}" if subject.model else _name(subject)
     if point is not None and point.output_tok_per_s.value is not None:
-        speed, what = point.output_tok_per_s, f"at {level}"
+        speed, what = _speed(subject, point), f"at {level}"
         least = "at least " if point.status == "bound" else "up to "
         users = "" if point.users.value is None else f", {_people(point.users.value)} at once"
         text = f"{name}: {least}{_rate(speed.value, subject.unit)} {what}{users}"
@@ -92,6 +92,12 @@ def alone(subject: Subject, *, money: Money | None, level: str | None) -> Told:
     if cost is not None:
         text += f", {say.counted_in(say.amount(cost, 'USD/Mtok'), 'words' if subject.unit == 'words' else 'tokens')} output"
     return text + ".", _rate_sure(speed, subject.unit)
+
+
+def _speed(subject: Subject, point: OperatingPoint) -> Estimate:
+    """Where the service level is still met at the top, the top level with its own interval."""
+    top = [one.summary for one in subject.levels if one.summary.users == point.users.value]
+    return top[0].output_tok_per_s if point.status == "bound" and len(top) == 1 else point.output_tok_per_s
 
 
 def _people(users: float) -> str:

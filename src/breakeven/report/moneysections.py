@@ -106,24 +106,17 @@ def _columns(found: Findings, case: Money) -> Iterator[Html]:
         label="Cost per million output tokens against the speed of one user.",
     )
     if case.curves:
+        yield el("ul", class_="legend", data_legend="sides")
         yield el(
             "div",
-            chart("breakeven", "Break-even against rent", "Each card along its own rent; the marks stand at today's.", label="Days to break-even against the rent of a card.", legend=False),
-            chart("profit", "Profit against rent", "An hour of one card, energy and fee paid.", label="Profit an hour of a card against its rent.", legend=False),
+            chart("breakeven", "Break-even against rent", "Each card along its own rent; the marks stand at today's.", label="Days to break-even against the rent of a card.", legend=None),
+            chart("profit", "Profit against rent", "An hour of one card, energy and fee paid.", label="Profit an hour of a card against its rent.", legend=None),
             class_="grid",
         )
-        yield _sides_legend(case)
-        yield el("div", el("h3", "Where curves meet, by the candidate's rent a card"), el("ul", *_crossings(case, found), id="crossings"))
+        yield el("div", el("h3", "Where curves meet, by the candidate's rent a card"), el("ul", *_crossings(case, found), id="crossings"), class_="block")
     yield _tornado(found, case, chart)
     yield _figures(found, case)
     yield _notes(case)
-
-
-def _sides_legend(case: Money) -> Html:
-    sides = [f"candidate: {case.report.candidate.gpu}"]
-    if case.report.reference is not None:
-        sides.append(f"reference: {case.report.reference.gpu}")
-    return el("p", "In colours and dashes as above. " + "; ".join(sides) + ".", class_="lead")
 
 
 def _crossings(case: Money, found: Findings) -> Iterator[Html]:
@@ -140,6 +133,7 @@ def _tornado(found: Findings, case: Money, chart: object) -> Html:
             "div",
             el("h3", "What moves the result most"),
             el("p", "No number of the scenario has a range. Give ranges, such as rented_share = { low = 0.3, high = 0.9 }, or use --ranges default.", class_="lead"),
+            class_="block",
         )
     tornado = case.report.tornado
     rows = [
@@ -147,7 +141,7 @@ def _tornado(found: Findings, case: Money, chart: object) -> Html:
         for one in (tornado.swings if tornado is not None else ())
     ]
     return joined(
-        draw("tornado", "What moves the result most", "One input at a time at its P10 (first colour) and P90 (second), all others as they stand.", label="Tornado: the result with each uncertain input at its P10 and P90.", legend=False),
+        draw("tornado", "What moves the result most", "One input at a time at its P10 (first colour) and P90 (second), all others as they stand.", label="Tornado: the result with each uncertain input at its P10 and P90.", legend=None),
         el("details", el("summary", "As a table, for the scenario as given"), el("table", el("thead", el("tr", *(el("th", t, scope="col", class_="n" if i else None) for i, t in enumerate(["Input", "P10", "P90", "Result at P10", "at P90"])))), el("tbody", *rows))) if rows else None,
         _odds(case),
     )
@@ -173,7 +167,7 @@ def _odds(case: Money) -> Html | None:
     if sure is None or not sure.probabilities:
         return None
     items = [el("li", el("strong", f"{share * 100:.0f} %"), f" {_ODDS.get(name, name)}") for name, share in sure.probabilities.items()]
-    return el("div", el("h3", "How likely, for the scenario as given"), el("p", f"Over {sure.draws:,} draws of every uncertain input at once.", class_="lead"), el("ul", *items))
+    return el("div", el("h3", "How likely, for the scenario as given"), el("p", f"Over {sure.draws:,} draws of every uncertain input at once.", class_="lead"), el("ul", *items), class_="block")
 
 
 def _figures(found: Findings, case: Money) -> Html:
@@ -190,7 +184,7 @@ def _figures(found: Findings, case: Money) -> Html:
             if figure.group == group and figure.shown and any(_is_known(side, name) for _, side in known)
         ]
         if shown:
-            rows.append(el("tr", el("th", title, colspan=len(known) + 1, scope="colgroup")))
+            rows.append(el("tr", el("th", title, colspan=len(known) + 1, scope="colgroup"), class_="group"))
         rows += [_figure_row(found, name, known) for name in shown]
     blocks = [el("h3", "All figures"), el("div", el("table", el("thead", el("tr", *heads)), el("tbody", *rows), id="figures"), class_="scroll")]
     if report.comparison:

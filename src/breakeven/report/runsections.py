@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from breakeven.findings import Findings, Level, Subject
+from breakeven.metrics.summary import Caution
 from breakeven.report import words
 from breakeven.report.markup import Html, el, joined
 
@@ -13,7 +14,7 @@ OPEN_RUNS: Final = 4
 
 def time_panels(found: Findings, chart: Callable[..., Html]) -> Html:
     """Throughput over time and the level table, a panel a run."""
-    return joined(el("h3", "Over time, and level by level"), *(_panel(found, i, chart) for i in range(len(found.subjects))))
+    return joined(el("h3", "Over time, and level by level", class_="panels"), *(_panel(found, i, chart) for i in range(len(found.subjects))))
 
 
 def _panel(found: Findings, index: int, chart: Callable[..., Html]) -> Html:
@@ -25,7 +26,7 @@ def _panel(found: Findings, index: int, chart: Callable[..., Html]) -> Html:
         "Each line a level. Shaded: warm-up. Dotted: the level's throughput over its window.",
         label=f"Throughput over time of {name}, one line a level.",
         run=index,
-        legend=False,
+        legend=None,
     )
     return el(
         "details",
@@ -57,9 +58,9 @@ def table_columns(subject: Subject) -> list[Column]:
         Column(f"{unit}/s", _throughput),
         Column(f"{unit}/s a user", lambda level: (words.rate(level.tok_per_s_per_user), "")),
         Column("TTFT p50", quantile("ttft_s", "p50")),
-        Column("p95", quantile("ttft_s", "p95")),
+        Column("TTFT p95", quantile("ttft_s", "p95")),
         Column("TPOT p50", quantile("tpot_s", "p50")),
-        Column("p95", quantile("tpot_s", "p95")),
+        Column("TPOT p95", quantile("tpot_s", "p95")),
         Column("answers", lambda level: (f"{level.summary.requests:,}" if level.summary.requests else words.DASH, "")),
         Column("errors", _errors),
         Column(f"{unit}/J", lambda level: (words.cost(level.tok_per_j), "")),
@@ -84,7 +85,7 @@ def level_table(subject: Subject) -> Html:
     shared = _of_all(subject)
     heads = [el("th", "Load", scope="col"), *(el("th", column.head, scope="col", class_="n") for column in columns)]
     rows = [_level_row(level, columns, shared) for level in subject.levels]
-    table = el("table", el("thead", el("tr", *heads)), el("tbody", *rows))
+    table = el("table", el("thead", el("tr", *heads)), el("tbody", *rows), class_="levels")
     return el("div", table, class_="scroll")
 
 
@@ -95,16 +96,23 @@ def _of_all(subject: Subject) -> set[str]:
 
 
 def _level_row(level: Level, columns: Sequence[Column], shared: set[str]) -> Html:
+    """The numbers, and under them the reasons to doubt them."""
     one = level.summary
     marks = [f"{one.status}"] if one.status != "done" else []
     again = f" (repeat {one.repeat + 1})" if one.repeat else ""
-    cautions = [el("div", _short(caution.text), class_="caution") for caution in one.cautions if caution.id not in shared]
+    cautions = [_caution(caution) for caution in one.cautions if caution.id not in shared]
     cells = [column.cell(level) for column in columns]
-    return el(
+    row = el(
         "tr",
-        el("th", level.load + again, *(el("small", text) for text in marks), *cautions, scope="row"),
+        el("th", level.load + again, *(el("small", text) for text in marks), scope="row"),
         *(el("td", value, el("small", small) if small else None, class_="n") for value, small in cells),
+        class_="noted" if cautions else None,
     )
+    return joined(row, el("tr", el("td", *cautions, colspan=len(cells) + 1), class_="note") if cautions else None)
+
+
+def _caution(caution: Caution) -> Html:
+    return el("div", _short(caution.text), ". ", el("em", caution.remedy), class_="caution")
 
 
 def _short(text: str) -> str:
@@ -116,14 +124,16 @@ def _kinds(kinds: dict[str, int]) -> str:
 
 
 def cautions(subject: Subject) -> Html | None:
-    """Every caution of a run once, with its levels and its remedy."""
+    """What holds for every level, with its remedy; the others stand at their levels."""
     if not subject.cautions:
         return el("p", "No cautions.", class_="lead")
+    shared = _of_all(subject) if len(subject.levels) > 1 else set()
     items = [
         el("li", el("span", f"{one.levels}: {one.caution.text}. ", class_="caution"), el("em", one.caution.remedy))
         for one in subject.cautions
+        if one.caution.id in shared
     ]
-    return el("ul", *items, class_="cautions")
+    return el("ul", *items, class_="cautions") if items else None
 
 
 def records(found: Findings) -> Html:

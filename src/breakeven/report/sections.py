@@ -80,7 +80,9 @@ def _kpis(found: Findings) -> Html | None:
 
 
 def _kpi(label: str, value: str, note: str, *, figure: str | None = None) -> Html:
-    shown = el("output", value, data_fig=figure) if figure is not None else value
+    number, _, unit = value.partition(" ")
+    split = joined(number, " ", el("small", unit)) if unit else joined(value)
+    shown = el("output", split, data_fig=figure, data_kpi=True) if figure is not None else split
     return el("div", el("dt", label), el("dd", shown), el("dd", note), class_="kpi")
 
 
@@ -97,7 +99,7 @@ def _money_kpis(found: Findings) -> Iterator[Html]:
         )
     for name, label, note in (
         ("usd_per_mtok_output", "Output tokens" if unit == "tok" else "Output words", "candidate, at the service level"),
-        ("break_even_h", "Break-even", "candidate, bought and rented out"),
+        ("break_even_days", "Break-even", "candidate, bought and rented out"),
     ):
         if name in candidate and not candidate[name].missing:
             yield _kpi(label, words.figure(candidate[name], unit=unit), note, figure=f"candidate.{name}")
@@ -195,12 +197,12 @@ def _number(value: str, interval: str, label: str) -> Html:
     return el("td", value, el("small", interval) if interval else None, class_="n", data_label=label)
 
 
-def chart(name: str, title: str, note: str, *, label: str, run: int | None = None, legend: bool = True) -> Html:
+def chart(name: str, title: str, note: str, *, label: str, run: int | None = None, legend: str | None = "runs") -> Html:
     """A figure that page.js draws; the label is what a screen reader says of it."""
     return el(
         "figure",
         el("figcaption", el("h3", title), el("p", note) if note else None),
-        el("ul", class_="legend", data_legend=True) if legend else None,
+        el("ul", class_="legend", data_legend=legend) if legend else None,
         el("div", class_="chart", data_chart=name, data_run=run, data_label=label),
     )
 

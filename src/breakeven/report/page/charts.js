@@ -17,14 +17,43 @@ const Charts = (() => {
   const known = (rows, ...names) => rows.filter((row) => names.every((name) => Number.isFinite(row[name])));
   const extent = (values) => [Math.min(...values), Math.max(...values)];
 
+  /* An axis whose ticks are listed shows each of them: Plot would leave some of a log scale without its number. */
+  const listed = (options) => {
+    const axes = [];
+    for (const [scale, axis, grid] of [["x", Plot.axisX, null], ["y", Plot.axisY, Plot.gridY]]) {
+      const given = options[scale];
+      if (!Array.isArray(given.ticks)) continue;
+      if (grid) axes.push(grid(given.ticks));
+      axes.push(axis(given.ticks, { text: given.tickFormat, label: given.label, labelAnchor: given.labelAnchor, labelArrow: "none" }));
+      options[scale] = { ...given, axis: null, grid: false };
+    }
+    return { ...options, marks: [...axes, ...options.marks] };
+  };
+
   /* Room for the axis, few ticks where it is narrow. */
-  const frame = (width, more) => ({
+  const frame = (width, more) => listed({
     width, height: Math.round(Math.min(Math.max(width * 0.56, 230), 340)),
     marginLeft: 52, marginRight: 18, marginTop: 26, marginBottom: 38,
     style: { overflow: "visible" }, ...more,
     x: { grid: false, nice: false, ticks: width < 420 ? 4 : 7, labelAnchor: "center", labelArrow: "none", ...more.x },
     y: { grid: true, nice: true, ticks: 5, labelArrow: "none", tickFormat: si, ...more.y },
   });
+
+  /* 1, 2, 5 and their tens inside a range, few enough to read. */
+  const logTicks = (low, high) => {
+    const found = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1)
+      for (const digit of [1, 2, 5]) found.push(digit * 10 ** power);
+    const inside = found.filter((v) => v >= low * 0.999 && v <= high * 1.001);
+    return inside.length > 8 ? inside.filter((v) => `${v}`.replace(/[.0]/g, "").startsWith("1")) : inside;
+  };
+  /* A log axis where values span a range that a linear one would squash. */
+  const spanned = (values, limit) => {
+    const [low, high] = extent(values);
+    if (!(low > 0) || high / low <= limit) return { type: "linear", zero: true };
+    const [from, to] = [low / 1.15, high * 1.15];
+    return { type: "log", nice: false, domain: [from, to], ticks: logTicks(from, to) };
+  };
 
   const people = (values) => {
     const seen = [...new Set(values)].sort((a, b) => a - b);
@@ -109,12 +138,11 @@ const Charts = (() => {
     const all = groups.flat();
     if (!all.length) return null;
     const values = all.flatMap((d) => [d.p50, d.p95]).filter((v) => v > 0);
-    const [low, high] = extent(values);
-    const [scale, unit] = high < 10 ? [1e3, "ms"] : [1, "s"];
+    const [scale, unit] = Math.max(...values) < 10 ? [1e3, "ms"] : [1, "s"];
     const at = (key) => (d) => (Number.isFinite(d[key]) ? d[key] * scale : null);
     return frame(width, {
       x: { ...people(all.map((d) => d.load_x)), label: loadLabel(data) },
-      y: { label: `${label}, ${unit}`, type: high / low > 20 ? "log" : "linear", zero: high / low <= 20 },
+      y: { label: `${label}, ${unit}`, ...spanned(values.map((v) => v * scale), 20) },
       marks: [
         ...groups.flatMap((rows, i) => [
           Plot.areaY(rows.filter((d) => Number.isFinite(d.p95)), { x: "load_x", y1: at("p50"), y2: at("p95"), fill: colour(i), fillOpacity: 0.12 }),
@@ -135,7 +163,7 @@ const Charts = (() => {
     return frame(width, {
       x: { label: `${data.unit}/s per user`, zero: true }, y: { label: `${data.unit}/s per GPU`, zero: true },
       marks: [
-        Plot.line(front, { x: "perUser", y: "perGpu", curve: "step-before", stroke: "var(--muted)", strokeOpacity: 0.5, strokeWidth: 6 }),
+        Plot.line(front, { x: "perUser", y: "perGpu", curve: "step-before", stroke: "var(--muted)", strokeOpacity: 0.3, strokeWidth: 4 }),
         Number.isFinite(data.floor) ? Plot.ruleX([data.floor], { stroke: "var(--muted)", strokeDasharray: "3 3" }) : null,
         ...groups.flatMap((rows, i) => marks(rows, i, "perUser", "perGpu")),
         Plot.text(all, { x: "perUser", y: "perGpu", text: (d) => `${d.load_x}`, dy: -11, fill: "var(--muted)" }),
@@ -149,10 +177,9 @@ const Charts = (() => {
       known(rows.map((row) => ({ ...row, usd: costs(i, row) })), "perUser", "usd").filter((d) => d.usd > 0).sort((a, b) => a.load_x - b.load_x));
     const all = groups.flat();
     if (!all.length) return null;
-    const [low, high] = extent(all.map((d) => d.usd));
     return frame(width, {
       x: { label: `${data.unit}/s per user`, zero: true },
-      y: { label: data.unit === "tok" ? "USD per million output tokens" : "USD per million words", type: high / low > 12 ? "log" : "linear", zero: high / low <= 12 },
+      y: { label: data.unit === "tok" ? "USD per million output tokens" : "USD per million words", ...spanned(all.map((d) => d.usd), 12) },
       marks: [
         Number.isFinite(data.floor) ? Plot.ruleX([data.floor], { stroke: "var(--muted)", strokeDasharray: "3 3" }) : null,
         ...groups.flatMap((rows, i) => marks(rows, i, "perUser", "usd")),
@@ -187,16 +214,22 @@ const Charts = (() => {
   };
 
   const tornado = (found, { label, name }) => (width) => {
-    const bars = found.swings.slice(0, 12);
+    const bars = found.swings.filter((bar) => bar.at_p10 === null || bar.at_p90 === null || Math.abs(bar.at_p90 - bar.at_p10) > 1e-9 * Math.abs(found.middle)).slice(0, 12);
     if (!bars.length || found.middle === null) return null;
     const ends = bars.flatMap((bar) => [bar.at_p10, bar.at_p90]).filter(Number.isFinite);
     const [low, high] = extent([...ends, found.middle]);
     const room = (high - low || Math.abs(found.middle) || 1) * 0.1;
+    /* Where both ends lie on one side of the middle, the nearer one has no label. */
+    const away = (bar, end) => (bar[`at_${end}`] ?? Infinity) - found.middle;
+    const inner = (bar, end) => {
+      const [mine, other] = [away(bar, end), away(bar, end === "p10" ? "p90" : "p10")];
+      return Math.sign(mine) === Math.sign(other) && Math.abs(mine) < Math.abs(other);
+    };
     const flat = bars.flatMap((bar) => [["p10", bar.at_p10], ["p90", bar.at_p90]].map(([end, at]) => ({
-      name: name(bar.place), end, at: at ?? high + room, never: at === null, value: bar[end],
+      name: name(bar.place), end, at: at ?? high + room, never: at === null, value: bar[end], right: away(bar, end) >= 0, inner: inner(bar, end),
     })));
     const narrow = width < 460;
-    const base = frame(width, { x: {}, y: {} });
+    const base = frame(width, { x: {}, y: {}, marks: [] });
     return {
       ...base, height: 58 + bars.length * (narrow ? 40 : 30), marginLeft: narrow ? 12 : 180, marginRight: narrow ? 24 : 40, marginTop: 12,
       x: { label, domain: [low - room, high + room], ticks: 5, tickFormat: si, labelAnchor: "center", labelArrow: "none", grid: true },
@@ -205,8 +238,9 @@ const Charts = (() => {
         ...["p10", "p90"].map((end, i) => Plot.barX(flat.filter((d) => d.end === end), {
           y: "name", x1: () => found.middle, x2: "at", fill: i ? "var(--s1)" : "var(--s0)", fillOpacity: 0.85, insetTop: narrow ? 8 : 0, insetBottom: narrow ? -8 : 0 })),
         narrow ? Plot.text(bars, { y: (d) => name(d.place), x: () => low - room, text: (d) => name(d.place), textAnchor: "start", dy: -12 }) : null,
-        Plot.text(flat, { y: "name", x: "at", text: (d) => (d.never ? "never" : si(d.value)) , dy: narrow ? 8 : 0,
-          textAnchor: "middle", fill: "var(--ink)", stroke: "var(--bg)", strokeWidth: 4, fontSize: 11 }),
+        ...["start", "end"].map((anchor) => Plot.text(flat.filter((d) => !d.inner && d.right === (anchor === "start")), {
+          y: "name", x: "at", text: (d) => (d.never ? "never" : si(d.value)), dx: anchor === "start" ? 5 : -5, dy: narrow ? 8 : 0,
+          textAnchor: anchor, fill: "var(--muted)", stroke: "var(--bg)", strokeWidth: 3, fontSize: 11 })),
         Plot.ruleX([found.middle], { stroke: "var(--ink)" }),
       ],
     };

@@ -110,7 +110,13 @@
       const [part, name] = path.includes(".") ? path.split(".") : ["comparison", path];
       let value = figure(worked, path);
       if (name in data.searched && worked[part]) value = Money.searched(worked[part])[name] ?? (("npv_usd" in worked[part]) ? NaN : undefined);
-      element.textContent = textOf(value, data.rows[name]);
+      const text = textOf(value, data.rows[name]);
+      if (element.dataset.kpi === undefined) element.textContent = text;
+      else {
+        const [number, ...unit] = text.split(" "), small = document.createElement("small");
+        small.textContent = unit.join(" ");
+        element.replaceChildren(number, " ", small);
+      }
       element.dataset.value = value === undefined || Money.shown(value) === null ? "" : String(value);
     }
   };
@@ -150,13 +156,14 @@
     return Array.from({ length: 121 }, (_, i) => i * step);
   };
 
+  const indexOf = (side) => current()[side] ?? (side === "candidate" || data.subjects.length > 1 ? 0 : 1);
   const sides = (worked, rents, name, perCard) =>
     ["candidate", "reference"].filter((side) => worked[side] && worked[side][name] !== undefined).map((side) => {
       const paths = [`${side}.${name}`, `${side}.count`];
       const found = Money.along(scenario(), `${side}.rent_usd_per_h`, rents, paths);
       const each = (value, i) => (value === null ? null : perCard ? value / found[`${side}.count`][i] : value);
       const count = worked[side].count, now = Money.shown(worked[side][name]);
-      return { index: current()[side] ?? (side === "candidate" ? 1 : 0), label: `${side}: ${current().gpus[side]}`,
+      return { index: indexOf(side), label: `${side}: ${current().gpus[side]}`,
         y: found[`${side}.${name}`].map(each), rent: worked[side].rent_usd_per_h, now: now === null ? null : perCard ? now / count : now };
     });
 
@@ -222,6 +229,15 @@
     if (element.clientWidth) drawn.set(element, element.clientWidth);
   };
 
+  const sideLegend = () => {
+    for (const list of all(".legend[data-legend=sides]")) {
+      list.replaceChildren(...["candidate", "reference"].filter((side) => current().gpus[side]).map((side) => {
+        const item = document.createElement("li");
+        item.append(Charts.swatch(indexOf(side)), `${side}: ${current().gpus[side]}`);
+        return item;
+      }));
+    }
+  };
   const render = () => {
     if (data.money.length) {
       const works = data.money.map((_, b) => Money.workOut(scenario(b)));
@@ -232,6 +248,7 @@
       renderCrossings(worked);
       live = moneyCharts(worked);
       for (const element of drawn.keys()) if (element.dataset.chart in live) drawOne(element);
+      sideLegend();
       all(".case-name").forEach((element) => { element.textContent = current().label; });
     }
   };
@@ -371,7 +388,7 @@
   window.addEventListener("hashchange", () => { state.shared = {}; state.own = data.money.map(() => ({})); recall(); showFields(); render(); });
 
   /* Start: legends, fields, figures; each chart when it comes into view, all of them before printing. */
-  for (const list of all(".legend[data-legend]")) {
+  for (const list of all(".legend[data-legend=runs]")) {
     list.replaceChildren(...data.subjects.slice(0, Charts.COLOURED).map((subject, i) => {
       const item = document.createElement("li");
       item.append(Charts.swatch(i), data.subjects.length > 1 ? `${subject.letter}: ${subject.label}` : subject.label);
