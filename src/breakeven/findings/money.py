@@ -194,6 +194,9 @@ def told(case: MoneyCase, *, label: str) -> Money:
         scenario=_table(case.scenario),
         inputs={place: nominal(value) for place, value in inputs(case.scenario).items()},
         ranges=_ranges(case.drawn),
+        middles={
+            place: nominal(value) for place, value in inputs(case.drawn).items() if place not in inputs(case.scenario)
+        },
         pays=_pays(case.scenario),
         report=case.report,
         k_ci95=case.k.ci95,

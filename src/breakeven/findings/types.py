@@ -77,6 +77,8 @@ class Money(Struct, frozen=True, kw_only=True):
     """Every number by place; the middle of a range."""
     ranges: dict[str, tuple[float, float]]
     """P10 and P90 of every uncertain input."""
+    middles: dict[str, float]
+    """What an input counts as in the tornado where the scenario does not give it, but a ready range does."""
     pays: dict[str, str]
     report: CostReport
     answer: str = ""

@@ -1,6 +1,7 @@
 """The numbers that the page draws and works with, as JSON inside it."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +17,7 @@ from breakeven.report.fields import PLACES, fields
 _K: Final = re.compile(r"^((?:At (?:most|least) )?)([\d.,]+)( × .*)$", re.DOTALL)
 _RATIO: Final = re.compile(r"^(.* (?:at|for at most|for at least) )([\d.,]+)( of its cost .*)$", re.DOTALL)
 _COST: Final = re.compile(r"^(.*, )([\d.,e-]+ USD/(?:Mtok|Mword))( output\.)$", re.DOTALL)
+_NO_MEANS: Final[Mapping[tuple[str, int], float | None]] = {}
 FAR: Final = 1e12
 """The most that a field takes where nothing else limits it."""
 
@@ -59,7 +61,7 @@ def _subject(subject: Subject) -> dict[str, Any]:
         "letter": subject.letter,
         "label": subject.label,
         "levels": [_level(level) for level in subject.levels],
-        "series": [_series(one, means) for one in subject.series],
+        "series": [series_data(one, means) for one in subject.series],
     }
 
 
@@ -88,7 +90,8 @@ def _quantiles(of: Distribution) -> list[float | None]:
     return [_six(of.p50.value), _six(of.p95.value), _six(of.p50.ci95[0]), _six(of.p50.ci95[1])]
 
 
-def _series(series: LevelSeries, means: dict[tuple[str, int], float | None]) -> dict[str, Any]:
+def series_data(series: LevelSeries, means: Mapping[tuple[str, int], float | None] = _NO_MEANS) -> dict[str, Any]:
+    """One line of the chart over time."""
     people = "1 user" if series.users == 1 else f"{series.users} users"
     load = people if series.users is not None else f"{series.req_per_s_offered or 0:g} req/s"
     again = f" #{series.repeat + 1}" if series.repeat else ""
@@ -123,6 +126,7 @@ def _money(case: Money, found: Findings) -> dict[str, Any]:
         "scenario": case.scenario,
         "inputs": case.inputs,
         "ranges": case.ranges,
+        "middles": case.middles,
         "pays": case.pays,
         "api": "api" in case.scenario,
         "k_ci95": case.k_ci95,

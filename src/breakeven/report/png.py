@@ -1,5 +1,6 @@
 """The charts as pictures, without a browser: matplotlib, an optional extra."""
 
+import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -67,7 +68,7 @@ def _dress(axes: Any, found: Findings) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e3e6eb", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.figure.suptitle(_plain(found.answer), fontsize=9, color="#59606d", x=0.01, ha="left", wrap=True)
+    axes.set_title(_plain(textwrap.fill(found.answer, 110)), fontsize=9, color="#59606d", loc="left", pad=12)
     handles, _ = axes.get_legend_handles_labels()
     if handles:
         axes.legend(frameon=False, fontsize=8)
@@ -181,6 +182,7 @@ def _along_rent(found: Findings, axes: Any, *, name: str, now: str | None, top: 
         if values is not None:
             axes.plot(case.rents, [float("nan") if v is None else v for v in values], label=side, color=COLOURS[index], linestyle=STYLES[index])
             drawn = True
+            _today(axes, case, side, name=name, colour=COLOURS[index])
     report = case.report
     sides = [one for one in (report.reference, report.candidate) if one is not None]
     nows = [value for one in sides if now is not None and (value := one.figures[now].value) is not None]
@@ -190,12 +192,22 @@ def _along_rent(found: Findings, axes: Any, *, name: str, now: str | None, top: 
     return drawn
 
 
+def _today(axes: Any, case: Money, side: str, *, name: str, colour: str) -> None:
+    """A mark where a side's rent stands now."""
+    report = case.report.candidate if side == "candidate" else case.report.reference
+    if report is None or (value := report.figures[name].value) is None or "rent_usd_per_h" not in report.inputs:
+        return
+    each = value / report.count if name == "profit_usd_per_h" else value
+    axes.plot([report.inputs["rent_usd_per_h"]], [each], marker="o", markersize=8, color=colour)
+
+
 def _tornado(found: Findings, axes: Any) -> bool:
     case = _case(found)
     tornado = None if case is None else case.report.tornado
     if tornado is None or tornado.middle is None:
         return False
-    bars = [one for one in tornado.swings if one.at_p10 is not None and one.at_p90 is not None][:12][::-1]
+    bars = [one for one in tornado.swings if one.at_p10 is not None and one.at_p90 is not None and one.at_p10 != one.at_p90]
+    bars = bars[:12][::-1]
     for end, colour in (("p10", COLOURS[0]), ("p90", COLOURS[1])):
         widths = [getattr(bar, f"at_{end}") - tornado.middle for bar in bars]
         axes.barh([PLACES.get(bar.place, bar.place) for bar in bars], widths, left=tornado.middle, color=colour, label=end.upper())
@@ -211,7 +223,8 @@ def _time(index: int) -> Callable[[Findings, Any], bool]:
         for n, level in enumerate(subject.series, 1):
             times = [level.start_s + (i + 0.5) * level.bin_s for i in range(len(level.output_tok_per_s))]
             load = f"{level.users} users" if level.users is not None else f"{level.req_per_s_offered:g} req/s"
-            axes.plot(times, level.output_tok_per_s, color=colour, alpha=0.35 + 0.65 * n / len(subject.series), label=load, linewidth=1.2)
+            axes.plot(times, level.output_tok_per_s, color=colour, alpha=0.35 + 0.65 * n / len(subject.series), linewidth=1.2)
+            axes.annotate(load, (times[-1], level.output_tok_per_s[-1]), xytext=(6, 0), textcoords="offset points", fontsize=8, va="center")
         first = min(level.start_s for level in subject.series)
         if first < 0:
             axes.axvspan(first, 0, color="#8a93a3", alpha=0.12, linewidth=0)

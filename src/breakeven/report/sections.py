@@ -22,6 +22,10 @@ NAV: Final = (
 )
 
 
+MOST_CAUTIONS: Final = 3
+"""Cautions of a run that stand in the ranking; all of them stand with its levels."""
+
+
 def body(found: Findings) -> Html:
     """Everything that is seen."""
     return joined(
@@ -145,7 +149,7 @@ def ranking(found: Findings) -> Html:
             el(
                 "table",
                 el("thead", el("tr", *heads)),
-                el("tbody", *(_rank_row(found, index, priced=priced) for index in range(len(found.ranking)))),
+                *(_rank_row(found, index, priced=priced) for index in range(len(found.ranking))),
                 class_="stack",
                 id="ranking",
             ),
@@ -161,18 +165,26 @@ def _rank_row(found: Findings, index: int, *, priced: bool) -> Html:
     subject = None if row.run is None else found.subjects[row.run]
     name = el("span", subject.letter, class_="key") if subject is not None and len(found.subjects) > 1 else None
     notes = [el("small", row.reason)] if row.reason else []
-    cautions = [el("div", text, class_="caution") for text in row.cautions[:2]]
-    if len(row.cautions) > 2:
-        cautions.append(el("div", f"{len(row.cautions) - 2} more cautions below", class_="caution"))
-    return el(
-        "tr",
+    cells = [
         el("td", el("span", str(row.rank) if row.rank else words.DASH, class_="tag rank")),
-        el("th", name, row.label, *notes, *cautions, scope="row", class_="wide"),
+        el("th", name, row.label, *notes, scope="row", class_="wide"),
         _price_cell(row.price, row.price_source) if priced else None,
-        _number(words.rate(row.capacity_tok_per_s.value), words.rate_range(row.capacity_tok_per_s), f"{found.unit}/s a card"),
+        _number(
+            words.rate(row.capacity_tok_per_s.value), words.rate_range(row.capacity_tok_per_s), f"{found.unit}/s a card"
+        ),
         _number(words.people(row.users.value), "", "Users"),
         _cost_cell(found, index) if priced else None,
         el("td", words.margin(row, priced=priced), class_="n margin", data_label="Against the first"),
+    ]
+    known = [cell for cell in cells if cell is not None]
+    cautions = [el("div", text, class_="caution") for text in row.cautions[:MOST_CAUTIONS]]
+    if len(row.cautions) > MOST_CAUTIONS:
+        cautions.append(el("div", f"{len(row.cautions) - MOST_CAUTIONS} more below", class_="caution"))
+    below = el("tr", el("td"), el("td", *cautions, colspan=len(known) - 1, class_="wide"), class_="note")
+    return el(
+        "tbody",
+        el("tr", *known, class_="noted" if cautions else None),
+        below if cautions else None,
         class_="best" if row.rank == 1 else None,
         data_row=index,
     )

@@ -261,8 +261,8 @@ const Charts = (() => {
   };
 
   /* Draw into an element at its width. Plot's own style element is left out: page.css has what it says. */
-  const draw = (element, build, label) => {
-    const width = Math.floor(element.clientWidth);
+  const draw = (element, build, label, forced) => {
+    const width = forced ?? Math.floor(element.clientWidth);
     if (!width) return;
     const options = build(width);
     if (options === null) { element.textContent = "Nothing to draw here: no level has these figures."; return; }

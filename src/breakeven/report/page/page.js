@@ -131,9 +131,9 @@
       return { ...row, i, usd, hour };
     });
     const ranked = rows.filter((row) => row.usd !== null).sort((a, b) => a.usd - b.usd || a.i - b.i);
-    const body = one("#ranking tbody");
+    const table = one("#ranking");
     [...ranked, ...rows.filter((row) => row.usd === null)].forEach((row, place) => {
-      const line = one(`#ranking tr[data-row="${row.i}"]`);
+      const line = one(`#ranking tbody[data-row="${row.i}"]`);
       const ends = row.rel.map((r) => (row.usd === null || r === null ? null : row.usd * r));
       const before = ranked[place - 1];
       const tie = row.usd !== null && place > 0 && ends[0] !== null && before.rel[1] !== null && ends[0] <= before.usd * before.rel[1];
@@ -143,7 +143,7 @@
       one(".usd", line).textContent = row.usd === null ? "–" : short(row.usd);
       one(".usd-ci", line).textContent = ends[0] === null || ends[1] === null ? "" : `${short(ends[0])}–${short(ends[1])}`;
       one(".margin", line).textContent = row.usd === null ? "–" : place === 0 ? "cheapest" : `+${whole(100 * (row.usd / ranked[0].usd - 1))} %${tie ? ", a tie with the line above" : ""}`;
-      body.append(line);
+      table.append(line);
     });
   };
 
@@ -167,6 +167,9 @@
         y: found[`${side}.${name}`].map(each), rent: worked[side].rent_usd_per_h, now: now === null ? null : perCard ? now / count : now };
     });
 
+  /* For the tornado: what only a ready range gives counts as its middle, as in the library. */
+  const drawn0 = () => ({ ...scenario(), inputs: { ...current().middles, ...scenario().inputs } });
+
   const moneyCharts = (worked) => {
     const rents = rentLine(worked), builds = {};
     if (!rents.length) return builds;
@@ -178,7 +181,7 @@
     builds.breakeven = Charts.againstRent(rents, days, {
       label: "days to break-even", top: nows.length ? 4 * Math.max(...nows) : 2000, zero: false, marksAt: parity === null ? [] : lines.slice(0, 1),
       level: reference ?? null, levelLabel: "the reference's" });
-    builds.tornado = Charts.tornado(Money.tornado(scenario(), current().target.path, current().ranges), {
+    builds.tornado = Charts.tornado(Money.tornado(drawn0(), current().target.path, current().ranges), {
       label: inWords(`${current().target.label}${current().target.unit ? `, ${current().target.unit}` : ""}`), name: (place) => data.places[place] ?? place });
     builds.cost = Charts.costAgainstSpeed(data, cardCosts());
     return builds;
@@ -221,10 +224,10 @@
   };
   let live = {};
   const drawn = new Map();
-  const drawOne = (element) => {
+  const drawOne = (element, width) => {
     const { chart, run } = element.dataset;
     const build = chart === "time" ? Charts.overTime(data.subjects[run], Number(run), data.unit) : fixed[chart] ?? live[chart];
-    if (build) Charts.draw(element, build, element.dataset.label);
+    if (build) Charts.draw(element, build, element.dataset.label, width);
     else element.textContent = element.dataset.empty ?? "";
     if (element.clientWidth) drawn.set(element, element.clientWidth);
   };
@@ -408,11 +411,13 @@
     clearTimeout(resizing);
     resizing = setTimeout(() => { for (const [element, width] of drawn) if (element.clientWidth && element.clientWidth !== width) drawOne(element); }, 120);
   });
+  /* Paper is narrower than a window: every chart is drawn for it, and back again. */
   window.addEventListener("beforeprint", () => {
     all("details[data-print]").forEach((element) => { element.open = true; });
-    all(".chart").forEach((element) => { if (!drawn.has(element)) drawOne(element); });
+    all(".chart").forEach((element) => drawOne(element, element.closest(".grid") ? 330 : 680));
   });
+  window.addEventListener("afterprint", () => all(".chart").forEach((element) => drawOne(element)));
   all("details").forEach((element) => element.addEventListener("toggle", () => all(".chart", element).forEach((c) => { if (!drawn.has(c)) drawOne(c); })));
   document.documentElement.dataset.ready = "yes";
-  window.breakeven = { data, scenario, worked: () => Money.workOut(scenario()), toml: scenarioToml, amount };
+  window.breakeven = { data, scenario, tornado: () => Money.tornado(drawn0(), current().target.path, current().ranges), worked: () => Money.workOut(scenario()), toml: scenarioToml, amount };
 })();
