@@ -1,4 +1,4 @@
-"""A headless Chromium for tests, driven over the DevTools protocol through a pipe: nothing to install but the browser."""
+"""A headless Chromium for tests, driven over DevTools through a pipe: nothing to install but the browser."""
 
 import base64
 import contextlib
@@ -151,7 +151,11 @@ class Browser:
     def look(self, *, width: int = 1280, height: int = 900, dark: bool = False, phone: bool = False) -> None:
         """Size and colour scheme of the window."""
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=2 if phone else 1,
+            mobile=phone,
         )
         scheme = "dark" if dark else "light"
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
@@ -161,4 +165,6 @@ class Browser:
         path.write_bytes(base64.b64decode(data))
 
     def pdf(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"]))
+        path.write_bytes(
+            base64.b64decode(self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"])
+        )

@@ -17,7 +17,14 @@ TOKENS = 64
 
 
 def records(
-    users: int, *, tpot_s: float, ttft_s: float, start_s: float, end_s: float, ramp_s: float = 0.5, error: str | None = None
+    users: int,
+    *,
+    tpot_s: float,
+    ttft_s: float,
+    start_s: float,
+    end_s: float,
+    ramp_s: float = 0.5,
+    error: str | None = None,
 ) -> list[Record]:
     """What a level leaves: every user asks, reads 64 tokens, asks again; the last answers are cut."""
     dice = random.Random(users)
@@ -80,19 +87,35 @@ def make_run(
                 "started": STARTED.isoformat(),
                 "model": model,
                 "workload": {"name": "fixed", "input_tokens": 200, "output_tokens": TOKENS},
-                "settings": {"url": plan.url, "users": list(users), "workload": "fixed", "input_tokens": 200,
-                             "output_tokens": TOKENS} | (settings or {}),
+                "settings": {
+                    "url": plan.url,
+                    "users": list(users),
+                    "workload": "fixed",
+                    "input_tokens": 200,
+                    "output_tokens": TOKENS,
+                }
+                | (settings or {}),
             },
             "engine": {"name": engine, "version": "0.23.1", "url": plan.url},
-            "host": {"gpus": [{"name": gpu, "memory_bytes": 25_757_220_864}] * gpu_count, "cpu": "AMD EPYC 9354",
-                     "driver": "580.65", "breakeven": "0.1.0"} | (host or {}),
+            "host": {
+                "gpus": [{"name": gpu, "memory_bytes": 25_757_220_864}] * gpu_count,
+                "cpu": "AMD EPYC 9354",
+                "driver": "580.65",
+                "breakeven": "0.1.0",
+            }
+            | (host or {}),
         }
     )
     now = 1.0
     for level in users:
         open_s, close_s = now + 4.0, now + 4.0 + window_s
         made = records(
-            level, tpot_s=tpot_s * (1 + level / knee), ttft_s=0.05 * (1 + level / knee), start_s=now, end_s=close_s + 0.2, error=error
+            level,
+            tpot_s=tpot_s * (1 + level / knee),
+            ttft_s=0.05 * (1 + level / knee),
+            start_s=now,
+            end_s=close_s + 0.2,
+            error=error,
         )
         facts = LevelFacts(
             users=level,
@@ -101,7 +124,9 @@ def make_run(
             close_s=close_s,
             end_s=close_s + 0.2,
             stopped="duration",
-            clients=(ClientFacts(cpu_s=0.2, window_s=window_s, lag_p50_s=1e-4, lag_p99_s=1e-3, lag_max_s=2e-3, reads=1000),),
+            clients=(
+                ClientFacts(cpu_s=0.2, window_s=window_s, lag_p50_s=1e-4, lag_p99_s=1e-3, lag_max_s=2e-3, reads=1000),
+            ),
             extra={} if power_w is None else {"gpu_board_power_mean_w": power_w * gpu_count},
         )
         log = folder.start_level(facts)

@@ -8,11 +8,11 @@ from importlib import resources
 from typing import Any
 
 import pytest
-from report_money_cases import PRESETS, by_the_library, for_the_page, made_up, preset
 
 from breakeven.cost.evaluate import report
 from breakeven.cost.figures import ASSUMED_EQUAL, COMPARISON, RENTED, SIDE
 from breakeven.cost.sensitivity import CROSSINGS
+from report_money_cases import PRESETS, by_the_library, for_the_page, made_up, preset
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="no `node` on PATH to run the page's formulas outside a browser")
@@ -22,7 +22,9 @@ DICE = [made_up(seed) for seed in range(150)]
 def in_node(script: str, given: Any) -> Any:
     money = resources.files("breakeven.report.page").joinpath("money.js").read_text(encoding="utf-8")
     body = f"{money}\nconst given = JSON.parse(require('fs').readFileSync(0, 'utf8'));\n{script}"
-    done = subprocess.run([NODE or "node", "-e", body], input=json.dumps(given), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [NODE or "node", "-e", body], input=json.dumps(given), capture_output=True, text=True, check=True
+    )
     return json.loads(done.stdout)
 
 

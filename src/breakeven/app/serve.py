@@ -121,14 +121,24 @@ def _stamp(folder: RunFolder) -> object:
 def _is_running(folder: RunFolder) -> bool:
     """Its log grew a moment ago."""
     now = time.time()
-    return any(path.suffix == ".log" and now - path.stat().st_mtime < QUIET_S for path in _files(folder) if path.exists())
+    return any(
+        path.suffix == ".log" and now - path.stat().st_mtime < QUIET_S for path in _files(folder) if path.exists()
+    )
 
 
 def _about(folder: RunFolder) -> dict[str, Any]:
     try:
         run = scrubbed(_summary(folder))
     except BreakevenError as error:
-        return {"id": folder.id, "error": clean(str(error)), "hardware": None, "engine": None, "model": None, "levels": None, "best": None}
+        return {
+            "id": folder.id,
+            "error": clean(str(error)),
+            "hardware": None,
+            "engine": None,
+            "model": None,
+            "levels": None,
+            "best": None,
+        }
     speeds = [level.output_tok_per_s.value for level in run.levels if level.output_tok_per_s.value is not None]
     return {
         "id": folder.id,

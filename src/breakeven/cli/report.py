@@ -51,7 +51,9 @@ def add(commands: Any) -> None:
     money.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="PLACE=VALUE", help="change one number"
     )
-    money.add_argument("--ranges", choices=("default", "correlated"), help="ready ranges for what is given as one number")
+    money.add_argument(
+        "--ranges", choices=("default", "correlated"), help="ready ranges for what is given as one number"
+    )
     wanted = report.add_argument_group("service level")
     wanted.add_argument(
         "--floor", dest="floors", type=floors, default=(), metavar="LIST", help="least tok/s per user (default: chosen)"
@@ -74,7 +76,9 @@ def add(commands: Any) -> None:
         metavar="FOLDER",
         help="serve a page over a folder of runs (default: runs) instead of writing forms",
     )
-    serve.add_argument("--host", default="127.0.0.1", help="address to serve on (default: 127.0.0.1, this machine only)")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="address to serve on (default: 127.0.0.1, this machine only)"
+    )
     serve.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"port to serve on (default: {DEFAULT_PORT})")
     report.set_defaults(do=_report)
 

@@ -52,7 +52,9 @@ def findings(
     """
     points = [point_at(run, service_level) for run in runs]
     known = labels([run.run for run in runs])
-    money = [told(case, label=known[case.candidate] if case.candidate is not None else case.report.name) for case in cases]
+    money = [
+        told(case, label=known[case.candidate] if case.candidate is not None else case.report.name) for case in cases
+    ]
     interactivity = interactivity_of(runs)
     subjects = subjects_of(runs, points=points, series=series, money=money, interactivity=interactivity)
     counted = unit(runs[0].run)

@@ -43,7 +43,7 @@ _FLAGS: Final = {
 
 
 def run_command(run: RunFacts) -> str | None:
-    """`breakeven run …` with every setting that is no default; None for what another tool measured, or a later version."""
+    """`breakeven run …` with each setting that is no default; None for what another tool measured."""
     if "imported" in run.settings or "data_set" in run.settings or not run.settings:
         return None
     given = {name: run.settings[name] for name in Plan.__struct_fields__ if run.settings.get(name) is not None}

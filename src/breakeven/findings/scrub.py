@@ -1,4 +1,4 @@
-"""Nothing of the user's machine and no secret leaves in a report: paths, passwords and keys are taken out of every text."""
+"""No path of the user's machine and no secret leaves in a report: they are taken out of every text."""
 
 import re
 from typing import Any, Final, TypeVar
@@ -12,13 +12,19 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 HIDDEN: Final = "(hidden)"
 LONGEST_TEXT: Final = 2000
-_SECRET_KEY: Final = re.compile(r"(api[_-]?key|token|secret|passwd|password|authorization|credential)s?$", re.IGNORECASE)
-_NOT_SECRET: Final = re.compile(r"(_env$|tok(en)?s?_(per|from)|(input|output|cached|prompt|batch|context|max)[_a-z]*tokens$|^tokens$)")
+_SECRET_KEY: Final = re.compile(
+    r"(api[_-]?key|token|secret|passwd|password|authorization|credential)s?$", re.IGNORECASE
+)
+_NOT_SECRET: Final = re.compile(
+    r"(_env$|tok(en)?s?_(per|from)|(input|output|cached|prompt|batch|context|max)[_a-z]*tokens$|^tokens$)"
+)
 _SECRET_FLAG: Final = re.compile(r"--?[\w-]*(api[_-]?key|token|secret|password)", re.IGNORECASE)
 _KEY_TEXT: Final = re.compile(
     r"\b(sk-|hf_|ghp_|gho_|github_pat_|nvapi-|xox[abp]-|AKIA)[A-Za-z0-9_-]{8,}|\b[Bb]earer\s+[\w.~+/-]{8,}=*"
 )
-_ASSIGNED: Final = re.compile(r"((?:api[_-]?key|secret|password|passwd|(?<![a-z])token)\s*[=:]\s*)[^\s,;&]+", re.IGNORECASE)
+_ASSIGNED: Final = re.compile(
+    r"((?:api[_-]?key|secret|password|passwd|(?<![a-z])token)\s*[=:]\s*)[^\s,;&]+", re.IGNORECASE
+)
 _URL: Final = re.compile(r"https?://[^\s\"'<>)\]]+")
 _POSIX: Final = re.compile(r"(?<![\w.:/…)\]-])(?:~|(?!/v1/))/(?:[^\s/'\":,;()<>]+/)+([^\s/'\":,;()<>]*)")
 _WINDOWS: Final = re.compile(r"(?<![\w])[A-Za-z]:\\(?:[^\\\s'\":,;]+\\)*([^\\\s'\":,;]*)")

@@ -90,7 +90,9 @@ def alone(subject: Subject, *, money: Money | None, level: str | None) -> Told:
         return f"{name}: no level gave a throughput.", "Nothing was measured to the end."
     cost = None if money is None else money.report.candidate.figures["usd_per_mtok_output"].value
     if cost is not None:
-        text += f", {say.counted_in(say.amount(cost, 'USD/Mtok'), 'words' if subject.unit == 'words' else 'tokens')} output"
+        text += (
+            f", {say.counted_in(say.amount(cost, 'USD/Mtok'), 'words' if subject.unit == 'words' else 'tokens')} output"
+        )
     return text + ".", _rate_sure(speed, subject.unit)
 
 
@@ -116,7 +118,9 @@ def _rate_sure(speed: Estimate, unit: str) -> str:
     return f"95 %: {short_count(low)}–{short_count(high)} {unit}/s."
 
 
-def best_comparison(comparisons: Sequence[Comparison], money: Sequence[Money], figures: Sequence[Equivalence | None]) -> int:
+def best_comparison(
+    comparisons: Sequence[Comparison], money: Sequence[Money], figures: Sequence[Equivalence | None]
+) -> int:
     """The candidate to tell of: the cheapest per token, without prices the one that needs the fewest cards."""
     costs = [case.cost_ratio.value for case in money]
     values = costs if any(value is not None for value in costs) else [f.value if f else None for f in figures]

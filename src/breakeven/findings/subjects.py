@@ -85,9 +85,7 @@ def hour_usd_per_card(index: int, money: Sequence[Money]) -> tuple[float, float]
     return None if side is None or hour is None else (hour / side.count, side.inputs.get("load_factor", 1.0))
 
 
-def _level(
-    level: LevelSummary, run: RunSummary, *, cost: tuple[float, float] | None, interactivity: str
-) -> Level:
+def _level(level: LevelSummary, run: RunSummary, *, cost: tuple[float, float] | None, interactivity: str) -> Level:
     cards = names.gpu_count(run.run.host)
     value = level.output_tok_per_s.value
     low, high = (None if end is None else end / cards for end in level.output_tok_per_s.ci95)

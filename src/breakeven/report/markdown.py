@@ -17,7 +17,9 @@ FEW: Final = 10
 
 def to_markdown(found: Findings) -> str:
     """Short, and safe in a pull request: no text of a server becomes markup, a mention or a link."""
-    return "\n".join([*_head(found), *_ranking(found), *_money(found), *_cautions(found), *_folded(found)]).rstrip() + "\n"
+    return (
+        "\n".join([*_head(found), *_ranking(found), *_money(found), *_cautions(found), *_folded(found)]).rstrip() + "\n"
+    )
 
 
 def text(value: str) -> str:

@@ -41,7 +41,8 @@ def page_data(found: Findings) -> dict[str, Any]:
             for row in found.ranking
         ],
         "rows": {
-            name: {"unit": row.unit, "undefined": row.undefined} for name, row in {**SIDE, **COMPARISON, **SINGLE}.items()
+            name: {"unit": row.unit, "undefined": row.undefined}
+            for name, row in {**SIDE, **COMPARISON, **SINGLE}.items()
         },
         "searched": dict.fromkeys(SINGLE, True),
         "places": PLACES,
@@ -148,7 +149,11 @@ def _cards(case: Money, found: Findings) -> float:
 def _target(case: Money) -> dict[str, str]:
     """What the tornado is about: the library's choice, or the same choice where it had no range to show."""
     if case.report.tornado is not None:
-        return {"path": case.report.tornado.target, "label": case.report.tornado.label, "unit": case.report.tornado.unit}
+        return {
+            "path": case.report.tornado.target,
+            "label": case.report.tornado.label,
+            "unit": case.report.tornado.unit,
+        }
     known = case.report.all_figures()
     for path in TARGETS:
         figure = known.get(path if "." in path else f"comparison.{path}")

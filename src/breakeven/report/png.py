@@ -1,5 +1,6 @@
 """The charts as pictures, without a browser: matplotlib, an optional extra."""
 
+import importlib
 import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -55,13 +56,11 @@ def write_png(found: Findings, folder: Path) -> list[Path]:
 
 def _pyplot() -> Any:
     try:
-        import matplotlib as mpl
+        mpl: Any = importlib.import_module("matplotlib")
     except ImportError:
         raise UsageError("--png needs matplotlib; install it with: pip install 'breakeven[png]'") from None
     mpl.use("agg")
-    from matplotlib import pyplot
-
-    return pyplot
+    return importlib.import_module("matplotlib.pyplot")
 
 
 def _dress(axes: Any, found: Findings) -> None:
@@ -95,7 +94,9 @@ def _points(
     found: Findings, x: Callable[[Level], float | None], y: Callable[[Level], float | None]
 ) -> Iterable[tuple[int, str, list[tuple[float, float, Level]]]]:
     for index, subject in enumerate(found.subjects):
-        known = [(a, b, level) for level in subject.levels if (a := x(level)) is not None and (b := y(level)) is not None]
+        known = [
+            (a, b, level) for level in subject.levels if (a := x(level)) is not None and (b := y(level)) is not None
+        ]
         if known:
             name = f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else subject.label
             yield index, _plain(name), sorted(known, key=lambda point: point[0])
@@ -180,7 +181,13 @@ def _along_rent(found: Findings, axes: Any, *, name: str, now: str | None, top: 
     for index, side in enumerate(("reference", "candidate")):
         values = case.curves.get(f"{side}.{name}")
         if values is not None:
-            axes.plot(case.rents, [float("nan") if v is None else v for v in values], label=side, color=COLOURS[index], linestyle=STYLES[index])
+            axes.plot(
+                case.rents,
+                [float("nan") if v is None else v for v in values],
+                label=side,
+                color=COLOURS[index],
+                linestyle=STYLES[index],
+            )
             drawn = True
             _today(axes, case, side, name=name, colour=COLOURS[index])
     report = case.report
@@ -206,11 +213,19 @@ def _tornado(found: Findings, axes: Any) -> bool:
     tornado = None if case is None else case.report.tornado
     if tornado is None or tornado.middle is None:
         return False
-    bars = [one for one in tornado.swings if one.at_p10 is not None and one.at_p90 is not None and one.at_p10 != one.at_p90]
+    bars = [
+        one for one in tornado.swings if one.at_p10 is not None and one.at_p90 is not None and one.at_p10 != one.at_p90
+    ]
     bars = bars[:12][::-1]
     for end, colour in (("p10", COLOURS[0]), ("p90", COLOURS[1])):
         widths = [getattr(bar, f"at_{end}") - tornado.middle for bar in bars]
-        axes.barh([PLACES.get(bar.place, bar.place) for bar in bars], widths, left=tornado.middle, color=colour, label=end.upper())
+        axes.barh(
+            [PLACES.get(bar.place, bar.place) for bar in bars],
+            widths,
+            left=tornado.middle,
+            color=colour,
+            label=end.upper(),
+        )
     axes.axvline(tornado.middle, color="#14171c", linewidth=0.8)
     axes.set_xlabel(f"{tornado.label}, {tornado.unit}")
     return bool(bars)
@@ -223,8 +238,17 @@ def _time(index: int) -> Callable[[Findings, Any], bool]:
         for n, level in enumerate(subject.series, 1):
             times = [level.start_s + (i + 0.5) * level.bin_s for i in range(len(level.output_tok_per_s))]
             load = f"{level.users} users" if level.users is not None else f"{level.req_per_s_offered:g} req/s"
-            axes.plot(times, level.output_tok_per_s, color=colour, alpha=0.35 + 0.65 * n / len(subject.series), linewidth=1.2)
-            axes.annotate(load, (times[-1], level.output_tok_per_s[-1]), xytext=(6, 0), textcoords="offset points", fontsize=8, va="center")
+            axes.plot(
+                times, level.output_tok_per_s, color=colour, alpha=0.35 + 0.65 * n / len(subject.series), linewidth=1.2
+            )
+            axes.annotate(
+                load,
+                (times[-1], level.output_tok_per_s[-1]),
+                xytext=(6, 0),
+                textcoords="offset points",
+                fontsize=8,
+                va="center",
+            )
         first = min(level.start_s for level in subject.series)
         if first < 0:
             axes.axvspan(first, 0, color="#8a93a3", alpha=0.12, linewidth=0)

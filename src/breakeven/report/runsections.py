@@ -6,18 +6,22 @@ from typing import Any, Final, NamedTuple
 from breakeven.findings import Findings, Level, Subject
 from breakeven.metrics.summary import Caution
 from breakeven.report import words
+from breakeven.report.chart import chart
 from breakeven.report.markup import Html, el, joined
 
 OPEN_RUNS: Final = 4
 """Runs whose panels stand open; more are folded."""
 
 
-def time_panels(found: Findings, chart: Callable[..., Html]) -> Html:
+def time_panels(found: Findings) -> Html:
     """Throughput over time and the level table, a panel a run."""
-    return joined(el("h3", "Over time, and level by level", class_="panels"), *(_panel(found, i, chart) for i in range(len(found.subjects))))
+    return joined(
+        el("h3", "Over time, and level by level", class_="panels"),
+        *(_panel(found, i) for i in range(len(found.subjects))),
+    )
 
 
-def _panel(found: Findings, index: int, chart: Callable[..., Html]) -> Html:
+def _panel(found: Findings, index: int) -> Html:
     subject = found.subjects[index]
     name = f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else subject.label
     drawn = chart(
@@ -156,9 +160,16 @@ def _record(found: Findings, subject: Subject, index: int) -> Html:
         el("summary", name),
         el(
             "div",
-            *(_facts(title, facts) for title, facts in (
-                ("Run", run), ("Machine", subject.machine), ("Engine", subject.engine_facts), ("Workload", subject.workload),
-            ) if facts),
+            *(
+                _facts(title, facts)
+                for title, facts in (
+                    ("Run", run),
+                    ("Machine", subject.machine),
+                    ("Engine", subject.engine_facts),
+                    ("Workload", subject.workload),
+                )
+                if facts
+            ),
             class_="records",
         ),
         el("ul", *notes) if notes else None,
@@ -169,7 +180,11 @@ def _record(found: Findings, subject: Subject, index: int) -> Html:
 
 
 def _facts(title: str, facts: dict[str, Any]) -> Html:
-    rows = [el("tr", el("th", name.replace("_", " "), scope="row"), el("td", _value(value))) for name, value in facts.items() if value is not None]
+    rows = [
+        el("tr", el("th", name.replace("_", " "), scope="row"), el("td", _value(value)))
+        for name, value in facts.items()
+        if value is not None
+    ]
     return el("div", el("h3", title), el("table", el("tbody", *rows)))
 
 
@@ -184,7 +199,10 @@ def repeat(found: Findings) -> Html:
     blocks: list[Html] = []
     for subject in found.subjects:
         if subject.commands:
-            blocks += [el("h3", f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else "Measure"), el("pre", "\n".join(subject.commands))]
+            blocks += [
+                el("h3", f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else "Measure"),
+                el("pre", "\n".join(subject.commands)),
+            ]
     if found.commands:
         blocks += [el("h3", "This page"), el("pre", "\n".join(found.commands))]
     if not blocks:

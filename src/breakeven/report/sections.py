@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from breakeven.cost import say
-from breakeven.findings import Findings, Money
+from breakeven.findings import Findings
 from breakeven.report import words
+from breakeven.report.chart import chart
 from breakeven.report.markup import Html, el, joined
 from breakeven.report.moneysections import money_sections
 from breakeven.report.pagedata import parts
@@ -96,23 +96,33 @@ def _money_kpis(found: Findings) -> Iterator[Html]:
     candidate, comparison = case.report.candidate.figures, case.report.comparison
     if case.cost_ratio.value is not None:
         yield _kpi(
-            f"Cost per {'token' if unit == 'tok' else 'word'}, B / A" if case.candidate is not None else "Cost per token",
+            f"Cost per {'token' if unit == 'tok' else 'word'}, B / A"
+            if case.candidate is not None
+            else "Cost per token",
             words.say_digits(case.cost_ratio.value),
             words.ends_text(case.cost_ratio) or "prices taken as they stand",
             figure="cost_ratio",
         )
     for name, label, note in (
-        ("usd_per_mtok_output", "Output tokens" if unit == "tok" else "Output words", "candidate, at the service level"),
+        (
+            "usd_per_mtok_output",
+            "Output tokens" if unit == "tok" else "Output words",
+            "candidate, at the service level",
+        ),
         ("break_even_days", "Break-even", "candidate, bought and rented out"),
     ):
         if name in candidate and not candidate[name].missing:
             yield _kpi(label, words.figure(candidate[name], unit=unit), note, figure=f"candidate.{name}")
     if "parity_usd_per_h_card" in comparison and not comparison["parity_usd_per_h_card"].missing:
         text = words.figure(comparison["parity_usd_per_h_card"], unit=unit)
-        yield _kpi("ROI parity rent, a card", text, "as good a return as the reference's", figure="parity_usd_per_h_card")
+        yield _kpi(
+            "ROI parity rent, a card", text, "as good a return as the reference's", figure="parity_usd_per_h_card"
+        )
     if "cost_parity_usd_per_h_card" in comparison and not comparison["cost_parity_usd_per_h_card"].missing:
         text = words.figure(comparison["cost_parity_usd_per_h_card"], unit=unit)
-        yield _kpi("Cost parity rent, a card", text, "tokens cost a renter the same", figure="cost_parity_usd_per_h_card")
+        yield _kpi(
+            "Cost parity rent, a card", text, "tokens cost a renter the same", figure="cost_parity_usd_per_h_card"
+        )
 
 
 def _plain_kpis(found: Findings) -> Iterator[Html]:
@@ -191,7 +201,12 @@ def _rank_row(found: Findings, index: int, *, priced: bool) -> Html:
 
 
 def _price_cell(text: str, source: str | None) -> Html:
-    return el("td", el("span", text or words.DASH, class_="price"), el("small", source) if source else None, data_label="Price")
+    return el(
+        "td",
+        el("span", text or words.DASH, class_="price"),
+        el("small", source) if source else None,
+        data_label="Price",
+    )
 
 
 def _cost_cell(found: Findings, index: int) -> Html:
@@ -209,30 +224,25 @@ def _number(value: str, interval: str, label: str) -> Html:
     return el("td", value, el("small", interval) if interval else None, class_="n", data_label=label)
 
 
-def chart(name: str, title: str, note: str, *, label: str, run: int | None = None, legend: str | None = "runs") -> Html:
-    """A figure that page.js draws; the label is what a screen reader says of it."""
-    return el(
-        "figure",
-        el("figcaption", el("h3", title), el("p", note) if note else None),
-        el("ul", class_="legend", data_legend=legend) if legend else None,
-        el("div", class_="chart", data_chart=name, data_run=run, data_label=label),
-    )
-
-
 def throughput(found: Findings) -> Html:
     """Against users, then over time a level."""
     return el(
         "section",
         el("h2", "Throughput"),
-        el("p", "Output tokens that arrived in the steady window. Warm-up is measured and thrown away." if found.unit == "tok"
-           else "Output, counted in words.", class_="lead"),
+        el(
+            "p",
+            "Output tokens that arrived in the steady window. Warm-up is measured and thrown away."
+            if found.unit == "tok"
+            else "Output, counted in words.",
+            class_="lead",
+        ),
         chart(
             "throughput",
             "Against users",
             "Bars and bands: 95 % intervals. A hollow mark carries a caution.",
             label="Output throughput against users, one line a run; the numbers are in the tables below.",
         ),
-        time_panels(found, chart),
+        time_panels(found),
         id="throughput",
     )
 
@@ -268,7 +278,11 @@ def pareto(found: Findings) -> Html:
     return el(
         "section",
         el("h2", "Throughput or speed"),
-        el("p", f"A GPU that serves more users serves each more slowly. Speed per user: {found.interactivity}.", class_="lead"),
+        el(
+            "p",
+            f"A GPU that serves more users serves each more slowly. Speed per user: {found.interactivity}.",
+            class_="lead",
+        ),
         chart(
             "pareto",
             "The front",
@@ -288,7 +302,12 @@ def method(found: Findings) -> Html:
         el("h2", "Definitions and formulas"),
         el("p", "Tools disagree on TPOT and ITL; this is what the words mean here.", class_="lead"),
         el("ul", *notes) if notes else None,
-        el("details", el("summary", f"{len(found.definitions)} definitions"), el("dl", *rows, class_="defs"), data_print=True),
+        el(
+            "details",
+            el("summary", f"{len(found.definitions)} definitions"),
+            el("dl", *rows, class_="defs"),
+            data_print=True,
+        ),
         _warnings(found),
         id="method",
     )
@@ -309,12 +328,6 @@ def _warnings(found: Findings) -> Html | None:
 def _made_by(found: Findings) -> str:
     dates = sorted(subject.started[:10] for subject in found.subjects if subject.started)
     measured = f"Measured {dates[0]}" + (f" to {dates[-1]}" if dates[-1] != dates[0] else "") + ". " if dates else ""
-    return f"{measured}Made by breakeven {found.version}. Charts: Observable Plot and D3 (ISC licence), inside this file."
-
-
-def chosen(found: Findings) -> Money | None:
-    """The case that the page opens with."""
-    return found.money[found.best_money or 0] if found.money else None
-
-
-__all__ = ["answer", "body", "chart", "chosen", "say", "sections"]
+    return (
+        f"{measured}Made by breakeven {found.version}. Charts: Observable Plot and D3 (ISC licence), inside this file."
+    )

@@ -1,4 +1,4 @@
-"""A local page over a folder of runs: list, compare, watch. It only reads; it listens to this machine unless told otherwise."""
+"""A local page over a folder of runs: list, compare, watch. It only reads, and listens to this machine alone."""
 
 import ipaddress
 import json
@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         except BreakevenError as error:
             self._send(404, "text/plain; charset=utf-8", f"{error}\n")
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - http.server's name
 
     def _answer(self, path: str, asked: list[str]) -> None:
         if path == "/":
@@ -128,18 +128,40 @@ def _style() -> str:
 
 def index_page() -> str:
     """The list; its script fills it."""
-    heads = [("", None), ("Run", None), ("Hardware", None), ("Engine", None), ("Model", None), ("Levels", "n"), ("Best tok/s", "n")]
+    heads = [
+        ("", None),
+        ("Run", None),
+        ("Hardware", None),
+        ("Engine", None),
+        ("Model", None),
+        ("Levels", "n"),
+        ("Best tok/s", "n"),
+    ]
     head = el("thead", el("tr", *(el("th", text, scope="col", class_=name) for text, name in heads)))
     body = el(
         "body",
         el("nav", el("div", el("strong", "breakeven"), class_="wrap")),
         el(
             "main",
-            el("header", el("h1", "Runs"), el("p", "Pick two or more to compare; the first is the reference. The list follows what is measured.", class_="sure")),
+            el(
+                "header",
+                el("h1", "Runs"),
+                el(
+                    "p",
+                    "Pick two or more to compare; the first is the reference. The list follows what is measured.",
+                    class_="sure",
+                ),
+            ),
             el("div", id="live"),
             el(
                 "div",
-                el("input", type="search", id="filter", placeholder="Filter: GPU, engine, model …", aria_label="Filter runs"),
+                el(
+                    "input",
+                    type="search",
+                    id="filter",
+                    placeholder="Filter: GPU, engine, model …",
+                    aria_label="Filter runs",
+                ),
                 el("button", "Pick two to compare", type="button", id="compare", class_="main", disabled=True),
                 el("span", id="count", class_="status", role="status"),
                 class_="bar",
