@@ -2,12 +2,13 @@
 
 import base64
 import contextlib
+import fcntl
 import itertools
 import json
 import os
 import select
 import shutil
-import subprocess
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,18 +37,25 @@ class Browser:
     """One browser with one page. `console` and `requests` hold what the page said and asked for since `open`."""
 
     def __init__(self, profile: Path) -> None:
+        self._process = 0
         to_read, self._to_write = os.pipe()
         self._from_read, from_write = os.pipe()
-        command = [find() or "chromium", *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        path = find() or "chromium"
+        high = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 20) for one in (to_read, from_write)]
         # Chromium reads commands from descriptor 3 and writes answers to 4.
-        self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{to_read} 4>&{from_write}', "sh", *command],
-            pass_fds=(to_read, from_write),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        self._process = os.posix_spawn(
+            path,
+            [path, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_DUP2, high[0], 3),
+                (os.POSIX_SPAWN_DUP2, high[1], 4),
+            ],
         )
-        os.close(to_read)
-        os.close(from_write)
+        for one in (to_read, from_write, *high):
+            os.close(one)
         self._numbers = itertools.count(1)
         self._rest = b""
         self._session: str | None = None
@@ -66,11 +74,13 @@ class Browser:
         with contextlib.suppress(Exception):
             self._session = None
             self.call("Browser.close")
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end = time.monotonic() + 10
+        while os.waitpid(self._process, os.WNOHANG)[0] == 0:
+            if time.monotonic() > end:
+                os.kill(self._process, signal.SIGKILL)
+                os.waitpid(self._process, 0)
+                break
+            time.sleep(0.05)
         os.close(self._to_write)
         os.close(self._from_read)
 

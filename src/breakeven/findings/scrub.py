@@ -26,7 +26,7 @@ _ASSIGNED: Final = re.compile(
     r"((?:api[_-]?key|secret|password|passwd|(?<![a-z])token)\s*[=:]\s*)[^\s,;&]+", re.IGNORECASE
 )
 _URL: Final = re.compile(r"https?://[^\s\"'<>)\]]+")
-_POSIX: Final = re.compile(r"(?<![\w.:/…)\]-])(?:~|(?!/v1/))/(?:[^\s/'\":,;()<>]+/)+([^\s/'\":,;()<>]*)")
+_POSIX: Final = re.compile(r"(?<![\w./…)\]-])(?:~|(?!/v1/))/(?!/)(?:[^\s/'\":,;()<>]+/)+([^\s/'\":,;()<>]*)")
 _WINDOWS: Final = re.compile(r"(?<![\w])[A-Za-z]:\\(?:[^\\\s'\":,;]+\\)*([^\\\s'\":,;]*)")
 
 
@@ -38,9 +38,9 @@ def scrubbed(value: T) -> T:
 def clean(text: str) -> str:
     """One line without control characters, paths, addresses' users and queries, and without what looks like a key."""
     found = one_line(text, limit=LONGEST_TEXT)
+    found = _URL.sub(lambda match: bare_url(match[0]), found)
     found = _KEY_TEXT.sub(HIDDEN, found)
     found = _ASSIGNED.sub(rf"\g<1>{HIDDEN}", found)
-    found = _URL.sub(lambda match: bare_url(match[0]), found)
     found = _POSIX.sub(r"…/\1", found)
     return _WINDOWS.sub(r"…/\1", found)
 

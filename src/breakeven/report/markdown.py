@@ -123,5 +123,5 @@ def _levels(found: Findings, subject: Subject) -> Iterator[str]:
     name = f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else subject.label
     columns = table_columns(subject)
     yield from (f"**{text(name)}** {text(subject.model or '')}".rstrip(), "")
-    rows = [[text(level.load), *(_with(*column.cell(level)) for column in columns)] for level in subject.levels]
+    rows = [[text(level.load), *(text(_with(*column.cell(level))) for column in columns)] for level in subject.levels]
     yield from _table(["load", *(column.head for column in columns)], rows, left=1)

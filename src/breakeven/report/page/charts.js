@@ -31,8 +31,10 @@ const Charts = (() => {
   };
 
   /* Room for the axis, few ticks where it is narrow. */
+  let onPaper = false;
+  const heightOf = (width) => Math.round(onPaper ? Math.min(Math.max(width * 0.35, 170), 235) : Math.min(Math.max(width * 0.56, 230), 340));
   const frame = (width, more) => listed({
-    width, height: Math.round(Math.min(Math.max(width * 0.56, 230), 340)),
+    width, height: heightOf(width),
     marginLeft: 52, marginRight: 18, marginTop: 26, marginBottom: 38,
     style: { overflow: "visible" }, ...more,
     x: { grid: false, nice: false, ticks: width < 420 ? 4 : 7, labelAnchor: "center", labelArrow: "none", ...more.x },
@@ -126,7 +128,7 @@ const Charts = (() => {
   /* Labels at the right end, moved apart so that none covers another. */
   const apart = (ends, width) => {
     const sorted = [...ends].sort((a, b) => a.level - b.level);
-    const step = (Math.max(...ends.map((e) => e.level), 1e-9) * 15) / Math.min(Math.max(width * 0.56, 230), 340);
+    const step = (Math.max(...ends.map((e) => e.level), 1e-9) * 15) / heightOf(width);
     let last = -Infinity;
     return sorted.map((end) => { last = Math.max(end.level, last + step); return { ...end, at: last }; });
   };
@@ -264,6 +266,7 @@ const Charts = (() => {
   const draw = (element, build, label, forced) => {
     const width = forced ?? Math.floor(element.clientWidth);
     if (!width) return;
+    onPaper = forced !== undefined;
     const options = build(width);
     if (options === null) { element.textContent = "Nothing to draw here: no level has these figures."; return; }
     const marksOnly = options.marks.filter((mark) => mark !== null);
