@@ -58,6 +58,15 @@ def set_field(browser: Browser, place: str, value: float, *, kind: str = "number
     browser.run("new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))")
 
 
+def see_all(browser: Browser) -> None:
+    """Scroll through the page, so that every chart is drawn."""
+    browser.run(
+        "(async () => { for (const one of document.querySelectorAll('.chart')) { one.scrollIntoView();"
+        "await new Promise((done) => setTimeout(done, 30)); } })()"
+    )
+    browser.wait("[...document.querySelectorAll('.chart')].every((one) => one.querySelector('svg') || one.textContent)")
+
+
 def figures(browser: Browser) -> dict[str, float | None]:
     """Every figure of the page as the number behind its text."""
     script = (
@@ -83,10 +92,15 @@ def by_the_library(found: Findings, *changes: str) -> dict[str, float | None]:
 def test_the_page_opens_from_disk_without_an_error_and_asks_nobody(show: Any, browser: Browser) -> None:
     for found in (pair(ranges="default"), pair(text=None), single(), single(text=PRICES)):
         show(found)
+<<<<<<< HEAD
         browser.run("document.querySelectorAll('.chart').forEach((one) => one.scrollIntoView())")
         browser.wait(
             "[...document.querySelectorAll('.chart')].every((one) => one.querySelector('svg') || one.textContent)"
         )
+=======
+        see_all(browser)
+        browser.wait("[...document.querySelectorAll('.chart')].every((one) => one.querySelector('svg') || one.textContent)")
+>>>>>>> report
         assert browser.console == []
         assert [url for url in browser.requests if not url.startswith(("file:", "about:", "data:"))] == []
         assert len([url for url in browser.requests if url.startswith("file:")]) == 1
@@ -112,7 +126,7 @@ def test_opening_the_page_changes_none_of_its_numbers(show: Any, browser: Browse
         ("candidate.purchase_usd", 2400.0, ["candidate.purchase_usd=2400"]),
         ("reference.rent_usd_per_h", 1.13, ["reference.rent_usd_per_h=1.13"]),
         ("candidate.rent_usd_per_h", 0.271, ["candidate.rent_usd_per_h=0.271"]),
-        ("market.usd_per_kwh", 0.41, ["market.usd_per_kwh=0.41"]),
+        ("market.usd_per_kwh", 0.35, ["market.usd_per_kwh=0.35"]),
         ("market.rented_share", 0.35, ["market.rented_share=0.35"]),
         ("market.load_factor", 0.5, ["market.load_factor=0.5"]),
         ("market.life_years", 6.0, ["market.life_years=6"]),
@@ -133,7 +147,8 @@ def test_a_slider_gives_the_library_s_figures(
     for path, shown in after.items():
         wanted = expected.get(path)
         assert (shown is None) == (wanted is None), path
-        assert shown == pytest.approx(wanted, rel=1e-9), path
+        if wanted is not None:
+            assert shown == pytest.approx(wanted, rel=1e-9), path
 
 
 def test_more_cards_to_replace_keep_k(show: Any, browser: Browser) -> None:
@@ -240,7 +255,7 @@ def test_several_candidates_have_prices_of_their_own(show: Any, browser: Browser
 def test_hostile_texts_run_nowhere_in_the_page(show: Any, browser: Browser) -> None:
     show(evil())
     browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    browser.run("document.querySelectorAll('.chart').forEach((one) => one.scrollIntoView())")
+    see_all(browser)
     set_field(browser, "market.usd_per_kwh", 0.2)
     assert browser.run("window.hacked") is None
     assert browser.console == []
@@ -289,8 +304,8 @@ CONTRAST = """(() => {
 
 def test_everything_can_be_reached_and_named_without_a_mouse(show: Any, browser: Browser) -> None:
     show(pair(ranges="default"))
-    browser.run("document.querySelectorAll('.chart').forEach((one) => one.scrollIntoView())")
-    browser.wait("document.querySelectorAll('.chart svg').length > 3")
+    see_all(browser)
+    assert browser.run("document.querySelectorAll('.chart svg').length") > 3
     nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
     named = [
         n
