@@ -92,15 +92,10 @@ def by_the_library(found: Findings, *changes: str) -> dict[str, float | None]:
 def test_the_page_opens_from_disk_without_an_error_and_asks_nobody(show: Any, browser: Browser) -> None:
     for found in (pair(ranges="default"), pair(text=None), single(), single(text=PRICES)):
         show(found)
-<<<<<<< HEAD
-        browser.run("document.querySelectorAll('.chart').forEach((one) => one.scrollIntoView())")
+        see_all(browser)
         browser.wait(
             "[...document.querySelectorAll('.chart')].every((one) => one.querySelector('svg') || one.textContent)"
         )
-=======
-        see_all(browser)
-        browser.wait("[...document.querySelectorAll('.chart')].every((one) => one.querySelector('svg') || one.textContent)")
->>>>>>> report
         assert browser.console == []
         assert [url for url in browser.requests if not url.startswith(("file:", "about:", "data:"))] == []
         assert len([url for url in browser.requests if url.startswith("file:")]) == 1
