@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from browser import Browser
-from browser import find as find_browser
-from report_runs import make_run, records
 
 from breakeven.app.serve import Shelf, serve
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.record import LevelFacts
 from breakeven.report.server import allowed_hosts, make_server
 from breakeven.store.folder import RunFolder
+from browser import Browser
+from browser import find as find_browser
+from report_runs import make_run, records
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 
