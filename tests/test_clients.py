@@ -367,3 +367,18 @@ def test_a_level_that_lost_a_client_is_marked_in_the_summary(tmp_path: Path) -> 
     (level,) = json.loads((tmp_path / "out.json").read_text())["levels"]
     assert "client_died" in [caution["id"] for caution in level["cautions"]]
     assert level["steady"] is False
+
+
+def test_shared_text_is_the_same_for_all_clients_of_a_level_and_for_no_other_level(tmp_path: Path) -> None:
+    flags = ("--workload", "conversation", "--option", "prefix-tokens=30", "--output-tokens", "4", "--repeats", "2")
+    with FaultServer() as server, run_command(server.url, tmp_path, *flags, "--duration", "0.5s") as running:
+        assert running.wait(30) == 0
+        asked = [request.json for request in server.asked if request.json["max_tokens"] > 1 or request.json["stream"]]
+    prefixes: dict[str, list[int]] = {}
+    for number, body in enumerate(asked):
+        if len(body["messages"]) > 1 and body["messages"][0]["role"] == "system":
+            prefixes.setdefault(body["messages"][0]["content"], []).append(number)
+    first, second = sorted(prefixes.values())
+    assert len(first) > 8
+    assert len(second) > 8
+    assert first[-1] < second[0]

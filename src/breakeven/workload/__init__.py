@@ -2,7 +2,9 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Any, Final, cast, get_args, get_type_hints
+
+import msgspec
 
 from breakeven.errors import UsageError
 from breakeven.registry import load
@@ -34,7 +36,18 @@ def make_workload(name: str, settings: Mapping[str, object]) -> Workload:
     for key, parameter in known.items():
         if parameter.default is parameter.empty and key not in given:
             raise UsageError(f"workload '{name}' needs {_flag(key)}")
-    return cast("Workload", made(**given))
+    hints = get_type_hints(made.__init__)
+    return cast("Workload", made(**{key: _typed(name, key, value, hints[key]) for key, value in given.items()}))
+
+
+def _typed(workload: str, key: str, value: object, hint: Any) -> object:
+    """A setting from the command line or a plan as the number that it has to be."""
+    if not isinstance(value, str) or hint is str or str in get_args(hint):
+        return value
+    try:
+        return msgspec.convert(value, hint, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"workload '{workload}': {_flag(key)} '{value}': {error}") from None
 
 
 def _flag(setting: str) -> str:

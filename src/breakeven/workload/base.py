@@ -1,7 +1,7 @@
 """What a workload is: it says what the next request asks, and prepares itself on the server that will be asked."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -63,4 +63,13 @@ class Workload(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Name and settings, as stored with the run."""
+        ...
+
+
+@runtime_checkable
+class Salted(Protocol):
+    """A workload whose requests share text on purpose: within a level, never with another level or run."""
+
+    def use_salt(self, salt: int) -> None:
+        """Shared text from here on is that of `salt`, a 64-bit number of the run and the level."""
         ...

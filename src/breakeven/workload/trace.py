@@ -43,7 +43,7 @@ class Trace:
             raise UsageError(f"speed: {speed} is no pace; 1 replays as recorded, 2 twice as fast")
         self._path = Path(path)
         self._seed = seed
-        self._salt = salt
+        self._given_salt = self._salt = salt
         self._speed = speed
         self._form, self._arrivals, self._left_out = read_trace(
             self._path, max_requests=max_requests, max_input_tokens=max_input_tokens
@@ -56,6 +56,9 @@ class Trace:
     def arrivals_s(self) -> NDArray[np.float64]:
         """When each request is due, in seconds from the first, never falling."""
         return np.array([arrival.arrival_s for arrival in self._arrivals]) / self._speed
+
+    def use_salt(self, salt: int) -> None:
+        self._salt = self._given_salt ^ salt
 
     async def prepare(self, server: Server) -> Sequence[str]:
         wished = [arrival.input_tokens for arrival in self._arrivals]

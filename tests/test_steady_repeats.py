@@ -1,0 +1,76 @@
+"""Repeats of a level are put together, and the wider of their intervals is the one to believe."""
+
+import io
+import math
+
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from breakeven.metrics.repeats import FIGURES, figure, repeats
+from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
+from breakeven.report.terminal import print_run
+
+
+def estimates(*values: float, half: float | None = 1.0) -> list[Estimate]:
+    return [
+        Estimate(value=value, ci95=(None, None) if half is None else (value - half, value + half)) for value in values
+    ]
+
+
+def a_level(users: int | None, tok_per_s: float, **fields: object) -> LevelSummary:
+    latency = Distribution(n=50, p50=Quantile(value=0.1, ci95=(0.09, 0.11)))
+    rate = Estimate(value=tok_per_s, ci95=(tok_per_s * 0.98, tok_per_s * 1.02))
+    known = {"status": "done", "output_tok_per_s": rate, "ttft_s": latency, "tpot_s": latency}
+    return LevelSummary(users=users, **known | fields)  # type: ignore[arg-type]
+
+
+def test_the_interval_between_repeats_is_students_t() -> None:
+    values = [100.0, 104.0, 99.0, 109.0]
+    found = figure(estimates(*values))
+    low, high = stats.t.interval(0.95, 3, loc=103.0, scale=stats.sem(values))
+    assert found.mean == pytest.approx(103.0)
+    assert found.between == pytest.approx((low, high))
+
+
+def test_the_interval_within_is_that_of_independent_windows_together() -> None:
+    found = figure(estimates(100.0, 100.0, half=3.0))
+    assert found.within == pytest.approx((100 - 3 / math.sqrt(2), 100 + 3 / math.sqrt(2)))
+    assert found.between == pytest.approx((100.0, 100.0))
+
+
+def test_the_wider_interval_is_to_be_believed() -> None:
+    assert figure(estimates(100.0, 120.0, 90.0)).believe == "between"
+    assert figure(estimates(100.0, 100.1, 99.9, half=8.0)).believe == "within"
+    assert figure(estimates(100.0, 100.1, half=None)).believe == "between"
+
+
+def test_a_figure_that_one_repeat_lacks_has_no_mean() -> None:
+    found = figure([*estimates(100.0), Estimate()])
+    assert (found.mean, found.between, found.within, found.believe) == (None, (None, None), (None, None), None)
+
+
+def test_loads_measured_once_or_broken_off_have_no_repeats() -> None:
+    levels = [a_level(1, 50), a_level(2, 90), a_level(2, 95, repeat=1), a_level(1, 51, repeat=1, status="interrupted")]
+    (found,) = repeats(levels)
+    assert (found.users, found.n) == (2, 2)
+    assert set(found.figures) == set(FIGURES)
+    assert found.figures["output_tok_per_s"].mean == pytest.approx(92.5)
+    assert found.figures["ttft_s_p50"].mean == pytest.approx(0.1)
+    assert found.figures["total_tok_per_s"].mean is None
+
+
+def test_open_loops_are_put_together_by_rate() -> None:
+    levels = [a_level(None, 50, req_per_s_offered=rate, repeat=r) for r in (0, 1) for rate in (1.0, 2.0)]
+    assert [(one.users, one.req_per_s_offered, one.n) for one in repeats(levels)] == [(None, 1.0, 2), (None, 2.0, 2)]
+
+
+def test_the_table_ends_with_one_row_a_load_for_the_mean() -> None:
+    levels = tuple(a_level(users, 50 * users + 10 * r, repeat=r) for r in range(3) for users in (1, 10))
+    summary = RunSummary(run=RunFacts(id="x"), levels=levels, repeats=repeats(levels))
+    console = Console(file=io.StringIO(), width=100)
+    print_run(console, summary)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    means = [line.split() for line in lines if "mean of 3" in line]
+    assert [line[:3] for line in means] == [["1", "1–3", "60.0"], ["10", "1–3", "510"]]
+    assert means[0][3] == "41"  # 4.303 x 10 / sqrt(3) = 24.8, of 60
