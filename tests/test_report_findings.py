@@ -4,8 +4,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from report_findings import PRICES, pair, scenario, single
-from report_runs import make_run
 
 from breakeven.app.report import Asked, find, findings_of, load_run
 from breakeven.compare.capacity import operating_point
@@ -17,6 +15,8 @@ from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunFacts
 from breakeven.record import LevelFacts, Record
 from breakeven.reference import find_run
+from report_findings import PRICES, pair, scenario, single
+from report_runs import make_run
 
 
 def record(*, user: int, sent_s: float, tokens: int, every_s: float) -> Record:
@@ -197,7 +197,10 @@ def test_texts_lose_paths_keys_and_control_characters(text: str, expected: str) 
 def test_a_secret_is_hidden_wherever_it_stands_in_a_record() -> None:
     run = RunFacts(
         id="x",
-        engine={"argv": ["vllm", "--api-key", "hunter2", "--hf-token=hunter2", "/opt/models/m"], "settings": {"token": "hunter2"}},
+        engine={
+            "argv": ["vllm", "--api-key", "hunter2", "--hf-token=hunter2", "/opt/models/m"],
+            "settings": {"token": "hunter2"},
+        },
         host={"api_key": "hunter2", "memory_bytes": 5},
         settings={"output_tokens": 64, "api_key_env": "KEY"},
     )

@@ -11,8 +11,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from browser import find as find_browser
-from report_findings import PRICES, pair, scenario, single
 
 from breakeven.app.report import Loaded, findings_of, write
 from breakeven.cli import main
@@ -27,6 +25,8 @@ from breakeven.report.markdown import to_markdown
 from breakeven.report.markup import Html, el
 from breakeven.report.numbers import numbers
 from breakeven.report.vendor import take
+from browser import find as find_browser
+from report_findings import PRICES, pair, scenario, single
 
 EVIL = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>\"'`=cmd|'/c calc'!A1 [x](javascript:1) @all"
 
@@ -35,7 +35,12 @@ def evil_run(gpu: str, *, text: str = EVIL) -> RunSummary:
     """A run in which every text that a server, an engine or a plan controls is hostile."""
     table: dict[str, Any] = msgspec.to_builtins(find_run(gpu, data="nosana-2024"))
     run = table["run"]
-    run |= {"id": f"{gpu} {text}", "model": text, "started": text, "engine": {"name": text, "version": text, "argv": [text]}}
+    run |= {
+        "id": f"{gpu} {text}",
+        "model": text,
+        "started": text,
+        "engine": {"name": text, "version": text, "argv": [text]},
+    }
     run["host"] |= {"gpu_name": f"{gpu} {text}", "driver": text, text: text}
     run["workload"] |= {"file": text}
     run["settings"]["notes"] = [text]
@@ -48,7 +53,9 @@ def evil_run(gpu: str, *, text: str = EVIL) -> RunSummary:
 def evil(*, text: str = EVIL) -> Findings:
     quoted = json.dumps(text)
     prices = PRICES.replace('"prices"', quoted).replace('"a quote of 2024-09"', quoted).replace('"two cards"', quoted)
-    prices = prices.replace('gpu = "RTX 4090"', f"gpu = {quoted}").replace('title = "A100 against RTX 4090"', f"title = {quoted}")
+    prices = prices.replace('gpu = "RTX 4090"', f"gpu = {quoted}").replace(
+        'title = "A100 against RTX 4090"', f"title = {quoted}"
+    )
     runs = [Loaded(evil_run(gpu, text=text)) for gpu in ("a100-80", "rtx-4090")]
     return findings_of(runs, scenarios=[scenario(prices)], floors=[40.0], title=text, commands=[text])
 
@@ -107,7 +114,11 @@ def test_the_page_says_the_same_numbers() -> None:
             scale = 1e3 if text.split()[0].endswith("k") else scale
             told = float(number[0].replace(",", ""))
             told = told * scale if scale >= 1e3 else told / scale
-            assert math.isclose(told, value, rel_tol=6e-3, abs_tol=0.5 if abs(value) > 100 else 5e-3), (path, text, value)
+            assert math.isclose(told, value, rel_tol=6e-3, abs_tol=0.5 if abs(value) > 100 else 5e-3), (
+                path,
+                text,
+                value,
+            )
 
 
 def test_pictures_carry_every_number(tmp_path: Path) -> None:
@@ -118,7 +129,14 @@ def test_pictures_carry_every_number(tmp_path: Path) -> None:
 
     found = pair(ranges="default")
     made = write_png(found, tmp_path / "charts")
-    assert {path.name for path in made} >= {"throughput.png", "front.png", "cost.png", "profit.png", "break-even.png", "tornado.png"}
+    assert {path.name for path in made} >= {
+        "throughput.png",
+        "front.png",
+        "cost.png",
+        "profit.png",
+        "break-even.png",
+        "tornado.png",
+    }
     for path in made:
         with Image.open(path) as picture:
             picture.load()
@@ -249,3 +267,12 @@ def test_wrong_usage_is_told_in_one_line(words: list[str], message: str, capsys:
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_every_option_is_in_the_docs() -> None:
+    from breakeven.cli import parser
+
+    commands: Any = next(action for action in parser()._actions if action.dest == "command")
+    text = (Path(__file__).parent.parent / "docs" / "REPORT.md").read_text(encoding="utf-8")
+    options = [option for action in commands.choices["report"]._actions for option in action.option_strings]
+    assert [option for option in options if option.startswith("--") and option not in text] == ["--help"]

@@ -9,11 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from browser import Browser
-from browser import find as find_browser
-from report_findings import PRICES, pair, scenario, single
-from report_runs import make_run
-from test_report_forms import evil
 
 from breakeven.app.report import findings_of, load_folder
 from breakeven.compare.runs import compare_runs
@@ -26,6 +21,11 @@ from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, LevelSummary, RunFacts, RunSummary
 from breakeven.reference import find_run
 from breakeven.report.html import to_html
+from browser import Browser
+from browser import find as find_browser
+from report_findings import PRICES, pair, scenario, single
+from report_runs import make_run
+from test_report_forms import evil
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH (chromium, google-chrome)")
 
@@ -83,7 +83,9 @@ def by_the_library(found: Findings, *changes: str) -> dict[str, float | None]:
     changed = overridden(measured, changes)
     told = report(changed, drawn=changed, seed=0, sweep_over=None, notes=())
     return {
-        path.removeprefix("comparison."): figure.value for path, figure in told.all_figures().items() if not figure.missing
+        path.removeprefix("comparison."): figure.value
+        for path, figure in told.all_figures().items()
+        if not figure.missing
     }
 
 
@@ -91,7 +93,9 @@ def test_the_page_opens_from_disk_without_an_error_and_asks_nobody(show: Any, br
     for found in (pair(ranges="default"), pair(text=None), single(), single(text=PRICES)):
         show(found)
         see_all(browser)
-        browser.wait("[...document.querySelectorAll('.chart')].every((one) => one.querySelector('svg') || one.textContent)")
+        browser.wait(
+            "[...document.querySelectorAll('.chart')].every((one) => one.querySelector('svg') || one.textContent)"
+        )
         assert browser.console == []
         assert [url for url in browser.requests if not url.startswith(("file:", "about:", "data:"))] == []
         assert len([url for url in browser.requests if url.startswith("file:")]) == 1
@@ -155,7 +159,9 @@ def test_crossings_and_tornado_are_the_library_s(show: Any, browser: Browser) ->
     found = pair(ranges="default")
     show(found)
     money = found.money[0]
-    shown = browser.run("[...document.querySelectorAll('#crossings [data-crossing]')].map((one) => Number(one.dataset.crossing))")
+    shown = browser.run(
+        "[...document.querySelectorAll('#crossings [data-crossing]')].map((one) => Number(one.dataset.crossing))"
+    )
     assert shown == pytest.approx([crossing.at for crossing in money.crossings], rel=1e-6)
     assert len(shown) >= 3
     tornado = browser.run("window.breakeven.tornado()")
@@ -196,7 +202,9 @@ def test_a_link_keeps_the_state_and_the_scenario_can_be_copied(show: Any, browse
     assert figures(browser) == figures_before
     show(found, fragment="#set=market.usd_per_kwh=1e999&set=__proto__.x=1&set=market.pue=-3&case=7")
     assert browser.console == []
-    assert figures(browser) == pytest.approx({name: by_the_library(found).get(name) for name in figures_before}, rel=1e-9)
+    assert figures(browser) == pytest.approx(
+        {name: by_the_library(found).get(name) for name in figures_before}, rel=1e-9
+    )
 
 
 def test_an_impossible_number_is_marked_and_changes_nothing(show: Any, browser: Browser) -> None:
@@ -204,7 +212,7 @@ def test_an_impossible_number_is_marked_and_changes_nothing(show: Any, browser: 
     before = figures(browser)
     set_field(browser, "market.rented_share", 1.7)
     assert figures(browser) == before
-    field = ".field[data-place=\"market.rented_share\"] input[type=number]"
+    field = '.field[data-place="market.rented_share"] input[type=number]'
     assert browser.run(f"document.querySelector('{field}').getAttribute('aria-invalid')") == "true"
 
 
@@ -215,7 +223,10 @@ def test_numbers_are_written_as_the_library_writes_them(show: Any, browser: Brow
     values = [0.000123456, 0.0312, 0.4571, 3.14159, 17.777, 123.456, 999.96, 1234.567, 98765.4321, 7654321.9]
     for unit in ("USD/h", "USD", "h", "share", "x", "tok/USD", "USD/Mtok", "months"):
         wanted = [say.counted_in(say.amount(value, unit), "tokens") for value in values]
-        assert browser.run(f"{json.dumps(values)}.map((one) => window.breakeven.amount(one, {json.dumps(unit)}))") == wanted
+        assert (
+            browser.run(f"{json.dumps(values)}.map((one) => window.breakeven.amount(one, {json.dumps(unit)}))")
+            == wanted
+        )
 
 
 def test_several_candidates_have_prices_of_their_own(show: Any, browser: Browser, tmp_path: Path) -> None:
@@ -228,7 +239,9 @@ def test_several_candidates_have_prices_of_their_own(show: Any, browser: Browser
     show(found)
     assert [row.rank for row in found.ranking] == [1, 2, 3]
     assert browser.run("document.querySelectorAll('#case option').length") == 2
-    browser.run("(() => { const c = document.querySelector('#case'); c.value = '0'; c.dispatchEvent(new Event('change')); })()")
+    browser.run(
+        "(() => { const c = document.querySelector('#case'); c.value = '0'; c.dispatchEvent(new Event('change')); })()"
+    )
     shown = browser.run("document.querySelector('.field[data-place=\"candidate.purchase_usd\"] input').value")
     assert float(shown) == 9000
     assert browser.console == []
@@ -247,7 +260,9 @@ def test_hostile_texts_run_nowhere_in_the_page(show: Any, browser: Browser) -> N
 def test_the_policy_stops_a_script_that_got_in_all_the_same(show: Any, browser: Browser) -> None:
     show(pair())
     browser.run("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hacked=1\">')")
-    browser.run("document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.hacked=1' }))")
+    browser.run(
+        "document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.hacked=1' }))"
+    )
     time.sleep(0.2)
     assert browser.run("window.hacked") is None
     assert any("Content Security Policy" in line for line in browser.console)
@@ -287,7 +302,11 @@ def test_everything_can_be_reached_and_named_without_a_mouse(show: Any, browser:
     see_all(browser)
     assert browser.run("document.querySelectorAll('.chart svg').length") > 3
     nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
-    named = [n for n in nodes if n.get("role", {}).get("value") in ("slider", "spinbutton", "button", "link", "img", "textbox")]
+    named = [
+        n
+        for n in nodes
+        if n.get("role", {}).get("value") in ("slider", "spinbutton", "button", "link", "img", "textbox")
+    ]
     shown = [n for n in named if not n.get("ignored")]
     assert len(shown) > 30
     assert [n["role"]["value"] for n in shown if not n.get("name", {}).get("value")] == []
@@ -296,7 +315,9 @@ def test_everything_can_be_reached_and_named_without_a_mouse(show: Any, browser:
     assert browser.run("document.querySelectorAll('[tabindex]:not([tabindex=\"0\"])').length") == 0
     browser.run("document.querySelector('.field input[type=range]').focus()")
     before = figures(browser)
-    browser.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
+    browser.call(
+        "Input.dispatchKeyEvent", type="keyDown", key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39
+    )
     browser.run("new Promise((done) => setTimeout(done, 100))")
     assert figures(browser) != before
 
@@ -304,7 +325,9 @@ def test_everything_can_be_reached_and_named_without_a_mouse(show: Any, browser:
 def test_every_chart_is_on_paper(show: Any, browser: Browser, tmp_path: Path) -> None:
     show(pair(ranges="default"))
     browser.pdf(tmp_path / "page.pdf")
-    assert browser.run("[...document.querySelectorAll('.chart')].every((one) => one.querySelector('svg') || one.textContent)")
+    assert browser.run(
+        "[...document.querySelectorAll('.chart')].every((one) => one.querySelector('svg') || one.textContent)"
+    )
     assert (tmp_path / "page.pdf").stat().st_size > 50_000
 
 
@@ -321,7 +344,9 @@ def many(count: int) -> Findings:
 
     def run(index: int) -> RunSummary:
         facts: RunFacts = msgspec.structs.replace(base.run, id=f"run-{index}", model=f"model {index}")
-        return msgspec.structs.replace(base, run=facts, levels=tuple(level(one, 1 + index / 200) for one in base.levels))
+        return msgspec.structs.replace(
+            base, run=facts, levels=tuple(level(one, 1 + index / 200) for one in base.levels)
+        )
 
     runs = [run(index) for index in range(count)]
     floor = ServiceLevel(floor_tok_per_s_per_user=50.0)
@@ -331,7 +356,11 @@ def many(count: int) -> Findings:
         point = point_at(one, floor)
         assert point is not None
         measured.append(Measured(index=index, run=one.run, point=point))
-    plain = scenario(PRICES.replace("{ low = 0.3, mode = 0.6, high = 0.9 }", "0.6").replace("{ low = 0.24, mode = 0.32, high = 0.40 }", "0.3"))
+    plain = scenario(
+        PRICES.replace("{ low = 0.3, mode = 0.6, high = 0.9 }", "0.6").replace(
+            "{ low = 0.24, mode = 0.32, high = 0.40 }", "0.3"
+        )
+    )
     cases = [money_case(plain, reference=measured[0], candidate=measured[1], k=figure_at(comparisons[0], floor))]
     return findings(runs, comparisons=comparisons, service_level=floor, cases=cases)
 

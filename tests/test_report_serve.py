@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from browser import Browser
-from browser import find as find_browser
-from report_runs import make_run, records
 
 from breakeven.app.serve import Shelf, serve
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.record import LevelFacts
 from breakeven.report.server import allowed_hosts, make_server
 from breakeven.store.folder import RunFolder
+from browser import Browser
+from browser import find as find_browser
+from report_runs import make_run, records
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 
@@ -79,7 +79,15 @@ def test_one_run_and_two_runs_have_a_page(served: Served) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/nothing", "/report", "/report?run=..%2f..%2fetc", "/report?run=nowhere", "/../../etc/passwd", "/api/live", "/api/live?run=%00"],
+    [
+        "/nothing",
+        "/report",
+        "/report?run=..%2f..%2fetc",
+        "/report?run=nowhere",
+        "/../../etc/passwd",
+        "/api/live",
+        "/api/live?run=%00",
+    ],
 )
 def test_nothing_but_the_runs_of_the_folder_is_served(served: Served, path: str) -> None:
     answer = served.get(path)
@@ -156,10 +164,14 @@ def test_the_list_is_filtered_and_two_runs_are_compared_in_a_browser(served: Ser
         browser.look()
         browser.open(f"http://127.0.0.1:{served.port}/")
         assert browser.run("document.querySelectorAll('#runs tbody tr').length") == 2
-        browser.run("(() => { const f = document.querySelector('#filter'); f.value = 'sglang l4'; f.dispatchEvent(new Event('input')); })()")
+        browser.run(
+            "(() => { const f = document.querySelector('#filter'); f.value = 'sglang l4'; f.dispatchEvent(new Event('input')); })()"
+        )
         assert browser.run("document.querySelectorAll('#runs tbody tr').length") == 1
         assert "1 of 2 runs" in browser.run("document.querySelector('#count').textContent")
-        browser.run("(() => { const f = document.querySelector('#filter'); f.value = ''; f.dispatchEvent(new Event('input')); })()")
+        browser.run(
+            "(() => { const f = document.querySelector('#filter'); f.value = ''; f.dispatchEvent(new Event('input')); })()"
+        )
         for index in (0, 1):
             browser.run(f"document.querySelectorAll('#runs input[type=checkbox]')[{index}].click()")
         assert browser.run("document.querySelector('#compare').textContent") == "Compare 2 runs"
