@@ -291,9 +291,13 @@ CONTRAST = """(() => {
       .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
   };
   const style = getComputedStyle(document.documentElement), value = (name) => style.getPropertyValue(name).trim();
-  const ratio = (a, b) => { const [x, y] = [light(value(a)), light(value(b))].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
+  const ratio = (a, b) => {
+    const [x, y] = [light(value(a)), light(value(b))].sort((p, q) => q - p);
+    return (x + 0.05) / (y + 0.05);
+  };
   return Object.fromEntries([["--ink", "--bg"], ["--muted", "--bg"], ["--muted", "--panel"], ["--accent", "--bg"],
-    ["--warn", "--bg"], ["--warn", "--warn-bg"], ["--accent-ink", "--accent"]].map(([a, b]) => [`${a} on ${b}`, ratio(a, b)]));
+    ["--warn", "--bg"], ["--warn", "--warn-bg"], ["--accent-ink", "--accent"]]
+    .map(([a, b]) => [`${a} on ${b}`, ratio(a, b)]));
 })()"""
 
 

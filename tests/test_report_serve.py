@@ -158,20 +158,23 @@ def _flushed(path: Path) -> None:
         time.sleep(1.2)
 
 
+def filtered(browser: Browser, text: str) -> None:
+    browser.run(
+        f"(() => {{ const field = document.querySelector('#filter'); field.value = '{text}';"
+        "field.dispatchEvent(new Event('input')); })()"
+    )
+
+
 @pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH")
 def test_the_list_is_filtered_and_two_runs_are_compared_in_a_browser(served: Served, tmp_path: Path) -> None:
     with Browser(tmp_path / "profile") as browser:
         browser.look()
         browser.open(f"http://127.0.0.1:{served.port}/")
         assert browser.run("document.querySelectorAll('#runs tbody tr').length") == 2
-        browser.run(
-            "(() => { const f = document.querySelector('#filter'); f.value = 'sglang l4'; f.dispatchEvent(new Event('input')); })()"
-        )
+        filtered(browser, "sglang l4")
         assert browser.run("document.querySelectorAll('#runs tbody tr').length") == 1
         assert "1 of 2 runs" in browser.run("document.querySelector('#count').textContent")
-        browser.run(
-            "(() => { const f = document.querySelector('#filter'); f.value = ''; f.dispatchEvent(new Event('input')); })()"
-        )
+        filtered(browser, "")
         for index in (0, 1):
             browser.run(f"document.querySelectorAll('#runs input[type=checkbox]')[{index}].click()")
         assert browser.run("document.querySelector('#compare').textContent") == "Compare 2 runs"

@@ -95,10 +95,9 @@ def _money_kpis(found: Findings) -> Iterator[Html]:
     unit = found.unit
     candidate, comparison = case.report.candidate.figures, case.report.comparison
     if case.cost_ratio.value is not None:
+        pair = f", {found.subjects[case.candidate].letter} / A" if case.candidate is not None else ""
         yield _kpi(
-            f"Cost per {'token' if unit == 'tok' else 'word'}, B / A"
-            if case.candidate is not None
-            else "Cost per token",
+            f"Cost per {'token' if unit == 'tok' else 'word'}{pair}",
             words.say_digits(case.cost_ratio.value),
             words.ends_text(case.cost_ratio) or "prices taken as they stand",
             figure="cost_ratio",
