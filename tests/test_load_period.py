@@ -17,7 +17,7 @@ from loading import Loaded, level
 TTFT_S, ITL_S, TOKENS = 0.25, 0.025, 31
 E2E_S = TTFT_S + (TOKENS - 1) * ITL_S
 """One second, of which a quarter brings no token: in step, the throughput would stand still for that quarter."""
-PERIODS = 3
+PERIODS = 2
 BIN_S = 0.1
 
 
@@ -29,13 +29,16 @@ class InStep(Worker):
 
 
 def bins_of(worker: type[Worker]) -> Seconds:
-    """Tokens in each tenth of a second of the window. A machine that stands still for a moment sets users in step for
-    good: it gets three more chances."""
+    """Tokens in each tenth of a second of the window.
+
+    A machine that stands still for a moment sets all users in step for good, and no client can help it: it gets three
+    more chances, and then nothing can be said.
+    """
     for _ in range(4):
         bins, late_s = measure(worker)
-        if late_s < 0.1 * E2E_S:
-            break
-    return bins
+        if late_s < 0.15 * E2E_S:
+            return bins
+    pytest.skip(f"the machine is too busy: an answer came {late_s:.2f} s late")
 
 
 def measure(worker: type[Worker]) -> tuple[Seconds, float]:
