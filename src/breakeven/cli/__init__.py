@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from breakeven import __version__
-from breakeven.cli import run, stored
+from breakeven.cli import report, run, stored
 from breakeven.errors import BreakevenError, UsageError
 
 INTERRUPTED: Final = 130
-_ROOMS: Final = (run, stored)
+_ROOMS: Final = (run, report, stored)
 
 
 class Parser(argparse.ArgumentParser):
