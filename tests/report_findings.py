@@ -1,5 +1,7 @@
 """Findings for tests: two runs of the 2024 fleet with prices, where nothing has to be measured first."""
 
+import functools
+
 from breakeven.app.report import Loaded, findings_of
 from breakeven.cost.inputs import Scenario
 from breakeven.cost.scenario import read_scenario
@@ -43,11 +45,13 @@ def scenario(text: str = PRICES) -> Scenario:
     return read_scenario(text, where="test")
 
 
+@functools.cache
 def pair(*, text: str | None = PRICES, floor: float = 40.0, ranges: str | None = None) -> Findings:
     runs = [Loaded(find_run(gpu, data="nosana-2024")) for gpu in ("a100-80", "rtx-4090")]
     return findings_of(runs, scenarios=[] if text is None else [scenario(text)], floors=[floor], ranges=ranges)
 
 
+@functools.cache
 def single(*, text: str | None = None) -> Findings:
     run = Loaded(find_run("rtx-4090", data="nosana-2024"))
     return findings_of([run], scenarios=[] if text is None else [scenario(text)], floors=[40.0])

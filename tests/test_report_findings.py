@@ -177,7 +177,7 @@ def test_the_command_of_a_run_hides_the_password_of_its_address() -> None:
     ("text", "expected"),
     [
         ("/home/ann/models/llama.gguf", "…/llama.gguf"),
-        ("cannot read /root/.cache/x/y.bin: no", "cannot read …/y.bin: no"),
+        ("cannot read /srv/cache/x/y.bin: no", "cannot read …/y.bin: no"),
         (r"C:\Users\ann\model.gguf", "…/model.gguf"),
         ("~/runs/one", "…/one"),
         ("12 tok/s at 3 req/s, and/or", "12 tok/s at 3 req/s, and/or"),

@@ -244,6 +244,12 @@ def test_several_candidates_have_prices_of_their_own(show: Any, browser: Browser
     )
     shown = browser.run("document.querySelector('.field[data-place=\"candidate.purchase_usd\"] input').value")
     assert float(shown) == 9000
+    assert "vLLM" in browser.run("document.querySelector('#answer').textContent")
+    heads = browser.run("[...document.querySelectorAll('#figures thead th')].map((one) => one.textContent)")
+    assert heads[2] == f"candidate: {found.money[0].inputs['candidate.count']:.4g} × L4"
+    assert browser.run("[...document.querySelectorAll('[data-best-only]')].every((one) => one.hidden)")
+    told = found.money[0].report.candidate.figures["npv_usd"].value
+    assert figures(browser)["candidate.npv_usd"] == pytest.approx(told, rel=1e-9)
     assert browser.console == []
 
 

@@ -58,12 +58,10 @@ class Field(Struct, frozen=True, kw_only=True):
 
 def fields(case: Money) -> list[Field]:
     """What can be moved: k and cards, rents, purchases, energy, use, life; only what the scenario knows of."""
-    gpus = {"candidate": case.report.candidate.gpu}
-    if case.report.reference is not None:
-        gpus["reference"] = case.report.reference.gpu
+    gpus = gpus_of(case)
     found = _counts(case, gpus)
     for name, unit in (("rent_usd_per_h", "USD/h a card"), ("purchase_usd", "USD a card")):
-        found += [_field(case, f"{side}.{name}", f"{_cap(_NAMES[name])}, {gpu}", unit) for side, gpu in gpus.items()]
+        found += [_field(case, f"{side}.{name}", f"{_cap(_NAMES[name])}, {{{side}}}", unit) for side in gpus]
     found += [
         _field(case, "market.rent_usd_per_h_set", "Rent of a set, either side", "USD/h"),
         _field(case, "market.usd_per_kwh", "Energy price", "USD/kWh"),
@@ -76,15 +74,22 @@ def fields(case: Money) -> list[Field]:
     return [field for field in found if field is not None]
 
 
+def gpus_of(case: Money) -> dict[str, str]:
+    """The cards of both sides; labels stand for them as `{candidate}` and `{reference}`."""
+    report = case.report
+    found = {"candidate": report.candidate.gpu}
+    return found if report.reference is None else found | {"reference": report.reference.gpu}
+
+
 def _counts(case: Money, gpus: dict[str, str]) -> list[Field | None]:
     count = case.inputs.get("candidate.count", 1.0)
     if "reference" not in gpus:
-        return [_made("candidate.count", "Number of cards", gpus["candidate"], count, high=max(4 * count, 8))]
+        return [_made("candidate.count", "Number of {candidate}", "cards", count, high=max(4 * count, 8))]
     cards = case.inputs.get("reference.count", 1.0)
     k = count / cards
     return [
-        _made("k", f"k: {gpus['candidate']} for one {gpus['reference']}", "cards", k, high=max(3 * k, 2)),
-        _made("cards", f"Number of {gpus['reference']} to replace", "cards", cards, high=max(4 * cards, 8)),
+        _made("k", "k: {candidate} for one {reference}", "cards", k, high=max(3 * k, 2)),
+        _made("cards", "Number of {reference} to replace", "cards", cards, high=max(4 * cards, 8)),
     ]
 
 

@@ -1,14 +1,14 @@
-"""The economics on the page: the what-if fields, the charts that follow them, and every figure."""
+"""The economics on the page: what follows the prices, and how to add some."""
 
 from collections.abc import Iterator, Mapping
 
-from breakeven.cost.result import Figure, Side
-from breakeven.cost.text import GROUPS
 from breakeven.findings import Findings, Money
 from breakeven.report import words
 from breakeven.report.chart import chart
-from breakeven.report.fields import PLACES, Field, fields
+from breakeven.report.fields import PLACES
 from breakeven.report.markup import Html, el, joined
+from breakeven.report.moneytables import energy_section, figure_tables
+from breakeven.report.whatif import what_if
 
 EXAMPLE = """[reference]
 gpu = "A100 80GB"
@@ -31,7 +31,7 @@ def money_sections(found: Findings) -> Iterator[Html]:
     """All about money where there are prices; else how to add them. Energy stands in either."""
     if not found.money:
         yield _invitation()
-        yield _energy(found, None)
+        yield energy_section(found, None)
         return
     case = found.money[found.best_money or 0]
     yield el(
@@ -42,10 +42,10 @@ def money_sections(found: Findings) -> Iterator[Html]:
             "Change a price: every figure, line and crossing point follows, by the formulas below.",
             class_="lead",
         ),
-        el("div", el("div", _what_if(found, case), class_="side"), el("div", *_columns(found, case)), class_="money"),
+        el("div", el("div", what_if(found, case), class_="side"), el("div", *_columns(found, case)), class_="money"),
         id="money",
     )
-    yield _energy(found, case)
+    yield energy_section(found, case)
 
 
 def _invitation() -> Html:
@@ -63,67 +63,6 @@ def _invitation() -> Html:
             class_="invite",
         ),
         id="money",
-    )
-
-
-def _what_if(found: Findings, case: Money) -> Html:
-    cases = [el("option", one.label, value=i, selected=one is case) for i, one in enumerate(found.money)]
-    chooser = joined(el("label", "Candidate", for_="case"), el("select", *cases, id="case")) if len(cases) > 1 else None
-    return el(
-        "form",
-        el("h3", "What if"),
-        el("p", "Slider or number. A dot marks what differs from the scenario."),
-        chooser,
-        *(_field(field, i) for i, field in enumerate(fields(case))),
-        el(
-            "div",
-            el("button", "Copy as scenario.toml", type="button", id="copy-toml"),
-            el("button", "Copy link", type="button", id="copy-link"),
-            el("button", "Reset", type="button", id="reset"),
-            class_="buttons",
-        ),
-        el("p", class_="status", id="status", role="status"),
-        el(
-            "details",
-            el("summary", "scenario.toml"),
-            el("textarea", id="toml", readonly=True, aria_label="Scenario as TOML"),
-            id="toml-box",
-            class_="screen",
-        ),
-        class_="whatif",
-        aria_label="What if",
-        autocomplete="off",
-    )
-
-
-def _field(field: Field, index: int) -> Html:
-    number = f"{field.value:.8g}"
-    shared = {"data_least": field.least, "data_most": field.most}
-    return el(
-        "div",
-        el("label", field.label, " ", el("small", field.unit), for_=f"f{index}"),
-        el(
-            "input",
-            type="number",
-            id=f"f{index}",
-            value=number,
-            step="any",
-            min=field.least,
-            max=field.most,
-            inputmode="decimal",
-        ),
-        el(
-            "input",
-            type="range",
-            value=number,
-            step="any",
-            min=0 if field.least < 1e-2 else field.least,
-            max=f"{field.high:.8g}",
-            aria_label=f"{field.label}, {field.unit}",
-        ),
-        class_="field",
-        data_place=field.place,
-        **shared,
     )
 
 
@@ -163,7 +102,7 @@ def _columns(found: Findings, case: Money) -> Iterator[Html]:
             class_="block",
         )
     yield _tornado(case)
-    yield _figures(found, case)
+    yield figure_tables(found, case)
     notes = _notes(case)
     if notes is not None:
         yield notes
@@ -192,15 +131,6 @@ def _tornado(case: Money) -> Html:
             ),
             class_="block",
         )
-    tornado = case.report.tornado
-    rows = [
-        el(
-            "tr",
-            el("th", PLACES.get(one.place, one.place), scope="row"),
-            *(el("td", text, class_="n") for text in _swing(one.p10, one.p90, one.at_p10, one.at_p90)),
-        )
-        for one in (tornado.swings if tornado is not None else ())
-    ]
     return joined(
         chart(
             "tornado",
@@ -209,28 +139,29 @@ def _tornado(case: Money) -> Html:
             label="Tornado: the result with each uncertain input at its P10 and P90.",
             legend=None,
         ),
-        el(
-            "details",
-            el("summary", "As a table, for the scenario as given"),
-            el(
-                "table",
-                el(
-                    "thead",
-                    el(
-                        "tr",
-                        *(
-                            el("th", t, scope="col", class_="n" if i else None)
-                            for i, t in enumerate(["Input", "P10", "P90", "Result at P10", "at P90"])
-                        ),
-                    ),
-                ),
-                el("tbody", *rows),
-            ),
-        )
-        if rows
-        else None,
+        _swings(case),
         _odds(case),
     )
+
+
+def _swings(case: Money) -> Html | None:
+    """The bars as a table."""
+    tornado = case.report.tornado
+    if tornado is None:
+        return None
+    heads = ("Input", "P10", "P90", "Result at P10", "at P90")
+    rows = [
+        el(
+            "tr",
+            el("th", PLACES.get(one.place, one.place), scope="row"),
+            *(el("td", text, class_="n") for text in _swing(one.p10, one.p90, one.at_p10, one.at_p90)),
+        )
+        for one in tornado.swings
+    ]
+    head = el("tr", *(el("th", text, scope="col", class_="n" if i else None) for i, text in enumerate(heads)))
+    table = el("table", el("thead", head), el("tbody", *rows))
+    summary = el("summary", "As a table, for the scenario as given")
+    return el("details", summary, el("div", table, class_="scroll"), data_best_only=True)
 
 
 def _swing(p10: float, p90: float, at_p10: float | None, at_p90: float | None) -> list[str]:
@@ -267,63 +198,8 @@ def _odds(case: Money) -> Html | None:
         el("p", f"Over {sure.draws:,} draws of every uncertain input at once.", class_="lead"),
         el("ul", *items),
         class_="block",
+        data_best_only=True,
     )
-
-
-def _figures(found: Findings, case: Money) -> Html:
-    """Every figure of both sides, then of the comparison."""
-    report = case.report
-    sides = [("reference", report.reference), ("candidate", report.candidate)]
-    known = [(name, side) for name, side in sides if side is not None]
-    heads = [
-        el("th", "Figure", scope="col"),
-        *(el("th", _side_name(name, side), scope="col", class_="n") for name, side in known),
-    ]
-    rows: list[Html] = []
-    for group, title in GROUPS.items():
-        shown = [
-            name
-            for name, figure in report.candidate.figures.items()
-            if figure.group == group and figure.shown and any(_is_known(side, name) for _, side in known)
-        ]
-        if shown:
-            rows.append(el("tr", el("th", title, colspan=len(known) + 1, scope="colgroup"), class_="group"))
-        rows += [_figure_row(found, name, known) for name in shown]
-    blocks = [
-        el("h3", "All figures"),
-        el("div", el("table", el("thead", el("tr", *heads)), el("tbody", *rows), id="figures"), class_="scroll"),
-    ]
-    if report.comparison:
-        blocks += [el("h3", "Candidate against reference"), _comparison(found, report.comparison)]
-    return el("div", *blocks, class_="figures")
-
-
-def _side_name(name: str, side: Side) -> str:
-    return f"{name}: {side.count:.4g} × {side.gpu}"
-
-
-def _is_known(side: Side, name: str) -> bool:
-    return name in side.figures and not side.figures[name].missing
-
-
-def _figure_row(found: Findings, name: str, known: list[tuple[str, Side]]) -> Html:
-    label = next(side.figures[name].label for _, side in known)
-    cells = [_figure_cell(found, side.figures.get(name), f"{part}.{name}") for part, side in known]
-    return el("tr", el("th", words.counted(label, found), scope="row"), *cells)
-
-
-def _figure_cell(found: Findings, figure: Figure | None, path: str) -> Html:
-    title = None if figure is None else figure.reason or f"{figure.formula} = {figure.numbers}"
-    return el("td", el("span", words.figure(figure, unit=found.unit), data_fig=path, title=title), class_="n")
-
-
-def _comparison(found: Findings, comparison: Mapping[str, Figure]) -> Html:
-    rows = [
-        el("tr", el("th", words.counted(figure.label, found), scope="row"), _figure_cell(found, figure, name))
-        for name, figure in comparison.items()
-        if figure.shown and not figure.missing
-    ]
-    return el("div", el("table", el("tbody", *rows)), class_="scroll")
 
 
 def _notes(case: Money) -> Html | None:
@@ -337,62 +213,8 @@ def _notes(case: Money) -> Html | None:
             el("summary", f"{len(items)} notes and sources of the prices"),
             el("ul", *(el("li", text) for text in items)),
             data_print=True,
+            data_best_only=True,
         )
         if items
         else None
     )
-
-
-def _energy(found: Findings, case: Money | None) -> Html:
-    """Energy: measured watts where there are some, and what the scenario makes of it."""
-    measured = any(level.tok_per_j is not None for subject in found.subjects for level in subject.levels)
-    drawn = (
-        chart(
-            "energy",
-            "Tokens per joule",
-            "Board power of all cards, mean over the window.",
-            label="Output tokens per joule against users.",
-        )
-        if measured
-        else None
-    )
-    table = None if case is None else _energy_table(found, case)
-    lead = (
-        "Measured with the runs."
-        if measured
-        else "No power was measured with these runs; what stands here is as the scenario declares it."
-        if table is not None
-        else "No power was measured with these runs."
-    )
-    return el("section", el("h2", "Energy"), el("p", lead, class_="lead"), drawn, table, id="energy")
-
-
-def _energy_table(found: Findings, case: Money) -> Html | None:
-    report = case.report
-    known = [
-        (n, s)
-        for n, s in (("reference", report.reference), ("candidate", report.candidate))
-        if s is not None and "power_load_w" in s.inputs
-    ]
-    if not known:
-        return None
-    heads = [el("th", "", scope="col"), *(el("th", _side_name(n, s), scope="col", class_="n") for n, s in known)]
-    watts = el(
-        "tr",
-        el("th", "power of a card under load", scope="row"),
-        *(
-            el(
-                "td",
-                f"{s.inputs['power_load_w']:.4g} W",
-                el("small", next((t.partition(": ")[2] for t in s.sources if t.startswith("power: ")), "")),
-                class_="n",
-            )
-            for _, s in known
-        ),
-    )
-    rows = [
-        _figure_row(found, name, known)
-        for name in ("energy_usd_per_h", "tok_per_j")
-        if any(_is_known(s, name) for _, s in known)
-    ]
-    return el("div", el("table", el("thead", el("tr", *heads)), el("tbody", watts, *rows)), class_="scroll")

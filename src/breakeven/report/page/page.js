@@ -241,6 +241,18 @@
       }));
     }
   };
+  /* What names the candidate that is looked at; what was worked out for the first one alone is hidden at another. */
+  const showCase = (worked) => {
+    const letter = data.subjects[current().candidate]?.letter;
+    all("[data-gpu]").forEach((element) => { element.textContent = current().gpus[element.dataset.gpu]; });
+    all("[data-letter]").forEach((element) => { element.textContent = letter; });
+    all("th[data-side]").forEach((element) => {
+      const side = element.dataset.side;
+      element.textContent = `${side}: ${general(worked[side].count, 4)} × ${current().gpus[side]}`;
+    });
+    all("[data-best-only]").forEach((element) => { element.hidden = state.b !== (data.best ?? 0); });
+  };
+
   const render = () => {
     if (data.money.length) {
       const works = data.money.map((_, b) => Money.workOut(scenario(b)));
@@ -252,7 +264,7 @@
       live = moneyCharts(worked);
       for (const element of drawn.keys()) if (element.dataset.chart in live) drawOne(element);
       sideLegend();
-      all(".case-name").forEach((element) => { element.textContent = current().label; });
+      showCase(worked);
     }
   };
 
