@@ -1,4 +1,4 @@
-"""`--clients ray:N`: the users are split over the nodes of a Ray cluster; the coordinator owns the level's borders.
+"""`--clients ray:N`: the users are split over the nodes of a Ray cluster; one coordinator owns the level's borders.
 
 Needs the extra `breakeven[ray]`. Intervals are taken within one client, on its own clock. The offset between a client's
 clock and ours is measured (the middle of the quickest of several round trips), used to align arrivals, and stated.
@@ -98,7 +98,7 @@ class RayCrew:
         self._ray = ray
         if not ray.is_initialized():
             ray.init(log_to_driver=False, logging_level="ERROR")
-        self._actor = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(RayClient)
+        self._actor = ray.remote(num_cpus=0)(RayClient)
         self._plant = plant
         self._clients = [_Client(number, None) for number in range(clients)]
         self._active: list[_Client] = []
@@ -108,8 +108,15 @@ class RayCrew:
         """Start the actors that are not there, or not any more, and wait until all are ready."""
         missing = [client for client in self._clients if client.actor is None]
         for client in missing:
-            client.actor = self._actor.remote()
+            client.actor = self._actor.options(scheduling_strategy=self._place(client.number)).remote()
         await asyncio.gather(*(self._set_up(client) for client in missing))
+
+    def _place(self, number: int) -> Any:
+        """Client i belongs on node i mod nodes: Ray's own spreading goes by CPUs, and we ask for none."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        nodes = sorted(node["NodeID"] for node in self._ray.nodes() if node["Alive"])
+        return NodeAffinitySchedulingStrategy(nodes[number % len(nodes)], soft=False)
 
     async def _set_up(self, client: _Client) -> None:
         setup: Setup = self._plant.setup(client.number)
@@ -127,21 +134,32 @@ class RayCrew:
         self._notes, self._emit = [], emit
         self._active = self._clients[: spec.users] if spec.users else self._clients
         await asyncio.gather(*(self._measure_clock(client) for client in self._active))
-        for client, users in zip(self._active, split(spec, len(self._active)), strict=True):
-            client.tally, client.facts, client.fault = Tally(len(users), start_s=now_s()), None, None
-            there = replace(spec, zero_s=spec.zero_s + client.offset_s, start_s=spec.start_s + client.offset_s)
-            client.actor.start.remote(there, users)
-            client.is_cutting = False
-            client.asking = asyncio.create_task(self._ask(client))
+        groups = zip(self._active, split(spec, len(self._active)), strict=True)
+        await asyncio.gather(*(self._start(client, spec, users) for client, users in groups))
+
+    async def _start(self, client: _Client, spec: LevelSpec, users: list[int]) -> None:
+        """Start a client's users on its own clock; waited for, since an actor may take later calls first."""
+        client.tally, client.facts, client.fault = Tally(len(users), start_s=now_s()), None, None
+        client.is_cutting, client.asking = False, None
+        there = replace(spec, zero_s=spec.zero_s + client.offset_s, start_s=spec.start_s + client.offset_s)
+        try:
+            await client.actor.start.remote(there, users)
+        except self._ray.exceptions.RayError:
+            client.tally.is_dead = True
+            return
+        client.asking = asyncio.create_task(self._ask(client))
 
     async def _measure_clock(self, client: _Client) -> None:
         """Their clock minus ours, from the quickest of several round trips; half of that trip is the doubt."""
         trips = []
-        for _ in range(_PINGS):
-            before_s = now_s()
-            there_s = await client.actor.clock.remote()
-            after_s = now_s()
-            trips.append((after_s - before_s, there_s - (before_s + after_s) / 2))
+        try:
+            for _ in range(_PINGS):
+                before_s = now_s()
+                there_s = await client.actor.clock.remote()
+                after_s = now_s()
+                trips.append((after_s - before_s, there_s - (before_s + after_s) / 2))
+        except self._ray.exceptions.RayError:
+            return  # it died between levels: its start will find that out
         trip_s, client.offset_s = min(trips)
         client.doubt_s = trip_s / 2
 

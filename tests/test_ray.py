@@ -1,0 +1,146 @@
+"""`--clients ray:N` on a real local Ray cluster of two nodes."""
+
+import asyncio
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from breakeven.calibrate.cell import Nonces
+from breakeven.client.reference import ReferenceServer, Settings
+from breakeven.client.request import RequestMaker
+from breakeven.load.level import LevelPlan, Progress
+from breakeven.load.processes import Plant
+from breakeven.metrics.checks import check_level
+from breakeven.metrics.definitions import ttft_s
+from breakeven.metrics.level import summarise_level
+from levels import Run, a_level, a_plan
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install 'breakeven[ray]'")
+
+pytestmark = [pytest.mark.filterwarnings("ignore")]  # Ray's own
+
+STEADY = Settings(ttft_s=0.02, itl_s=0.004)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Two nodes; the address that drivers use."""
+    from ray.cluster_utils import Cluster
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    tests = str(Path(__file__).parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join([tests, *filter(None, [os.environ.get("PYTHONPATH")])])
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made.add_node(num_cpus=1)
+    made.wait_for_nodes()
+    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    yield made.address
+    ray.shutdown()
+    made.shutdown()
+
+
+async def on_ray(url: str, *plans: LevelPlan, clients: int = 2, is_open: bool = False, watch: Any = None) -> list[Run]:
+    from breakeven.load.ray_crew import RayCrew
+
+    plant = Plant(
+        is_open=is_open,
+        url=url,
+        api_key=None,
+        ca_file=None,
+        timeout_s=20.0,
+        maker=RequestMaker(api="chat", model="truth", exact_length_body={}),
+        workload=Nonces(20),
+    )
+    crew = RayCrew(plant, clients=clients)
+    try:
+        await crew.launch()
+        return [await a_level(crew, plan, watch=None if watch is None else watch(crew)) for plan in plans]
+    finally:
+        await crew.close()
+
+
+def test_clients_on_two_nodes_measure_as_one_would(cluster: str) -> None:
+    plan = a_plan(users=6, warmup_s=0.8, duration_s=1.5)
+    with ReferenceServer(STEADY) as server:
+        (run,) = asyncio.run(on_ray(server.url, plan))
+        stamps = server.stamps()
+    assert run.facts.open_s is not None
+    assert run.facts.close_s is not None
+    checks = check_level(run.facts, run.records)
+    assert checks is not None
+    assert checks.in_flight == pytest.approx(6, rel=0.02)
+    open_s, close_s = run.facts.open_s + run.zero_s, run.facts.close_s + run.zero_s
+    written = ((stamps.write_s > open_s) & (stamps.write_s <= close_s)).sum() / (close_s - open_s)
+    assert summarise_level(run.facts, run.records).output_tok_per_s.value == pytest.approx(written, rel=0.03)
+    assert {record.client for record in run.records} == {0, 1}
+    assert sorted(str(tag) for tag in stamps.tag) == sorted(str(record.prompt) for record in run.records)
+
+
+def test_the_offset_of_the_clocks_is_measured_and_stated(cluster: str) -> None:
+    with ReferenceServer(STEADY) as server:
+        (run,) = asyncio.run(on_ray(server.url, a_plan()))
+        stamps = server.stamps()
+    (note,) = run.facts.notes
+    assert note.startswith("clock_offsets: the clocks of 2 clients on 2 nodes differ from ours by up to 0.00")
+    at_s = dict(zip(stamps.tag.tolist(), stamps.arrival_s.tolist(), strict=True))
+    early_s = np.array([at_s[r.prompt] - (r.sent_s or 0.0) - run.zero_s for r in run.records if r.prompt in at_s])
+    assert np.quantile(early_s, 0.05) > -0.005  # one machine, one clock: what was sent has not arrived before
+
+
+def test_an_open_loop_on_ray_is_the_schedule_of_one(cluster: str) -> None:
+    from test_open_loop import times
+
+    plan = a_plan(users=None, req_per_s=40.0, ramp_s=0.0, warmup_s=0.5)
+    with ReferenceServer(STEADY) as server:
+        (run,) = asyncio.run(on_ray(server.url, plan, clients=3, is_open=True))
+    due_s = sorted(record.due_s - run.facts.start_s for record in run.records)
+    np.testing.assert_allclose(due_s, times(len(due_s), req_per_s=40.0, arrivals="poisson", seed="0/40.0/0"), atol=0.01)
+    assert {record.client for record in run.records} == {0, 1, 2}
+    assert all((ttft_s(record) or 1.0) >= 0.019 for record in run.records)
+
+
+def test_the_users_of_a_dead_actor_are_not_replaced_and_the_next_level_has_all_again(cluster: str) -> None:
+    killed: list[Any] = []
+
+    def watch(crew: Any) -> Any:
+        def seen(progress: Progress) -> None:
+            if progress.phase == "measuring" and progress.phase_s > 0.3 and not killed:
+                killed.append(crew._clients[1].actor)
+                ray.kill(killed[0])
+
+        return seen
+
+    with ReferenceServer(STEADY) as server:
+        first, second = asyncio.run(on_ray(server.url, a_plan(), a_plan(), watch=watch))
+    assert first.facts.status == "done"
+    assert first.facts.notes[0].startswith("client_died: Ray client 2 of 2 on ")
+    assert any(record.client == 1 for record in first.records)
+    assert [note.partition(":")[0] for note in second.facts.notes] == ["clock_offsets"]
+    assert {record.user for record in second.records} == {0, 1, 2, 3}
+
+
+def test_the_command_runs_on_the_cluster(cluster: str, tmp_path: Path) -> None:
+    from commands import breakeven
+
+    flags = ("--clients", "ray:2", "--users", "4", "--duration", "1", "--warmup", "0.5", "--output-tokens", "8")
+    with ReferenceServer(STEADY) as server:
+        began_s = time.perf_counter()
+        done = breakeven(
+            *("run", "--url", server.url, *flags, "--out", tmp_path, "--json", "-"), env={"RAY_ADDRESS": cluster}
+        )
+    assert done.code == 0, done.err
+    (level,) = done.json["levels"]
+    assert level["errors"] == 0
+    assert level["requests"] > 20
+    assert "clock_offsets" in done.caution_ids(0)
+    assert time.perf_counter() - began_s < 60
+    assert "ray" not in sys.modules or ray.is_initialized()
