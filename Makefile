@@ -19,7 +19,8 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.lock
 	@touch $@
 
 demo: $(VENV)/run.stamp
-	@$(BIN)/breakeven run
+	@$(BIN)/breakeven run --name demo
+	@$(BIN)/breakeven report "$$(ls -td runs/*-demo* | grep -v html | head -n 1)" --html runs/demo.html
 
 test: $(VENV)/dev.stamp
 	@$(BIN)/python -m pytest

@@ -129,6 +129,11 @@ def test_the_end_is_known_by_done_or_by_a_finish_reason_and_nothing_else() -> No
     assert chunks(third) == 4
 
 
+def test_a_body_until_close_without_done_ends_with_its_connection() -> None:
+    with FaultServer(answer(body="close", done=False)) as server:
+        assert len(heard(ask(server.url, "good")[0]).steps_us) == 4
+
+
 def test_an_empty_answer_is_an_answer() -> None:
     with FaultServer(PLAYS["silent"]) as server:
         seen = heard(ask(server.url, "good")[0])

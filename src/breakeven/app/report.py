@@ -1,0 +1,262 @@
+"""`breakeven report`: runs and a scenario in, findings, and the forms that were asked for."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from breakeven.app.summary import summarise
+from breakeven.compare.runs import compare_runs
+from breakeven.compare.types import Comparison
+from breakeven.cost.inputs import Scenario
+from breakeven.cost.ranges import RentQuotes
+from breakeven.cost.scenario import read_scenario
+from breakeven.errors import RunFailedError, UsageError, unknown
+from breakeven.exchange import import_file
+from breakeven.findings import Findings, LevelSeries, MoneyCase, findings, money_case, throughput_series
+from breakeven.findings.level import choose_level, figure_at, point_at
+from breakeven.findings.money import Measured, scenario_needs_runs
+from breakeven.metrics.slo import ServiceLevel, Slo, parse_slo
+from breakeven.metrics.summary import FORMAT, RunSummary
+from breakeven.reference import DATA_SETS, find_run
+from breakeven.store.folder import PLAN, RunFolder
+from breakeven.store.log import cannot_write
+
+PRESETS: Final = ("nosana-2024", "owner", "renter", "self-host")
+STDOUT: Final = "-"
+_NO_QUOTES: Final[Mapping[str, RentQuotes]] = {}
+
+
+class Loaded(NamedTuple):
+    """A run as it was found, with its throughput over time where there are records."""
+
+    run: RunSummary
+    series: tuple[LevelSeries, ...] = ()
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What the options of `breakeven report` say."""
+
+    runs: tuple[str, ...]
+    scenarios: tuple[str, ...] = ()
+    """Files or preset names: one for every candidate in turn, the last for those that follow."""
+    overrides: tuple[str, ...] = ()
+    ranges: str | None = None
+    floors: tuple[float, ...] = ()
+    slo: str | None = None
+    title: str | None = None
+
+
+def report(asked: Asked, *, forms: Mapping[str, str]) -> int:
+    """Make the findings and write each form; a form is a name and where it goes (`-` is stdout)."""
+    found = find(asked)
+    for form, where in forms.items():
+        write(found, form, where=where)
+    if STDOUT not in forms.values():
+        print(found.answer)
+        print(found.confidence)
+    return 0
+
+
+def find(asked: Asked) -> Findings:
+    """Read the runs and the scenario, and work everything out."""
+    loaded = [load_run(text) for text in asked.runs]
+    scenarios = [load_scenario(text) for text in asked.scenarios]
+    return findings_of(
+        loaded,
+        scenarios=scenarios,
+        floors=asked.floors,
+        slo=None if asked.slo is None else parse_slo(asked.slo),
+        overrides=asked.overrides,
+        ranges=asked.ranges,
+        title=asked.title,
+        commands=[command(asked, loaded)],
+    )
+
+
+def load_run(text: str) -> Loaded:
+    """A run folder, a summary.json, a result file of another tool, or `nosana-2024:rtx4090` of a reference data set."""
+    path = Path(text)
+    if (path / PLAN).is_file():
+        return load_folder(RunFolder.open(path))
+    if path.is_file():
+        return Loaded(_read_file(path))
+    data, colon, gpu = text.partition(":")
+    if colon and data in DATA_SETS and not path.exists():
+        return Loaded(find_run(gpu, data=data))
+    RunFolder.open(path)
+    raise AssertionError(path)
+
+
+def load_folder(folder: RunFolder) -> Loaded:
+    """A stored run; one that is still measured comes as far as it is."""
+    series = [throughput_series(facts, records) for facts, records in folder.levels()]
+    return Loaded(summarise(folder), tuple(one for one in series if one is not None))
+
+
+def _read_file(path: Path) -> RunSummary:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunFailedError(f"{path}: {error.strerror}") from None
+    try:
+        run = msgspec.json.decode(data, type=RunSummary)
+    except msgspec.MsgspecError:
+        return import_file(data, where=str(path))[0].run
+    if run.format != FORMAT:
+        raise UsageError(f"{path}: a summary of format {run.format}; this version reads format {FORMAT}")
+    return run
+
+
+def load_scenario(text: str) -> Scenario:
+    """A scenario file, or a ready one by name."""
+    path = Path(text)
+    if text in PRESETS and not path.exists():
+        ready = resources.files("breakeven.cost.presets").joinpath(f"{text}.toml")
+        return read_scenario(ready.read_text(encoding="utf-8"), where=text)
+    try:
+        return read_scenario(path.read_text(encoding="utf-8"), where=text)
+    except FileNotFoundError:
+        raise UsageError(f"{unknown('scenario', text, PRESETS)}, or give a TOML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{text}: cannot be read as a scenario ({error})") from None
+
+
+def findings_of(
+    loaded: Sequence[Loaded],
+    *,
+    scenarios: Sequence[Scenario] = (),
+    floors: Sequence[float] = (),
+    slo: Slo | None = None,
+    overrides: Sequence[str] = (),
+    ranges: str | None = None,
+    quotes: Mapping[str, RentQuotes] = _NO_QUOTES,
+    title: str | None = None,
+    commands: Sequence[str] = (),
+) -> Findings:
+    """Compare, price and say. The first run is the reference, each of the others a candidate."""
+    runs = [one.run for one in loaded]
+    comparisons, notes = _compared(runs, floors=floors, slo=slo)
+    level = ServiceLevel(floor_tok_per_s_per_user=floors[len(floors) // 2]) if len(runs) == 1 and floors else None
+    level = level or choose_level(runs, comparisons, slo=slo)
+    cases = _cases(runs, comparisons, level, scenarios, overrides=overrides, ranges=ranges, quotes=quotes)
+    return findings(
+        runs,
+        comparisons=comparisons,
+        service_level=level,
+        cases=cases,
+        series=[one.series for one in loaded],
+        notes=notes,
+        commands=commands,
+        title=title,
+    )
+
+
+def _compared(
+    runs: Sequence[RunSummary], *, floors: Sequence[float], slo: Slo | None
+) -> tuple[tuple[Comparison, ...], list[str]]:
+    """The others held against the first; a note where that cannot be, as for open loops."""
+    if len(runs) < 2:
+        return (), []
+    units = {run.run.settings.get("unit", "tokens") for run in runs}
+    try:
+        return compare_runs(runs[0], runs[1:], floors=floors, slo=slo), []
+    except UsageError as error:
+        if floors or len(units) > 1:
+            raise
+        return (), [f"The runs are shown side by side and not compared: {error}"]
+
+
+def _cases(
+    runs: Sequence[RunSummary],
+    comparisons: Sequence[Comparison],
+    level: ServiceLevel | None,
+    scenarios: Sequence[Scenario],
+    *,
+    overrides: Sequence[str],
+    ranges: str | None,
+    quotes: Mapping[str, RentQuotes],
+) -> list[MoneyCase]:
+    """The economics of each candidate, with what was measured put in."""
+    if not scenarios or (len(runs) > 1 and not comparisons):
+        return []
+    measured = [_measured(index, run, level) for index, run in enumerate(runs)]
+    if len(runs) == 1:
+        return [money_case(scenarios[0], candidate=measured[0], overrides=overrides, ranges=ranges, quotes=quotes)]
+    found = []
+    for index, comparison in enumerate(comparisons):
+        scenario = scenarios[min(index, len(scenarios) - 1)]
+        scenario_needs_runs(scenario, len(runs))
+        found.append(
+            money_case(
+                scenario,
+                reference=measured[0],
+                candidate=measured[index + 1],
+                k=figure_at(comparison, level),
+                overrides=overrides,
+                ranges=ranges,
+                quotes=quotes,
+            )
+        )
+    return found
+
+
+def _measured(index: int, run: RunSummary, level: ServiceLevel | None) -> Measured | None:
+    point = point_at(run, level)
+    return None if point is None else Measured(index=index, run=run.run, point=point)
+
+
+def command(asked: Asked, loaded: Sequence[Loaded]) -> str:
+    """How to make the report again; runs and scenarios by their names, without the folders of this machine."""
+    import shlex
+
+    words = ["breakeven", "report", *(_name(text, one) for text, one in zip(asked.runs, loaded, strict=True))]
+    for text in asked.scenarios:
+        words += ["--scenario", Path(text).name]
+    for text in asked.overrides:
+        words += ["--set", text]
+    words += ["--ranges", asked.ranges] if asked.ranges else []
+    words += ["--floor", ",".join(f"{floor:g}" for floor in asked.floors)] if asked.floors else []
+    words += ["--slo", asked.slo] if asked.slo else []
+    return " ".join(shlex.quote(word) for word in [*words, "--html", "report.html"])
+
+
+def _name(text: str, loaded: Loaded) -> str:
+    return f"runs/{loaded.run.run.id}" if (Path(text) / PLAN).is_file() else Path(text).name
+
+
+def write(found: Findings, form: str, *, where: str) -> None:
+    """One form into a file, a folder (png) or stdout; RunFailedError where the disk does not take it."""
+    if form == "png":
+        from breakeven.report.png import write_png
+
+        write_png(found, Path(where))
+        return
+    if form == "pdf":
+        from breakeven.report.html import to_html
+        from breakeven.report.pdf import write_pdf
+
+        write_pdf(to_html(found), Path(where))
+        return
+    text = _maker(form)(found)
+    if where == STDOUT:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    try:
+        Path(where).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunFailedError(cannot_write(Path(where), error)) from None
+
+
+def _maker(form: str) -> Callable[[Findings], str]:
+    from breakeven.report.csvform import to_csv
+    from breakeven.report.html import to_html
+    from breakeven.report.jsonform import to_json
+    from breakeven.report.markdown import to_markdown
+
+    return {"html": to_html, "md": to_markdown, "csv": to_csv, "json": to_json}[form]

@@ -1,0 +1,164 @@
+"""`breakeven report --serve`: a folder of runs as pages that follow what is being measured."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from breakeven.app.report import findings_of, load_folder, load_scenario
+from breakeven.app.summary import summarise
+from breakeven.cost.inputs import Scenario
+from breakeven.errors import BreakevenError, RunFailedError, UsageError
+from breakeven.findings import names, throughput_series
+from breakeven.findings.scrub import clean, scrubbed
+from breakeven.metrics.slo import Slo, parse_slo
+from breakeven.metrics.summary import RunSummary
+from breakeven.report.html import to_html
+from breakeven.report.pagedata import series_data
+from breakeven.report.server import Source, make_server
+from breakeven.store.folder import RECORDS, SUMMARY, RunFolder, find_runs
+
+QUIET_S: Final = 15.0
+"""A run whose records have not grown for so long is not running."""
+
+
+def serve(
+    out: Path,
+    *,
+    host: str,
+    port: int,
+    scenarios: Sequence[str] = (),
+    floors: Sequence[float] = (),
+    slo: str | None = None,
+) -> int:
+    """Serve until interrupted. RunFailedError where the address cannot be taken."""
+    shelf = Shelf(
+        out,
+        scenarios=[load_scenario(text) for text in scenarios],
+        floors=floors,
+        slo=None if slo is None else parse_slo(slo),
+    )
+    try:
+        server = make_server(shelf.source(), host=host, port=port)
+    except OSError as error:
+        raise RunFailedError(f"cannot serve on {host}:{port}: {error.strerror}; try another --port") from None
+    with server:
+        print(f"runs in {out}: http://{_name(host)}:{server.server_address[1]}/  (Ctrl+C ends it)", flush=True)
+        server.serve_forever(poll_interval=0.2)
+    return 0
+
+
+def _name(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class Shelf:
+    """The runs of a folder, read when they are asked for; what has not changed is not read again."""
+
+    def __init__(
+        self, out: Path, *, scenarios: Sequence[Scenario] = (), floors: Sequence[float] = (), slo: Slo | None = None
+    ) -> None:
+        find_runs(out)
+        self._out, self._scenarios, self._floors, self._slo = out, scenarios, floors, slo
+        self._rows: dict[str, tuple[object, dict[str, Any]]] = {}
+
+    def source(self) -> Source:
+        """What a server needs."""
+        return Source(runs=self.runs, report=self.report, live=self.live)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """A line for each run, newest first."""
+        return [self._row(folder) for folder in reversed(find_runs(self._out))]
+
+    def report(self, ids: Sequence[str]) -> str:
+        """The page of some runs."""
+        loaded = [load_folder(self._folder(name)) for name in ids]
+        scenarios = self._scenarios if len(ids) == 1 or all(one.reference for one in self._scenarios) else ()
+        return to_html(findings_of(loaded, scenarios=scenarios, floors=self._floors, slo=self._slo))
+
+    def live(self, name: str) -> dict[str, Any]:
+        """The levels of a run over time, and how far it is."""
+        folder = self._folder(name)
+        found = [(facts, throughput_series(facts, records), len(records)) for facts, records in folder.levels()]
+        series = [series_data(one) for _, one, _ in found if one is not None]
+        now = ""
+        if found:
+            facts, _, records = found[-1]
+            load = f"{facts.users} users" if facts.users is not None else f"{facts.req_per_s_offered:g} req/s"
+            state = "window open" if facts.open_s is not None else "warming up"
+            now = f"{load}: {state}, {records} answers so far; {len(found) - 1} levels done"
+        unit = "tok"
+        return {"id": folder.id, "now": now, "unit": unit, "series": series}
+
+    def _folder(self, name: str) -> RunFolder:
+        """A run of this folder by its name, and nothing else on the disk."""
+        for folder in find_runs(self._out):
+            if folder.id == name:
+                return folder
+        raise UsageError("no run of that name is here")
+
+    def _row(self, folder: RunFolder) -> dict[str, Any]:
+        stamp = _stamp(folder)
+        running = _is_running(folder)
+        known = self._rows.get(folder.id)
+        if known is None or known[0] != stamp:
+            known = (stamp, _about(folder))
+            self._rows[folder.id] = known
+        return {**known[1], "running": running}
+
+
+def _files(folder: RunFolder) -> list[Path]:
+    records = folder.path / RECORDS
+    return sorted(records.iterdir()) if records.is_dir() else []
+
+
+def _stamp(folder: RunFolder) -> object:
+    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in _files(folder) if path.exists())
+
+
+def _is_running(folder: RunFolder) -> bool:
+    """Its log grew a moment ago."""
+    now = time.time()
+    return any(
+        path.suffix == ".log" and now - path.stat().st_mtime < QUIET_S for path in _files(folder) if path.exists()
+    )
+
+
+def _about(folder: RunFolder) -> dict[str, Any]:
+    try:
+        run = scrubbed(_summary(folder))
+    except BreakevenError as error:
+        return {
+            "id": folder.id,
+            "error": clean(str(error)),
+            "hardware": None,
+            "engine": None,
+            "model": None,
+            "levels": None,
+            "best": None,
+        }
+    speeds = [level.output_tok_per_s.value for level in run.levels if level.output_tok_per_s.value is not None]
+    return {
+        "id": folder.id,
+        "error": None,
+        "hardware": names.hardware(run.run.host),
+        "engine": names.engine(run.run.engine, version=True),
+        "model": run.run.model,
+        "levels": sum(level.status == "done" for level in run.levels),
+        "best": max(speeds, default=None),
+    }
+
+
+def _summary(folder: RunFolder) -> RunSummary:
+    """The stored summary where it is as new as the records, else made again."""
+    stored = folder.path / SUMMARY
+    files = _files(folder)
+    if stored.is_file() and all(path.suffix == ".parquet" for path in files):
+        if stored.stat().st_mtime >= max((path.stat().st_mtime for path in files), default=0.0):
+            try:
+                return msgspec.json.decode(stored.read_bytes(), type=RunSummary)
+            except (msgspec.MsgspecError, OSError):
+                pass
+    return summarise(folder)

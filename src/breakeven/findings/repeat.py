@@ -1,0 +1,76 @@
+"""How to repeat a run: the exact command, from the settings that were stored with it."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from breakeven.errors import UsageError
+from breakeven.findings.scrub import bare_url, clean
+from breakeven.metrics.summary import RunFacts
+from breakeven.plan import Plan
+
+_FLAGS: Final = {
+    "url": "--url",
+    "engine": "--engine",
+    "model": "--model",
+    "api": "--api",
+    "api_key_env": "--api-key-env",
+    "model_source": "--model-source",
+    "workload": "--workload",
+    "input_tokens": "--input-tokens",
+    "output_tokens": "--output-tokens",
+    "file": "--file",
+    "users": "--users",
+    "rate": "--rate",
+    "arrivals": "--arrivals",
+    "repeats": "--repeats",
+    "clients": "--clients",
+    "think_s": "--think",
+    "ramp_s": "--ramp",
+    "warmup_s": "--warmup",
+    "duration_s": "--duration",
+    "requests": "--requests",
+    "max_duration_s": "--max-duration",
+    "precision": "--precision",
+    "timeout_s": "--timeout",
+    "seed": "--seed",
+    "slo": "--slo",
+    "find_max": "--find-max",
+}
+"""Fields of a plan and the options that set them; `options` and `name` have their own form."""
+
+
+def run_command(run: RunFacts) -> str | None:
+    """`breakeven run …` with each setting that is no default; None for what another tool measured."""
+    if "imported" in run.settings or "data_set" in run.settings or not run.settings:
+        return None
+    given = {name: run.settings[name] for name in Plan.__struct_fields__ if run.settings.get(name) is not None}
+    try:
+        plan = msgspec.convert(given, Plan)
+    except (msgspec.ValidationError, UsageError):
+        return None
+    return " ".join(["breakeven run", *(_words(msgspec.to_builtins(plan)))])
+
+
+def _words(settings: Mapping[str, Any]) -> list[str]:
+    words: list[str] = []
+    for name, flag in _FLAGS.items():
+        value = settings.get(name)
+        if value is None:
+            continue
+        words += [flag] if value is True else [flag, shlex.quote(_value(name, value))]
+    for key, value in (settings.get("options") or {}).items():
+        words += ["--option", shlex.quote(clean(f"{key}={value}"))]
+    return words
+
+
+def _value(name: str, value: Any) -> str:
+    if name == "url":
+        return bare_url(str(value))
+    if name == "file":
+        return clean(str(value)).rpartition("/")[2]
+    if isinstance(value, list | tuple):
+        return ",".join(f"{one:g}" for one in value)
+    return f"{value:g}" if isinstance(value, float) else clean(str(value))

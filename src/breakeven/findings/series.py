@@ -1,0 +1,60 @@
+"""Throughput over time: the tokens of a level by when they arrived, with the borders of warm-up and window."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+
+from breakeven.metrics.arrivals import collect
+from breakeven.record import LevelFacts, Record
+
+POINTS: Final = 120
+"""Bins of a level."""
+SHORTEST_BIN_S: Final = 0.05
+
+
+class LevelSeries(Struct, frozen=True, kw_only=True):
+    """One level over time. Times are seconds since the window opened, so that warm-up is below 0."""
+
+    users: int | None
+    req_per_s_offered: float | None = None
+    repeat: int = 0
+    start_s: float
+    bin_s: float
+    output_tok_per_s: tuple[float, ...]
+    """Output tokens that arrived in each bin / its length; the first bin begins at `start_s`."""
+    open_s: float | None
+    """0, or None where the level never became steady: then times count from its start."""
+    close_s: float | None
+    end_s: float
+    is_running: bool = False
+
+
+def throughput_series(facts: LevelFacts, records: Sequence[Record], *, points: int = POINTS) -> LevelSeries | None:
+    """Bin the tokens of a level by arrival; None where none arrived. A bin at the end that is not whole is left out."""
+    arrivals = collect(records)
+    if not len(arrivals.times_s):
+        return None
+    last_s = float(arrivals.times_s[-1])
+    end_s = last_s if facts.end_s is None else max(last_s, facts.end_s)
+    bin_s = max((end_s - facts.start_s) / points, SHORTEST_BIN_S)
+    edges_s = facts.start_s + bin_s * np.arange(max(int((end_s - facts.start_s) / bin_s + 1e-9), 1) + 1)
+    counts, _ = np.histogram(arrivals.times_s, bins=edges_s, weights=arrivals.tokens)
+    zero_s = facts.start_s if facts.open_s is None else facts.open_s
+    return LevelSeries(
+        users=facts.users,
+        req_per_s_offered=facts.req_per_s_offered,
+        repeat=facts.repeat,
+        start_s=_ms(facts.start_s - zero_s),
+        bin_s=float(bin_s),
+        output_tok_per_s=tuple(float(f"{rate:.4g}") for rate in counts / bin_s),
+        open_s=None if facts.open_s is None else 0.0,
+        close_s=None if facts.close_s is None else _ms(facts.close_s - zero_s),
+        end_s=_ms(end_s - zero_s),
+        is_running=facts.end_s is None,
+    )
+
+
+def _ms(time_s: float) -> float:
+    return round(time_s, 3)

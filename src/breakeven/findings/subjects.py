@@ -1,0 +1,180 @@
+"""Each run as the findings have it: its levels, cautions, machine, engine and how to repeat it."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from breakeven.compare.types import OperatingPoint
+from breakeven.findings import names
+from breakeven.findings.money import power_w
+from breakeven.findings.ranking import side_of
+from breakeven.findings.repeat import run_command
+from breakeven.findings.series import LevelSeries
+from breakeven.findings.types import Level, Money, Place, Subject
+from breakeven.metrics.summary import Caution, Estimate, LevelSummary, RunSummary
+from breakeven.units import S_PER_H, TOK_PER_MTOK
+
+BY_TPOT: Final = "1 / TPOT, median answer"
+BY_LOAD: Final = "throughput / users"
+
+
+def subjects_of(
+    runs: Sequence[RunSummary],
+    *,
+    points: Sequence[OperatingPoint | None],
+    series: Sequence[Sequence[LevelSeries]],
+    money: Sequence[Money],
+    interactivity: str,
+) -> tuple[Subject, ...]:
+    """One subject a run, in the order given; A is the reference."""
+    labels = names.labels([run.run for run in runs])
+    found = [
+        Subject(
+            letter=letter(index),
+            id=run.run.id,
+            label=labels[index],
+            hardware=names.hardware(run.run.host),
+            engine=names.engine(run.run.engine),
+            model=run.run.model,
+            started=run.run.started,
+            unit=names.unit(run.run),
+            gpu_count=names.gpu_count(run.run.host),
+            levels=tuple(
+                _level(level, run, cost=hour_usd_per_card(index, money), interactivity=interactivity)
+                for level in run.levels
+            ),
+            series=tuple(series[index]) if index < len(series) else (),
+            cautions=tuple(places(run.levels)),
+            capacity=points[index],
+            machine=_flat(run.run.host),
+            engine_facts=_flat(run.run.engine),
+            workload=_flat(run.run.workload),
+            commands=tuple(filter(None, [run_command(run.run)])),
+            notes=_notes(run),
+        )
+        for index, run in enumerate(runs)
+    ]
+    return _with_front(found)
+
+
+def letter(index: int) -> str:
+    """A, B, … Z, AA, AB …"""
+    text = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        text = chr(ord("A") + rest) + text
+    return text
+
+
+def interactivity_of(runs: Sequence[RunSummary]) -> str:
+    """1 / TPOT where every run has it, else throughput / users, so that one chart shows one thing."""
+    with_speed = [any(level.tok_per_s_per_user.p50.value for level in run.levels) for run in runs]
+    return BY_TPOT if all(with_speed) else BY_LOAD
+
+
+def hour_usd_per_card(index: int, money: Sequence[Money]) -> tuple[float, float] | None:
+    """What a serving hour of one card costs, and the load factor; None without prices."""
+    number, name = side_of(index, money)
+    if number is None or name is None:
+        return None
+    report = money[number].report
+    side = report.candidate if name == "candidate" else report.reference
+    hour = None if side is None else side.figures["serving_usd_per_h"].value
+    return None if side is None or hour is None else (hour / side.count, side.inputs.get("load_factor", 1.0))
+
+
+def _level(level: LevelSummary, run: RunSummary, *, cost: tuple[float, float] | None, interactivity: str) -> Level:
+    cards = names.gpu_count(run.run.host)
+    value = level.output_tok_per_s.value
+    low, high = (None if end is None else end / cards for end in level.output_tok_per_s.ci95)
+    each = None if value is None else value / cards
+    watts = power_w(level.extra)
+    return Level(
+        load=names.load(level),
+        summary=level,
+        tok_per_s_per_gpu=Estimate(value=each, ci95=(low, high)),
+        power_w=None if watts is None else watts[0],
+        tok_per_j=None if watts is None or value is None else value / watts[0],
+        tok_per_s_per_user=_speed(level, interactivity),
+        usd_per_mtok=None if cost is None or not each else cost[0] * TOK_PER_MTOK / (each * cost[1] * S_PER_H),
+    )
+
+
+def _speed(level: LevelSummary, interactivity: str) -> float | None:
+    if interactivity == BY_TPOT:
+        return level.tok_per_s_per_user.p50.value
+    value = level.output_tok_per_s.value
+    return None if value is None or not level.users else value / level.users
+
+
+def _with_front(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    """Mark the Pareto front over all runs: nothing gives more per GPU and more per user."""
+    points = [
+        (level.tok_per_s_per_gpu.value, level.tok_per_s_per_user) for subject in subjects for level in subject.levels
+    ]
+    known = [(a, b) for a, b in points if a is not None and b is not None]
+
+    def front(level: Level) -> bool:
+        a, b = level.tok_per_s_per_gpu.value, level.tok_per_s_per_user
+        if a is None or b is None:
+            return False
+        return not any(x >= a and y >= b and (x > a or y > b) for x, y in known)
+
+    return tuple(
+        msgspec.structs.replace(
+            subject,
+            levels=tuple(msgspec.structs.replace(level, on_front=front(level)) for level in subject.levels),
+        )
+        for subject in subjects
+    )
+
+
+def places(levels: Sequence[LevelSummary]) -> list[Place]:
+    """Every caution once, in the words of the highest load that has it, with all the loads that do."""
+    loads: dict[str, list[str]] = {}
+    last: dict[str, Caution] = {}
+    for level in levels:
+        for caution in level.cautions:
+            last[caution.id] = caution
+            named = loads.setdefault(caution.id, [])
+            if names.load(level) not in named:
+                named.append(names.load(level))
+    every = list(dict.fromkeys(names.load(level) for level in levels))
+    return [
+        Place(levels="all levels" if len(every) > 1 and loads[name] == every else _joined(loads[name]), caution=caution)
+        for name, caution in last.items()
+    ]
+
+
+def _joined(loads: Sequence[str]) -> str:
+    """`10, 50 and 100 users`."""
+    if len(loads) == 1:
+        return loads[0]
+    numbers = [text.rpartition(" ")[0] for text in loads]
+    unit = loads[-1].rpartition(" ")[2]
+    return f"{', '.join(numbers[:-1])} and {numbers[-1]} {unit}"
+
+
+def _notes(run: RunSummary) -> tuple[str, ...]:
+    settings: dict[str, Any] = run.run.settings
+    imported = settings.get("imported")
+    listed = [*(settings.get("notes") or ()), *((imported or {}).get("notes") or ())]
+    source = settings.get("source")
+    return tuple(str(note) for note in ([f"source: {source}"] if source else []) + listed)
+
+
+def _flat(facts: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested facts as one table; lists of words as a command line."""
+    found: dict[str, Any] = {}
+    for name, value in facts.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict):
+            found |= _flat(value, f"{key}.")
+        elif isinstance(value, list | tuple) and any(isinstance(item, dict) for item in value):
+            for index, item in enumerate(value):
+                found |= _flat(item, f"{key}[{index}].") if isinstance(item, dict) else {f"{key}[{index}]": item}
+        elif value not in (None, "", [], ()):
+            found[key] = value
+    return found

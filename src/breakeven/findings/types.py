@@ -1,0 +1,149 @@
+"""The types of findings: everything that a report may say, and nothing that it would have to work out."""
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from breakeven.compare.types import Comparison, OperatingPoint
+from breakeven.cost.result import CostReport, Crossing
+from breakeven.findings.series import LevelSeries
+from breakeven.metrics.summary import Caution, Estimate, LevelSummary
+
+FORMAT = 1
+"""Version of the JSON that findings give."""
+NO_ENDS: tuple[float | None, float | None] = (None, None)
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """A caution with the levels that it holds for, in words; no levels: the whole run."""
+
+    levels: str
+    caution: Caution
+
+
+class Level(Struct, frozen=True, kw_only=True):
+    """One level as it is shown."""
+
+    load: str
+    summary: LevelSummary
+    tok_per_s_per_gpu: Estimate
+    """Throughput / cards of the machine."""
+    power_w: float | None = None
+    """Board power of all cards, mean over the window; None where it was not measured."""
+    tok_per_j: float | None = None
+    tok_per_s_per_user: float | None = None
+    """As `Findings.interactivity` says."""
+    usd_per_mtok: float | None = None
+    """At this level, with the scenario's prices: serving hour of a card / output tokens of a card in it."""
+    on_front: bool = False
+    """No other level of any run gives more per GPU and more per user."""
+
+
+class Subject(Struct, frozen=True, kw_only=True):
+    """One run."""
+
+    letter: str
+    """A for the reference, then B, C …"""
+    id: str
+    label: str
+    hardware: str
+    engine: str
+    model: str | None
+    started: str | None
+    unit: str
+    gpu_count: int
+    levels: tuple[Level, ...]
+    series: tuple[LevelSeries, ...]
+    cautions: tuple[Place, ...]
+    capacity: OperatingPoint | None
+    """At the service level of the headline."""
+    machine: dict[str, Any]
+    engine_facts: dict[str, Any]
+    workload: dict[str, Any]
+    commands: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Money(Struct, frozen=True, kw_only=True):
+    """The economics of one candidate, perhaps against a reference."""
+
+    candidate: int | None
+    """Index of the run that is the candidate; None: as the scenario declares it."""
+    reference: int | None
+    label: str
+    scenario: dict[str, Any]
+    """The scenario with what was measured put in: the tables of a scenario file."""
+    inputs: dict[str, float]
+    """Every number by place; the middle of a range."""
+    ranges: dict[str, tuple[float, float]]
+    """P10 and P90 of every uncertain input."""
+    middles: dict[str, float]
+    """What an input counts as in the tornado where the scenario does not give it, but a ready range does."""
+    pays: dict[str, str]
+    report: CostReport
+    answer: str = ""
+    confidence: str = ""
+    """Of this candidate."""
+    k_ci95: tuple[float | None, float | None] = NO_ENDS
+    """Of k, per card, as measured; open where it was not."""
+    cost_ratio: Estimate = field(default_factory=Estimate)
+    """Candidate's cost per output token / the reference's, with the interval of the measurement alone."""
+    rents: tuple[float, ...] = ()
+    """Rents of a candidate card along which the next two run, USD/h."""
+    curves: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+    crossings: tuple[Crossing, ...] = ()
+    sweep: str = ""
+    """As `breakeven cost --sweep` takes it."""
+
+
+class Ranked(Struct, frozen=True, kw_only=True):
+    """One line of the ranking: a GPU with an engine at a price."""
+
+    rank: int | None
+    """None where it misses the service level, or nobody knows."""
+    run: int | None
+    """Index of the run; None for what the scenario only declares."""
+    money: int | None
+    side: Literal["reference", "candidate"] | None
+    label: str
+    hardware: str
+    engine: str
+    price: str
+    price_source: str | None
+    capacity_tok_per_s: Estimate
+    """Per card, at the service level."""
+    users: Estimate
+    usd_per_mtok: Estimate
+    more_than_best: float | None
+    """Share by which it costs more than the first; without prices, by which it gives less per card."""
+    tie: bool
+    """Its interval overlaps that of the line above."""
+    reason: str | None = None
+    cautions: tuple[str, ...] = ()
+
+
+class Findings(Struct, frozen=True, kw_only=True):
+    """What the runs say. The only type that a report reads."""
+
+    format: int = FORMAT
+    version: str
+    """Of breakeven."""
+    title: str
+    answer: str
+    confidence: str
+    service_level: str | None
+    floor_tok_per_s_per_user: float | None
+    """The service level, where it is a floor."""
+    unit: str
+    """`tok` or `words`."""
+    interactivity: str
+    """How the speed of one user is told: 1 / TPOT at p50, or throughput / users where answers were not streamed."""
+    subjects: tuple[Subject, ...]
+    ranking: tuple[Ranked, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    money: tuple[Money, ...] = ()
+    best_money: int | None = None
+    notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    """How to make this report again."""
+    definitions: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,220 @@
+"""The economics on the page: what follows the prices, and how to add some."""
+
+from collections.abc import Iterator, Mapping
+
+from breakeven.findings import Findings, Money
+from breakeven.report import words
+from breakeven.report.chart import chart
+from breakeven.report.fields import PLACES
+from breakeven.report.markup import Html, el, joined
+from breakeven.report.moneytables import energy_section, figure_tables
+from breakeven.report.whatif import what_if
+
+EXAMPLE = """[reference]
+gpu = "A100 80GB"
+rent_usd_per_h = 1.65
+
+[candidate]
+gpu = "RTX 4090"
+purchase_usd = 1750
+rent_usd_per_h = 0.32
+power_load_w = 365
+
+[market]
+usd_per_kwh = 0.16
+rented_share = 0.6
+life_years = 4
+discount_per_year = 0.10"""
+
+
+def money_sections(found: Findings) -> Iterator[Html]:
+    """All about money where there are prices; else how to add them. Energy stands in either."""
+    if not found.money:
+        yield _invitation()
+        yield energy_section(found, None)
+        return
+    case = found.money[found.best_money or 0]
+    yield el(
+        "section",
+        el("h2", "Money"),
+        el(
+            "p",
+            "Change a price: every figure, line and crossing point follows, by the formulas below.",
+            class_="lead",
+        ),
+        el("div", el("div", what_if(found, case), class_="side"), el("div", *_columns(found, case)), class_="money"),
+        id="money",
+    )
+    yield energy_section(found, case)
+
+
+def _invitation() -> Html:
+    return el(
+        "section",
+        el(
+            "div",
+            el("h2", "What does a token cost?"),
+            el(
+                "p",
+                "Add prices, and this page ranks by cost, shows break-even and parity, and lets you move every price:",
+            ),
+            el("pre", EXAMPLE),
+            el("pre", "breakeven report RUN… --scenario prices.toml --html report.html"),
+            class_="invite",
+        ),
+        id="money",
+    )
+
+
+def _columns(found: Findings, case: Money) -> Iterator[Html]:
+    yield chart(
+        "cost",
+        "USD per million tokens against interactivity"
+        if found.unit == "tok"
+        else "USD per million words against speed",
+        "What a faster answer costs. Numbers at the marks: users. Dashed: the service level.",
+        label="Cost per million output tokens against the speed of one user.",
+    )
+    if case.curves:
+        yield el("ul", class_="legend", data_legend="sides")
+        yield el(
+            "div",
+            chart(
+                "breakeven",
+                "Break-even against rent",
+                "Each card along its own rent; the marks stand at today's.",
+                label="Days to break-even against the rent of a card.",
+                legend=None,
+            ),
+            chart(
+                "profit",
+                "Profit against rent",
+                "An hour of one card, energy and fee paid.",
+                label="Profit an hour of a card against its rent.",
+                legend=None,
+            ),
+            class_="grid",
+        )
+        yield el(
+            "div",
+            el("h3", "Where curves meet, by the candidate's rent a card"),
+            el("ul", *_crossings(case, found), id="crossings"),
+            class_="block",
+        )
+    yield _tornado(case)
+    yield figure_tables(found, case)
+    notes = _notes(case)
+    if notes is not None:
+        yield notes
+
+
+def _crossings(case: Money, found: Findings) -> Iterator[Html]:
+    for crossing in case.crossings:
+        yield el(
+            "li",
+            el("strong", f"{crossing.at:.4g} USD/h", data_crossing=repr(crossing.at)),
+            " ",
+            words.counted(crossing.what, found),
+        )
+
+
+def _tornado(case: Money) -> Html:
+    if not case.ranges:
+        return el(
+            "div",
+            el("h3", "What moves the result most"),
+            el(
+                "p",
+                "No number of the scenario has a range. Give some, such as rented_share = { low = 0.3, high = 0.9 }, "
+                "or use --ranges default.",
+                class_="lead",
+            ),
+            class_="block",
+        )
+    return joined(
+        chart(
+            "tornado",
+            "What moves the result most",
+            "One input at a time at its P10 (first colour) and P90 (second), all others as they stand.",
+            label="Tornado: the result with each uncertain input at its P10 and P90.",
+            legend=None,
+        ),
+        _swings(case),
+        _odds(case),
+    )
+
+
+def _swings(case: Money) -> Html | None:
+    """The bars as a table."""
+    tornado = case.report.tornado
+    if tornado is None:
+        return None
+    heads = ("Input", "P10", "P90", "Result at P10", "at P90")
+    rows = [
+        el(
+            "tr",
+            el("th", PLACES.get(one.place, one.place), scope="row"),
+            *(el("td", text, class_="n") for text in _swing(one.p10, one.p90, one.at_p10, one.at_p90)),
+        )
+        for one in tornado.swings
+    ]
+    head = el("tr", *(el("th", text, scope="col", class_="n" if i else None) for i, text in enumerate(heads)))
+    table = el("table", el("thead", head), el("tbody", *rows))
+    summary = el("summary", "As a table, for the scenario as given")
+    return el("details", summary, el("div", table, class_="scroll"), data_best_only=True)
+
+
+def _swing(p10: float, p90: float, at_p10: float | None, at_p90: float | None) -> list[str]:
+    return [
+        words.cost(p10),
+        words.cost(p90),
+        "never" if at_p10 is None else words.cost(at_p10),
+        "never" if at_p90 is None else words.cost(at_p90),
+    ]
+
+
+_ODDS: Mapping[str, str] = {
+    "candidate_breaks_even_first": "the candidate breaks even first",
+    "candidate_tokens_cheaper": "the candidate's tokens are cheaper",
+    "candidate_work_cheaper": "the candidate does the work for less",
+    "candidate_parity_rent_below_reference_rent": "its ROI parity rent is below the reference's rent",
+    "candidate_npv_below_0": "the candidate's NPV is below 0",
+    "reference_npv_below_0": "the reference's NPV is below 0",
+    "candidate_cheaper_than_api": "the candidate is cheaper than the API",
+}
+
+
+def _odds(case: Money) -> Html | None:
+    sure = case.report.uncertainty
+    if sure is None or not sure.probabilities:
+        return None
+    items = [
+        el("li", el("strong", f"{share * 100:.0f} %"), f" {_ODDS.get(name, name)}")
+        for name, share in sure.probabilities.items()
+    ]
+    return el(
+        "div",
+        el("h3", "How likely, for the scenario as given"),
+        el("p", f"Over {sure.draws:,} draws of every uncertain input at once.", class_="lead"),
+        el("ul", *items),
+        class_="block",
+        data_best_only=True,
+    )
+
+
+def _notes(case: Money) -> Html | None:
+    report = case.report
+    sides = [side for side in (report.reference, report.candidate) if side is not None]
+    sources = [*(f"{side.gpu}, {text}" for side in sides for text in side.sources), *report.sources]
+    items = [*report.notes, *report.taken, *sources]
+    return (
+        el(
+            "details",
+            el("summary", f"{len(items)} notes and sources of the prices"),
+            el("ul", *(el("li", text) for text in items)),
+            data_print=True,
+            data_best_only=True,
+        )
+        if items
+        else None
+    )

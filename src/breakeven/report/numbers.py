@@ -1,0 +1,111 @@
+"""Every number of the findings as one flat list: the same for CSV, pictures and whoever checks that the forms agree."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from breakeven.cost.result import Figure, Side
+from breakeven.findings import Findings, Level, Money
+from breakeven.metrics.summary import Distribution, Estimate
+
+
+class Number(Struct, frozen=True, kw_only=True):
+    """One number with its 95 % interval where it has one."""
+
+    part: str
+    """ranking, level, comparison, money or crossing."""
+    subject: str
+    at: str
+    """Load, service level or scenario."""
+    figure: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+
+
+def numbers(found: Findings) -> Iterator[Number]:
+    """In the order of the page; what is undefined is None."""
+    yield from _ranking(found)
+    for subject in found.subjects:
+        for level in subject.levels:
+            yield from _level(subject.label, level, unit=subject.unit)
+    yield from _comparisons(found)
+    for case in found.money:
+        yield from _money(case)
+
+
+def _ranking(found: Findings) -> Iterator[Number]:
+    at = found.service_level or ""
+    for row in found.ranking:
+        for figure, estimate, unit in (
+            ("capacity_per_gpu", row.capacity_tok_per_s, f"{found.unit}/s"),
+            ("users", row.users, "users"),
+            ("usd_per_mtok_output", row.usd_per_mtok, "USD/Mtok" if found.unit == "tok" else "USD/Mword"),
+        ):
+            yield _number("ranking", row.label, at, figure, estimate, unit)
+
+
+def _number(part: str, subject: str, at: str, figure: str, estimate: Estimate, unit: str) -> Number:
+    low, high = estimate.ci95
+    return Number(part=part, subject=subject, at=at, figure=figure, value=estimate.value, low=low, high=high, unit=unit)
+
+
+def _level(label: str, level: Level, *, unit: str) -> Iterator[Number]:
+    one = level.summary
+    at = level.load + (f" #{one.repeat + 1}" if one.repeat else "")
+    yield _number("level", label, at, "output_tok_per_s", one.output_tok_per_s, f"{unit}/s")
+    yield _number("level", label, at, "req_per_s", one.req_per_s, "req/s")
+    for name, of in (("ttft_s", one.ttft_s), ("tpot_s", one.tpot_s), ("e2e_s", one.e2e_s)):
+        yield from _distribution(label, at, name, of)
+    for figure, value, of_unit in (
+        ("tok_per_s_per_user", level.tok_per_s_per_user, f"{unit}/s"),
+        ("usd_per_mtok", level.usd_per_mtok, "USD/Mtok" if unit == "tok" else "USD/Mword"),
+        ("power_w", level.power_w, "W"),
+        ("tok_per_j", level.tok_per_j, f"{unit}/J"),
+        ("requests", float(one.requests), "requests"),
+        ("errors", float(one.errors), "requests"),
+    ):
+        yield Number(part="level", subject=label, at=at, figure=figure, value=value, unit=of_unit)
+
+
+def _distribution(label: str, at: str, name: str, of: Distribution) -> Iterator[Number]:
+    for percentile, quantile in (("p50", of.p50), ("p95", of.p95), ("p99", of.p99)):
+        low, high = quantile.ci95
+        yield Number(
+            part="level",
+            subject=label,
+            at=at,
+            figure=f"{name}_{percentile}",
+            value=quantile.value,
+            low=low,
+            high=high,
+            unit="s",
+        )
+
+
+def _comparisons(found: Findings) -> Iterator[Number]:
+    for one in found.comparisons:
+        subject = f"{one.candidate_id} for {one.reference_id}"
+        for figure in (*one.k_at_slo, *one.k_same_load, *one.ratio_equal_users):
+            name = figure.name if figure.relation in ("=", None) else f"{figure.name} {figure.relation}"
+            estimate = Estimate(value=figure.value, ci95=figure.ci95)
+            yield _number("comparison", subject, figure.at, name, estimate, "")
+
+
+def _money(case: Money) -> Iterator[Number]:
+    report = case.report
+    at = report.name
+    yield _number("money", case.label, at, "cost_ratio", case.cost_ratio, "")
+    sides: list[tuple[str, Side | None]] = [("reference", report.reference), ("candidate", report.candidate)]
+    for name, side in sides:
+        for figure in side.figures.values() if side is not None else ():
+            yield _figure(case.label, at, f"{name}.{figure.name}", figure)
+    for figure in report.comparison.values():
+        yield _figure(case.label, at, figure.name, figure)
+    for crossing in case.crossings:
+        yield Number(part="crossing", subject=case.label, at=at, figure=crossing.what, value=crossing.at, unit="USD/h")
+
+
+def _figure(subject: str, at: str, name: str, figure: Figure) -> Number:
+    return Number(part="money", subject=subject, at=at, figure=name, value=figure.value, unit=figure.unit)

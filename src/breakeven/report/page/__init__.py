@@ -1,0 +1,1 @@
+"""The page: its style, its script and the economics in the browser."""

@@ -1,0 +1,185 @@
+"""The numbers that the page draws and works with, as JSON inside it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from breakeven.cost.figures import COMPARISON, SIDE, SINGLE
+from breakeven.cost.limits import RULES
+from breakeven.cost.sensitivity import TARGETS
+from breakeven.findings import Findings, Level, LevelSeries, Money, Subject
+from breakeven.findings.names import load as load_text
+from breakeven.metrics.summary import Distribution, Estimate
+from breakeven.report.fields import PLACES, fields
+
+_K: Final = re.compile(r"^((?:At (?:most|least) )?)([\d.,]+)( × .*)$", re.DOTALL)
+_RATIO: Final = re.compile(r"^(.* (?:at|for at most|for at least) )([\d.,]+)( of its cost .*)$", re.DOTALL)
+_COST: Final = re.compile(r"^(.*, )([\d.,e-]+ USD/(?:Mtok|Mword))( output\.)$", re.DOTALL)
+_NO_MEANS: Final[Mapping[tuple[str, int], float | None]] = {}
+FAR: Final = 1e12
+"""The most that a field takes where nothing else limits it."""
+
+
+def page_data(found: Findings) -> dict[str, Any]:
+    """What page.js reads. Chart numbers have six digits, inputs of the economics all of them."""
+    return {
+        "unit": found.unit,
+        "floor": found.floor_tok_per_s_per_user,
+        "best": found.best_money or 0,
+        "subjects": [_subject(subject) for subject in found.subjects],
+        "money": [_money(case, found) for case in found.money],
+        "ranking": [
+            {
+                "money": row.money,
+                "side": row.side,
+                "missed": row.run is not None and row.capacity_tok_per_s.value is None,
+                "owned": row.price.endswith("owned"),
+                "rel": _relative(row.usd_per_mtok),
+            }
+            for row in found.ranking
+        ],
+        "rows": {
+            name: {"unit": row.unit, "undefined": row.undefined}
+            for name, row in {**SIDE, **COMPARISON, **SINGLE}.items()
+        },
+        "searched": dict.fromkeys(SINGLE, True),
+        "places": PLACES,
+        "limits": {place: _limits(place) for case in found.money for place in _settable(case)},
+    }
+
+
+def encode(data: dict[str, Any]) -> str:
+    """JSON that cannot end the element that it stands in, whatever text is in it."""
+    text = msgspec.json.encode(data).decode()
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").replace("\u2028", "\\u2028")
+
+
+def _subject(subject: Subject) -> dict[str, Any]:
+    means = {(load_text(one.summary), one.summary.repeat): one.summary.output_tok_per_s.value for one in subject.levels}
+    return {
+        "letter": subject.letter,
+        "label": subject.label,
+        "levels": [_level(level) for level in subject.levels],
+        "series": [series_data(one, means) for one in subject.series],
+    }
+
+
+def _level(level: Level) -> dict[str, Any]:
+    summary = level.summary
+    low, high = summary.output_tok_per_s.ci95
+    return {
+        "load": level.load,
+        "users": summary.users,
+        "rate": summary.req_per_s_offered,
+        "y": _six(summary.output_tok_per_s.value),
+        "lo": _six(low),
+        "hi": _six(high),
+        "perGpu": level.tok_per_s_per_gpu.value,
+        "perUser": _six(level.tok_per_s_per_user),
+        "ttft": _quantiles(summary.ttft_s),
+        "tpot": _quantiles(summary.tpot_s),
+        "watts": _six(level.power_w),
+        "tokJ": _six(level.tok_per_j),
+        "front": level.on_front,
+        "cautions": [caution.text for caution in summary.cautions],
+    }
+
+
+def _quantiles(of: Distribution) -> list[float | None]:
+    return [_six(of.p50.value), _six(of.p95.value), _six(of.p50.ci95[0]), _six(of.p50.ci95[1])]
+
+
+def series_data(series: LevelSeries, means: Mapping[tuple[str, int], float | None] = _NO_MEANS) -> dict[str, Any]:
+    """One line of the chart over time."""
+    people = "1 user" if series.users == 1 else f"{series.users} users"
+    load = people if series.users is not None else f"{series.req_per_s_offered or 0:g} req/s"
+    again = f" #{series.repeat + 1}" if series.repeat else ""
+    return {
+        "load": load + again,
+        "start_s": series.start_s,
+        "bin_s": _six(series.bin_s),
+        "open_s": series.open_s,
+        "close_s": series.close_s,
+        "end_s": series.end_s,
+        "mean": _six(means.get((load, series.repeat))),
+        "y": list(series.output_tok_per_s),
+    }
+
+
+def _six(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
+
+
+def _relative(cost: Estimate) -> list[float | None]:
+    return [None if end is None or not cost.value else end / cost.value for end in cost.ci95]
+
+
+def _money(case: Money, found: Findings) -> dict[str, Any]:
+    report = case.report
+    k = report.comparison.get("k")
+    target = _target(case)
+    return {
+        "label": case.label,
+        "candidate": case.candidate,
+        "reference": case.reference,
+        "scenario": case.scenario,
+        "inputs": case.inputs,
+        "ranges": case.ranges,
+        "middles": case.middles,
+        "pays": case.pays,
+        "api": "api" in case.scenario,
+        "k_ci95": case.k_ci95,
+        "k_scale": 1.0 if k is None or not k.value else _cards(case, found),
+        "gpus": {"candidate": report.candidate.gpu, "reference": report.reference.gpu if report.reference else None},
+        "target": target,
+        "answer": parts(case.answer),
+        "sure": case.confidence,
+    }
+
+
+def _cards(case: Money, found: Findings) -> float:
+    """The sentence counts machines, the economics count cards."""
+    if case.reference is None or case.candidate is None:
+        return 1.0
+    return found.subjects[case.reference].gpu_count / found.subjects[case.candidate].gpu_count
+
+
+def _target(case: Money) -> dict[str, str]:
+    """What the tornado is about: the library's choice, or the same choice where it had no range to show."""
+    if case.report.tornado is not None:
+        return {
+            "path": case.report.tornado.target,
+            "label": case.report.tornado.label,
+            "unit": case.report.tornado.unit,
+        }
+    known = case.report.all_figures()
+    for path in TARGETS:
+        figure = known.get(path if "." in path else f"comparison.{path}")
+        if figure is not None and not figure.missing:
+            return {"path": path, "label": figure.label, "unit": figure.unit}
+    return {"path": "candidate.break_even_h", "label": "candidate: break-even", "unit": "h"}
+
+
+def parts(sentence: str) -> list[str | dict[str, str]]:
+    """The sentence with the numbers set apart that follow the prices."""
+    found: list[str | dict[str, str]] = []
+    rest = sentence
+    for pattern, figure in ((_K, "k"), (_RATIO, "ratio"), (_COST, "cost")):
+        match = pattern.match(rest)
+        if match is not None:
+            found += [match[1], {"figure": figure, "text": match[2]}]
+            rest = match[3]
+    return [part for part in [*found, rest] if part]
+
+
+def _settable(case: Money) -> list[str]:
+    asked = [field.place for field in fields(case) if "." in field.place]
+    return [*case.inputs, *asked, "candidate.count", "reference.count"]
+
+
+def _limits(place: str) -> tuple[float, float]:
+    rule = RULES[place.partition(".")[2]]
+    low, high = rule.limits
+    return (low + (1e-9 if rule.above else 0.0), min(high, FAR))

@@ -1,0 +1,97 @@
+"""The ranking on the page: GPU × engine × price, the cheapest that meets the service level first."""
+
+from typing import Final
+
+from breakeven.findings import Findings
+from breakeven.report import words
+from breakeven.report.markup import Html, el
+
+MOST_CAUTIONS: Final = 3
+"""Cautions of a run that stand in the ranking; all of them stand with its levels."""
+
+
+def ranking(found: Findings) -> Html:
+    """GPU × engine × price, the cheapest that meets the service level first."""
+    priced = words.is_priced(found)
+    level = found.service_level or "no service level"
+    heads = [
+        el("th", "#", scope="col"),
+        el("th", "GPU · engine", scope="col"),
+        el("th", "Price, a card", scope="col") if priced else None,
+        el("th", f"{found.unit}/s a card", scope="col", class_="n"),
+        el("th", "Users", scope="col", class_="n"),
+        el("th", words.per_mtok(found), scope="col", class_="n") if priced else None,
+        el("th", "Against the first", scope="col", class_="n"),
+    ]
+    order = "cheapest per output token first" if priced else "most throughput a card first"
+    return el(
+        "section",
+        el("h2", "GPU × engine × price" if priced else "GPU × engine"),
+        el("p", f"At {level}: {order}. In small print: 95 % intervals.", class_="lead"),
+        el(
+            "div",
+            el(
+                "table",
+                el("thead", el("tr", *heads)),
+                *(_rank_row(found, index, priced=priced) for index in range(len(found.ranking))),
+                class_="stack",
+                id="ranking",
+            ),
+            class_="scroll",
+        ),
+        id="ranking-section",
+    )
+
+
+def _rank_row(found: Findings, index: int, *, priced: bool) -> Html:
+    row = found.ranking[index]
+    subject = None if row.run is None else found.subjects[row.run]
+    name = el("span", subject.letter, class_="key") if subject is not None and len(found.subjects) > 1 else None
+    notes = [el("small", row.reason)] if row.reason else []
+    cells = [
+        el("td", el("span", str(row.rank) if row.rank else words.DASH, class_="tag rank")),
+        el("th", name, row.label, *notes, scope="row", class_="wide"),
+        _price_cell(row.price, row.price_source) if priced else None,
+        _number(
+            words.rate(row.capacity_tok_per_s.value), words.rate_range(row.capacity_tok_per_s), f"{found.unit}/s a card"
+        ),
+        _number(words.people(row.users.value), "", "Users"),
+        _cost_cell(found, index) if priced else None,
+        el("td", words.margin(row, priced=priced), class_="n margin", data_label="Against the first"),
+    ]
+    known = [cell for cell in cells if cell is not None]
+    cautions = [el("div", text, class_="caution") for text in row.cautions[:MOST_CAUTIONS]]
+    if len(row.cautions) > MOST_CAUTIONS:
+        cautions.append(el("div", f"{len(row.cautions) - MOST_CAUTIONS} more below", class_="caution"))
+    below = el("tr", el("td"), el("td", *cautions, colspan=len(known) - 1, class_="wide"), class_="note")
+    return el(
+        "tbody",
+        el("tr", *known, class_="noted" if cautions else None),
+        below if cautions else None,
+        class_="best" if row.rank == 1 else None,
+        data_row=index,
+    )
+
+
+def _price_cell(text: str, source: str | None) -> Html:
+    return el(
+        "td",
+        el("span", text or words.DASH, class_="price"),
+        el("small", source) if source else None,
+        data_label="Price",
+    )
+
+
+def _cost_cell(found: Findings, index: int) -> Html:
+    row = found.ranking[index]
+    return el(
+        "td",
+        el("span", words.cost(row.usd_per_mtok.value), class_="usd"),
+        el("small", words.cost_range(row.usd_per_mtok), class_="usd-ci"),
+        class_="n",
+        data_label=words.per_mtok(found),
+    )
+
+
+def _number(value: str, interval: str, label: str) -> Html:
+    return el("td", value, el("small", interval) if interval else None, class_="n", data_label=label)

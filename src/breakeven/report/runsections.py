@@ -1,0 +1,210 @@
+"""What the page says of each run: over time, level by level, its records, and how to repeat it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from breakeven.findings import Findings, Level, Subject
+from breakeven.metrics.summary import Caution
+from breakeven.report import words
+from breakeven.report.chart import chart
+from breakeven.report.markup import Html, el, joined
+
+OPEN_RUNS: Final = 4
+"""Runs whose panels stand open; more are folded."""
+
+
+def time_panels(found: Findings) -> Html:
+    """Throughput over time and the level table, a panel a run."""
+    return joined(
+        el("h3", "Over time, and level by level", class_="panels"),
+        *(_panel(found, i) for i in range(len(found.subjects))),
+    )
+
+
+def _panel(found: Findings, index: int) -> Html:
+    subject = found.subjects[index]
+    name = f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else subject.label
+    drawn = chart(
+        "time",
+        "Throughput over time",
+        "Each line a level. Shaded: warm-up. Dotted: the level's throughput over its window.",
+        label=f"Throughput over time of {name}, one line a level.",
+        run=index,
+        legend=None,
+    )
+    return el(
+        "details",
+        el("summary", name, " ", el("small", subject.model or "")),
+        drawn if subject.series else None,
+        level_table(subject),
+        cautions(subject),
+        class_="run",
+        open=index < OPEN_RUNS,
+        data_print=index < OPEN_RUNS,
+    )
+
+
+class Column(NamedTuple):
+    """One column of the level table: its head, and a level's number with its interval."""
+
+    head: str
+    cell: Callable[[Level], tuple[str, str]]
+
+
+def table_columns(subject: Subject) -> list[Column]:
+    """The columns that say something of this run."""
+    unit = subject.unit
+
+    def quantile(of: str, which: str) -> Callable[[Level], tuple[str, str]]:
+        return lambda level: (words.latency(getattr(getattr(level.summary, of), which)), "")
+
+    columns = [
+        Column(f"{unit}/s", _throughput),
+        Column(f"{unit}/s a user", lambda level: (words.rate(level.tok_per_s_per_user), "")),
+        Column("TTFT p50", quantile("ttft_s", "p50")),
+        Column("TTFT p95", quantile("ttft_s", "p95")),
+        Column("TPOT p50", quantile("tpot_s", "p50")),
+        Column("TPOT p95", quantile("tpot_s", "p95")),
+        Column("answers", lambda level: (f"{level.summary.requests:,}" if level.summary.requests else words.DASH, "")),
+        Column("errors", _errors),
+        Column(f"{unit}/J", lambda level: (words.cost(level.tok_per_j), "")),
+        Column("USD/Mtok" if unit == "tok" else "USD/Mword", lambda level: (words.cost(level.usd_per_mtok), "")),
+    ]
+    return [one for one in columns if any(one.cell(level)[0] != words.DASH for level in subject.levels)]
+
+
+def _throughput(level: Level) -> tuple[str, str]:
+    estimate = level.summary.output_tok_per_s
+    return words.rate(estimate.value), words.rate_range(estimate)
+
+
+def _errors(level: Level) -> tuple[str, str]:
+    one = level.summary
+    return (f"{one.errors:,}", _kinds(one.errors_by_kind)) if one.requests or one.errors else (words.DASH, "")
+
+
+def level_table(subject: Subject) -> Html:
+    """One row a level, with the cautions that are not of all levels."""
+    columns = table_columns(subject)
+    shared = _of_all(subject)
+    heads = [el("th", "Load", scope="col"), *(el("th", column.head, scope="col", class_="n") for column in columns)]
+    rows = [_level_row(level, columns, shared) for level in subject.levels]
+    table = el("table", el("thead", el("tr", *heads)), el("tbody", *rows), class_="levels")
+    return el("div", table, class_="scroll")
+
+
+def _of_all(subject: Subject) -> set[str]:
+    """Cautions that every level carries: said once, under the table."""
+    each = [{caution.id for caution in level.summary.cautions} for level in subject.levels]
+    return set.intersection(*each) if len(each) > 1 else set()
+
+
+def _level_row(level: Level, columns: Sequence[Column], shared: set[str]) -> Html:
+    """The numbers, and under them the reasons to doubt them."""
+    one = level.summary
+    marks = [f"{one.status}"] if one.status != "done" else []
+    again = f" (repeat {one.repeat + 1})" if one.repeat else ""
+    cautions = [_caution(caution) for caution in one.cautions if caution.id not in shared]
+    cells = [column.cell(level) for column in columns]
+    row = el(
+        "tr",
+        el("th", level.load + again, *(el("small", text) for text in marks), scope="row"),
+        *(el("td", value, el("small", small) if small else None, class_="n") for value, small in cells),
+        class_="noted" if cautions else None,
+    )
+    return joined(row, el("tr", el("td", *cautions, colspan=len(cells) + 1), class_="note") if cautions else None)
+
+
+def _caution(caution: Caution) -> Html:
+    return el("div", _short(caution.text), ". ", el("em", caution.remedy), class_="caution")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 160 else text[:159] + "…"
+
+
+def _kinds(kinds: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+
+
+def cautions(subject: Subject) -> Html | None:
+    """What holds for every level, with its remedy; the others stand at their levels."""
+    if not subject.cautions:
+        return el("p", "No cautions.", class_="lead")
+    shared = _of_all(subject) if len(subject.levels) > 1 else set()
+    items = [
+        el("li", el("span", f"{one.levels}: {one.caution.text}. ", class_="caution"), el("em", one.caution.remedy))
+        for one in subject.cautions
+        if one.caution.id in shared
+    ]
+    return el("ul", *items, class_="cautions") if items else None
+
+
+def records(found: Findings) -> Html:
+    """Machine, engine and workload of each run."""
+    return el(
+        "section",
+        el("h2", "Machine and engine"),
+        el("p", "As recorded with the run. Paths and secrets are left out.", class_="lead"),
+        *(_record(found, subject, index) for index, subject in enumerate(found.subjects)),
+        id="records",
+    )
+
+
+def _record(found: Findings, subject: Subject, index: int) -> Html:
+    name = f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else subject.label
+    run = {"run": subject.id, "started": subject.started, "model": subject.model, "cards": subject.gpu_count}
+    notes = [el("li", note) for note in subject.notes]
+    return el(
+        "details",
+        el("summary", name),
+        el(
+            "div",
+            *(
+                _facts(title, facts)
+                for title, facts in (
+                    ("Run", run),
+                    ("Machine", subject.machine),
+                    ("Engine", subject.engine_facts),
+                    ("Workload", subject.workload),
+                )
+                if facts
+            ),
+            class_="records",
+        ),
+        el("ul", *notes) if notes else None,
+        class_="run",
+        open=index < OPEN_RUNS,
+        data_print=index < OPEN_RUNS,
+    )
+
+
+def _facts(title: str, facts: dict[str, Any]) -> Html:
+    rows = [
+        el("tr", el("th", name.replace("_", " "), scope="row"), el("td", _value(value)))
+        for name, value in facts.items()
+        if value is not None
+    ]
+    return el("div", el("h3", title), el("table", el("tbody", *rows)))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " ".join(str(item) for item in value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and value >= 10_000 else str(value)
+
+
+def repeat(found: Findings) -> Html:
+    """The exact commands."""
+    blocks: list[Html] = []
+    for subject in found.subjects:
+        if subject.commands:
+            blocks += [
+                el("h3", f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else "Measure"),
+                el("pre", "\n".join(subject.commands)),
+            ]
+    if found.commands:
+        blocks += [el("h3", "This page"), el("pre", "\n".join(found.commands))]
+    if not blocks:
+        blocks = [el("p", "These runs were imported: their own tool repeats them.", class_="lead")]
+    return el("section", el("h2", "How to repeat it"), *blocks, id="repeat")

@@ -1,0 +1,197 @@
+"""The local page over a folder of runs: it lists, compares and follows, and answers nobody else."""
+
+import http.client
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from breakeven.app.serve import Shelf, serve
+from breakeven.errors import RunFailedError, UsageError
+from breakeven.record import LevelFacts
+from breakeven.report.server import allowed_hosts, make_server
+from breakeven.store.folder import RunFolder
+from browser import Browser
+from browser import find as find_browser
+from report_runs import make_run, records
+
+HOSTILE = "<img src=x onerror=window.hacked=1>"
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+class Served(NamedTuple):
+    port: int
+    out: Path
+    runs: list[RunFolder]
+
+    def get(self, path: str, *, host: str | None = None, method: str = "GET") -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request(method, path, headers={"Host": host or f"127.0.0.1:{self.port}"})
+        answer = connection.getresponse()
+        found = Answer(answer.status, dict(answer.getheaders()), answer.read().decode())
+        connection.close()
+        return found
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    out = tmp_path_factory.mktemp("runs")
+    runs = [
+        make_run(out, users=(1, 5, 20), window_s=4.0),
+        make_run(out, gpu="NVIDIA L4", engine="sglang", model=HOSTILE, users=(1, 5, 20), window_s=4.0, tpot_s=0.02),
+    ]
+    server = make_server(Shelf(out).source(), host="127.0.0.1", port=0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield Served(int(server.server_address[1]), out, runs)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_list_names_every_run_newest_first(served: Served) -> None:
+    told = json.loads(served.get("/api/runs").text)["runs"]
+    assert {run["id"] for run in told} == {run.id for run in served.runs}
+    one = next(run for run in told if run["hardware"] == "RTX 4090")
+    assert (one["engine"], one["levels"], one["running"], one["error"]) == ("vLLM 0.23.1", 3, False, None)
+    assert one["best"] > 100
+
+
+def test_one_run_and_two_runs_have_a_page(served: Served) -> None:
+    ids = [run.id for run in served.runs]
+    alone = served.get(f"/report?run={ids[0]}")
+    assert alone.status == 200
+    assert "RTX 4090 with vLLM serves" in alone.text
+    both = served.get(f"/report?run={ids[0]}&run={ids[1]}")
+    assert "the work of one RTX 4090 with vLLM" in both.text
+    assert "<img" not in both.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/report",
+        "/report?run=..%2f..%2fetc",
+        "/report?run=nowhere",
+        "/../../etc/passwd",
+        "/api/live",
+        "/api/live?run=%00",
+    ],
+)
+def test_nothing_but_the_runs_of_the_folder_is_served(served: Served, path: str) -> None:
+    answer = served.get(path)
+    assert answer.status == 404
+    assert str(served.out) not in answer.text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::2]:80"])
+def test_another_name_is_turned_away_against_dns_rebinding(served: Served, host: str) -> None:
+    assert served.get("/api/runs", host=host or " ").status == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8700"])
+def test_names_of_this_machine_are_answered(served: Served, host: str) -> None:
+    assert served.get("/api/runs", host=host).status == 200
+
+
+def test_an_open_address_answers_to_addresses_and_not_to_names() -> None:
+    assert allowed_hosts("0.0.0.0") is None
+    assert "gpu-box" in (allowed_hosts("GPU-box") or ())
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_nothing_can_be_written(served: Served, method: str) -> None:
+    assert served.get("/api/runs", method=method).status == 501
+
+
+def test_every_answer_forbids_what_it_does_not_need(served: Served) -> None:
+    for path in ("/", "/api/runs", f"/report?run={served.runs[0].id}", "/nothing"):
+        headers = served.get(path).headers
+        policy = headers["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+    assert served.get("/", method="HEAD").text == ""
+
+
+def test_a_running_level_can_be_watched(served: Served) -> None:
+    """Records that are in the log so far make a line; more of them make it longer."""
+    folder = make_run(served.out, users=(1,), window_s=3.0, name="growing")
+    facts = LevelFacts(users=4, start_s=20.0)
+    log = folder.start_level(facts)
+    made = sorted(records(4, tpot_s=0.01, ttft_s=0.05, start_s=20.0, end_s=30.0), key=lambda record: record.end_s)
+    seen = []
+    for half in (made[: len(made) // 2], made[len(made) // 2 :]):
+        for record in half:
+            log.put(record)
+        log.close() if half[-1] is made[-1] else _flushed(log.path)
+        told = json.loads(served.get(f"/api/live?run={folder.id}").text)
+        seen.append(told["series"][-1]["end_s"])
+    assert told["series"][-1]["load"] == "4 users"
+    assert "warming up" in told["now"]
+    assert seen[0] < seen[1]
+    row = next(run for run in json.loads(served.get("/api/runs").text)["runs"] if run["id"] == folder.id)
+    assert row["running"]
+    shutil.rmtree(folder.path)
+
+
+def _flushed(path: Path) -> None:
+    """Until the writer has written what it was given: the size has grown and stands still."""
+    import time
+
+    size = -1
+    while path.stat().st_size != size or size < 1000:
+        size = path.stat().st_size
+        time.sleep(1.2)
+
+
+def filtered(browser: Browser, text: str) -> None:
+    browser.run(
+        f"(() => {{ const field = document.querySelector('#filter'); field.value = '{text}';"
+        "field.dispatchEvent(new Event('input')); })()"
+    )
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH")
+def test_the_list_is_filtered_and_two_runs_are_compared_in_a_browser(served: Served, tmp_path: Path) -> None:
+    with Browser(tmp_path / "profile") as browser:
+        browser.look()
+        browser.open(f"http://127.0.0.1:{served.port}/")
+        assert browser.run("document.querySelectorAll('#runs tbody tr').length") == 2
+        filtered(browser, "sglang l4")
+        assert browser.run("document.querySelectorAll('#runs tbody tr').length") == 1
+        assert "1 of 2 runs" in browser.run("document.querySelector('#count').textContent")
+        filtered(browser, "")
+        for index in (0, 1):
+            browser.run(f"document.querySelectorAll('#runs input[type=checkbox]')[{index}].click()")
+        assert browser.run("document.querySelector('#compare').textContent") == "Compare 2 runs"
+        browser.run("document.querySelector('#compare').click()")
+        browser.wait("document.querySelector('#answer') && document.documentElement.dataset.ready === 'yes'")
+        assert "the work of one" in browser.run("document.querySelector('#answer').textContent")
+        assert browser.run("window.hacked") is None
+        assert browser.console == []
+        assert all(url.startswith(f"http://127.0.0.1:{served.port}/") for url in browser.requests)
+
+
+def test_a_folder_that_is_none_and_a_port_that_is_taken_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no folder"):
+        serve(tmp_path / "none", host="127.0.0.1", port=0)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port: Any = taken.getsockname()[1]
+        with pytest.raises(RunFailedError, match="try another --port"):
+            serve(tmp_path, host="127.0.0.1", port=port)
