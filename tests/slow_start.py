@@ -14,7 +14,6 @@ from breakeven.metrics.steady import steady_from_s
 STEP_S = 0.040
 PER_REQUEST_S = 0.003
 PER_PROMPT_S = 0.060
-WARM_UP_S = 8.0
 SETTLED_S = 60.0
 
 
@@ -30,13 +29,19 @@ class Engine(NamedTuple):
     think_s: float = 0.0
     slow: float = 0.0
     """Part of the speed that lacks at first."""
-    until_s: float = 0.0
-    """When the full speed is there: at once then, or (`creeping`) two thirds of the way."""
+    into_s: float = 0.0
+    """How far into the window that lasts."""
     creeping: bool = False
+    """It goes off little by little: two thirds of it while the warm-up lasts."""
+
+    @property
+    def warm_up_s(self) -> float:
+        """The least warm-up of a level of so many users."""
+        return float(np.interp(self.users, (1, 5, 10, 50, 100), (2, 4, 5, 12, 20)))
 
     def lacks(self, now_s: Floats) -> Floats:
-        lacking = np.exp(-now_s / self.until_s) if self.creeping else (now_s < self.until_s).astype(np.float64)
-        return self.slow * lacking
+        at_once = (now_s < self.warm_up_s + self.into_s).astype(np.float64)
+        return self.slow * np.asarray(np.exp(-now_s / self.warm_up_s) if self.creeping else at_once)
 
 
 class Runs(NamedTuple):
@@ -96,12 +101,12 @@ class Outcome(NamedTuple):
 
 
 def outcomes(engine: Engine, *, window_s: float, runs: int, seed: int = 1) -> tuple[Outcome, Outcome]:
-    """Windows that open 8 s after the start and last `window_s` or up to a fifth more: as they are, and moved."""
+    """Windows that open after the warm-up and last `window_s` or up to a fifth more: as they are, and moved."""
     rng, truth = np.random.default_rng(0), true_rate(engine)
-    many = run(engine, runs=runs, total_s=WARM_UP_S + 0.5 + 1.2 * window_s, seed=seed)
+    many = run(engine, runs=runs, total_s=engine.warm_up_s + 0.5 + 1.2 * window_s, seed=seed)
     rows: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = ([], [])
     for times_s, tokens in zip(many.times_s.T, many.tokens.T, strict=True):
-        open_s = WARM_UP_S + 0.5 * rng.random()
+        open_s = engine.warm_up_s + 0.5 * rng.random()
         close_s = open_s + window_s * (1 + 0.2 * rng.random())
         moved_s = steady_from_s(times_s, tokens, start_s=0.0, open_s=open_s, close_s=close_s)
         for found, from_s in zip(rows, (open_s, moved_s), strict=True):
@@ -130,11 +135,15 @@ ENGINES = {
 }
 STARTS: dict[str, dict[str, float | bool]] = {
     "full speed at once": {},
-    "half speed for 12 s": {"slow": 0.5, "until_s": 12.0},
-    "30 % slower for 15 s": {"slow": 0.3, "until_s": 15.0},
-    "15 % slower for 15 s": {"slow": 0.15, "until_s": 15.0},
-    "30 % slower, going off over 8 s": {"slow": 0.3, "until_s": 8.0, "creeping": True},
+    "half speed until 4 s into the window": {"slow": 0.5, "into_s": 4.0},
+    "30 % slower until 7 s into it": {"slow": 0.3, "into_s": 7.0},
+    "15 % slower until 7 s into it": {"slow": 0.15, "into_s": 7.0},
+    "30 % slower, going off little by little": {"slow": 0.3, "creeping": True},
 }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def print_table(*, runs: int, windows_s: tuple[float, ...] = (20.0, 40.0)) -> None:
@@ -147,9 +156,10 @@ def print_table(*, runs: int, windows_s: tuple[float, ...] = (20.0, 40.0)) -> No
             for window_s in windows_s:
                 plain, moved = outcomes(engine._replace(**start), window_s=window_s, runs=runs)  # type: ignore[arg-type]
                 held, error = (
-                    f"{getattr(plain, name):.1%} → {getattr(moved, name):.1%}" for name in ("covered", "error")
+                    f"{_percent(getattr(plain, name))} → {_percent(getattr(moved, name))}"
+                    for name in ("covered", "error")
                 )
-                row.append(f"{held}, {error} | {moved.moved:.0%}")
+                row.append(f"{held}, {error} | {100 * moved.moved:.0f} %")
             print(f"| {engine_name} | {start_name} |", " | ".join(row), "|", flush=True)
 
 

@@ -154,7 +154,7 @@ def test_without_a_trend_hardly_a_window_moves_and_coverage_stays(name: str) -> 
 
 
 def test_a_slow_start_is_cut_and_the_throughput_is_righter() -> None:
-    engine: Engine = ENGINES["20 users, exactly 64 tokens"]._replace(**STARTS["half speed for 12 s"])  # type: ignore[arg-type]
+    engine: Engine = ENGINES["20 users, exactly 64 tokens"]._replace(**STARTS["half speed until 4 s into the window"])  # type: ignore[arg-type]
     plain, moved = outcomes(engine, window_s=40.0, runs=100)
     assert moved.moved > 0.9
     assert moved.covered >= 0.95

@@ -18,7 +18,7 @@ OBSERVATION_S: Final = 0.1
 PER_BATCH: Final = 5
 LEAST_BATCHES: Final = 10
 LEAST_CHANGE: Final = 0.05
-SURE: Final = 3.0
+SURE: Final = 4.0
 """Standard errors between the part before and the part after that noise is not believed to make."""
 MOST_FALL: Final = 0.5
 """A throughput that falls below this part of what it was has met a fault: that is no warm-up."""
@@ -52,7 +52,7 @@ def warm_up_end_s(times_s: Floats, tokens: Floats, *, start_s: float, close_s: f
 def steady_from_s(times_s: Floats, tokens: Floats, *, start_s: float, open_s: float, close_s: float) -> float:
     """When the window should begin: where MSER-5 says, if that is later than `open_s` for a good reason; else `open_s`.
 
-    A good reason is a throughput that differs by more than 5 %, and by more than three standard errors, between the
+    A good reason is a throughput that differs by more than 5 %, and by more than four standard errors, between the
     part that would go and the part that would stay; and the part that stays is half of the window or more. A fall to
     less than half is a fault of the server, not a warm-up.
     """
