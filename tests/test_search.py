@@ -166,14 +166,14 @@ def places(count: int, then: Play) -> Play:
 
 
 def test_the_command_finds_the_places_of_a_server_and_show_says_it_again(tmp_path: Path) -> None:
-    """Three places of 50 ms: a fourth user waits for a place, which doubles its TTFT."""
-    flags = ("--find-max", "--slo", "ttft_p95=70ms", "--users", "1", "--duration", "1.2", "--warmup", "0.3")
-    with FaultServer({"*": places(3, answer(ttft_s=0.05, itl_s=0.0))}) as server:
+    """Three places of 100 ms: with four users each waits for a place for 33 ms."""
+    flags = ("--find-max", "--slo", "ttft_p50=117ms", "--users", "1", "--duration", "1.2", "--warmup", "0.3")
+    with FaultServer({"*": places(3, answer(ttft_s=0.1, itl_s=0.0))}) as server:
         done = breakeven("run", "--url", server.url, *flags, "--output-tokens", 2, "--out", tmp_path, "--json", "-")
     assert done.code == 0, done.err
     found = done.json["run"]["settings"]["found"]
     assert (found["met"], found["missed"], found["is_closed"]) == (3, 4, True)
-    assert found["text"] == "at most 3 users meet ttft_p95 <= 70.0 ms; 4 do not"
+    assert found["text"] == "at most 3 users meet ttft_p50 <= 117 ms; 4 do not"
     assert len(done.json["levels"]) <= 5
     shown = breakeven("show", run_folder(tmp_path))
     assert found["text"] in shown.out
