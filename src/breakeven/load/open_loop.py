@@ -25,6 +25,8 @@ class OpenWorker(Worker):
         self._free: list[User] = []
         self._asking: set[asyncio.Task[None]] = set()
         self._late_at, self._late = array("d"), array("d")
+        self._awaited_s: float | None = None
+        """When the request that is sent next is due."""
         super().start(spec, (), emit)
         self._dispatcher = asyncio.create_task(self._dispatch())
         self._dispatcher.add_done_callback(self._watch)
@@ -43,12 +45,14 @@ class OpenWorker(Worker):
             for index, at_s in itertools.islice(enumerate(self._due_s()), first, None, step):
                 due_s = self._spec.start_s + at_s
                 ask, body = self._made(index)
+                self._awaited_s = due_s
                 await sleep_until(due_s)
                 await asyncio.sleep(0)  # a schedule that runs behind must leave time for the answers
                 if self._stopping:
                     return
                 self._late_at.append(due_s)
                 self._late.append(now_s() - due_s)
+                self._awaited_s = None
                 self._send(index, due_s, ask=ask, body=body)
             self._exhausted = True
         except asyncio.CancelledError:
@@ -97,7 +101,9 @@ class OpenWorker(Worker):
             return None
         at = np.frombuffer(self._late_at, dtype=np.float64)
         late = np.frombuffer(self._late, dtype=np.float64)[(at >= self._open_s) & (at < close_s)]
+        if self._awaited_s is not None and self._open_s <= self._awaited_s < close_s:
+            late = np.append(late, close_s - self._awaited_s)  # due in the window, and never sent
         if not len(late):
             return facts
-        p50, p99 = np.quantile(late, [0.5, 0.99])
+        p50, p99 = np.quantile(late, [0.5, 0.99], method="higher")
         return replace(facts, schedule_lag_p50_s=float(p50), schedule_lag_p99_s=float(p99))
