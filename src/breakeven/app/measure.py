@@ -318,12 +318,17 @@ class Measurement:
             )
 
     async def _settled(self, facts: LevelFacts, *, server: Server) -> LevelFacts:
-        """Wait until the engine is idle, unless nothing comes after."""
-        if self._stop.is_set():
-            return facts
-        settle_s, settled = await settle(
-            busy_requests=server.busy_requests, probe_s=server.probe_s, idle_probe_s=self._idle_probe_s
+        """Wait until the engine is idle, or the user wants to stop."""
+        settling = asyncio.ensure_future(
+            settle(busy_requests=server.busy_requests, probe_s=server.probe_s, idle_probe_s=self._idle_probe_s)
         )
+        stopping = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({settling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not settling.done():
+            settling.cancel()
+            return facts
+        settle_s, settled = settling.result()
         return replace(facts, settle_s=settle_s, settled=settled)
 
 

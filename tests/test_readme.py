@@ -1,0 +1,29 @@
+"""What the README shows is what the program prints."""
+
+from pathlib import Path
+
+import pytest
+
+from breakeven.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_shows_the_real_markdown_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = "report nosana-2024:a100-80 nosana-2024:rtx-4090 --scenario docs/report-prices.toml --floor 40 --md -"
+    assert f"breakeven {words}" in README
+    assert main(words.split()) == 0
+    shown = README.partition("<!-- report -->\n")[2].partition("\n<!-- end of report -->")[0]
+    assert capsys.readouterr().out.startswith(shown + "\n")
+
+
+def test_every_file_that_the_documents_point_to_is_there() -> None:
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in document.read_text().split("](")[1:]:
+            name = target.partition(")")[0].partition("#")[0]
+            if name and "://" not in name:
+                assert (document.parent / name).exists(), (document.name, name)
