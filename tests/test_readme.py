@@ -27,3 +27,14 @@ def test_every_file_that_the_documents_point_to_is_there() -> None:
             name = target.partition(")")[0].partition("#")[0]
             if name and "://" not in name:
                 assert (document.parent / name).exists(), (document.name, name)
+
+
+def test_the_readme_shows_the_real_comparison(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = "compare examples/cpu-two-engines/llamacpp examples/cpu-two-engines/vllm --floor 12"
+    assert f"breakeven {words}" in README
+    assert main(words.split()) == 0
+    shown = README.partition("<!-- compare -->\n```\n")[2].partition("\n```\n<!-- end of compare -->")[0]
+    assert capsys.readouterr().out.startswith(shown + "\n")
