@@ -200,7 +200,10 @@ def test_a_schedule_that_no_client_can_keep_still_ends_in_time_and_says_how_late
         (run,) = levels(server.url, plan, is_open=True, tokens=1)
     assert time.perf_counter() - began_s < 20
     level = judged_level(run.facts, run.records)
-    assert (level.client.schedule_lag_p99_s or 0.0) > 0.002
+    late, busy = level.client.schedule_lag_p99_s, level.client.cpu_share
+    assert late is not None
+    assert busy is not None
+    assert late > 0.002 or busy > 0.8  # a quick machine keeps up, with the whole of its core
     assert level.client.verdict == "suspect"
 
 
