@@ -77,7 +77,7 @@ def test_a_whole_run_has_nothing_to_resume(tmp_path: Path) -> None:
 
 
 def test_a_failed_level_is_measured_again(tmp_path: Path) -> None:
-    with FaultServer({"good": [answer(), answer(), *[status(503)] * 6, answer()], "/metrics": idle}) as server:
+    with FaultServer({"good": [answer(), answer(), *[status(503)] * 8, answer()], "/metrics": idle}) as server:
         words = ("run", "--url", server.url, "--users", "4", "--duration", "0.8", *LEVELS[2:], "--warmup", "0.2")
         failed = breakeven(*words, "--out", tmp_path, "--json", "-")
         again = breakeven("run", "--resume", run_folder(tmp_path), "--json", "-")
