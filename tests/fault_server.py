@@ -55,6 +55,11 @@ class FaultServer:
         self.max_in_flight = 0
         """Most completion requests that were under way at once."""
 
+    def play(self, script: Script) -> None:
+        """From now on play another script, from its beginning."""
+        with self._lock:
+            self._script, self._played = _by_key(script), {}
+
     @property
     def asked(self) -> list[Received]:
         """The completion requests alone."""

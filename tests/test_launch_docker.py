@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from breakeven.cli import main
+from breakeven.engine.base import IMAGE_HOME
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.launch.docker import start_in_docker
 from breakeven.launch.engines import free_port
@@ -69,7 +70,7 @@ def test_an_engine_is_started_in_a_container_by_its_digest_and_removed(
         [
             *("run", "--rm", "--name", f"breakeven-vllm-{port}", "--gpus", "all", "--ipc=host"),
             *("--publish", f"127.0.0.1:{port}:{port}"),
-            *("--volume", "/home/someone/.cache/huggingface:/root/.cache/huggingface", "--volume", "/x:/y"),
+            *("--volume", f"/home/someone/.cache/huggingface:{IMAGE_HOME}/.cache/huggingface", "--volume", "/x:/y"),
             *("--env", "HF_TOKEN", "--env", "A=b", "--env", "HTTPS_PROXY"),
             *("--entrypoint", "vllm", f"vllm/vllm-openai@{DIGEST}", "serve", "org/m"),
             *("--host", "0.0.0.0", "--port", str(port), "--served-model-name", "m", "--max-model-len", "4096"),

@@ -196,14 +196,11 @@ def test_time_to_connect_is_inside_ttft() -> None:
 def test_a_schedule_that_no_client_can_keep_still_ends_in_time_and_says_how_late_it_was() -> None:
     began_s = time.perf_counter()
     with ReferenceServer(Settings(ttft_s=0.005, itl_s=0.0), connections=4000) as server:
-        plan = a_rate(8_000.0, arrivals="constant", warmup_s=0.0, duration_s=0.3, max_duration_s=0.3)
+        plan = a_rate(40_000.0, arrivals="constant", warmup_s=0.0, duration_s=0.3, max_duration_s=0.3)
         (run,) = levels(server.url, plan, is_open=True, tokens=1)
     assert time.perf_counter() - began_s < 20
     level = judged_level(run.facts, run.records)
-    late, busy = level.client.schedule_lag_p99_s, level.client.cpu_share
-    assert late is not None
-    assert busy is not None
-    assert late > 0.002 or busy > 0.8  # a quick machine keeps up, with the whole of its core
+    assert (level.client.schedule_lag_p99_s or 0.0) > 0.002
     assert level.client.verdict == "suspect"
 
 

@@ -1,13 +1,16 @@
 """What an engine adapter says: only where the engine differs from the plain OpenAI API."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
 from breakeven.errors import UsageError
 from breakeven.serving import EngineSettings as EngineSettings
+
+IMAGE_HOME: Final = "/root"
+"""Home of the user that the engines' images run as."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -74,7 +77,7 @@ class OpenAI:
     image_takes: ClassVar[Literal["entrypoint", "command", "arguments"]] = "entrypoint"
     """What is said to the image: its entry point anew, the whole command, or only what follows the command."""
     docker_args: ClassVar[tuple[str, ...]] = ("--gpus", "all")
-    image_cache: ClassVar[tuple[str, str]] = ("~/.cache/huggingface", "/root/.cache/huggingface")
+    image_cache: ClassVar[tuple[str, str]] = ("~/.cache/huggingface", f"{IMAGE_HOME}/.cache/huggingface")
     """Where models are kept here, and where the image looks for them."""
     distribution: ClassVar[str | None] = None
     """Python package that the command belongs to; None: it is a program that is asked for its version itself."""

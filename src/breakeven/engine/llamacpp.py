@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from breakeven.engine.base import EngineSettings, OpenAI, Options
+from breakeven.engine.base import IMAGE_HOME, EngineSettings, OpenAI, Options
 
 
 class Llamacpp(OpenAI):
@@ -38,7 +38,7 @@ class Llamacpp(OpenAI):
     default_port = 8080
     hub_access_env = "HF_TOKEN"
     image = "ghcr.io/ggml-org/llama.cpp:server-cuda"
-    image_cache = ("~/.cache/llama.cpp", "/root/.cache/llama.cpp")
+    image_cache = ("~/.cache/llama.cpp", f"{IMAGE_HOME}/.cache/llama.cpp")
     image_takes = "arguments"
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from breakeven.engine.base import EngineSettings, OpenAI, Options
+from breakeven.engine.base import IMAGE_HOME, EngineSettings, OpenAI, Options
 
 
 class Ollama(OpenAI):
@@ -20,7 +20,7 @@ class Ollama(OpenAI):
     options = Options(host=None, port=None)
     default_port = 11434
     image = "ollama/ollama:latest"
-    image_cache = ("~/.ollama", "/root/.ollama")
+    image_cache = ("~/.ollama", f"{IMAGE_HOME}/.ollama")
 
     @classmethod
     def environment(cls, *, port: int, settings: EngineSettings | None = None) -> dict[str, str]:
