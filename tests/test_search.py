@@ -37,16 +37,18 @@ def searched(
     first: float = 1,
     whole: bool = True,
     known: tuple[LevelSummary, ...] = (),
+    repeats: int = 1,
 ) -> list[LevelSummary]:
     """The levels of a search on a server whose TTFT at p99 follows the curve."""
     measured: list[LevelSummary] = []
 
     async def measure(plan: LevelPlan) -> LevelSummary | None:
         load = float(plan.users if plan.users is not None else plan.req_per_s or 0.0)
-        measured.append(level(load, curve(load), whole=whole))
+        measured.append(level(load, curve(load), whole=whole, repeat=plan.repeat))
         return measured[-1]
 
-    plan = Plan(slo="ttft_p99=1s", find_max=True, users=(int(first),), rate=None if whole else (first,))
+    loads = (int(first),), None if whole else (first,)
+    plan = Plan(slo="ttft_p99=1s", find_max=True, users=loads[0], rate=loads[1], repeats=repeats)
     asyncio.run(search_levels(plan, slo=SLO, measure=measure, salt=0, say=lambda _: None, known=known))
     return measured
 
@@ -136,6 +138,29 @@ def test_a_load_that_met_above_one_that_missed_is_luck() -> None:
 def test_all_repeats_of_a_load_must_meet_it() -> None:
     (found,) = outcomes([level(8, 0.5), level(8, 1.5, repeat=1)], SLO)
     assert found.verdict == "missed"
+
+
+def test_each_load_is_measured_as_often_as_asked_until_a_repeat_misses() -> None:
+    measured = searched(lambda load: load / 4.5, first=4, repeats=3)
+    assert [(one.users, one.repeat) for one in measured] == [(4, 0), (4, 1), (4, 2), (8, 0), (5, 0)]
+
+
+def test_a_repeat_that_misses_moves_the_search_down() -> None:
+    seen: list[float] = []
+
+    def second_time_worse(load: float) -> float:
+        seen.append(load)
+        return 2.0 if load == 8 and seen.count(8) == 2 else 0.9 if load <= 8 else 2.0
+
+    measured = searched(second_time_worse, first=8, repeats=2)
+    assert [(one.users, one.repeat) for one in measured][:4] == [(8, 0), (8, 1), (4, 0), (4, 1)]
+    assert bracket(measured, slo=SLO).missed == 8
+
+
+def test_repeats_that_an_interrupted_search_still_owes_are_measured_first() -> None:
+    known = (level(4, 0.5), level(4, 0.5, repeat=1), level(8, 0.7))
+    measured = searched(lambda load: load / 12.5, known=known, repeats=2)
+    assert (measured[0].users, measured[0].repeat) == (8, 1)
 
 
 def test_a_backlog_that_grows_and_a_level_that_failed_meet_nothing() -> None:

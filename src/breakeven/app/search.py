@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from breakeven.app.defaults import level_plan
 from breakeven.load.level import LevelPlan
-from breakeven.metrics.bracket import Bracket, bracket, next_load, outcome, outcomes
+from breakeven.metrics.bracket import Bracket, bracket, load_of, next_load, outcome, outcomes
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.summary import LevelSummary
 from breakeven.plan import Plan
@@ -21,14 +21,19 @@ async def search_levels(
 ) -> Bracket:
     """Measure levels until the bracket is closed; says what it found. `measure` gives None to stop early.
 
-    `known` are levels that an earlier part of the run has measured.
+    A load is measured `plan.repeats` times, or until one of them misses, which settles it. `known` are levels that an
+    earlier part of the run has measured.
     """
     whole = plan.rate is None
     first = float(plan.users[0] if plan.rate is None else plan.rate[0])
     levels = list(known)
-    while (load := next_load(outcomes(levels, slo), first=first, whole=whole)) is not None:
+    while (load := _load_to_measure(levels, plan=plan, slo=slo, first=first)) is not None:
         level = level_plan(
-            plan, users=int(load) if whole else None, req_per_s=None if whole else round(load, 3), salt=salt
+            plan,
+            users=int(load) if whole else None,
+            req_per_s=None if whole else round(load, 3),
+            repeat=sum(load_of(one) == round(load, 3) for one in levels),
+            salt=salt,
         )
         summary = await measure(level)
         if summary is None or outcome(summary, slo) is None:
@@ -37,6 +42,15 @@ async def search_levels(
     found = bracket(levels, slo=slo)
     say(found.text)
     return found
+
+
+def _load_to_measure(levels: Sequence[LevelSummary], *, plan: Plan, slo: Slo, first: float) -> float | None:
+    """A load that has met so far, but was not measured as often as asked, comes before any other."""
+    found = outcomes(levels, slo)
+    for one in found:
+        if one.verdict != "missed" and sum(load_of(level) == one.load for level in levels) < plan.repeats:
+            return one.load
+    return next_load(found, first=first, whole=plan.rate is None)
 
 
 def meets(level: LevelSummary, slo: Slo) -> bool:

@@ -45,7 +45,7 @@ class Bracket(Struct, frozen=True, kw_only=True):
 
 def outcome(level: LevelSummary, slo: Slo) -> Outcome | None:
     """How a level did; None where it was not measured to its end. A backlog that grows meets no limit on latency."""
-    load = level.users if level.users is not None else level.req_per_s_offered
+    load = load_of(level)
     if load is None or level.status == "interrupted":
         return None
     verdicts = {judge(level, limit)[0] for limit in slo.limits}
@@ -54,6 +54,11 @@ def outcome(level: LevelSummary, slo: Slo) -> Outcome | None:
     else:
         verdict = "unknown" if "unknown" in verdicts else "met"
     return Outcome(load=float(load), verdict=verdict, worst=_worst(level, slo))
+
+
+def load_of(level: LevelSummary) -> float | None:
+    """Users of a closed loop, requests per second offered by an open one."""
+    return level.users if level.users is not None else level.req_per_s_offered
 
 
 def _worst(level: LevelSummary, slo: Slo) -> float | None:
