@@ -19,8 +19,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from breakeven.exchange.spread import quantile
 from breakeven.hardware import find_gpu
+from breakeven.metrics.statistics import distribution
 
 USERS = (1, 5, 10, 50, 100)
 WORKLOADS = {
@@ -71,7 +71,7 @@ def fleet_row(jobs: Sequence[Row], users: int) -> dict[str, object]:
     good = [job for job, rate in values if rate > 0]
     busy = [job for job in good if (cell(job, users, "mean_utilisation_pct") or 0) >= BUSY_PCT]
     rates = node_medians(good, users, "tok_per_s")
-    middle = quantile(sorted(rates), 0.5)
+    middle = distribution(rates).p50
     low, high = middle.ci95
     return {
         "gpu": find_gpu(jobs[0]["gpu"]).key,

@@ -1,11 +1,19 @@
-"""Percentiles with the intervals of order statistics."""
+"""Percentiles and speeds of other tools, and the intervals of order statistics where they give single values."""
 
 import pytest
 from scipy import stats
 
-from breakeven.exchange.spread import distribution, mean_speed, quantile, quoted, speeds
+from breakeven.exchange.spread import mean_speed, quoted, speeds
+from breakeven.metrics.statistics import distribution
+from breakeven.metrics.summary import Quantile
 
+NAMES = {0.5: "p50", 0.9: "p90", 0.95: "p95", 0.99: "p99"}
 RANKS = [(6, 0.5), (10, 0.5), (50, 0.5), (36, 0.9), (100, 0.9), (72, 0.95), (100, 0.99), (368, 0.99), (1999, 0.5)]
+
+
+def quantile(values: list[float], q: float) -> Quantile:
+    found: Quantile = getattr(distribution(values), NAMES[q])
+    return found
 
 
 @pytest.mark.parametrize(("n", "q"), RANKS)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from breakeven.errors import UsageError
-from breakeven.exchange.spread import distribution
 from breakeven.hardware import gpus
+from breakeven.metrics.statistics import distribution
 from breakeven.metrics.summary import RunSummary
 from breakeven.reference import DATA_SETS, DEFAULT_WORKLOADS, find_run, in_tokens, reference_runs, table_text
 

@@ -3,10 +3,9 @@
 import sys
 from pathlib import Path
 
-import msgspec
 import uvloop
 
-from breakeven.app.runs import write_file
+from breakeven.app.runs import write_file, write_json
 from breakeven.calibrate.cell import Cell, Result
 from breakeven.calibrate.grid import FULL, QUICK, ceiling, describe, run_grid
 from breakeven.calibrate.kept import Kept, keep
@@ -31,11 +30,7 @@ def calibrate(*, quick: bool, users: tuple[int, ...] | None, json_to: str | None
     if markdown_to is not None:
         write_file(markdown_to, f"{markdown(results)}\n\n{ceiling_text(found)}\n".encode())
     if json_to is not None:
-        data = msgspec.json.format(msgspec.json.encode(kept), indent=2)
-        if json_to == "-":
-            sys.stdout.buffer.write(data + b"\n")
-        else:
-            write_file(Path(json_to), data + b"\n")
+        write_json(kept, json_to)
     return 0 if found is not None else 1
 
 

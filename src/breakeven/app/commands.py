@@ -4,12 +4,11 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from breakeven.app.run import resume_run, run_plan
-from breakeven.app.runs import read_run
+from breakeven.app.runs import read_run, write_json
 from breakeven.app.summary import summarise
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
@@ -17,7 +16,6 @@ from breakeven.plan import Plan
 from breakeven.report.live import Live
 from breakeven.report.terminal import print_run
 from breakeven.store.folder import RunFolder, find_runs
-from breakeven.store.log import cannot_write
 
 
 def run(given: dict[str, Any], *, out: Path, json_to: str | None) -> int:
@@ -91,14 +89,5 @@ def console(stream: TextIO) -> Console:
 def output(summary: RunSummary, *, where: str, json_to: str | None) -> None:
     """Print the table, and write JSON where it was asked for."""
     print_run(console(sys.stderr if json_to == "-" else sys.stdout), summary, where=where)
-    if json_to is None:
-        return
-    data = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
-    if json_to == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
-        return
-    try:
-        Path(json_to).write_bytes(data)
-    except OSError as error:
-        raise RunFailedError(cannot_write(Path(json_to), error)) from None
+    if json_to is not None:
+        write_json(summary, json_to)

@@ -2,35 +2,22 @@
 
 import os
 import sys
-from pathlib import Path
 
-import msgspec
 from rich.table import Table
 
 from breakeven.app.commands import console
-from breakeven.errors import RunFailedError
+from breakeven.app.runs import write_json
 from breakeven.launch.found import Docker, Found, find_docker, find_embedded, find_engines
-from breakeven.store.log import cannot_write
 
 
 def engines(*, json_to: str | None) -> int:
     """Print the list, or write it as JSON."""
     found, docker = [find_embedded(), *find_engines()], find_docker()
-    if json_to == "-":
-        sys.stdout.buffer.write(_json(found, docker))
-        sys.stdout.flush()
-        return 0
     if json_to is not None:
-        try:
-            Path(json_to).write_bytes(_json(found, docker))
-        except OSError as error:
-            raise RunFailedError(cannot_write(Path(json_to), error)) from None
-    _print(found, docker)
+        write_json({"format": 1, "engines": found, "docker": docker}, json_to)
+    if json_to != "-":
+        _print(found, docker)
     return 0
-
-
-def _json(found: list[Found], docker: Docker) -> bytes:
-    return msgspec.json.format(msgspec.json.encode({"format": 1, "engines": found, "docker": docker}), indent=2) + b"\n"
 
 
 def _print(found: list[Found], docker: Docker) -> None:

@@ -14,6 +14,7 @@ from breakeven.app.defaults import level_plans
 from breakeven.app.dry_run import dry_run_text
 from breakeven.app.plan_file import PlanFile, read_file, understood
 from breakeven.app.run import check_plan
+from breakeven.app.runs import write_json
 from breakeven.app.study import StudyRun, cell_summary, resume_study, start_study
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
@@ -148,12 +149,4 @@ def _write_json(study: StudyRun, summaries: Mapping[str, RunSummary | None], jso
             for cell in study.plan.cells
         ],
     }
-    data = msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
-    if json_to == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
-        return
-    try:
-        Path(json_to).write_bytes(data)
-    except OSError as error:
-        raise RunFailedError(cannot_write(Path(json_to), error)) from None
+    write_json(told, json_to)

@@ -1,5 +1,6 @@
 """Runs by name: a run folder, a summary in JSON, or another tool's result file, each read as a RunSummary."""
 
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -85,3 +86,13 @@ def write_file(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise RunFailedError(cannot_write(path, error)) from None
+
+
+def write_json(document: object, to: str) -> None:
+    """Write a document where `--json` says: into a file, or, for `-`, to stdout."""
+    data = msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+    if to != "-":
+        write_file(Path(to), data)
+        return
+    sys.stdout.buffer.write(data)
+    sys.stdout.flush()

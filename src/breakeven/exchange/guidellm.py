@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from breakeven.exchange.document import Node, scaled
 from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported, safe_url
-from breakeven.exchange.spread import distribution, mean_speed, quoted, speeds
+from breakeven.exchange.spread import mean_speed, quoted, speeds
+from breakeven.metrics.statistics import distribution
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "guidellm"
