@@ -173,6 +173,16 @@ def test_the_command_of_a_run_hides_the_password_of_its_address() -> None:
     assert command == "breakeven run --url http://box:8000/ --users 1 --option 'a=$(rm -rf /)'"
 
 
+def test_a_run_whose_engine_we_started_is_repeated_by_its_own_plan() -> None:
+    settings = {"engine": "vllm", "model": "$WEIGHTS", "users": [1, 5], "precision": 0.05, "url": None}
+    assert run_command(RunFacts(id="cpu-vllm", settings=settings)) == "breakeven run cpu-vllm/plan.toml"
+
+
+def test_settings_that_are_defaults_are_not_repeated() -> None:
+    settings = {"engine": "llamacpp", "users": [1, 5], "precision": 0.05, "think_s": 0.0, "timeout_s": 600.0}
+    assert run_command(RunFacts(id="x", settings=settings)) == "breakeven run --engine llamacpp --users 1,5"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -200,3 +200,9 @@ def test_the_number_of_the_card_and_what_is_unknown_to_both_are_no_difference() 
     a = a_host({"name": "NVIDIA L4", "uuid_sha256": "a"})
     b = a_host({"name": "NVIDIA L4", "uuid_sha256": "b"}, os=None)
     assert host_differences(a, b) == []
+
+
+def test_a_stored_command_line_names_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    given = ["/home/ada/venv/bin/vllm", "serve", "/home/ada/models/x", "--template=/home/ada/t.jinja", "/home/adam/y"]
+    assert without_secrets(given) == ["~/venv/bin/vllm", "serve", "~/models/x", "--template=~/t.jinja", "/home/adam/y"]

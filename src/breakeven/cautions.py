@@ -12,18 +12,9 @@ from breakeven.metrics.goodput import goodput
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.statistics import SHORTEST_BATCH_S
-from breakeven.metrics.summary import Caution, ClientSummary, LevelSummary
+from breakeven.metrics.summary import SUSPECT, UNSTEADY, Caution, ClientSummary, LevelSummary
 from breakeven.record import LevelFacts, Record
 from breakeven.units import short_s
-
-UNSTEADY: Final = frozenset(
-    {"users_unaccounted_for", "trend", "little", "saturated", "warm_up_too_short", "client_died"}
-)
-"""Cautions that say that the window was no steady state."""
-
-
-SUSPECT: Final = frozenset({"client_suspect", "beyond_calibration"})
-"""Cautions that say that the client may have spoiled the level."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from breakeven.compare.pool import Pooled, unit_of
 from breakeven.compare.types import Warned
 from breakeven.errors import UsageError, one_line
 from breakeven.metrics.hosts import host_differences
+from breakeven.metrics.summary import SUSPECT, UNSTEADY, LevelSummary
 
 PRECISION: Final = ("precision", "quantization", "quant", "dtype", "kv_cache_dtype")
 _ENGINE_PLACE: Final = {
@@ -133,7 +134,7 @@ def _own(role: str, pooled: Pooled) -> Iterable[Warned]:
 
 
 def _at(users: Iterable[int]) -> str:
-    numbers = [str(one) for one in users]
+    numbers = [str(one) for one in sorted(users)]
     return f"at {', '.join(numbers)} user{'' if numbers == ['1'] else 's'}"
 
 
@@ -142,12 +143,22 @@ def _cautions(role: str, pooled: Pooled) -> Iterable[Warned]:
     for level in pooled.run.levels:
         if level.users is None or level.status != "done":
             continue
-        ids = [caution.id for caution in level.cautions] + (["failed requests"] if level.errors else [])
-        ids += ["suspect client"] if level.client.verdict == "suspect" else []
-        for name in ids if level.steady else [*ids, "not steady"]:
+        for name in _ids(level):
             found.setdefault(name, {})[level.users] = None
     for name, users in found.items():
         yield Warned(id="caution", text=f"{role}: {one_line(name, limit=60)} {_at(users)}")
+
+
+def _ids(level: LevelSummary) -> Iterable[str]:
+    """The ids of a level's cautions, and in words what none of them says."""
+    ids = {caution.id: None for caution in level.cautions}
+    yield from ids
+    if level.errors:
+        yield "failed requests"
+    if not SUSPECT & ids.keys() and level.client.verdict == "suspect":
+        yield "suspect client"
+    if not UNSTEADY & ids.keys() and not level.steady:
+        yield "not steady"
 
 
 def _gpu_count(host: Mapping[str, Any]) -> int:

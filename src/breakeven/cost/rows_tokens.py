@@ -70,7 +70,7 @@ TOKENS: Final[dict[str, Row]] = {
     ),
     "tok_per_j": Row(
         tokens.tok_per_j,
-        "output tokens per joule (GPU board)",
+        "output tokens per joule under load",
         "tok/J",
         "tok_per_s / power_load_w",
         undefined="it draws no power",

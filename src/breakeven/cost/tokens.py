@@ -80,7 +80,7 @@ def tok_per_usd(*, usd_per_mtok_output: Amount) -> Amount:
 
 
 def tok_per_j(*, tok_per_s: Amount, power_load_w: Amount) -> Amount:
-    """Output tokens per joule of the GPU board, without machine and cooling."""
+    """Output tokens per joule of the stated power under load, without machine and cooling."""
     return over(tok_per_s, power_load_w)
 
 

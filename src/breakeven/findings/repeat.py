@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from breakeven.errors import UsageError
 from breakeven.findings.scrub import bare_url, clean
@@ -43,7 +44,10 @@ _FLAGS: Final = {
 
 
 def run_command(run: RunFacts) -> str | None:
-    """`breakeven run …` with each setting that is no default; None for what another tool measured."""
+    """`breakeven run …` with each setting that is no default; None for what another tool measured.
+
+    An engine that was started for the run has settings that no option can say: there it is the plan in the run folder.
+    """
     if "imported" in run.settings or "data_set" in run.settings or not run.settings:
         return None
     given = {name: run.settings[name] for name in Plan.__struct_fields__ if run.settings.get(name) is not None}
@@ -51,7 +55,11 @@ def run_command(run: RunFacts) -> str | None:
         plan = msgspec.convert(given, Plan)
     except (msgspec.ValidationError, UsageError):
         return None
-    return " ".join(["breakeven run", *(_words(msgspec.to_builtins(plan)))])
+    if plan.url is None and not plan.is_embedded:
+        return f"breakeven run {shlex.quote(clean(run.id) + '/plan.toml')}"
+    default = Plan()
+    said = {name: value for name, value in asdict(plan).items() if value != getattr(default, name)}
+    return " ".join(["breakeven run", *_words(said)])
 
 
 def _words(settings: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 None (JSON null) stands wherever a figure is undefined. Units are in the names: seconds, tokens, US dollars.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct, field
 
@@ -39,6 +39,14 @@ class Distribution(Struct, frozen=True, kw_only=True):
     p90: Quantile = NO_QUANTILE
     p95: Quantile = NO_QUANTILE
     p99: Quantile = NO_QUANTILE
+
+
+UNSTEADY: Final = frozenset(
+    {"users_unaccounted_for", "trend", "little", "saturated", "warm_up_too_short", "client_died"}
+)
+"""Cautions that say that the window was no steady state."""
+SUSPECT: Final = frozenset({"client_suspect", "beyond_calibration"})
+"""Cautions that say that the client may have spoiled the level."""
 
 
 class Caution(Struct, frozen=True, kw_only=True):

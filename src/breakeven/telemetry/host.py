@@ -47,11 +47,12 @@ def host_facts() -> dict[str, Any]:
 def without_secrets(argv: Sequence[str]) -> list[str]:
     """A command line that may be stored: values of options named like a key, token or password are hidden.
 
-    Such an option may take several values, so all words up to the next option are hidden.
+    Such an option may take several values, so all words up to the next option are hidden. The user's home is `~`.
     """
     kept: list[str] = []
     hide = False
-    for word in argv:
+    home = f"{Path.home()}/"
+    for word in (word.replace(home, "~/") for word in argv):
         hide = hide and not word.startswith("-")
         kept.append(HIDDEN if hide else _SECRET_PAIR.sub(rf"\1{HIDDEN}", word) if _is_secret(word) else word)
         hide = hide or (_is_secret(word) and word.startswith("-") and "=" not in word)
