@@ -98,6 +98,8 @@ def _bad_load(plan: Plan) -> str | None:
         return f"users: {_first_repeat(plan.users)} stands twice; each level is measured once"
     if plan.rate is not None and not (plan.rate and all(0 < rate < 1e6 for rate in plan.rate)):
         return "rate: give requests per second above 0, such as --rate 5 or --rate 1,2,4,8"
+    if plan.rate is not None and plan.workload == "conversation":
+        return "rate: a conversation goes on when it was answered, so it has no rate of its own; use --users"
     if plan.repeats < 1:
         return f"repeats: {plan.repeats} is too few; give at least 1"
     if plan.find_max and plan.slo is None:

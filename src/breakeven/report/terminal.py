@@ -226,12 +226,18 @@ def _shared(levels: Sequence[LevelSummary], caution: Caution) -> Caution:
 
 
 def _places(levels: Iterable[LevelSummary]) -> str:
-    loads = list(dict.fromkeys(_load(level) for level in levels))
-    unit = "req/s" if any("." in load for load in loads) else "users"
-    if loads == ["1"]:
-        return "1 user"
-    joined = " and ".join(filter(None, [", ".join(loads[:-1]), loads[-1]]))
-    return f"{joined} {unit}"
+    by_users = [level.users for level in levels if level.users is not None]
+    by_rate = [level.req_per_s_offered for level in levels if level.req_per_s_offered is not None]
+    return " and ".join(filter(None, [_joined(by_users, "user"), _joined(by_rate, "req/s")]))
+
+
+def _joined(loads: Sequence[float], unit: str) -> str:
+    """Loads by size, each once: `1 user`, `10, 50 and 100 users`, `0.5 and 20 req/s`."""
+    told = [f"{load:g}" for load in sorted(set(loads))]
+    if not told:
+        return ""
+    many = "s" if unit == "user" and told != ["1"] else ""
+    return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]])) + f" {unit}{many}"
 
 
 def _load(level: LevelSummary) -> str:
