@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from breakeven.cautions import CHECKS, Seen, judged_level
 from breakeven.metrics.checks import check_level
 from breakeven.metrics.level import summarise_level
-from breakeven.metrics.summary import Caution
+from breakeven.metrics.summary import Caution, LevelSummary
 from breakeven.record import Record
+from breakeven.report.terminal import grouped
 from builders import Level, a_client, a_record, an_honest_level, changed, packed, some_facts
 
 
@@ -251,3 +252,14 @@ def test_a_level_that_was_interrupted_in_its_warm_up_says_so_and_keeps_its_notes
     facts = some_facts(status="interrupted", stopped="interrupted", notes=("field_dropped: it refuses x | see docs",))
     level = judged_level(replace(facts, open_s=None, close_s=None), [])
     assert [caution.id for caution in level.cautions] == ["no_window", "field_dropped"]
+
+
+def test_the_levels_of_a_caution_are_told_by_size_each_once() -> None:
+    caution = Caution(id="trend", text="halves differ", remedy="wait")
+    closed = [LevelSummary(users=users, status="done", cautions=(caution,)) for users in (10, 100, 1, 10)]
+    opened = [
+        LevelSummary(users=None, req_per_s_offered=rate, status="done", cautions=(caution,)) for rate in (20.0, 0.5)
+    ]
+    assert [places for places, _ in grouped(closed)] == ["1, 10 and 100 users"]
+    assert [places for places, _ in grouped(opened)] == ["0.5 and 20 req/s"]
+    assert [places for places, _ in grouped(closed[2:3])] == ["1 user"]

@@ -19,6 +19,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("rate", {"rate": ()}),
     ("rate", {"rate": (1.0, 0.0)}),
     ("rate", {"rate": (math.inf,)}),
+    ("rate", {"rate": (5.0,), "workload": "conversation"}),
     ("repeats", {"repeats": 0}),
     ("find_max", {"find_max": True}),
     ("requests and rate", {"rate": (2.0,), "requests": 1000}),
