@@ -10,6 +10,7 @@ TOK_PER_MTOK: Final = 1e6
 W_PER_KW: Final = 1000.0
 J_PER_KWH: Final = 3.6e6
 US_PER_S: Final = 1_000_000
+NS_PER_S: Final = 1_000_000_000
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h)?\s*", re.ASCII)
 _SECONDS: Final = {None: 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": S_PER_H}

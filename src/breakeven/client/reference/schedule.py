@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from breakeven.client.reference.alarm import alarm
 from breakeven.clock import now_s
 
-TICK_S: Final = 0.001
-"""Resolution of the loop's timers."""
+SHORTEST_SLEEP_S: Final = 0.0001
+"""Writes that are due closer together than this go out one behind the other, the first of them so much later."""
 SLICE_S: Final = 0.002
 """Longest time spent writing before the loop looks at its sockets again."""
 
@@ -54,36 +55,32 @@ class Schedule:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, itl_s: float) -> None:
-        self._loop = loop
+        self._alarm = alarm(loop, self._tick)
         self._itl_s = itl_s
         self._first: deque[Stream] = deque()
         self._later: deque[Stream] = deque()
-        self._timer: asyncio.Handle | None = None
-        self._wake_s = 0.0
+        self._wake_s: float | None = None
+        """When the alarm rings; None: it is not set."""
 
     def add(self, stream: Stream) -> None:
         """Take up a stream whose first write is due no earlier than that of any stream added before."""
         self._first.append(stream)
-        if self._timer is None or stream.due_s < self._wake_s - TICK_S:
+        if self._wake_s is None or stream.due_s < self._wake_s:
             self._sleep()
 
     def _sleep(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None
         heads = [queue[0].due_s for queue in (self._first, self._later) if queue]
         if heads:
-            now = now_s()
-            self._wake_s = max(now + TICK_S, min(heads))
-            self._timer = self._loop.call_later(self._wake_s - now, self._tick)
+            self._wake_s = max(now_s() + SHORTEST_SLEEP_S, min(heads))
+            self._alarm.set(self._wake_s)
+        else:
+            self._wake_s = None
+            self._alarm.clear()
 
     def _tick(self) -> None:
-        self._timer = None
+        """Write what is due; where the time did not suffice, the alarm goes on ringing, after the loop's other work."""
         if self._write_due(until_s=now_s() + SLICE_S):
             self._sleep()
-        else:
-            self._timer = self._loop.call_soon(self._tick)
-            self._wake_s = 0.0
 
     def _write_due(self, *, until_s: float) -> bool:
         """Write what is due; False when the time is up before that. The hot path: it is written out in one piece."""
