@@ -6,13 +6,16 @@ from typing import Final
 
 import httptools
 
-from breakeven.client.openai import BAD_JSON, Usage, decode_event, error_in_body, error_text
+from breakeven.client.openai import BAD_JSON, Event, Usage, decode_event, decode_told, error_in_body, error_text
 from breakeven.client.sse import EventTooLargeError, SseDecoder
 from breakeven.units import US_PER_S
 
 _STEP_LIMIT_US: Final = 2**32 - 1
 _AFTER_DONE_S: Final = 0.2
 """A late end of the body is not waited for: it would hold up the user, and costs no more than the connection."""
+_LF: Final = 10
+_CR: Final = 13
+"""Line ends as integers: `in` asks for bytes ten times as slowly."""
 _BODY_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -147,6 +150,11 @@ class StreamAnswer(Reply):
 
     def on_body(self, part: bytes) -> None:
         if self.is_stream:
+            if self.sse.is_at_rest and part[:7] == b"data: {" and part[-2:] == b"\n\n":
+                data = part[6:-2]
+                if _LF not in data and _CR not in data:  # the usual case: one event of one line
+                    self.on_event(data)
+                    return
             for data in self.sse.feed(part):
                 self.on_event(data)
         else:
@@ -172,15 +180,24 @@ class StreamAnswer(Reply):
             text = choice.text if delta is None else delta.content or delta.reasoning_content or delta.reasoning
             if text:
                 now_us = int((self.now - self.sent_s) * US_PER_S)
-                self.steps_us.append(min(now_us - self.last_us, _STEP_LIMIT_US))
+                step_us = now_us - self.last_us
+                self.steps_us.append(step_us if step_us < _STEP_LIMIT_US else _STEP_LIMIT_US)
                 self.last_us = now_us
                 self.meter.chunks += 1
             if choice.finish_reason is not None:
                 self.finish_reason = choice.finish_reason
         if event.error is not None:
             self.fail("stream_error", error_text(event.error))
-        elif not choices and (event.object == "error" or self.sse.named_error):
-            self.fail("stream_error", shown(data) if event.message is None else error_text(event.message))
+        elif not choices:
+            self.on_no_choices(event, data)
+        elif event.usage is not None:
+            self.on_usage(event.usage)
+
+    def on_no_choices(self, event: Event, data: bytes | bytearray) -> None:
+        """Usage at the end of a stream, or an error that is only called so by the event around it."""
+        told = decode_told(data)
+        if told.object == "error" or self.sse.named_error:
+            self.fail("stream_error", shown(data) if told.message is None else error_text(told.message))
         elif event.usage is not None:
             self.on_usage(event.usage)
 

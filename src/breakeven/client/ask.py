@@ -118,7 +118,7 @@ class Asker:
         assert self._connection is not None
         answer = seen.answer
         assert answer is not None
-        gone = not self._connection.is_open and self._connection.read_bytes == 0 and not answer.complete
+        gone = not self._connection.is_open and not self._connection.has_read and not answer.complete
         self.route.was_kept(not gone)
         return gone
 

@@ -15,14 +15,14 @@ from breakeven.clock import now_s
 class Connection(asyncio.Protocol):
     """A socket that is asked one thing at a time."""
 
-    __slots__ = ("_transport", "answer", "failure", "is_open", "meter", "read_bytes")
+    __slots__ = ("_transport", "answer", "failure", "has_read", "is_open", "meter")
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
         self.answer: Reply | None = None
         self.is_open = False
-        self.read_bytes = 0
-        """Bytes of the answer under way."""
+        self.has_read = False
+        """Bytes of the answer under way have come."""
         self.failure: BaseException | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = now_s()
         self.meter.reads += 1
-        self.read_bytes += len(data)
+        self.has_read = True
         answer = self.answer
         if answer is None:  # bytes that nobody asked for: this connection is of no more use
             self.close()
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
     def send(self, data: bytes, answer: Reply) -> float:
         """Send a whole request and take its answer in; returns the stamp taken before the write."""
         assert self._transport is not None
-        self.answer, self.failure, self.read_bytes = answer, None, 0
+        self.answer, self.failure, self.has_read = answer, None, False
         sent_s = now_s()
         if isinstance(answer, StreamAnswer):
             answer.sent_s = sent_s

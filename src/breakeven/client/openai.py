@@ -40,13 +40,19 @@ class Event(Struct, gc=False):
     choices: list[Choice] | None = None
     usage: Usage | None = None
     error: Any = None
-    object: str | None = None
+
+
+class Told(Struct, gc=False):
+    """What else an event without choices may say: the name of an object, such as `error`, and its message."""
+
+    object: Any = None
     message: Any = None
 
 
 _SAID_IN: Final = ("message", "detail", "error", "msg")
 
 decode_event: Final = msgspec.json.Decoder(Event).decode
+decode_told: Final = msgspec.json.Decoder(Told).decode
 
 
 def error_text(error: Any) -> str:

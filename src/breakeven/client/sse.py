@@ -2,7 +2,6 @@
 
 from typing import Final
 
-_LF: Final = 10
 _EVENT_LIMIT_BYTES: Final = 16 * 1024 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -19,28 +18,25 @@ class SseDecoder:
     name their errors there.
     """
 
-    __slots__ = ("_after_cr", "_begun", "_tail", "named_error")
+    __slots__ = ("_after_cr", "_begun", "_tail", "is_at_rest", "named_error")
 
     def __init__(self) -> None:
         self._tail = b""
         self._after_cr = False
         """The last part ended with CR: an LF at the start of the next one belongs to it."""
         self._begun = False
+        self.is_at_rest = False
+        """A block has been seen whole, and the next part begins a new one."""
         self.named_error = False
 
     def feed(self, part: bytes) -> list[bytes]:
         """Whole events that end within `part`, in order."""
-        if part.startswith(b"data: ") and part.find(b"\n") == len(part) - 2 and part[-1] == _LF:
-            if not self._tail and b"\r" not in part:  # the usual case: one event, one line of data
-                self._begun, self._after_cr = True, False
-                return [part[6:-2]]
-        return self._feed_slowly(part)
-
-    def _feed_slowly(self, part: bytes) -> list[bytes]:
         *blocks, self._tail = (self._tail + self._with_lf(part)).split(b"\n\n")
         if len(self._tail) > _EVENT_LIMIT_BYTES:
             raise EventTooLargeError(f"an event of more than {_EVENT_LIMIT_BYTES >> 20} MiB")
-        return [data for block in blocks if (data := self._data(block)) is not None]
+        found = [data for block in blocks if (data := self._data(block)) is not None]
+        self.is_at_rest = self._begun and not self._tail and not self._after_cr
+        return found
 
     def _with_lf(self, part: bytes) -> bytes:
         """The part with every line end as one LF."""
