@@ -111,6 +111,12 @@ def test_same_load_k_is_the_least_number_that_is_as_fast(run_a: RunSummary, run_
         assert give(fewer) < wanted
 
 
+def test_a_machine_does_its_own_work_where_its_speed_is_level_over_two_levels() -> None:
+    run = a_run({1: 100.0, 5: 100.0, 10: 225.0, 50: 225.0, 100: 225.0})
+    found = k_same_load(side(run), side(run, 1), 10.0)
+    assert found.value == pytest.approx(1.0, rel=1e-9)
+
+
 def test_a_floor_that_is_the_speed_of_a_level_is_met_there() -> None:
     for tput in (800.0, 799.3, 1003.1, 333.3):
         point = operating_point(a_run({1: 110.0, 10: tput, 100: 1100.0}), floor(tput / 10))

@@ -41,6 +41,9 @@ def gap_at(users: Array, values: Array, left: Index) -> Gap:
     return Gap(left, (users[left], users[right]), (values[rows, left], values[rows, right]))
 
 
+_HAIR: Final = 1e-12
+
+
 def throughput_at(users: Array, tput: Array, u: Array, *, method: Method) -> Array:
     """T at `u` users (one a draw), which must lie within the levels."""
     gap = gap_at(users, tput, np.searchsorted(users, u, side="right") - 1)
@@ -56,8 +59,10 @@ def throughput_at(users: Array, tput: Array, u: Array, *, method: Method) -> Arr
 def load_at_speed(users: Array, tput: Array, speed: Array, *, method: Method) -> Array:
     """Greatest u with T(u)/u >= `speed` (one a draw), where T/u does not increase from level to level.
 
-    The last level where even that one meets it; NaN where the first level misses it.
+    The last level where even that one meets it; NaN where the first level misses it. Where T/u is level over several
+    levels, rounding must not decide at which of them the load ends: a hair below `speed` is as fast.
     """
+    speed = speed * (1 - _HAIR)
     meets = tput / users >= speed[:, None]
     gap = gap_at(users, tput, meets.sum(axis=1) - 1)
     between = meets[:, 0] & ~meets[:, -1]
