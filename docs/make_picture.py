@@ -1,7 +1,7 @@
 """Make the picture of the page that the README shows: `python docs/make_picture.py [--dark] [--out FILE] [RUN…]`.
 
-Without RUN it takes two cards of the 2024 fleet data that breakeven ships, with docs/report-prices.toml. It needs a
-Chromium browser on PATH.
+Without RUN it takes the two runs of examples/cpu-llamacpp-vs-vllm/ with the prices there. It needs a Chromium browser
+on PATH.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from breakeven.report.html import to_html
 from breakeven.report.pdf import find_browser
 
 HERE = Path(__file__).parent
-RUNS = ["nosana-2024:a100-80", "nosana-2024:rtx-4090"]
+STUDY = HERE.parent / "examples" / "cpu-llamacpp-vs-vllm"
+RUNS = [str(STUDY / f"smollm2-135m-{engine}-chat") for engine in ("llamacpp", "vllm")]
 FLAGS = (
     "--headless",
     "--disable-gpu",
@@ -50,11 +51,11 @@ def main() -> None:
     """Read the options."""
     parser = argparse.ArgumentParser(description="Make the picture of the page.")
     parser.add_argument("runs", nargs="*", default=RUNS, metavar="RUN")
-    parser.add_argument("--scenario", default=str(HERE / "report-prices.toml"))
-    parser.add_argument("--floor", type=float, default=40.0)
+    parser.add_argument("--scenario", default=str(STUDY / "prices.toml"))
+    parser.add_argument("--floor", type=float, default=12.0)
     parser.add_argument("--out", type=Path, default=HERE / "report.png")
     parser.add_argument("--width", type=int, default=1200)
-    parser.add_argument("--height", type=int, default=1150)
+    parser.add_argument("--height", type=int, default=1560)
     parser.add_argument("--dark", action="store_true")
     given = parser.parse_args()
     asked = Asked(runs=tuple(given.runs), scenarios=(given.scenario,), floors=(given.floor,))

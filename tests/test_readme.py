@@ -8,13 +8,15 @@ from breakeven.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+STUDY = "examples/cpu-llamacpp-vs-vllm"
+RUNS = f"{STUDY}/smollm2-135m-llamacpp-chat {STUDY}/smollm2-135m-vllm-chat"
 
 
 def test_the_readme_shows_the_real_markdown_report(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    words = "report nosana-2024:a100-80 nosana-2024:rtx-4090 --scenario docs/report-prices.toml --floor 40 --md -"
+    words = f"report {RUNS} --scenario {STUDY}/prices.toml --floor 12 --md -"
     assert f"breakeven {words}" in README
     assert main(words.split()) == 0
     shown = README.partition("<!-- report -->\n")[2].partition("\n<!-- end of report -->")[0]
@@ -33,7 +35,7 @@ def test_the_readme_shows_the_real_comparison(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    words = "compare examples/cpu-two-engines/llamacpp examples/cpu-two-engines/vllm --floor 12"
+    words = f"compare {RUNS} --floor 12"
     assert f"breakeven {words}" in README
     assert main(words.split()) == 0
     shown = README.partition("<!-- compare -->\n```\n")[2].partition("\n```\n<!-- end of compare -->")[0]

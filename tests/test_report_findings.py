@@ -1,18 +1,21 @@
 """What findings say: the sentence, the ranking, the front, the series over time, and what must not be in them."""
 
+import math
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from breakeven.app.report import Asked, find, findings_of, load_run
 from breakeven.compare.capacity import operating_point
 from breakeven.errors import UsageError
 from breakeven.findings import Findings, throughput_series
+from breakeven.findings.pooled import one_a_load
 from breakeven.findings.repeat import run_command
 from breakeven.findings.scrub import HIDDEN, clean, scrubbed
 from breakeven.metrics.slo import ServiceLevel
-from breakeven.metrics.summary import RunFacts
+from breakeven.metrics.summary import Caution, Distribution, Estimate, LevelSummary, Quantile, RunFacts
 from breakeven.record import LevelFacts, Record
 from breakeven.reference import find_run
 from report_findings import PRICES, pair, scenario, single
@@ -226,3 +229,39 @@ def test_cautions_are_said_once_with_all_their_levels() -> None:
     texts = [place.caution.text for place in subject.cautions]
     assert len(texts) == len(set(texts))
     assert "all levels" in {place.levels for place in subject.cautions}
+
+
+def test_the_repeats_of_a_load_are_one_level_of_the_page(tmp_path: Path) -> None:
+    slow = LevelSummary(
+        users=4,
+        status="done",
+        output_tok_per_s=Estimate(value=100.0, ci95=(99.0, 101.0)),
+        tpot_s=Distribution(n=10, p50=Quantile(value=0.02, ci95=(0.019, 0.021))),
+        requests=10,
+        errors=1,
+        errors_by_kind={"timeout": 1},
+        cautions=(Caution(id="trend", text="halves differ", remedy="wait"),),
+    )
+    fast = replace(
+        slow,
+        repeat=1,
+        output_tok_per_s=Estimate(value=121.0, ci95=(120.0, 122.0)),
+        errors_by_kind={"reset": 1},
+        cautions=(),
+    )
+    other = replace(slow, users=8, cautions=())
+    broken = replace(slow, repeat=2, status="interrupted")
+    one, two = one_a_load([slow, other, fast, broken])
+    assert (one.users, two) == (4, other)
+    assert one.output_tok_per_s.value == pytest.approx(110.0)  # the root of 100 x 121
+    half = 12.7062 * math.log(1.21) / 2  # t(1) x sd of the logs / root 2, sd = difference / root 2
+    assert one.output_tok_per_s.ci95 == pytest.approx((110 * math.exp(-half), 110 * math.exp(half)))
+    assert one.tok_per_s_per_user.p50.value == pytest.approx(50.0)
+    assert (one.requests, one.errors, one.errors_by_kind) == (20, 2, {"timeout": 1, "reset": 1})
+    assert [caution.id for caution in one.cautions] == ["trend"]
+    assert one.extra["repeats"] == 2
+
+
+def test_a_load_that_no_repeat_finished_is_shown_once() -> None:
+    level = LevelSummary(users=4, status="interrupted")
+    assert one_a_load([level, replace(level, repeat=1)]) == (level,)

@@ -61,7 +61,10 @@ def pool(run: RunSummary) -> Pooled:
             left_out.append(f"{_level_name(level)}: {reason}")
     if not used:
         raise UsageError(f"{one_line(run.run.id)}: no level with a throughput to compare; {_why(left_out)}")
-    levels = tuple(_pool_level(users, used[users]) for users in sorted(used))
+    levels = tuple(
+        PooledLevel(users=users, repeats=len(each), figures=pool_figures(each), extra=pool_extra(each))
+        for users, each in sorted(used.items())
+    )
     return Pooled(run=run, levels=levels, left_out=tuple(left_out))
 
 
@@ -97,13 +100,14 @@ def _unusable(level: LevelSummary) -> str | None:
     return None if value is not None and value > 0 else "no throughput"
 
 
-def _pool_level(users: int, levels: Sequence[LevelSummary]) -> PooledLevel:
+def pool_figures(levels: Sequence[LevelSummary]) -> dict[str, Measured]:
+    """Every rate and latency of finished repeats of one load, each by `pool_figure`."""
     figures = {name: pool_figure(_rate(level, name) for level in levels) for name in RATES}
     for latency in LATENCIES:
         for statistic in STATISTICS:
             name = f"{latency}_{statistic}"
             figures[name] = pool_figure(_latency(level, latency, statistic) for level in levels)
-    return PooledLevel(users=users, repeats=len(levels), figures=figures, extra=_extra(levels))
+    return figures
 
 
 def _rate(level: LevelSummary, name: str) -> Measured:
@@ -172,7 +176,8 @@ def student_t975(degrees: int) -> float:
     return z + (z**3 + z) / (4 * n) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2) + third
 
 
-def _extra(levels: Sequence[LevelSummary]) -> dict[str, float]:
+def pool_extra(levels: Sequence[LevelSummary]) -> dict[str, float]:
+    """The numbers among the further facts that every repeat has: their mean."""
     names = set.intersection(*(set(_numbers(level.extra)) for level in levels))
     return {name: fmean(_numbers(level.extra)[name] for level in levels) for name in sorted(names)}
 

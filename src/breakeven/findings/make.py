@@ -10,6 +10,7 @@ from breakeven.cost.figures import COMPARISON, SIDE
 from breakeven.findings.level import figure_at, point_at
 from breakeven.findings.money import MoneyCase, told
 from breakeven.findings.names import labels, unit
+from breakeven.findings.pooled import one_a_load
 from breakeven.findings.ranking import ranking
 from breakeven.findings.scrub import scrubbed
 from breakeven.findings.sentence import Told, alone, best_comparison, compared, level_text
@@ -55,8 +56,9 @@ def findings(
     money = [
         told(case, label=known[case.candidate] if case.candidate is not None else case.report.name) for case in cases
     ]
-    interactivity = interactivity_of(runs)
-    subjects = subjects_of(runs, points=points, series=series, money=money, interactivity=interactivity)
+    shown = [replace(run, levels=one_a_load(run.levels)) for run in runs]
+    interactivity = interactivity_of(shown)
+    subjects = subjects_of(shown, points=points, series=series, money=money, interactivity=interactivity)
     counted = unit(runs[0].run)
     level = level_text(service_level, unit=counted)
     answers = _answers(subjects, comparisons, money, service_level, level=level)

@@ -8,6 +8,7 @@ import msgspec
 from breakeven.compare.types import OperatingPoint
 from breakeven.findings import names
 from breakeven.findings.money import power_w
+from breakeven.findings.pooled import REPEATS
 from breakeven.findings.ranking import side_of
 from breakeven.findings.repeat import run_command
 from breakeven.findings.series import LevelSeries
@@ -44,7 +45,7 @@ def subjects_of(
                 _level(level, run, cost=hour_usd_per_card(index, money), interactivity=interactivity)
                 for level in run.levels
             ),
-            series=tuple(series[index]) if index < len(series) else (),
+            series=_first_of_each(series[index]) if index < len(series) else (),
             cautions=tuple(places(run.levels)),
             capacity=points[index],
             machine=_flat(run.run.host),
@@ -56,6 +57,14 @@ def subjects_of(
         for index, run in enumerate(runs)
     ]
     return _with_front(found)
+
+
+def _first_of_each(series: Sequence[LevelSeries]) -> tuple[LevelSeries, ...]:
+    """The first repeat of each load: lines of several would hide one another."""
+    first: dict[tuple[int | None, float | None], LevelSeries] = {}
+    for one in series:
+        first.setdefault((one.users, one.req_per_s_offered), one)
+    return tuple(first.values())
 
 
 def letter(index: int) -> str:
@@ -94,6 +103,7 @@ def _level(level: LevelSummary, run: RunSummary, *, cost: tuple[float, float] | 
     return Level(
         load=names.load(level),
         summary=level,
+        repeats=level.extra.get(REPEATS, 1),
         tok_per_s_per_gpu=Estimate(value=each, ci95=(low, high)),
         power_w=None if watts is None else watts[0],
         tok_per_j=None if watts is None or value is None else value / watts[0],

@@ -26,6 +26,8 @@ class Level(Struct, frozen=True, kw_only=True):
 
     load: str
     summary: LevelSummary
+    """Of several repeats: all of them together."""
+    repeats: int = 1
     tok_per_s_per_gpu: Estimate
     """Throughput / cards of the machine."""
     power_w: float | None = None

@@ -53,7 +53,7 @@ def _number(part: str, subject: str, at: str, figure: str, estimate: Estimate, u
 
 def _level(label: str, level: Level, *, unit: str) -> Iterator[Number]:
     one = level.summary
-    at = level.load + (f" #{one.repeat + 1}" if one.repeat else "")
+    at = level.load
     yield _number("level", label, at, "output_tok_per_s", one.output_tok_per_s, f"{unit}/s")
     yield _number("level", label, at, "req_per_s", one.req_per_s, "req/s")
     for name, of in (("ttft_s", one.ttft_s), ("tpot_s", one.tpot_s), ("e2e_s", one.e2e_s)):
@@ -63,6 +63,7 @@ def _level(label: str, level: Level, *, unit: str) -> Iterator[Number]:
         ("usd_per_mtok", level.usd_per_mtok, "USD/Mtok" if unit == "tok" else "USD/Mword"),
         ("power_w", level.power_w, "W"),
         ("tok_per_j", level.tok_per_j, f"{unit}/J"),
+        ("repeats", float(level.repeats), ""),
         ("requests", float(one.requests), "requests"),
         ("errors", float(one.errors), "requests"),
     ):

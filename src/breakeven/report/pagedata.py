@@ -17,7 +17,7 @@ from breakeven.report.fields import PLACES, fields
 _K: Final = re.compile(r"^((?:At (?:most|least) )?)([\d.,]+)( × .*)$", re.DOTALL)
 _RATIO: Final = re.compile(r"^(.* (?:at|for at most|for at least) )([\d.,]+)( of its cost .*)$", re.DOTALL)
 _COST: Final = re.compile(r"^(.*, )([\d.,e-]+ USD/(?:Mtok|Mword))( output\.)$", re.DOTALL)
-_NO_MEANS: Final[Mapping[tuple[str, int], float | None]] = {}
+_NO_MEANS: Final[Mapping[str, float | None]] = {}
 FAR: Final = 1e12
 """The most that a field takes where nothing else limits it."""
 
@@ -57,7 +57,7 @@ def encode(data: dict[str, Any]) -> str:
 
 
 def _subject(subject: Subject) -> dict[str, Any]:
-    means = {(load_text(one.summary), one.summary.repeat): one.summary.output_tok_per_s.value for one in subject.levels}
+    means = {load_text(one.summary): one.summary.output_tok_per_s.value for one in subject.levels}
     return {
         "letter": subject.letter,
         "label": subject.label,
@@ -91,7 +91,7 @@ def _quantiles(of: Distribution) -> list[float | None]:
     return [_six(of.p50.value), _six(of.p95.value), _six(of.p50.ci95[0]), _six(of.p50.ci95[1])]
 
 
-def series_data(series: LevelSeries, means: Mapping[tuple[str, int], float | None] = _NO_MEANS) -> dict[str, Any]:
+def series_data(series: LevelSeries, means: Mapping[str, float | None] = _NO_MEANS) -> dict[str, Any]:
     """One line of the chart over time."""
     people = "1 user" if series.users == 1 else f"{series.users} users"
     load = people if series.users is not None else f"{series.req_per_s_offered or 0:g} req/s"
@@ -103,7 +103,7 @@ def series_data(series: LevelSeries, means: Mapping[tuple[str, int], float | Non
         "open_s": series.open_s,
         "close_s": series.close_s,
         "end_s": series.end_s,
-        "mean": _six(means.get((load, series.repeat))),
+        "mean": _six(means.get(load)),
         "y": list(series.output_tok_per_s),
     }
 

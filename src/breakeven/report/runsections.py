@@ -27,7 +27,7 @@ def _panel(found: Findings, index: int) -> Html:
     drawn = chart(
         "time",
         "Throughput over time",
-        "Each line a level. Shaded: warm-up. Dotted: the level's throughput over its window.",
+        "Each line a level; of several repeats the first. Shaded: warm-up. Dotted: the level's throughput.",
         label=f"Throughput over time of {name}, one line a level.",
         run=index,
         legend=None,
@@ -59,6 +59,7 @@ def table_columns(subject: Subject) -> list[Column]:
         return lambda level: (words.latency(getattr(getattr(level.summary, of), which)), "")
 
     columns = [
+        Column("repeats", lambda level: (str(level.repeats) if level.repeats > 1 else words.DASH, "")),
         Column(f"{unit}/s", _throughput),
         Column(f"{unit}/s a user", lambda level: (words.rate(level.tok_per_s_per_user), "")),
         Column("TTFT p50", quantile("ttft_s", "p50")),
@@ -103,12 +104,11 @@ def _level_row(level: Level, columns: Sequence[Column], shared: set[str]) -> Htm
     """The numbers, and under them the reasons to doubt them."""
     one = level.summary
     marks = [f"{one.status}"] if one.status != "done" else []
-    again = f" (repeat {one.repeat + 1})" if one.repeat else ""
     cautions = [_caution(caution) for caution in one.cautions if caution.id not in shared]
     cells = [column.cell(level) for column in columns]
     row = el(
         "tr",
-        el("th", level.load + again, *(el("small", text) for text in marks), scope="row"),
+        el("th", level.load, *(el("small", text) for text in marks), scope="row"),
         *(el("td", value, el("small", small) if small else None, class_="n") for value, small in cells),
         class_="noted" if cautions else None,
     )

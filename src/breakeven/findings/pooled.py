@@ -1,0 +1,82 @@
+"""The repeats of a load as one level, so that a page has one row and one point for each."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from breakeven.compare.pool import Measured, pool_extra, pool_figures
+from breakeven.metrics.bracket import load_of
+from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
+
+REPEATS: Final = "repeats"
+"""Name among a level's further facts under which stands of how many it was made."""
+
+
+def one_a_load(levels: Sequence[LevelSummary]) -> tuple[LevelSummary, ...]:
+    """Levels by load, in the order given: the finished repeats of one together, as `compare` puts them together.
+
+    Rates and percentiles are means of logs with the wider of two intervals, within and between the repeats; counts are
+    sums; cautions are those of any repeat. Of a load that no repeat has finished, the first one stands for all.
+    """
+    groups: dict[float | None, list[LevelSummary]] = {}
+    for level in levels:
+        groups.setdefault(load_of(level), []).append(level)
+    return tuple(_together([one for one in group if one.status == "done"] or group[:1]) for group in groups.values())
+
+
+def _together(group: Sequence[LevelSummary]) -> LevelSummary:
+    if len(group) == 1:
+        return group[0]
+    figures = pool_figures(group)
+    last = group[-1]
+    kinds: Counter[str] = Counter()
+    for level in group:
+        kinds.update(level.errors_by_kind)
+    return replace(
+        last,
+        repeat=0,
+        steady=all(level.steady for level in group),
+        requests=sum(level.requests for level in group),
+        cut=sum(level.cut for level in group),
+        errors=sum(level.errors for level in group),
+        errors_by_kind=dict(kinds),
+        reconnects=sum(level.reconnects for level in group),
+        output_tok_per_s=figures["output_tok_per_s"].estimate(),
+        total_tok_per_s=figures["total_tok_per_s"].estimate(),
+        req_per_s=figures["req_per_s"].estimate(),
+        ttft_s=_distribution(group, figures, "ttft"),
+        tpot_s=_distribution(group, figures, "tpot"),
+        itl_s=_distribution(group, figures, "itl"),
+        e2e_s=_distribution(group, figures, "e2e"),
+        tok_per_s_per_user=_speed(figures["tpot_p50"]),
+        cautions=tuple({caution.id: caution for level in group for caution in level.cautions}.values()),
+        extra={**last.extra, **pool_extra(group), REPEATS: len(group)},
+    )
+
+
+def _distribution(group: Sequence[LevelSummary], figures: Mapping[str, Measured], name: str) -> Distribution:
+    each = [getattr(level, f"{name}_s") for level in group]
+    p50, p90, p95, p99 = (_quantile(figures[f"{name}_{which}"]) for which in ("p50", "p90", "p95", "p99"))
+    return Distribution(
+        n=sum(one.n for one in each),
+        censored=sum(one.censored for one in each),
+        mean=figures[f"{name}_mean"].value,
+        p50=p50,
+        p90=p90,
+        p95=p95,
+        p99=p99,
+    )
+
+
+def _quantile(found: Measured) -> Quantile:
+    return Quantile(value=found.value, ci95=found.ci95, more_than=found.more_than)
+
+
+def _speed(tpot_p50: Measured) -> Distribution:
+    """1 / TPOT of the median answer, with its interval turned round."""
+    if tpot_p50.value is None:
+        return Distribution()
+    low, high = (None if end is None else 1 / end for end in reversed(tpot_p50.ci95))
+    return Distribution(p50=Quantile(value=1 / tpot_p50.value, ci95=(low, high)))
