@@ -1,6 +1,8 @@
 """Recorded traffic: arrival times, lengths, and the blocks that prompts share."""
 
 import asyncio
+import gc
+import io
 import json
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from breakeven.errors import UsageError
 from breakeven.workload.base import Ask
 from breakeven.workload.trace import Trace
-from breakeven.workload.tracefile import Arrival, shared_input_share
+from breakeven.workload.tracefile import Arrival, read_trace, shared_input_share
 from word_server import WordServer
 
 AZURE = """TIMESTAMP,ContextTokens,GeneratedTokens
@@ -163,3 +165,13 @@ def test_a_bad_trace_gives_one_line_that_says_what_and_where(name: str, tmp_path
     assert message in str(caught.value)
     assert name in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+def test_a_file_with_a_bad_row_is_closed_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text(AZURE + "never,1,1\n")
+    with pytest.raises(UsageError, match="line 5") as caught:
+        read_trace(path)
+    files = [one for one in gc.get_objects() if isinstance(one, io.TextIOWrapper) and one.name == str(path)]
+    assert caught.value.__traceback__ is not None, "the error holds the frames that read the file"
+    assert all(file.closed for file in files)

@@ -101,8 +101,8 @@ class OpenWorker(Worker):
             return None
         at = np.frombuffer(self._late_at, dtype=np.float64)
         late = np.frombuffer(self._late, dtype=np.float64)[(at >= self._open_s) & (at < close_s)]
-        if self._awaited_s is not None and self._open_s <= self._awaited_s < close_s:
-            late = np.append(late, close_s - self._awaited_s)  # due in the window, and never sent
+        if self._awaited_s is not None and self._awaited_s < close_s:  # due in the window, or before, and never sent
+            late = np.append(late, close_s - max(self._awaited_s, self._open_s))
         if not len(late):
             return facts
         p50, p99 = np.quantile(late, [0.5, 0.99], method="higher")

@@ -89,14 +89,15 @@ class Dataset:
         }
 
     def _read(self) -> Iterator[Item]:
-        for number, row in enumerate(read_rows(self._path), start=1):
-            self._column = self._column or _find_column(row)
-            output = None if self._output_column is None else row.tokens(self._output_column)
-            parts = _parts(row, self._column)
-            if parts is None:
-                self._left_out += 1
-            else:
-                yield Item(*parts, output_tokens=output, name=f"row-{number}")
+        with read_rows(self._path) as rows:
+            for number, row in enumerate(rows, start=1):
+                self._column = self._column or _find_column(row)
+                output = None if self._output_column is None else row.tokens(self._output_column)
+                parts = _parts(row, self._column)
+                if parts is None:
+                    self._left_out += 1
+                else:
+                    yield Item(*parts, output_tokens=output, name=f"row-{number}")
 
 
 def _find_column(row: Row) -> str:

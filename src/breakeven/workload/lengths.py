@@ -95,9 +95,10 @@ def _pairs(input_tokens: str, output_tokens: str | None) -> Drawn | Listed:
 def read_pairs(path: Path) -> list[tuple[int, int]]:
     """Pairs of lengths in tokens from the columns `input,output` or `input_tokens,output_tokens` of a file."""
     pairs = []
-    for row in read_rows(path):
-        names = ("input", "output") if "input" in row.fields else ("input_tokens", "output_tokens")
-        pairs.append((row.tokens(names[0]), row.tokens(names[1])))
+    with read_rows(path) as rows:
+        for row in rows:
+            names = ("input", "output") if "input" in row.fields else ("input_tokens", "output_tokens")
+            pairs.append((row.tokens(names[0]), row.tokens(names[1])))
     if not pairs:
         raise UsageError(f"{path}: holds no pair of lengths")
     return pairs

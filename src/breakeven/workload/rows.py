@@ -1,8 +1,9 @@
 """Rows of a data file (JSONL, JSON, CSV, Parquet), each with the place that it came from."""
 
+import contextlib
 import csv
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -59,13 +60,21 @@ class Row(NamedTuple):
         return int(number)
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file, read as its name's ending says; UsageError names the file and the line that is wrong."""
+Rows = Generator[Row, None, None]
+
+
+@contextlib.contextmanager
+def read_rows(path: Path) -> Iterator[Iterator[Row]]:
+    """The rows of a file, read as its name's ending says; UsageError names the file and the line that is wrong.
+
+    The file is closed at the end of the `with`, also where the caller stops at a row that is no good.
+    """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise UsageError(f"{path}: files that end in {', '.join(_READERS)} can be read")
     try:
-        yield from reader(path)
+        with contextlib.closing(reader(path)) as rows:
+            yield rows
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
 
@@ -79,14 +88,14 @@ def _short(text: str) -> str:
     return one_line(text, limit=40)
 
 
-def _json_lines(path: Path) -> Iterator[Row]:
+def _json_lines(path: Path) -> Rows:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 yield _object(_decoded(line, where=f"{path}, line {number}"), where=f"{path}, line {number}")
 
 
-def _json_list(path: Path) -> Iterator[Row]:
+def _json_list(path: Path) -> Rows:
     values = _decoded(path.read_bytes(), where=str(path))
     if not isinstance(values, list):
         raise UsageError(f"{path}: must be a list of objects, but is {shown(values)}")
@@ -107,7 +116,7 @@ def _object(value: object, *, where: str) -> Row:
     return Row(where, value)
 
 
-def _csv(path: Path) -> Iterator[Row]:
+def _csv(path: Path) -> Rows:
     csv.field_size_limit(_LONGEST_CSV_FIELD)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
@@ -119,7 +128,7 @@ def _csv(path: Path) -> Iterator[Row]:
             raise UsageError(f"{path}, after line {reader.line_num}: no CSV in UTF-8: {one_line(str(error))}") from None
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _parquet(path: Path) -> Rows:
     _check_parquet(path)
     number = 0
     try:
@@ -145,7 +154,7 @@ def _check_parquet(path: Path) -> None:
         raise UsageError(f"{path}: no Parquet file, or only a part of one")
 
 
-_READERS: Final[dict[str, Callable[[Path], Iterator[Row]]]] = {
+_READERS: Final[dict[str, Callable[[Path], Rows]]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json_list,

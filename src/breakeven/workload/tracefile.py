@@ -34,21 +34,21 @@ class Recording(NamedTuple):
 
 def read_trace(path: Path, *, max_requests: int | None = None, max_input_tokens: int | None = None) -> Recording:
     """The trace of a file, its format found by its columns; UsageError names the line that is wrong."""
-    rows = read_rows(path)
-    first = next(rows, None)
-    if first is None:
-        raise UsageError(f"{path}: holds no request")
-    form, read = _form(first)
-    found: list[Arrival] = []
-    left_out = 0
-    for row in itertools.chain([first], rows):
-        if max_requests is not None and len(found) == max_requests:
-            break
-        arrival = read(row)
-        if _can_be_asked(arrival, max_input_tokens):
-            found.append(arrival)
-        else:
-            left_out += 1
+    with read_rows(path) as rows:
+        first = next(rows, None)
+        if first is None:
+            raise UsageError(f"{path}: holds no request")
+        form, read = _form(first)
+        found: list[Arrival] = []
+        left_out = 0
+        for row in itertools.chain([first], rows):
+            if max_requests is not None and len(found) == max_requests:
+                break
+            arrival = read(row)
+            if _can_be_asked(arrival, max_input_tokens):
+                found.append(arrival)
+            else:
+                left_out += 1
     if not found:
         raise UsageError(f"{path}: none of its {left_out} requests can be asked")
     return Recording(form, _from_zero(found), left_out)
