@@ -278,3 +278,14 @@ def test_every_option_is_in_the_docs() -> None:
     text = (Path(__file__).parent.parent / "docs" / "REPORT.md").read_text(encoding="utf-8")
     options = [option for action in commands.choices["report"]._actions for option in action.option_strings]
     assert [option for option in options if option.startswith("--") and option not in text] == ["--help"]
+
+
+def test_every_file_that_was_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page, table = tmp_path / "page.html", tmp_path / "table.csv"
+    words = ["report", "nosana-2024:rtx-4090", "--html", str(page), "--csv", str(table)]
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [f"page: {page}", f"CSV: {table}"]
+    assert main([*words, "--md", "-"]) == 0
+    shown = capsys.readouterr()
+    assert f"page: {page}" in shown.err
+    assert "page:" not in shown.out

@@ -28,6 +28,7 @@ from breakeven.store.log import cannot_write
 
 PRESETS: Final = ("nosana-2024", "owner", "renter", "self-host")
 STDOUT: Final = "-"
+_CALLED: Final = {"html": "page", "md": "Markdown", "csv": "CSV", "json": "JSON", "png": "pictures", "pdf": "PDF"}
 _NO_QUOTES: Final[Mapping[str, RentQuotes]] = {}
 
 
@@ -56,9 +57,13 @@ def report(asked: Asked, *, forms: Mapping[str, str]) -> int:
     found = find(asked)
     for form, where in forms.items():
         write(found, form, where=where)
-    if STDOUT not in forms.values():
+    to_stdout = STDOUT in forms.values()
+    if not to_stdout:
         print(found.answer)
         print(found.confidence)
+    for form, where in forms.items():
+        if where != STDOUT:
+            print(f"{_CALLED[form]}: {where}", file=sys.stderr if to_stdout else sys.stdout)
     return 0
 
 
