@@ -8,10 +8,13 @@ from msgspec import Struct
 
 from breakeven.metrics.arrivals import collect
 from breakeven.record import LevelFacts, Record
+from breakeven.units import US_PER_S
 
 POINTS: Final = 120
-"""Bins of a level."""
+"""Most bins of a level."""
 SHORTEST_BIN_S: Final = 0.05
+CHUNKS_A_BIN: Final = 3
+"""Chunks of one answer in a bin at least, in the middle: users in step would else make the line jump between bins."""
 
 
 class LevelSeries(Struct, frozen=True, kw_only=True):
@@ -32,14 +35,20 @@ class LevelSeries(Struct, frozen=True, kw_only=True):
 
 
 def throughput_series(facts: LevelFacts, records: Sequence[Record], *, points: int = POINTS) -> LevelSeries | None:
-    """Bin the tokens of a level by arrival; None where none arrived. A bin at the end that is not whole is left out."""
+    """Bin the tokens of a level by arrival; None where none arrived.
+
+    The bins are equal parts of the level: so many, or fewer, so that each is three times the median gap between the
+    chunks of an answer long.
+    """
     arrivals = collect(records)
     if not len(arrivals.times_s):
         return None
     last_s = float(arrivals.times_s[-1])
     end_s = last_s if facts.end_s is None else max(last_s, facts.end_s)
-    bin_s = max((end_s - facts.start_s) / points, SHORTEST_BIN_S)
-    edges_s = facts.start_s + bin_s * np.arange(max(int((end_s - facts.start_s) / bin_s + 1e-9), 1) + 1)
+    shortest_s = max(SHORTEST_BIN_S, CHUNKS_A_BIN * _gap_s(records))
+    bins = max(1, min(points, int((end_s - facts.start_s) / shortest_s + 1e-9)))
+    bin_s = max((end_s - facts.start_s) / bins, SHORTEST_BIN_S)
+    edges_s = facts.start_s + bin_s * np.arange(bins + 1)
     counts, _ = np.histogram(arrivals.times_s, bins=edges_s, weights=arrivals.tokens)
     zero_s = facts.start_s if facts.open_s is None else facts.open_s
     return LevelSeries(
@@ -54,6 +63,12 @@ def throughput_series(facts: LevelFacts, records: Sequence[Record], *, points: i
         end_s=_ms(end_s - zero_s),
         is_running=facts.end_s is None,
     )
+
+
+def _gap_s(records: Sequence[Record]) -> float:
+    """Median gap between two chunks of one answer; 0 where no answer has two."""
+    gaps_us = [np.frombuffer(record.chunk_us, dtype="<u4")[1:] for record in records if len(record.chunk_us) > 4]
+    return float(np.median(np.concatenate(gaps_us))) / US_PER_S if gaps_us else 0.0
 
 
 def _ms(time_s: float) -> float:

@@ -120,15 +120,15 @@ const Charts = (() => {
           Number.isFinite(l.mean) && l.close_s !== null
             ? Plot.ruleY([l.mean], { x1: 0, x2: l.close_s, stroke: "var(--ink)", strokeDasharray: "1 3", strokeOpacity: 0.7 }) : null,
         ]),
-        Plot.text(apart(ends, width), { x: () => to, y: "at", text: "load", textAnchor: "start", dx: 8, fill: "var(--muted)" }),
+        Plot.text(apart(ends, width, Math.max(...lines.flatMap((l) => l.y))), { x: () => to, y: "at", text: "load", textAnchor: "start", dx: 8, fill: "var(--muted)" }),
       ],
     });
   };
 
   /* Labels at the right end, moved apart so that none covers another. */
-  const apart = (ends, width) => {
+  const apart = (ends, width, top) => {
     const sorted = [...ends].sort((a, b) => a.level - b.level);
-    const step = (Math.max(...ends.map((e) => e.level), 1e-9) * 15) / heightOf(width);
+    const step = (Math.max(top, 1e-9) * 15) / heightOf(width);
     let last = -Infinity;
     return sorted.map((end) => { last = Math.max(end.level, last + step); return { ...end, at: last }; });
   };
