@@ -1,8 +1,12 @@
 """What runs measured goes into a scenario, and says so."""
 
+import json
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from breakeven.cli import main
 from breakeven.cost.evaluate import run_scenario
 from breakeven.cost.inputs import Spread
 from breakeven.cost.measured import MeasuredInputs, MeasuredSide, as_input
@@ -10,6 +14,7 @@ from breakeven.cost.presets import preset_text
 from breakeven.cost.text import render
 from breakeven.errors import UsageError
 from breakeven.metrics.summary import Estimate
+from compare_fixture import a_run
 
 MEASURED = MeasuredInputs(
     reference=MeasuredSide(
@@ -94,3 +99,24 @@ def test_an_estimate_with_an_open_end_counts_as_its_value() -> None:
     assert as_input(Estimate(value=5, ci95=(4, None))) == 5
     assert as_input(Estimate(value=5, ci95=(4, 6))) == Spread(value=5, ci95=(4, 6))
     assert as_input(Estimate()) is None
+
+
+def test_two_runs_are_priced_by_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same throughput from one card and from two: each of the two does half of it, and draws half of the watts."""
+    tput = {1: 100.0, 10: 500.0, 100: 1000.0}
+    paths = []
+    for name, count in (("one", 1), ("two", 2)):
+        host = {"gpus": [{"name": f"NVIDIA Card {name}"}] * count, "gpu_count": count}
+        run = a_run(tput, run_id=name, host=host)
+        levels = tuple(msgspec.structs.replace(level, extra={"gpu_board_power_mean_w": 600.0}) for level in run.levels)
+        paths.append(tmp_path / name / "summary.json")
+        paths[-1].parent.mkdir()
+        paths[-1].write_bytes(msgspec.json.encode(msgspec.structs.replace(run, levels=levels)))
+    rents = ("--set", "reference.rent_usd_per_h=2", "--set", "candidate.rent_usd_per_h=1")
+    assert main(["cost", "--from-runs", *map(str, paths), "--floor", "25", *rents, "--json", "-"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["candidate"]["count"] == pytest.approx(2.0)
+    assert told["candidate"]["gpu"] == "Card two"
+    assert told["candidate"]["inputs"]["power_load_w"] == pytest.approx(300.0)
+    assert told["candidate"]["inputs"]["tok_per_s"] == pytest.approx(told["reference"]["inputs"]["tok_per_s"] / 2)
+    assert told["candidate"]["usd_per_mtok_output"] == pytest.approx(told["reference"]["usd_per_mtok_output"])

@@ -289,3 +289,18 @@ def test_every_file_that_was_written_is_named(tmp_path: Path, capsys: pytest.Cap
     shown = capsys.readouterr()
     assert f"page: {page}" in shown.err
     assert "page:" not in shown.out
+
+
+def test_a_summary_of_another_format_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "summary.json"
+    path.write_text('{"format": 9, "run": {}, "levels": []}')
+    for command in ("show", "report"):
+        assert main([command, str(path)]) == 2
+        assert "a summary of format 9; this version reads format 1" in capsys.readouterr().err
+
+
+def test_a_folder_that_holds_only_a_summary_is_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "summary.json").write_bytes(msgspec.json.encode(find_run("rtx-4090", data="nosana-2024")))
+    for run in (tmp_path, tmp_path / "summary.json"):
+        assert main(["report", str(run), "--md", "-"]) == 0
+        assert "RTX 4090" in capsys.readouterr().out

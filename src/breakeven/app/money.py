@@ -20,9 +20,11 @@ from breakeven.cost.presets import preset_text
 from breakeven.cost.ranges import RentQuotes
 from breakeven.cost.text import render as render_cost
 from breakeven.errors import RunFailedError, UsageError
+from breakeven.findings.money import k_per_card, per_card
+from breakeven.findings.names import card, gpu_count
 from breakeven.hardware import table_text
 from breakeven.metrics.slo import Slo, parse_slo
-from breakeven.metrics.summary import Estimate, RunSummary
+from breakeven.metrics.summary import RunSummary
 from breakeven.prices import known_quotes, quotes_csv, quotes_for, read_quotes
 from breakeven.prices.quote import Fetched, Quote, range_usd_per_h
 from breakeven.prices.table import table_text as price_text
@@ -164,7 +166,7 @@ def measured_inputs(reference_path: Path, candidate_path: Path, level: Level) ->
     return MeasuredInputs(
         reference=_side(figure.reference_at, reference),
         candidate=_side(figure.candidate_at, candidate),
-        k=Estimate(value=figure.value, ci95=figure.ci95) if figure.status == "exact" else Estimate(),
+        k=k_per_card(figure, reference.run, candidate.run),
         k_at=figure.at,
         source=f"runs {reference.run.id} and {candidate.run.id}",
     )
@@ -184,13 +186,12 @@ def _side(point: OperatingPoint | None, run: RunSummary) -> MeasuredSide:
     if point is None:
         raise RunFailedError(f"{run.run.id} has no operating point at this service level")
     power = next(((key, said) for key, said in POWER.items() if key in point.extra), None)
-    gpu = run.run.host.get("gpu")
-    gpu_count = run.run.host.get("gpu_count") or max(1, len(run.run.host.get("gpus") or ()))
+    cards = gpu_count(run.run.host)
     return MeasuredSide(
-        tok_per_s=point.output_tok_per_s,
-        power_w=None if power is None else point.extra[power[0]] / gpu_count,
+        tok_per_s=per_card(point.output_tok_per_s, cards),
+        power_w=None if power is None else point.extra[power[0]] / cards,
         power_from=None if power is None else power[1],
-        gpu=gpu if isinstance(gpu, str) else None,
+        gpu=card(run.run.host),
     )
 
 

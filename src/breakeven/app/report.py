@@ -6,9 +6,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
 from msgspec import Struct
 
+from breakeven.app.runs import read_run
 from breakeven.app.summary import summarise
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.types import Comparison
@@ -16,14 +16,13 @@ from breakeven.cost.inputs import Scenario
 from breakeven.cost.ranges import RentQuotes
 from breakeven.cost.scenario import read_scenario
 from breakeven.errors import RunFailedError, UsageError, unknown
-from breakeven.exchange import import_file
 from breakeven.findings import Findings, LevelSeries, MoneyCase, findings, money_case, throughput_series
 from breakeven.findings.level import choose_level, figure_at, point_at
 from breakeven.findings.money import Measured, scenario_needs_runs
 from breakeven.metrics.slo import ServiceLevel, Slo, parse_slo
-from breakeven.metrics.summary import FORMAT, RunSummary
+from breakeven.metrics.summary import RunSummary
 from breakeven.reference import DATA_SETS, find_run
-from breakeven.store.folder import PLAN, RunFolder
+from breakeven.store.folder import PLAN, SUMMARY, RunFolder
 from breakeven.store.log import cannot_write
 
 PRESETS: Final = ("nosana-2024", "owner", "renter", "self-host")
@@ -88,8 +87,8 @@ def load_run(text: str) -> Loaded:
     path = Path(text)
     if (path / PLAN).is_file():
         return load_folder(RunFolder.open(path))
-    if path.is_file():
-        return Loaded(_read_file(path))
+    if path.is_file() or (path / SUMMARY).is_file():
+        return Loaded(read_run(path))
     data, colon, gpu = text.partition(":")
     if colon and data in DATA_SETS and not path.exists():
         return Loaded(find_run(gpu, data=data))
@@ -101,20 +100,6 @@ def load_folder(folder: RunFolder) -> Loaded:
     """A stored run; one that is still measured comes as far as it is."""
     series = [throughput_series(facts, records) for facts, records in folder.levels()]
     return Loaded(summarise(folder), tuple(one for one in series if one is not None))
-
-
-def _read_file(path: Path) -> RunSummary:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RunFailedError(f"{path}: {error.strerror}") from None
-    try:
-        run = msgspec.json.decode(data, type=RunSummary)
-    except msgspec.MsgspecError:
-        return import_file(data, where=str(path))[0].run
-    if run.format != FORMAT:
-        raise UsageError(f"{path}: a summary of format {run.format}; this version reads format {FORMAT}")
-    return run
 
 
 def load_scenario(text: str) -> Scenario:

@@ -33,7 +33,10 @@ def read_run(path: Path) -> RunSummary:
 
 def _read_file(path: Path) -> RunSummary:
     data = read_bytes(path)
-    if _is_ours(data):
+    written_in = _our_format(data)
+    if written_in is not None and written_in != FORMAT:
+        raise UsageError(f"{path}: a summary of format {written_in}; this version reads format {FORMAT}")
+    if written_in is not None:
         return read_summary(path)
     found = import_file(data, where=str(path))
     if len(found) > 1:
@@ -41,17 +44,20 @@ def _read_file(path: Path) -> RunSummary:
     return found[0].run
 
 
-def _is_ours(data: bytes) -> bool:
+def _our_format(data: bytes) -> int | None:
+    """The format of a summary of ours; None for a file of something else."""
     try:
-        head = msgspec.json.decode(data, type=_Head)
+        return msgspec.json.decode(data, type=_Head).format
     except msgspec.DecodeError:
-        return False
-    return head.format == FORMAT and head.run is not None
+        return None
 
 
 class _Head(msgspec.Struct):
-    format: int | None = None
-    run: msgspec.Raw | None = None
+    """What a summary has, whatever its format."""
+
+    format: int
+    run: dict[str, object]
+    levels: list[object]
 
 
 def read_summary(path: Path) -> RunSummary:

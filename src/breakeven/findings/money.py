@@ -19,7 +19,7 @@ from breakeven.cost.scenario import overridden, with_numbers
 from breakeven.cost.uncertain import nominal, quantile
 from breakeven.errors import UsageError
 from breakeven.findings.level import INPUT_RATE
-from breakeven.findings.names import gpu_count, hardware
+from breakeven.findings.names import card, gpu_count
 from breakeven.findings.types import Money
 from breakeven.metrics.summary import Estimate, RunFacts
 
@@ -83,7 +83,7 @@ def money_case(
     cards = Estimate()
     notes: tuple[str, ...] = ()
     if candidate is not None and reference is not None:
-        cards = _per_card(k, reference.run, candidate.run)
+        cards = k_per_card(k, reference.run, candidate.run)
         scenario, notes = applied(scenario, _measured(reference, candidate, cards, k=k))
         notes += _bound_note(k)
     elif candidate is not None:
@@ -103,7 +103,7 @@ def money_case(
     )
 
 
-def _per_card(k: Equivalence | None, reference: RunFacts, candidate: RunFacts) -> Estimate:
+def k_per_card(k: Equivalence | None, reference: RunFacts, candidate: RunFacts) -> Estimate:
     """k counts machines; a card of each is a machine / its cards."""
     if k is None or k.value is None:
         return Estimate()
@@ -124,21 +124,20 @@ def _measured(reference: Measured, candidate: Measured, cards: Estimate, *, k: E
 
 def _side(measured: Measured) -> MeasuredSide:
     count, extra = gpu_count(measured.run.host), measured.point.extra
-    low, high = (None if end is None else end / count for end in measured.point.output_tok_per_s.ci95)
-    value = measured.point.output_tok_per_s.value
     watts = power_w(extra)
     return MeasuredSide(
-        tok_per_s=Estimate(value=None if value is None else value / count, ci95=(low, high)),
+        tok_per_s=per_card(measured.point.output_tok_per_s, count),
         input_tok_per_s=extra[INPUT_RATE] / count if INPUT_RATE in extra else None,
         power_w=None if watts is None else watts[0] / count,
         power_from=None if watts is None else watts[1],
-        gpu=_card(measured.run),
+        gpu=card(measured.run.host),
     )
 
 
-def _card(run: RunFacts) -> str:
-    count = gpu_count(run.host)
-    return hardware(run.host).removeprefix(f"{count} × ")
+def per_card(machine: Estimate, cards: int) -> Estimate:
+    """A machine's rate as that of one of its cards."""
+    low, high = (None if end is None else end / cards for end in machine.ci95)
+    return Estimate(value=None if machine.value is None else machine.value / cards, ci95=(low, high))
 
 
 def _numbers_of(candidate: Measured) -> dict[str, Input | str | None]:

@@ -61,6 +61,11 @@ def hardware(host: Mapping[str, Any]) -> str:
     return f"{name} ({cores} cores)" if cores else name
 
 
+def card(host: Mapping[str, Any]) -> str:
+    """What one unit of the hardware is called: one card of several."""
+    return hardware(host).removeprefix(f"{gpu_count(host)} × ")
+
+
 def engine(facts: Mapping[str, Any], *, version: bool = False) -> str:
     """`vLLM`, with `version` `vLLM 0.23`; empty where the engine is not known."""
     name = one_line(str(facts.get("name") or ""), limit=40)

@@ -8,6 +8,7 @@ import msgspec
 from breakeven.compare.types import OperatingPoint
 from breakeven.cost import say
 from breakeven.cost.result import Side
+from breakeven.findings.money import per_card
 from breakeven.findings.types import Money, Ranked, Subject
 from breakeven.metrics.summary import Estimate
 
@@ -73,7 +74,9 @@ def _row(index: int, subject: Subject, money: Sequence[Money]) -> Ranked:
     number, name = side_of(index, money)
     side = None if number is None or name is None else _side(money[number], name)
     cost = None if side is None else side.figures["usd_per_mtok_output"].value
-    capacity = _per_card(subject.capacity, subject.gpu_count)
+    capacity = (
+        Estimate() if subject.capacity is None else per_card(subject.capacity.output_tok_per_s, subject.gpu_count)
+    )
     price, source = ("", None) if side is None else price_text(side)
     return Ranked(
         rank=None,
@@ -149,13 +152,6 @@ def price_text(side: Side) -> tuple[str, str | None]:
     if hour is None:
         return "", source
     return f"{say.usd_per_h(hour / side.count)} {'owned' if kind == 'purchase' else 'rent'}", source
-
-
-def _per_card(point: OperatingPoint | None, cards: int) -> Estimate:
-    if point is None or point.output_tok_per_s.value is None:
-        return Estimate()
-    low, high = (None if end is None else end / cards for end in point.output_tok_per_s.ci95)
-    return Estimate(value=point.output_tok_per_s.value / cards, ci95=(low, high))
 
 
 def _with_interval(cost: float | None, capacity: Estimate) -> Estimate:
