@@ -13,6 +13,7 @@ from breakeven.findings import Findings, Level, Money
 from breakeven.metrics.summary import Distribution
 from breakeven.report import words
 from breakeven.report.fields import PLACES
+from breakeven.report.live import load_text
 from breakeven.report.numbers import numbers
 from breakeven.store.folder import slug
 
@@ -123,8 +124,8 @@ def _throughput(found: Findings, axes: Any) -> bool:
     drawn = _lines(found, axes, _load, lambda level: level.summary.output_tok_per_s.value)
     for index, _, points in _points(found, _load, lambda level: level.summary.output_tok_per_s.value):
         ends = [(p[0], *p[2].summary.output_tok_per_s.ci95) for p in points]
-        known = [end for end in ends if None not in end]
-        axes.vlines([e[0] for e in known], [e[1] for e in known], [e[2] for e in known], color=_look(index)["color"])
+        for users, low, high in (end for end in ends if None not in end):  # lines: the legend's place avoids them
+            axes.plot([users, users], [low, high], color=_look(index)["color"], linewidth=1.5)
     axes.set_ylim(bottom=0)
     axes.set_ylabel(f"output {found.unit}/s, 95 % intervals")
     _users(axes, found)
@@ -237,7 +238,7 @@ def _time(index: int) -> Callable[[Findings, Any], bool]:
         colour = COLOURS[index] if index < len(COLOURS) else "#9aa2ae"
         for n, level in enumerate(subject.series, 1):
             times = [level.start_s + (i + 0.5) * level.bin_s for i in range(len(level.output_tok_per_s))]
-            load = f"{level.users} users" if level.users is not None else f"{level.req_per_s_offered:g} req/s"
+            load = load_text(level.users, level.req_per_s_offered)
             axes.plot(
                 times, level.output_tok_per_s, color=colour, alpha=0.35 + 0.65 * n / len(subject.series), linewidth=1.2
             )
