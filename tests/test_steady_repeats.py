@@ -9,7 +9,7 @@ from scipy import stats
 
 from breakeven.metrics.repeats import FIGURES, figure, repeats
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
-from breakeven.report.terminal import print_run
+from breakeven.report.terminal import print_run, throughput_chart
 
 
 def estimates(*values: float, half: float | None = 1.0) -> list[Estimate]:
@@ -74,3 +74,17 @@ def test_the_table_ends_with_one_row_a_load_for_the_mean() -> None:
     means = [line.split() for line in lines if "mean of 3" in line]
     assert [line[:3] for line in means] == [["1", "1–3", "60.0"], ["10", "1–3", "510"]]
     assert means[0][3] == "41"  # 4.303 x 10 / sqrt(3) = 24.8, of 60
+
+
+def test_the_chart_shows_the_mean_of_repeats_once() -> None:
+    levels = [
+        LevelSummary(users=users, repeat=repeat, status="done", output_tok_per_s=Estimate(value=users * 10.0 + repeat))
+        for repeat in (0, 1)
+        for users in (1, 4)
+    ]
+    chart = throughput_chart(levels, means=repeats(levels))
+    assert chart is not None
+    shown = io.StringIO()
+    Console(file=shown, width=100).print(chart)
+    lines = shown.getvalue().splitlines()
+    assert [line.split("tok/s")[0].split()[-1] for line in lines] == ["10.5", "40.5"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.units import parse_duration_s, short_count, short_s
+from breakeven.units import load_text, parse_duration_s, short_count, short_s
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,8 @@ def test_a_count_has_three_digits_and_a_letter_from_ten_thousand_on(value: float
 )
 def test_a_time_is_told_in_the_unit_that_a_person_would_use(value_s: float, expected: str) -> None:
     assert short_s(value_s) == expected
+
+
+def test_a_load_is_told_in_users_or_in_requests_per_second() -> None:
+    assert [load_text(users, None) for users in (1, 5)] == ["1 user", "5 users"]
+    assert [load_text(None, rate) for rate in (2.5, 20.0)] == ["2.5 req/s", "20 req/s"]

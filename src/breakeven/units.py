@@ -42,3 +42,10 @@ def short_s(value_s: float) -> str:
         return f"{value_s:.2f} s" if value_s < 9.995 else f"{value_s:.1f} s"
     minutes, seconds = divmod(round(value_s), 60)
     return f"{minutes}m{seconds:02d}s"
+
+
+def load_text(users: int | None, req_per_s: float | None) -> str:
+    """`1 user`, `5 users`, `2.5 req/s`."""
+    if users is None:
+        return f"{req_per_s or 0.0:g} req/s"
+    return "1 user" if users == 1 else f"{users} users"

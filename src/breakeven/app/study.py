@@ -19,14 +19,14 @@ from breakeven.hardware import find_gpus
 from breakeven.load.level import LevelPlan
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
-from breakeven.report.live import Live, load_text
+from breakeven.report.live import Live
 from breakeven.store.folder import RunFolder
 from breakeven.store.study import STUDY, StudyFolder
 from breakeven.study.cells import Cell
 from breakeven.study.estimate import level_s, start_s
 from breakeven.study.order import Turn
 from breakeven.study.types import Head
-from breakeven.units import S_PER_H, short_s
+from breakeven.units import S_PER_H, load_text, short_s
 
 _NVIDIA_SMI: Final = ("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
 _ASK_S: Final = 20.0

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from breakeven.errors import one_line
 from breakeven.metrics.summary import LevelSummary, RunFacts
+from breakeven.units import load_text
 
 ENGINES: Final = {
     "llamacpp": "llama.cpp",
@@ -98,6 +99,6 @@ def labels(runs: Sequence[RunFacts]) -> list[str]:
 
 def load(level: LevelSummary) -> str:
     """`1 user`, `50 users`, `2.5 req/s`."""
-    if level.users is None:
-        return "unknown load" if level.req_per_s_offered is None else f"{level.req_per_s_offered:g} req/s"
-    return "1 user" if level.users == 1 else f"{level.users} users"
+    if level.users is None and level.req_per_s_offered is None:
+        return "unknown load"
+    return load_text(level.users, level.req_per_s_offered)

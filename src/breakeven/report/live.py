@@ -7,7 +7,7 @@ from breakeven.clock import now_s
 from breakeven.load.level import Progress
 from breakeven.metrics.summary import LevelSummary
 from breakeven.report.terminal import plus_minus
-from breakeven.units import short_count
+from breakeven.units import load_text, short_count
 
 _EVERY_S: Final = 0.25
 _WAIT_EVERY_S: Final = 10.0
@@ -85,13 +85,6 @@ class Live:
         if progress.errors:
             parts.append(f"{progress.errors} errors")
         return "  ".join(parts)
-
-
-def load_text(users: int | None, req_per_s: float | None) -> str:
-    """`1 user`, `5 users`, `2.5 req/s`."""
-    if users is None:
-        return f"{req_per_s or 0.0:g} req/s"
-    return "1 user" if users == 1 else f"{users} users"
 
 
 def _bar(progress: Progress) -> str:

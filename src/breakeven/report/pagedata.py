@@ -10,9 +10,10 @@ from breakeven.cost.figures import COMPARISON, SIDE, SINGLE
 from breakeven.cost.limits import RULES
 from breakeven.cost.sensitivity import TARGETS
 from breakeven.findings import Findings, Level, LevelSeries, Money, Subject
-from breakeven.findings.names import load as load_text
+from breakeven.findings.names import load as load_of
 from breakeven.metrics.summary import Distribution, Estimate
 from breakeven.report.fields import PLACES, fields
+from breakeven.units import load_text
 
 _K: Final = re.compile(r"^((?:At (?:most|least) )?)([\d.,]+)( × .*)$", re.DOTALL)
 _RATIO: Final = re.compile(r"^(.* (?:at|for at most|for at least) )([\d.,]+)( of its cost .*)$", re.DOTALL)
@@ -57,7 +58,7 @@ def encode(data: dict[str, Any]) -> str:
 
 
 def _subject(subject: Subject) -> dict[str, Any]:
-    means = {load_text(one.summary): one.summary.output_tok_per_s.value for one in subject.levels}
+    means = {load_of(one.summary): one.summary.output_tok_per_s.value for one in subject.levels}
     return {
         "letter": subject.letter,
         "label": subject.label,
@@ -93,8 +94,7 @@ def _quantiles(of: Distribution) -> list[float | None]:
 
 def series_data(series: LevelSeries, means: Mapping[str, float | None] = _NO_MEANS) -> dict[str, Any]:
     """One line of the chart over time."""
-    people = "1 user" if series.users == 1 else f"{series.users} users"
-    load = people if series.users is not None else f"{series.req_per_s_offered or 0:g} req/s"
+    load = load_text(series.users, series.req_per_s_offered)
     again = f" #{series.repeat + 1}" if series.repeat else ""
     return {
         "load": load + again,

@@ -13,9 +13,9 @@ from breakeven.findings import Findings, Level, Money
 from breakeven.metrics.summary import Distribution
 from breakeven.report import words
 from breakeven.report.fields import PLACES
-from breakeven.report.live import load_text
 from breakeven.report.numbers import numbers
 from breakeven.store.folder import slug
+from breakeven.units import load_text
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#00805f", "#a8518a", "#5b6ee1", "#8c6d00", "#444b57", "#b03a48")
 MARKS: Final = ("o", "s", "^", "D", "P", "*", "v", "h")

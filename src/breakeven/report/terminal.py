@@ -19,7 +19,7 @@ from breakeven.metrics.summary import (
     RunSummary,
 )
 from breakeven.report.slo import slo_lines
-from breakeven.units import short_count
+from breakeven.units import load_text, short_count
 
 _DASH: Final = "–"
 _BAR_WIDTH: Final = 40
@@ -35,7 +35,7 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
     limits = slo_lines(summary)
     if limits is not None:
         console.print(limits)
-    chart = throughput_chart(summary.levels)
+    chart = throughput_chart(summary.levels, means=summary.repeats)
     if chart is not None:
         console.print(Padding(chart, (0, 0, 1, 1)))
     console.print(caution_list(summary.levels), soft_wrap=False)
@@ -174,18 +174,19 @@ def _speed(speeds: Distribution) -> str:
     return _DASH if speeds.p50.value is None else short_count(speeds.p50.value)
 
 
-def throughput_chart(levels: Sequence[LevelSummary]) -> RenderableType | None:
-    """Throughput against load as bars, the interval as a lighter end."""
-    known = [level for level in levels if level.output_tok_per_s.value]
+def throughput_chart(levels: Sequence[LevelSummary], *, means: Sequence[RepeatSummary] = ()) -> RenderableType | None:
+    """Throughput against load as bars, the interval as a lighter end; of repeats their mean."""
+    rates = {(level.users, level.req_per_s_offered): level.output_tok_per_s for level in levels}
+    rates |= {(one.users, one.req_per_s_offered): believed(one.figures["output_tok_per_s"]) for one in means}
+    known = {load: rate for load, rate in rates.items() if rate.value}
     if len(known) < 2:
         return None
-    most = max(level.output_tok_per_s.ci95[1] or level.output_tok_per_s.value or 0.0 for level in known)
+    most = max(rate.ci95[1] or rate.value or 0.0 for rate in known.values())
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
     table.add_column(justify="right")
     table.add_column()
-    for level in known:
-        load = f"{level.users} users" if level.users is not None else f"{level.req_per_s_offered:g} req/s"
-        table.add_row("1 user" if level.users == 1 else load, _bar(level.output_tok_per_s, most))
+    for load, rate in known.items():
+        table.add_row(load_text(*load), _bar(rate, most))
     return table
 
 
