@@ -103,8 +103,8 @@ class FaultServer:
                 return
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets.append(connected)
-            self._start(self._serve, connected, self.connections)
-            self.connections += 1
+            self.connections += 1  # before its thread begins: a quick answer may be over before we go on here
+            self._start(self._serve, connected, self.connections - 1)
 
     def _serve(self, connected: socket.socket, number: int) -> None:
         if self._tls is not None:
