@@ -245,6 +245,8 @@ def test_the_repeats_of_a_load_are_one_level_of_the_page(tmp_path: Path) -> None
         status="done",
         output_tok_per_s=Estimate(value=100.0, ci95=(99.0, 101.0)),
         tpot_s=Distribution(n=10, p50=Quantile(value=0.02, ci95=(0.019, 0.021))),
+        window_s=30.0,
+        output_tokens=3000,
         requests=10,
         errors=1,
         errors_by_kind={"timeout": 1},
@@ -267,7 +269,13 @@ def test_the_repeats_of_a_load_are_one_level_of_the_page(tmp_path: Path) -> None
     assert one.tok_per_s_per_user.p50.value == pytest.approx(50.0)
     assert (one.requests, one.errors, one.errors_by_kind) == (20, 2, {"timeout": 1, "reset": 1})
     assert [caution.id for caution in one.cautions] == ["trend"]
+    assert (one.window_s, one.output_tokens, one.input_tokens) == (60.0, 6000, None)
     assert one.extra["repeats"] == 2
+
+
+def test_levels_of_an_unknown_load_are_no_repeats_of_one_another() -> None:
+    levels = [LevelSummary(users=None, status="done", requests=count) for count in (3, 5)]
+    assert one_a_load(levels) == tuple(levels)
 
 
 def test_a_load_that_no_repeat_finished_is_shown_once() -> None:

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from breakeven.compare.pool import Measured, pool_extra, pool_figures
 from breakeven.metrics.bracket import load_of
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
+
+Number = TypeVar("Number", int, float)
 
 REPEATS: Final = "repeats"
 """Name among a level's further facts under which stands of how many it was made."""
@@ -18,11 +20,13 @@ def one_a_load(levels: Sequence[LevelSummary]) -> tuple[LevelSummary, ...]:
     """Levels by load, in the order given: the finished repeats of one together, as `compare` puts them together.
 
     Rates and percentiles are means of logs with the wider of two intervals, within and between the repeats; counts are
-    sums; cautions are those of any repeat. Of a load that no repeat has finished, the first one stands for all.
+    sums; cautions are those of any repeat. Of a load that no repeat has finished, the first one stands for all. Levels
+    whose load nobody knows, as in some files of other tools, are no repeats of one another.
     """
-    groups: dict[float | None, list[LevelSummary]] = {}
-    for level in levels:
-        groups.setdefault(load_of(level), []).append(level)
+    groups: dict[tuple[float | None, int], list[LevelSummary]] = {}
+    for number, level in enumerate(levels):
+        load = load_of(level)
+        groups.setdefault((load, number if load is None else 0), []).append(level)
     return tuple(_together([one for one in group if one.status == "done"] or group[:1]) for group in groups.values())
 
 
@@ -38,6 +42,9 @@ def _together(group: Sequence[LevelSummary]) -> LevelSummary:
         last,
         repeat=0,
         steady=all(level.steady for level in group),
+        window_s=_sum([level.window_s for level in group]),
+        input_tokens=_sum([level.input_tokens for level in group]),
+        output_tokens=_sum([level.output_tokens for level in group]),
         requests=sum(level.requests for level in group),
         cut=sum(level.cut for level in group),
         errors=sum(level.errors for level in group),
@@ -54,6 +61,11 @@ def _together(group: Sequence[LevelSummary]) -> LevelSummary:
         cautions=tuple({caution.id: caution for level in group for caution in level.cautions}.values()),
         extra={**last.extra, **pool_extra(group), REPEATS: len(group)},
     )
+
+
+def _sum(values: Sequence[Number | None]) -> Number | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 def _distribution(group: Sequence[LevelSummary], figures: Mapping[str, Measured], name: str) -> Distribution:

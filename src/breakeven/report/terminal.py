@@ -178,7 +178,7 @@ def throughput_chart(levels: Sequence[LevelSummary], *, means: Sequence[RepeatSu
     """Throughput against load as bars, the interval as a lighter end; of repeats their mean."""
     rates = {(level.users, level.req_per_s_offered): level.output_tok_per_s for level in levels}
     rates |= {(one.users, one.req_per_s_offered): believed(one.figures["output_tok_per_s"]) for one in means}
-    known = {load: rate for load, rate in rates.items() if rate.value}
+    known = {load: rate for load, rate in rates.items() if rate.value and load != (None, None)}
     if len(known) < 2:
         return None
     most = max(rate.ci95[1] or rate.value or 0.0 for rate in known.values())
