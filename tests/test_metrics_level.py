@@ -230,5 +230,18 @@ def test_of_several_clients_the_worst_counts_and_their_costs_add_up() -> None:
     assert level.client.cpu_us_per_token == pytest.approx(6e6 / (level.output_tokens or 0), rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("own", "part"), [((0, 0), 1.0), ((10, 0), 0.995), ((1000, 1000), 0.0), ((None, 0), None), ((None, None), None)]
+)
+def test_the_part_of_the_reads_that_the_kernel_stamped(own: tuple[int | None, ...], part: float | None) -> None:
+    clients = tuple(a_client(reads=1000, own_stamps=count, client=number) for number, count in enumerate(own))
+    level = summarise_level(*an_honest_level(clients=clients))
+    assert level.client.kernel_stamped == part
+
+
+def test_a_client_that_read_nothing_has_no_part_of_stamps() -> None:
+    assert summarise_level(*an_honest_level(clients=(a_client(reads=0, own_stamps=0),))).client.kernel_stamped is None
+
+
 def test_a_level_without_facts_of_a_client_has_no_cost() -> None:
     assert summary_of([answer(1.0, 2.0)]).client.cpu_share is None

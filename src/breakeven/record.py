@@ -62,6 +62,8 @@ class ClientFacts(Struct, frozen=True, kw_only=True):
     lag_max_s: float
     reads: int
     """Times the client's sockets were read inside the window."""
+    own_stamps: int | None = None
+    """Of these, reads that have the client's stamp, since the kernel gave none; None: not counted."""
     client: int = 0
     schedule_lag_p50_s: float | None = None
     """Open loop: from when a request was due until the client turned to it."""

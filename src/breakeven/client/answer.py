@@ -22,13 +22,15 @@ _BODY_LIMIT_BYTES: Final = 64 * 1024 * 1024
 class Meter:
     """Counts of one client process that its loop reads while a level runs."""
 
-    __slots__ = ("chunks", "reads")
+    __slots__ = ("chunks", "own_stamps", "reads")
 
     def __init__(self) -> None:
         self.chunks = 0
         """Chunks that carried output text, since the client began."""
         self.reads = 0
         """Times that a socket was read."""
+        self.own_stamps = 0
+        """Reads that the kernel gave no stamp for, so that they have the client's."""
 
 
 class Reply:
@@ -51,7 +53,7 @@ class Reply:
         self.future = future
         self.parser = httptools.HttpResponseParser(self)
         self.now = 0.0
-        """Stamp of the read that is being parsed."""
+        """Stamp of the read that is being parsed; before the first one, of the sending."""
         self.body = bytearray()
         self.has_head = False
         self.content_type = b""
@@ -64,6 +66,10 @@ class Reply:
     def status(self) -> int | None:
         """HTTP status; None before the head has arrived."""
         return self.parser.get_status_code() or None
+
+    def has_output(self) -> bool:
+        """Output text has come; a plain answer has none."""
+        return False
 
     def on_message_begin(self) -> None:
         """An answer begins; what an early one (103 Early Hints) said of itself is forgotten."""
@@ -143,6 +149,9 @@ class StreamAnswer(Reply):
         self.saw_done = False
         self.error: str | None = None
         self.error_detail: str | None = None
+
+    def has_output(self) -> bool:
+        return len(self.steps_us) > 0
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()

@@ -70,7 +70,7 @@ class Asker:
 
     def has_output(self) -> bool:
         """The answer under way has brought output text."""
-        return self.answer is not None and len(self.answer.steps_us) > 0
+        return self.answer is not None and self.answer.has_output()
 
     async def ask(self, body: bytes, *, due_s: float) -> Seen:
         """Send `body` and wait for the whole answer. Cancelling cuts the request: that is a result, not an error."""

@@ -1,21 +1,34 @@
-"""One connection to the server: the stamp first, then everything else."""
+"""One connection to the server: the stamp first, then everything else.
+
+Plain connections are wires of ours, which bring the kernel's stamps. TLS is left to asyncio, and so are machines that
+are not Linux; there the stamp is taken when the loop hands the bytes over.
+"""
 
 import asyncio
 import ssl
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
 
 from breakeven.client.answer import Meter, Reply, StreamAnswer
 from breakeven.client.sse import EventTooLargeError
 from breakeven.client.target import Target
+from breakeven.client.wire import HAS_WIRES, Wire, open_wire
 from breakeven.clock import now_s
+
+
+class Sender(Protocol):
+    """The half of a transport that a connection uses."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def abort(self) -> None: ...
 
 
 class Connection(asyncio.Protocol):
     """A socket that is asked one thing at a time."""
 
-    __slots__ = ("_transport", "answer", "failure", "has_read", "is_open", "meter")
+    __slots__ = ("_awaits_first", "_sender", "_wire", "answer", "failure", "has_read", "is_open", "meter")
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
@@ -24,27 +37,46 @@ class Connection(asyncio.Protocol):
         self.has_read = False
         """Bytes of the answer under way have come."""
         self.failure: BaseException | None = None
-        self._transport: asyncio.Transport | None = None
+        self._sender: Sender | None = None
+        self._wire: Wire | None = None
+        self._awaits_first = False
+        """The wire is told when the first token comes."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are no subclass of asyncio's
+        self._sender = cast("asyncio.Transport", transport)  # uvloop's transports are no subclass of asyncio's
+        self.is_open = True
+
+    async def open_wire(self, target: Target) -> None:
+        """Connect without asyncio's transports; raises OSError."""
+        self._sender = self._wire = await open_wire(target.address, target.port, self)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
-        now = now_s()
+        """Take in what came without a stamp of the kernel's."""
+        stamp_s = now_s()
+        self.meter.own_stamps += 1
+        self.received(data, stamp_s)
+
+    def received(self, data: bytes, stamp_s: float) -> None:
+        """Take in what came at `stamp_s`."""
         self.meter.reads += 1
         self.has_read = True
         answer = self.answer
         if answer is None:  # bytes that nobody asked for: this connection is of no more use
             self.close()
             return
-        answer.now = now
+        if stamp_s > answer.now:  # not so only where somebody set the clock back
+            answer.now = stamp_s
         try:
             answer.parser.feed_data(data)
         except httptools.HttpParserCallbackError as problem:
             self._broken(problem.__context__ or problem)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
             self._broken(problem)
+        if self._awaits_first and answer.has_output():
+            self._awaits_first = False
+            if self._wire is not None:
+                self._wire.awaits_first(False)
 
     def _broken(self, problem: BaseException) -> None:
         if isinstance(problem, httptools.HttpParserError | httptools.HttpParserUpgrade | EventTooLargeError):
@@ -69,12 +101,15 @@ class Connection(asyncio.Protocol):
 
     def send(self, data: bytes, answer: Reply) -> float:
         """Send a whole request and take its answer in; returns the stamp taken before the write."""
-        assert self._transport is not None
+        assert self._sender is not None
         self.answer, self.failure, self.has_read = answer, None, False
-        sent_s = now_s()
+        if self._wire is not None:
+            self._awaits_first = True
+            self._wire.awaits_first(True)
+        sent_s = answer.now = now_s()
         if isinstance(answer, StreamAnswer):
             answer.sent_s = sent_s
-        self._transport.write(data)
+        self._sender.write(data)
         return sent_s
 
     def release(self) -> None:
@@ -86,20 +121,23 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Drop the connection at once."""
         self.is_open = False
-        if self._transport is not None:
-            self._transport.abort()
+        if self._sender is not None:
+            self._sender.abort()
 
 
 async def connect(target: Target, meter: Meter) -> Connection:
     """Open a connection (and TLS); raises OSError or ssl.SSLError."""
-    loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(
-        lambda: Connection(meter),
-        target.address,
-        target.port,
-        ssl=target.ssl_context,
-        server_hostname=target.host if target.ssl_context else None,
-    )
+    connection = Connection(meter)
+    if HAS_WIRES and target.ssl_context is None:
+        await connection.open_wire(target)
+    else:
+        await asyncio.get_running_loop().create_connection(
+            lambda: connection,
+            target.address,
+            target.port,
+            ssl=target.ssl_context,
+            server_hostname=target.host if target.ssl_context else None,
+        )
     return connection
 
 

@@ -13,6 +13,7 @@ from breakeven.client.ask import Asker, Route, to_record
 from breakeven.client.heartbeat import Heartbeat
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import Target
+from breakeven.client.wire import read_arrived
 from breakeven.clock import cpu_s, now_s
 from breakeven.record import ClientFacts, Record
 from breakeven.workload.base import Ask, Salted, Workload
@@ -233,13 +234,17 @@ class Worker:
         self._open_s = now_s() if at_s is None else at_s
         self._measured = measured
         self._cpu_before_s, self._reads_before = cpu_s(), self._meter.reads
+        self._own_stamps_before = self._meter.own_stamps
         return self._open_s
 
     async def cut(self) -> float:
         """End the level: whatever is in flight is cut. Returns the stamp, which closes a window bounded by time."""
         self._stopping = True
         at_s = self._cut_s = now_s()
+        read_arrived()
+        await asyncio.sleep(0)  # answers that were complete by then end as such
         self._cpu_after_s, self._reads_after = cpu_s(), self._meter.reads
+        self._own_stamps_after = self._meter.own_stamps
         tasks = [user.task for user in self._users if user.task is not None]
         try:
             for task in tasks:
@@ -267,6 +272,7 @@ class Worker:
             lag_p99_s=p99,
             lag_max_s=most,
             reads=self._reads_after - self._reads_before,
+            own_stamps=self._own_stamps_after - self._own_stamps_before,
             client=self._client,
         )
 

@@ -17,7 +17,7 @@ from breakeven.metrics.summary import (
     LevelSummary,
     Quantile,
 )
-from breakeven.record import LevelFacts, Record
+from breakeven.record import ClientFacts, LevelFacts, Record
 
 
 def is_timeout(record: Record) -> bool:
@@ -216,4 +216,12 @@ def _client(facts: LevelFacts, arrivals: Arrivals, window: Window) -> ClientSumm
         cpu_share=max(client.cpu_s / client.window_s for client in facts.clients),
         lag_p99_s=max(client.lag_p99_s for client in facts.clients),
         schedule_lag_p99_s=max(schedule_lags) if schedule_lags else None,
+        kernel_stamped=_kernel_stamped(facts.clients),
     )
+
+
+def _kernel_stamped(clients: Sequence[ClientFacts]) -> float | None:
+    """1 - reads with a stamp of our own / reads; None where they were not counted."""
+    own = [client.own_stamps for client in clients]
+    reads = sum(client.reads for client in clients)
+    return 1 - sum(filter(None, own)) / reads if reads and None not in own else None

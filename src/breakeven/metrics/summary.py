@@ -65,6 +65,8 @@ class ClientSummary(Struct, frozen=True, kw_only=True):
     lag_p99_s: float | None = None
     schedule_lag_p99_s: float | None = None
     """Open loop: how late requests were sent, at p99; inside every latency."""
+    kernel_stamped: float | None = None
+    """Part of the reads that have the kernel's receive stamp: for them it does not matter how late they were read."""
     verdict: Literal["ok", "suspect"] = "ok"
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import httptools
 from msgspec import Struct
 
+from breakeven.client.arrival import CONTROL_BYTES, Arrivals
 from breakeven.client.reference.answers import error
 from breakeven.client.reference.schedule import Stream
 from breakeven.client.reference.truth import TAG_CHARACTERS
@@ -17,7 +18,7 @@ READ_BYTES: Final = 1 << 16
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """An HTTP request that has been read to its last byte."""
+    """A whole HTTP request."""
 
     method: str
     path: str
@@ -25,6 +26,7 @@ class Request(Struct, frozen=True, kw_only=True):
     tag: str
     """Its `x-request-id`; empty when it has none."""
     arrival_s: float
+    """When its last byte came, by the kernel's stamp; where there is none, when it was read."""
     peer_port: int
     keep_alive: bool
 
@@ -37,6 +39,7 @@ class Connection:
         connected: socket.socket,
         loop: asyncio.AbstractEventLoop,
         *,
+        arrivals: Arrivals,
         handle: Callable[["Connection", Request], None],
         closed: Callable[["Connection"], None],
     ) -> None:
@@ -45,6 +48,7 @@ class Connection:
         self._handle = handle
         self._on_close = closed
         self._peer_port: int = connected.getpeername()[1]
+        self._arrivals = arrivals
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._stream: Stream | None = None
         self._held = bytearray()
@@ -91,13 +95,14 @@ class Connection:
     # called by the loop
 
     def _readable(self) -> None:
-        self._arrival_s = now_s()
+        self._arrivals.refresh()
         try:
-            data = self._socket.recv(READ_BYTES)
+            data, control, _, _ = self._socket.recvmsg(READ_BYTES, CONTROL_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
+            data, control = b"", []
+        self._arrival_s = self._arrivals.stamp_s(control) if control else now_s()
         if data and self._parser is not None:
             self._parse(data)
         else:

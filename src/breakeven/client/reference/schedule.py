@@ -47,8 +47,16 @@ class Stream:
         self.gone = False
 
 
+def _put(stream: Stream, queue: deque[Stream]) -> None:
+    """Put a stream where it belongs in a queue that is in the order of what is due."""
+    place = len(queue)
+    while place and queue[place - 1].due_s > stream.due_s:
+        place -= 1
+    queue.insert(place, stream)
+
+
 class Schedule:
-    """Streams that write every ITL, the same for all: two queues are always in order, and no heap is needed.
+    """Streams that write every ITL, the same for all: two queues stay in order almost by themselves, without a heap.
 
     No asyncio transport takes part: a transport writes when the loop's turn ends, later than a stamp taken before the
     call. Here the stamp and the system call stand next to each other.
@@ -63,8 +71,8 @@ class Schedule:
         """When the alarm rings; None: it is not set."""
 
     def add(self, stream: Stream) -> None:
-        """Take up a stream whose first write is due no earlier than that of any stream added before."""
-        self._first.append(stream)
+        """Take up a stream. Requests are read in about the order in which they came: it goes to the end, or nearly."""
+        _put(stream, self._first)
         if self._wake_s is None or stream.due_s < self._wake_s:
             self._sleep()
 
@@ -105,7 +113,10 @@ class Schedule:
                 stream.sink.hold(left)
             if stream.index < len(stream.writes):
                 stream.due_s += itl_s
-                later.append(stream)
+                if later and later[-1].due_s > stream.due_s:  # its request was read so late that it is behind
+                    _put(stream, later)
+                else:
+                    later.append(stream)
             else:
                 stream.sink.answered()
         return False

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from breakeven.client.arrival import Arrivals, ask_for_stamps
 from breakeven.client.reference.answers import MAX_OUTPUT_TOKENS, Asked, Settings, error, sized, streamed, whole
 from breakeven.client.reference.connection import Connection, Request
 from breakeven.client.reference.schedule import Schedule, Stream
@@ -73,6 +74,7 @@ class Server:
         self.settings = settings
         self._loop = loop
         self._stamps = stamps
+        self._arrivals = Arrivals()
         self._schedule = Schedule(loop, itl_s=settings.itl_s)
         self._connections: dict[Connection, Trace | None] = {}
         self._traces: list[Trace] = []
@@ -95,14 +97,18 @@ class Server:
         for _ in range(ACCEPTS_AT_ONCE):
             try:
                 connected, _peer = listener.accept()
-                connected.setblocking(False)
-                connection = Connection(connected, self._loop, handle=self._handle, closed=self._closed)
+                connection = self._connection(connected)
             except BlockingIOError:
                 return
             except OSError as fault:
                 self._pause(listener, fault)
                 return
             self._connections[connection] = None
+
+    def _connection(self, connected: socket.socket) -> Connection:
+        connected.setblocking(False)
+        ask_for_stamps(connected)
+        return Connection(connected, self._loop, arrivals=self._arrivals, handle=self._handle, closed=self._closed)
 
     def _pause(self, listener: socket.socket, fault: OSError) -> None:
         """Out of files: say so once, and look again a little later instead of spinning."""

@@ -40,7 +40,7 @@ class Stamps(NamedTuple):
     """
 
     arrival_s: Seconds
-    """The server had read the request's last byte."""
+    """The request's last byte had come, by the kernel's stamp; without one, it had been read."""
     first: Counts
     """Where each request's writes begin; one entry more than requests."""
     write_s: Seconds
