@@ -47,16 +47,8 @@ class Stream:
         self.gone = False
 
 
-def _put(stream: Stream, queue: deque[Stream]) -> None:
-    """Put a stream where it belongs in a queue that is in the order of what is due."""
-    place = len(queue)
-    while place and queue[place - 1].due_s > stream.due_s:
-        place -= 1
-    queue.insert(place, stream)
-
-
 class Schedule:
-    """Streams that write every ITL, the same for all: two queues stay in order almost by themselves, without a heap.
+    """Streams that write every ITL, the same for all: two queues are always in order, and no heap is needed.
 
     No asyncio transport takes part: a transport writes when the loop's turn ends, later than a stamp taken before the
     call. Here the stamp and the system call stand next to each other.
@@ -71,8 +63,15 @@ class Schedule:
         """When the alarm rings; None: it is not set."""
 
     def add(self, stream: Stream) -> None:
-        """Take up a stream. Requests are read in about the order in which they came: it goes to the end, or nearly."""
-        _put(stream, self._first)
+        """Take up a stream. One whose first write is overdue begins now and stays late, so that no queue loses its order.
+
+        Requests are read in about the order in which they came: a stream's place is the end of the queue, or nearly.
+        """
+        first, stream.due_s = self._first, max(stream.due_s, now_s())
+        place = len(first)
+        while place and first[place - 1].due_s > stream.due_s:
+            place -= 1
+        first.insert(place, stream)
         if self._wake_s is None or stream.due_s < self._wake_s:
             self._sleep()
 
@@ -113,10 +112,7 @@ class Schedule:
                 stream.sink.hold(left)
             if stream.index < len(stream.writes):
                 stream.due_s += itl_s
-                if later and later[-1].due_s > stream.due_s:  # its request was read so late that it is behind
-                    _put(stream, later)
-                else:
-                    later.append(stream)
+                later.append(stream)
             else:
                 stream.sink.answered()
         return False
