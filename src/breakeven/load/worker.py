@@ -231,6 +231,7 @@ class Worker:
 
     def open(self, *, measured: int | None = None, at_s: float | None = None) -> float:
         """The window opens now (or opened a moment ago, at `at_s`); `measured` requests count from here on."""
+        read_arrived()
         self._open_s = now_s() if at_s is None else at_s
         self._measured = measured
         self._cpu_before_s, self._reads_before = cpu_s(), self._meter.reads
@@ -240,9 +241,9 @@ class Worker:
     async def cut(self) -> float:
         """End the level: whatever is in flight is cut. Returns the stamp, which closes a window bounded by time."""
         self._stopping = True
-        at_s = self._cut_s = now_s()
         read_arrived()
-        await asyncio.sleep(0)  # answers that were complete by then end as such
+        await asyncio.sleep(0)  # answers that are complete now end as such
+        at_s = self._cut_s = now_s()
         self._cpu_after_s, self._reads_after = cpu_s(), self._meter.reads
         self._own_stamps_after = self._meter.own_stamps
         tasks = [user.task for user in self._users if user.task is not None]

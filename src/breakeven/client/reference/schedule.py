@@ -63,9 +63,9 @@ class Schedule:
         """When the alarm rings; None: it is not set."""
 
     def add(self, stream: Stream) -> None:
-        """Take up a stream. One whose first write is overdue begins now and stays late, so that no queue loses its order.
+        """Take up a stream. Requests are read in about the order in which they came: it goes to the end, or nearly.
 
-        Requests are read in about the order in which they came: a stream's place is the end of the queue, or nearly.
+        One whose first write is overdue begins now and stays late, so that no queue loses its order.
         """
         first, stream.due_s = self._first, max(stream.due_s, now_s())
         place = len(first)
