@@ -218,7 +218,7 @@ def test_a_level_of_nothing_but_errors_fails_as_soon_as_its_warm_up_is_over() ->
     assert (measured.facts.status, measured.facts.open_s) == ("failed", None)
     assert measured.facts.end_s is not None
     assert measured.facts.end_s - measured.facts.start_s < 1.0
-    assert {one.error for one in measured.records} == {"connect"}
+    assert {one.error for one in measured.records if one.status != "cut"} == {"connect"}  # one may just be connecting
 
 
 def test_a_server_that_fails_some_requests_is_measured_by_the_rest() -> None:
