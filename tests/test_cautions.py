@@ -158,6 +158,27 @@ def test_a_lag_is_suspect_above_two_ms_or_five_percent_of_itl_and_cpu_above_80_p
     assert "client_suspect" not in ids(an_honest_level(clients=(a_client(cpu_s=15.9, window_s=20.0),)))
 
 
+def stamped(lag_s: float, *, own: int = 0, itl_s: float = 0.1) -> set[str]:
+    """What is said of a late client, `own` of whose 1,000 reads it stamped itself; an answer takes 0.2 s + 8 ITL."""
+    return ids(
+        an_honest_level(clients=(a_client(lag_p99_s=lag_s, reads=1000, own_stamps=own),), gap_s=lambda _at_s: itl_s)
+    )
+
+
+def test_with_the_kernels_stamps_a_client_may_be_late_by_half_a_token_or_a_twentieth_of_an_answer() -> None:
+    assert "client_suspect" not in stamped(0.049)  # 5 % of 1 s
+    assert "client_suspect" in stamped(0.051)
+    assert "client_suspect" not in stamped(0.0049, itl_s=0.01)  # half of 10 ms
+    assert "client_suspect" in stamped(0.0051, itl_s=0.01)
+    assert "client_suspect" not in stamped(0.0019, itl_s=0.001)
+    assert "client_suspect" in stamped(0.0021, itl_s=0.001)
+
+
+def test_a_client_that_stamps_more_than_one_percent_itself_may_be_late_by_five_percent_of_a_token() -> None:
+    assert "client_suspect" not in stamped(0.03, own=10)
+    assert "client_suspect" in stamped(0.03, own=11)
+
+
 def test_a_load_within_the_calibrated_one_is_fine_and_one_beyond_it_is_suspect() -> None:
     assert ids(an_honest_level(extra={"calibrated_events_per_s": 36.0})) == ids(an_honest_level())
     level = judged_level(*an_honest_level(extra={"calibrated_events_per_s": 30.0}))

@@ -16,6 +16,9 @@ from breakeven.metrics.summary import SUSPECT, UNSTEADY, Caution, ClientSummary,
 from breakeven.record import LevelFacts, Record
 from breakeven.units import short_s
 
+_LAG_S: Final = 0.002
+_KERNEL_STAMPED: Final = 0.99
+
 
 class Seen(Struct, frozen=True, kw_only=True):
     """All that a check may look at."""
@@ -228,7 +231,7 @@ def client_spoiled_it(seen: Seen) -> Iterator[Caution]:
 
 def _lag_reason(level: LevelSummary) -> str | None:
     lag_s, share = level.client.lag_p99_s, level.client.cpu_share
-    if lag_s is not None and lag_s > max(0.002, 0.05 * (level.itl_s.p50.value or 0.0)):
+    if lag_s is not None and lag_s > _lag_limit_s(level):
         return f"the client's own clockwork ran {short_s(lag_s)} late at p99"
     if share is not None and share > 0.8:
         return f"the client used {share:.0%} of a core"
@@ -236,6 +239,18 @@ def _lag_reason(level: LevelSummary) -> str | None:
     if late_s is not None and late_s > max(0.002, 0.05 * (ttft_s or 0.0)):
         return f"the client sent requests {short_s(late_s)} after they were due at p99"
     return None
+
+
+def _lag_limit_s(level: LevelSummary) -> float:
+    """How late the client may be. With the kernel's stamps it spoils nothing until it reads two tokens at once.
+
+    Then half a token's time is the limit, and 5 % of an answer's, since a user who sees the end late asks again late.
+    The figures are in docs/ACCURACY.md.
+    """
+    itl_s, e2e_s = level.itl_s.p50.value or 0.0, level.e2e_s.p50.value
+    if (level.client.kernel_stamped or 0.0) < _KERNEL_STAMPED:
+        return max(_LAG_S, 0.05 * itl_s)
+    return max(_LAG_S, min(0.5 * itl_s, math.inf if e2e_s is None else 0.05 * e2e_s))
 
 
 def beyond_calibration(seen: Seen) -> Iterator[Caution]:
