@@ -1,6 +1,7 @@
 """One cell of the calibration: a load on the reference server, read by us and by the server's own stamps."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -222,6 +223,8 @@ def _pairs(
     matched = 0
     for record in records:
         number = row.get(record.prompt or "")
+        if window.open_s <= record.due_s < window.close_s:
+            true["ttft"].append(_true_ttft_s(stamps, number, close_s=window.close_s + zero_s))
         if number is None or not record.chunk_us:
             continue
         matched += 1
@@ -233,8 +236,6 @@ def _pairs(
         delays.append((arrived[: len(kept)] - kept)[inside])
         gaps.append(np.diff(kept)[inside[1:]])
         arrival_s = float(stamps.arrival_s[number]) - zero_s
-        if window.open_s <= record.due_s < window.close_s:
-            true["ttft"].append(float(writes[0]) - arrival_s)
         if window.open_s < record.end_s <= window.close_s and record.k and record.status == "done":
             true["e2e"].append(float(kept[-1]) - arrival_s)
             if (record.output_tokens or 0) > 1:
@@ -255,5 +256,17 @@ def _pairs(
     return pairs, np.concatenate(delays) if delays else np.empty(0), matched
 
 
+def _true_ttft_s(stamps: Stamps, number: int | None, *, close_s: float) -> float:
+    """Infinite for a request whose answer the server had not begun when the window closed, as in our own figures."""
+    if number is None:
+        return math.inf
+    writes_s = stamps.writes_of(number)
+    begun = len(writes_s) > 0 and writes_s[0] <= close_s
+    return float(writes_s[0] - stamps.arrival_s[number]) if begun else math.inf
+
+
 def _quantile(values: Floats, q: float) -> float | None:
-    return float(np.quantile(values, q)) if len(values) else None
+    """None where there is nothing, or where it falls on something infinite."""
+    if not len(values) or math.isinf(np.quantile(values, q, method="higher")):
+        return None
+    return float(np.quantile(values, q))
