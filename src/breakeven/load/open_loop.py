@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from msgspec.structs import replace
 
+from breakeven.client.alarm import Sleeper
 from breakeven.client.ask import Asker
 from breakeven.clock import now_s
 from breakeven.load.arrivals import arrival_times_s
-from breakeven.load.worker import Counts, LevelSpec, User, Worker, mix, sleep_until
+from breakeven.load.worker import Counts, LevelSpec, User, Worker, mix
 from breakeven.record import ClientFacts, Record
 from breakeven.workload.base import Ask
 
@@ -40,13 +41,15 @@ class OpenWorker(Worker):
         return arrival_times_s(req_per_s=spec.req_per_s, variation=spec.variation, ramp_s=spec.ramp_s, seed=seed)
 
     async def _dispatch(self) -> None:
+        """Send each request when it is due. The loop's own timers would make it a millisecond late."""
         first, step = self._share
+        sleeper = Sleeper(asyncio.get_running_loop())
         try:
             for index, at_s in itertools.islice(enumerate(self._due_s()), first, None, step):
                 due_s = self._spec.start_s + at_s
                 ask, body = self._made(index)
                 self._awaited_s = due_s
-                await sleep_until(due_s)
+                await sleeper.until(due_s)
                 await asyncio.sleep(0)  # a schedule that runs behind must leave time for the answers
                 if self._stopping:
                     return
@@ -58,6 +61,8 @@ class OpenWorker(Worker):
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
+        finally:
+            sleeper.close()
 
     def _made(self, index: int) -> tuple[Ask, bytes]:
         """A request, made before it is due."""

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from breakeven.client.reference.alarm import alarm
+from breakeven.client.alarm import alarm
 from breakeven.clock import now_s
 
 SHORTEST_SLEEP_S: Final = 0.0001

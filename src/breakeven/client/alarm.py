@@ -1,4 +1,4 @@
-"""The alarm clock of the reference server: wakes the loop in time, where its own timers count milliseconds."""
+"""An alarm clock: wakes the loop in time, where its own timers count milliseconds."""
 
 import asyncio
 import ctypes
@@ -23,6 +23,8 @@ class Alarm(Protocol):
 
     def clear(self) -> None: ...
 
+    def close(self) -> None: ...
+
 
 def alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Alarm:
     """The kernel's timer (timerfd, Linux) or, elsewhere, the loop's own, which may be a millisecond late."""
@@ -45,6 +47,7 @@ class KernelAlarm:
         self._fd: int = self._libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._loop = loop
         self._when = _Itimerspec()
         self._pointer = ctypes.byref(self._when)
         loop.add_reader(self._fd, ring)
@@ -54,6 +57,10 @@ class KernelAlarm:
 
     def clear(self) -> None:
         self._set_ns(0)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
 
     def _set_ns(self, at_ns: int) -> None:
         self._when.it_value.tv_sec, self._when.it_value.tv_nsec = divmod(at_ns, NS_PER_S)
@@ -78,6 +85,34 @@ class LoopAlarm:
             self._timer.cancel()
         self._timer = None
 
+    def close(self) -> None:
+        self.clear()
+
     def _rang(self) -> None:
         self._timer = self._loop.call_soon(self._rang)
         self._ring()
+
+
+class Sleeper:
+    """Sleeps until a time of `clock.now_s`, for one task; to be closed."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._alarm = alarm(loop, self._ring)
+        self._woken: asyncio.Future[None] | None = None
+
+    async def until(self, at_s: float) -> None:
+        """Return at this time or, where it is over, at once."""
+        while now_s() < at_s:  # the loop's own timers may ring a millisecond early
+            self._woken = self._loop.create_future()
+            self._alarm.set(at_s)
+            await self._woken
+
+    def _ring(self) -> None:
+        self._alarm.clear()
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    def close(self) -> None:
+        """Ring no more."""
+        self._alarm.close()

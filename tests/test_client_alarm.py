@@ -1,13 +1,15 @@
-"""The reference server's alarm clock: in time, again and again until it is set anew, silent when it is cleared."""
+"""The alarm clock: in time, again and again until it is set anew, silent when it is cleared."""
 
 import asyncio
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import uvloop
 
-from breakeven.client.reference.alarm import Alarm, KernelAlarm, LoopAlarm, alarm
+from breakeven.client import alarm as clocks
+from breakeven.client.alarm import Alarm, KernelAlarm, LoopAlarm, Sleeper, alarm
 from breakeven.clock import now_s
 
 
@@ -76,3 +78,43 @@ def test_the_kernel_never_rings_early() -> None:
         return worst
 
     assert uvloop.run(early_s()) < 1e-6
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_a_sleeper_wakes_in_time_again_and_again_and_leaves_nothing_open(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clocks, "alarm", make)
+
+    async def late_s() -> list[float]:
+        sleeper = Sleeper(asyncio.get_running_loop())
+        found = []
+        for wait_s in (0.0123, 0.0004, -1.0, 0.005):
+            at_s = now_s() + wait_s
+            await sleeper.until(at_s)
+            found.append(now_s() - at_s)
+        sleeper.close()
+        return found
+
+    before = open_files()
+    late = uvloop.run(late_s())
+    assert min(late) >= 0
+    assert sorted(late)[1] < 0.005  # the least of those that had to wait
+    assert open_files() <= before
+
+
+def test_a_sleeper_that_is_cancelled_can_be_closed() -> None:
+    async def cancelled() -> bool:
+        sleeper = Sleeper(asyncio.get_running_loop())
+        task = asyncio.create_task(sleeper.until(now_s() + 30))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        sleeper.close()
+        return task.cancelled()
+
+    assert uvloop.run(cancelled())
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir())) if sys.platform == "linux" else 0
