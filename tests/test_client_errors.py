@@ -143,6 +143,7 @@ def judged(*events: bytes, is_stream: bool) -> StreamAnswer:
         text = b"".join(b"data: " + event + b"\n\n" for event in events) if is_stream else events[0]
         kind = "text/event-stream" if is_stream else "application/json"
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\n\r\n"
+        assert answer.parser is not None
         answer.parser.feed_data(head.encode() + text)
         answer.conclude()
     finally:

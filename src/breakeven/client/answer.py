@@ -47,11 +47,14 @@ class Reply:
         "length",
         "now",
         "parser",
+        "status",
     )
 
     def __init__(self, future: "asyncio.Future[None]") -> None:
         self.future = future
-        self.parser = httptools.HttpResponseParser(self)
+        self.parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self.status: int | None = None
+        """HTTP status; None before the head has arrived."""
         self.now = 0.0
         """Stamp of the read that is being parsed; before the first one, of the sending."""
         self.body = bytearray()
@@ -61,11 +64,6 @@ class Reply:
         self.length: int | None = None
         self.keep_alive = False
         self.complete = False
-
-    @property
-    def status(self) -> int | None:
-        """HTTP status; None before the head has arrived."""
-        return self.parser.get_status_code() or None
 
     def has_output(self) -> bool:
         """Output text has come; a plain answer has none."""
@@ -78,7 +76,9 @@ class Reply:
         self.content_type, self.chunked, self.length = b"", False, None
 
     def on_headers_complete(self) -> None:
-        self.has_head = (self.status or 0) >= 200
+        assert self.parser is not None
+        self.status = self.parser.get_status_code()
+        self.has_head = self.status >= 200
 
     def on_header(self, name: bytes, value: bytes) -> None:
         lower = name.lower()
@@ -97,6 +97,7 @@ class Reply:
     def on_message_complete(self) -> None:
         if (self.status or 0) < 200:  # 100 Continue, 103 Early Hints: the answer is still to come
             return
+        assert self.parser is not None
         self.complete = True
         self.keep_alive = self.parser.should_keep_alive()
         self.wake()
@@ -108,6 +109,10 @@ class Reply:
     def wake(self) -> None:
         if not self.future.done():
             self.future.set_result(None)
+
+    def let_go(self) -> None:
+        """No more bytes will come. Parser and answer hold each other, and no garbage is collected during a level."""
+        self.parser = None
 
 
 class StreamAnswer(Reply):

@@ -97,6 +97,7 @@ class Asker:
             if not self._was_stale(seen):
                 return
             seen.reconnected = True
+            _let_go(seen.answer)
         self.drop()
         start_s = now_s()
         try:
@@ -141,6 +142,7 @@ class Asker:
             seen.error_text = self.route.target.hide_key(seen.error_text)
         if answer is not None and answer.finish_reason is not None:
             answer.finish_reason = self.route.target.hide_key(answer.finish_reason)
+        _let_go(answer)
         self.answer = None
 
     def _unfinished(self, answer: StreamAnswer, connection: Connection) -> tuple[str, str]:
@@ -155,6 +157,11 @@ class Asker:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _let_go(answer: Reply | None) -> None:
+    if answer is not None:
+        answer.let_go()
 
 
 def _time_out(task: "asyncio.Task[object] | None", seen: Seen) -> None:
@@ -176,10 +183,10 @@ async def fetch(target: Target, path: str, *, body: object = None, timeout_s: fl
     data = b"" if body is None else msgspec.json.encode(body)
     head = target.head("GET" if body is None else "POST", path)
     connection: Connection | None = None
+    reply = Reply(asyncio.get_running_loop().create_future())
     try:
         async with asyncio.timeout(timeout_s):
             connection = await connect(target, Meter())
-            reply = Reply(asyncio.get_running_loop().create_future())
             connection.send(b"%b%d\r\n\r\n%b" % (head, len(data), data), reply)
             await reply.future
     except OSError as problem:  # TimeoutError and ssl.SSLError are ones
@@ -187,6 +194,7 @@ async def fetch(target: Target, path: str, *, body: object = None, timeout_s: fl
     finally:
         if connection is not None:
             connection.close()
+        reply.let_go()
     if not reply.complete or reply.status is None:
         raise FetchError(*why(connection.failure))
     return reply.status, reply.content_type, bytes(reply.body)

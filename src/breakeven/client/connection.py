@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
         self.meter.reads += 1
         self.has_read = True
         answer = self.answer
-        if answer is None:  # bytes that nobody asked for: this connection is of no more use
+        if answer is None or answer.parser is None:  # bytes that nobody asked for: this connection is of no more use
             self.close()
             return
         if stamp_s > answer.now:  # not so only where somebody set the clock back
@@ -80,21 +80,27 @@ class Connection(asyncio.Protocol):
 
     def _broken(self, problem: BaseException) -> None:
         if isinstance(problem, httptools.HttpParserError | httptools.HttpParserUpgrade | EventTooLargeError):
-            self.failure = problem
+            self._fail(problem)
         elif self.answer is not None and not self.answer.future.done():
             self.answer.future.set_exception(problem)  # a fault of ours must stop the run
         self.close()
+
+    def _fail(self, problem: BaseException) -> None:
+        """Keep the reason without the frames that it came through: they hold this connection."""
+        self.failure = problem.with_traceback(None)
+        problem.__context__ = None
 
     def eof_received(self) -> None:
         self.is_open = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
+        self._sender = self._wire = None  # they hold this connection, and no garbage is collected during a level
         answer = self.answer
         if answer is None:
             return
-        if self.failure is None:
-            self.failure = exc
+        if self.failure is None and exc is not None:
+            self._fail(exc)
         if exc is None and not answer.complete and answer.ends_with_connection():
             answer.complete = True
         answer.wake()

@@ -85,6 +85,7 @@ class Wires:
         """Let go of the loop."""
         _WIRES.pop(self.loop, None)
         self._timer.cancel()
+        del self._timer  # it holds this object
         for epoll in (self._first, self._rest):
             self.loop.remove_reader(epoll.fileno())
             epoll.close()
