@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from breakeven.load.stop import Series, StopRule
-from breakeven.metrics.statistics import rate_estimate
+from breakeven.metrics.statistics import cumulative, rate_estimate
 
 Floats = npt.NDArray[np.float64]
 
@@ -146,7 +146,7 @@ def coverage_at_the_stop(runs: Runs, *, precision: float, most_answers: float = 
 
 
 def _interval(times_s: Floats, tokens: Floats, *, open_s: float, close_s: float) -> tuple[float, float]:
-    low, high = rate_estimate(times_s, tokens, open_s=open_s, close_s=close_s).ci95
+    low, high = rate_estimate(cumulative(times_s, tokens), open_s=open_s, close_s=close_s).ci95
     assert low is not None
     assert high is not None
     return low, high

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from breakeven.metrics.statistics import Floats, rate_estimate
+from breakeven.metrics.statistics import Floats, cumulative, rate_estimate
 from breakeven.metrics.steady import steady_from_s
 
 STEP_S = 0.040
@@ -108,9 +108,9 @@ def outcomes(engine: Engine, *, window_s: float, runs: int, seed: int = 1) -> tu
     for times_s, tokens in zip(many.times_s.T, many.tokens.T, strict=True):
         open_s = engine.warm_up_s + 0.5 * rng.random()
         close_s = open_s + window_s * (1 + 0.2 * rng.random())
-        moved_s = steady_from_s(times_s, tokens, start_s=0.0, open_s=open_s, close_s=close_s)
+        moved_s = steady_from_s(cumulative(times_s, tokens), start_s=0.0, open_s=open_s, close_s=close_s)
         for found, from_s in zip(rows, (open_s, moved_s), strict=True):
-            estimate = rate_estimate(times_s, tokens, open_s=from_s, close_s=close_s)
+            estimate = rate_estimate(cumulative(times_s, tokens), open_s=from_s, close_s=close_s)
             low, high = estimate.ci95
             assert low is not None
             assert high is not None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from breakeven.metrics.statistics import (
     QUANTILES,
     batch_half_width,
+    cumulative,
     distribution,
     quantile_ranks,
     rate_estimate,
@@ -127,7 +128,7 @@ def quantile(found: Distribution, name: str) -> Quantile:
 
 def test_a_rate_is_what_arrived_inside_the_window_over_its_length() -> None:
     times_s = np.array([1.0, 2.0, 2.5, 4.0, 4.5])
-    found = rate_estimate(times_s, np.array([100.0, 3.0, 4.0, 5.0, 100.0]), open_s=1.0, close_s=4.0)
+    found = rate_estimate(cumulative(times_s, np.array([100.0, 3.0, 4.0, 5.0, 100.0])), open_s=1.0, close_s=4.0)
     assert found.value == pytest.approx(4.0)  # what arrived at 4.0 is in, what arrived at 1.0 was before
 
 
@@ -150,7 +151,7 @@ def test_the_interval_of_throughput_is_the_widest_over_10_20_and_40_batches() ->
             half_width_by_hand(counted(times_s, count=count, batch_s=40 / count), batch_s=40 / count)
             for count in (10, 20, 40)
         )
-        found = rate_estimate(np.array(times_s), np.ones(300), open_s=0.0, close_s=40.0)
+        found = rate_estimate(cumulative(np.array(times_s), np.ones(300)), open_s=0.0, close_s=40.0)
         assert found.value == pytest.approx(7.5)
         assert found.ci95 == pytest.approx((7.5 - expected, 7.5 + expected))
 
@@ -158,14 +159,14 @@ def test_the_interval_of_throughput_is_the_widest_over_10_20_and_40_batches() ->
 def test_every_batch_lasts_at_least_half_a_second() -> None:
     times_s = sorted(np.random.default_rng(3).uniform(0, 9, 200).tolist())
     expected = half_width_by_hand(counted(times_s, count=10, batch_s=0.9), batch_s=0.9)  # 20 would last 0.45 s
-    found = rate_estimate(np.array(times_s), np.ones(200), open_s=0.0, close_s=9.0)
+    found = rate_estimate(cumulative(np.array(times_s), np.ones(200)), open_s=0.0, close_s=9.0)
     assert found.ci95[1] == pytest.approx(200 / 9 + expected)
 
 
 def test_a_window_under_five_seconds_has_no_interval() -> None:
     times_s = np.arange(0.05, 4.9, 0.1)
-    assert rate_estimate(times_s, np.ones(len(times_s)), open_s=0.0, close_s=4.9).ci95 == (None, None)
-    assert rate_estimate(times_s, np.ones(len(times_s)), open_s=0.0, close_s=5.0).ci95 != (None, None)
+    assert rate_estimate(cumulative(times_s, np.ones(len(times_s))), open_s=0.0, close_s=4.9).ci95 == (None, None)
+    assert rate_estimate(cumulative(times_s, np.ones(len(times_s))), open_s=0.0, close_s=5.0).ci95 != (None, None)
 
 
 def test_batches_that_all_hold_the_same_have_an_interval_of_no_width() -> None:
@@ -176,11 +177,11 @@ def test_batches_that_all_hold_the_same_have_an_interval_of_no_width() -> None:
 
 
 def test_an_interval_of_throughput_does_not_go_below_zero() -> None:
-    found = rate_estimate(np.array([1.0]), np.array([50.0]), open_s=0.0, close_s=10.0)
+    found = rate_estimate(cumulative(np.array([1.0]), np.array([50.0])), open_s=0.0, close_s=10.0)
     assert found.value == pytest.approx(5.0)
     assert found.ci95[0] == 0.0
 
 
 def test_where_nothing_arrived_the_rate_is_zero_and_its_doubt_unknown() -> None:
-    found = rate_estimate(np.empty(0), np.empty(0), open_s=0.0, close_s=10.0)
+    found = rate_estimate(cumulative(np.empty(0), np.empty(0)), open_s=0.0, close_s=10.0)
     assert (found.value, found.ci95) == (0.0, (None, None))

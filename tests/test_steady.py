@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from breakeven.cautions import judged_level
 from breakeven.metrics.checks import check_level
 from breakeven.metrics.level import Window, summarise_level
-from breakeven.metrics.statistics import Floats
+from breakeven.metrics.statistics import Floats, cumulative
 from breakeven.metrics.steady import mser5, steady_from_s, warm_up_end_s
 from builders import Level, an_honest_level
 from slow_start import ENGINES, STARTS, Engine, outcomes
@@ -60,7 +60,7 @@ def arrivals(rates: list[tuple[float, float]]) -> tuple[Floats, Floats]:
 
 def test_the_end_of_the_warm_up_is_given_in_seconds() -> None:
     times_s, tokens = arrivals([(6.0, 50.0), (30.0, 100.0)])
-    assert warm_up_end_s(times_s, tokens, start_s=0.0, close_s=30.0) == pytest.approx(6.0, abs=0.5)
+    assert warm_up_end_s(cumulative(times_s, tokens), start_s=0.0, close_s=30.0) == pytest.approx(6.0, abs=0.5)
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_the_window_moves_only_for_a_good_reason(
     rates: list[tuple[float, float]], open_s: float, from_s: float
 ) -> None:
     times_s, tokens = arrivals(rates)
-    found = steady_from_s(times_s, tokens, start_s=0.0, open_s=open_s, close_s=rates[-1][0])
+    found = steady_from_s(cumulative(times_s, tokens), start_s=0.0, open_s=open_s, close_s=rates[-1][0])
     assert found == pytest.approx(from_s, abs=0.5)
     assert found >= open_s
 
 
 def test_an_empty_window_is_left_alone() -> None:
     nothing = np.empty(0)
-    assert steady_from_s(nothing, nothing, start_s=0.0, open_s=2.0, close_s=30.0) == 2.0
+    assert steady_from_s(cumulative(nothing, nothing), start_s=0.0, open_s=2.0, close_s=30.0) == 2.0
 
 
 # levels

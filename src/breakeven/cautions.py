@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.checks import Checks, check_level
 from breakeven.metrics.goodput import goodput
 from breakeven.metrics.level import summarise_level
@@ -306,12 +307,13 @@ CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
 
 def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | None = None) -> LevelSummary:
     """The summary of a level with its cautions, its verdict on the client, its goodput, and whether it was steady."""
-    level = summarise_level(facts, records)
+    arrivals = Arrivals(records)
+    level = summarise_level(facts, records, arrivals=arrivals)
     good = None if slo is None else goodput(facts, records, level=level, slo=slo)
     if good is not None and slo is not None:
         extra = level.extra | {"slo": slo.text(), **msgspec.to_builtins(good)}
         level = msgspec.structs.replace(level, extra=extra)
-    checks = check_level(facts, records)
+    checks = check_level(facts, records, arrivals=arrivals)
     if checks is None:
         return msgspec.structs.replace(level, cautions=(_never_opened(level), *_notes(facts)))
     if level.errors and not level.requests and not level.output_tokens:

@@ -1,14 +1,14 @@
 """Throughput over time: the tokens of a level by when they arrived, with the borders of warm-up and window."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from msgspec import Struct
 
-from breakeven.metrics.arrivals import collect
+from breakeven.metrics.arrivals import Arrivals
 from breakeven.record import LevelFacts, Record
-from breakeven.units import US_PER_S
 
 POINTS: Final = 120
 """Most bins of a level."""
@@ -40,16 +40,16 @@ def throughput_series(facts: LevelFacts, records: Sequence[Record], *, points: i
     The bins are equal parts of the level: so many, or fewer, so that each is three times the median gap between the
     chunks of an answer long.
     """
-    arrivals = collect(records)
-    if not len(arrivals.times_s):
+    arrivals = Arrivals(records)
+    last_s = arrivals.last_s()
+    if last_s is None:
         return None
-    last_s = float(arrivals.times_s[-1])
     end_s = last_s if facts.end_s is None else max(last_s, facts.end_s)
-    shortest_s = max(SHORTEST_BIN_S, CHUNKS_A_BIN * _gap_s(records))
+    shortest_s = max(SHORTEST_BIN_S, CHUNKS_A_BIN * _gap_s(arrivals))
     bins = max(1, min(points, int((end_s - facts.start_s) / shortest_s + 1e-9)))
     bin_s = max((end_s - facts.start_s) / bins, SHORTEST_BIN_S)
-    edges_s = facts.start_s + bin_s * np.arange(bins + 1)
-    counts, _ = np.histogram(arrivals.times_s, bins=edges_s, weights=arrivals.tokens)
+    edges_s = facts.start_s + bin_s * np.arange(bins + 1.0)
+    counts = np.diff(arrivals.by(edges_s))
     zero_s = facts.start_s if facts.open_s is None else facts.open_s
     return LevelSeries(
         users=facts.users,
@@ -65,10 +65,10 @@ def throughput_series(facts: LevelFacts, records: Sequence[Record], *, points: i
     )
 
 
-def _gap_s(records: Sequence[Record]) -> float:
+def _gap_s(arrivals: Arrivals) -> float:
     """Median gap between two chunks of one answer; 0 where no answer has two."""
-    gaps_us = [np.frombuffer(record.chunk_us, dtype="<u4")[1:] for record in records if len(record.chunk_us) > 4]
-    return float(np.median(np.concatenate(gaps_us))) / US_PER_S if gaps_us else 0.0
+    gaps_s = arrivals.gaps_s(open_s=-math.inf, close_s=math.inf)
+    return gaps_s[len(gaps_s) // 2] if len(gaps_s) else 0.0
 
 
 def _ms(time_s: float) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from breakeven.load.stop import Series
 from breakeven.load.worker import Counts
 
 
@@ -15,25 +16,24 @@ class Tally:
         self.last: Counts | None = None
         self.quota: int | None = None
         self.is_dead = False
-        self._at = [start_s]
-        self._chunks = [0]
+        self._series = Series()
+        self._series.add(start_s, 0)
         self.e2e_s: list[float] = []
 
     def take(self, counts: Counts) -> None:
         """A new report; its latencies are those since the last."""
         self.last = counts
-        self._at.append(counts.at_s)
-        self._chunks.append(counts.chunks)
+        self._series.add(counts.at_s, counts.chunks)
         self.e2e_s += counts.e2e_s
 
     @property
     def told_s(self) -> float:
         """Up to when it has told; the level's start before its first report."""
-        return self._at[-1]
+        return self._series.last_s
 
     def chunks_at(self, at_s: float) -> float:
         """Chunks up to a time, between reports in proportion."""
-        return float(np.interp(at_s, self._at, self._chunks))
+        return float(self._series.cumulative(np.array([at_s]))[0])
 
 
 def merged(tallies: Sequence[Tally], *, now_s: float) -> Counts:

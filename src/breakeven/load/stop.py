@@ -1,5 +1,6 @@
 """When a window is long enough: looked at rarely, and twice in a row, since peeking shrinks intervals."""
 
+from array import array
 from typing import Final
 
 import numpy as np
@@ -15,20 +16,27 @@ FIRST_LOOK_S: Final = BATCH_COUNTS[0] * SHORTEST_BATCH_S
 
 
 class Series:
-    """Chunks counted over time: what the stop rule and the live line see of a level."""
+    """Chunks counted over time: what the stop rule, the coordinator and the live line see of a level.
+
+    It is asked ten times a second on the client's loop, so that no look may take longer the longer a level lasts.
+    """
 
     def __init__(self) -> None:
-        self._times: list[float] = []
-        self._counts: list[int] = []
+        self._times, self._counts = array("d"), array("d")
 
     def add(self, at_s: float, count: int) -> None:
         """Note the count so far; times never fall."""
         self._times.append(at_s)
         self._counts.append(count)
 
+    @property
+    def last_s(self) -> float:
+        """When the last note was made."""
+        return self._times[-1]
+
     def cumulative(self, at_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Count up to each time, by linear interpolation between the notes."""
-        return np.interp(at_s, self._times, self._counts)
+        return np.interp(at_s, np.frombuffer(self._times), np.frombuffer(self._counts))
 
     def rate(self, *, start_s: float, end_s: float) -> float | None:
         """Chunks per second between two times; None where they are one."""

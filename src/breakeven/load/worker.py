@@ -21,6 +21,9 @@ from breakeven.workload.base import Ask, Salted, Workload
 _PAUSE_AFTER_ERROR_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Pause of a user after one, two, … failed requests in a row, so that a dead server is not hammered."""
 
+_E2E_KEPT: Final = 10_000
+"""Latencies that a client keeps for the stop rule, which wants their median."""
+
 
 class LevelSpec(Struct, frozen=True, kw_only=True):
     """What a worker needs to know of a level."""
@@ -58,7 +61,7 @@ class Counts(Struct, frozen=True, kw_only=True):
     errors: int
     tokens_per_chunk: float
     e2e_s: list[float]
-    """Latencies of answers that ended since the window opened, first answers excluded."""
+    """Latencies of the first 10,000 answers that ended since the window opened, first answers of users excluded."""
     measured_started: int = 0
     measured_ended: int = 0
     exhausted: bool = False
@@ -204,7 +207,7 @@ class Worker:
             if record.output_tokens is not None and record.chunk_us:
                 self._done_tokens += record.output_tokens
                 self._done_chunks += len(record.chunk_us) // 4
-            if record.k and self._open_s is not None:
+            if record.k and self._open_s is not None and len(self._e2e_s) < _E2E_KEPT:
                 self._e2e_s.append(record.end_s - record.due_s)
         return 0.0
 

@@ -1,82 +1,156 @@
-"""Which tokens arrived when: every chunk of every request of a level, weighted with its tokens."""
+"""Which tokens arrived when: every chunk of every request of a level, weighted with its tokens.
 
-from collections.abc import Sequence
-from typing import Literal
+A level of an hour holds a hundred million chunks. They are laid out a block of records at a time and never all at once,
+so that a summary takes little more memory than the records that it is made of.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
-from msgspec import Struct
+import numpy.typing as npt
 
-from breakeven.metrics.definitions import arrivals_s
-from breakeven.metrics.statistics import Floats
+from breakeven.metrics.definitions import first_chunk_s
+from breakeven.metrics.statistics import Counted, Floats, cumulative
 from breakeven.record import Record
+from breakeven.units import US_PER_S
+
+BLOCK_CHUNKS: Final = 1 << 20
+"""A block takes about 50 MB while it is looked at."""
+
+TokensFrom = Literal["usage", "chunks", "mixed"]
 
 
-class Arrivals(Struct, frozen=True, kw_only=True):
-    """The tokens of a level in order of arrival. Arrays are parallel; times are seconds since the run began."""
+class _Block(NamedTuple):
+    """Some records laid out. The arrays have a value a chunk, in the order of the records."""
 
     times_s: Floats
+    steps_us: npt.NDArray[np.uint32]
     tokens: Floats
+    is_first: npt.NDArray[np.bool_]
+    """The first chunk of its request."""
     estimated: Floats
     """The part of `tokens` that no server counted."""
-    gaps_at_s: Floats
-    """When the later chunk of each pair of neighbours arrived."""
-    gaps_s: Floats
-    inputs_at_s: Floats
-    """When the first chunk of each request arrived: its prompt had been read by then."""
-    inputs_tokens: Floats
-    tokens_per_chunk: float
-    """Pooled over the finished requests; 1 where no server counted."""
-    tokens_from: Literal["usage", "chunks", "mixed"]
 
 
-def collect(records: Sequence[Record]) -> Arrivals:
-    """Give every chunk its share of its answer's tokens, as METHOD's section on tokens says."""
-    ratio, tokens_from = _pooled(records)
-    times, tokens, estimated, gaps, gaps_at, inputs_at = [], [], [], [], [], []
-    seen = [record for record in records if record.chunk_us]
-    for record in seen:
-        arrived_s = arrivals_s(record)
-        share, is_known = _shares(record, len(arrived_s), ratio)
-        times.append(arrived_s)
-        tokens.append(share)
-        estimated.append(np.zeros_like(share) if is_known else share)
-        gaps.append(np.diff(arrived_s))
-        gaps_at.append(arrived_s[1:])
-        inputs_at.append(float(arrived_s[0]))
-    order = np.argsort(all_s := _joined(times), kind="stable")
-    prompt_tokens = _prompt_tokens(seen)
-    inputs_order = np.argsort(inputs_at, kind="stable")
-    return Arrivals(
-        times_s=all_s[order],
-        tokens=_joined(tokens)[order],
-        estimated=_joined(estimated)[order],
-        gaps_at_s=_joined(gaps_at),
-        gaps_s=_joined(gaps),
-        inputs_at_s=np.asarray(inputs_at, dtype=np.float64)[inputs_order],
-        inputs_tokens=prompt_tokens[inputs_order],
-        tokens_per_chunk=ratio,
-        tokens_from=tokens_from,
+class Arrivals:
+    """The tokens of a level by arrival. Times are seconds since the run began."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        seen = [record for record in records if record.chunk_us and record.sent_s is not None]
+        self.tokens_per_chunk, self.tokens_from = _pooled(records)
+        """Pooled over the finished requests, 1 where no server counted; and who counted."""
+        self._parts = list(_parts(seen))
+        self._known: dict[tuple[str, bytes], Floats] = {}
+        self._only = _laid_out(seen, self.tokens_per_chunk) if len(self._parts) == 1 else None
+        firsts_s = np.array([first_s for record in seen if (first_s := first_chunk_s(record)) is not None])
+        self.inputs_by = cumulative(firsts_s, _prompt_tokens(seen))
+        """Prompt tokens of the requests whose first chunk had arrived by each time: they had been read by then."""
+
+    def by(self, at_s: Floats) -> Floats:
+        """Output tokens that had arrived by each of these times."""
+        return self._sums("tokens", at_s)
+
+    def estimated_by(self, at_s: Floats) -> Floats:
+        """Of these the tokens that no server counted."""
+        return self._sums("estimated", at_s)
+
+    def gaps_s(self, *, open_s: float, close_s: float) -> Counted:
+        """Gaps between neighbouring chunks of one answer, by when the later one arrived: in (open_s, close_s]."""
+        found = Counted(np.empty(0))
+        for block in self._blocks():
+            inside = ~block.is_first & (block.times_s > open_s) & (block.times_s <= close_s)
+            found = found.plus(block.steps_us[inside] / US_PER_S)
+        return found
+
+    def last_s(self) -> float | None:
+        """When the last chunk arrived; None where none did."""
+        return max((float(block.times_s.max()) for block in self._blocks()), default=None)
+
+    def _sums(self, name: Literal["tokens", "estimated"], at_s: Floats) -> Floats:
+        """Summary and checks ask for the same times again and again, so answers are kept."""
+        key = name, at_s.tobytes()
+        if key not in self._known:
+            self._known[key] = self._summed(name, at_s)
+        return self._known[key]
+
+    def _summed(self, name: Literal["tokens", "estimated"], at_s: Floats) -> Floats:
+        order = np.argsort(at_s, kind="stable")
+        edges_s = at_s[order]
+        sums = np.zeros(len(at_s) + 1)
+        for block in self._blocks():
+            first_edge = np.searchsorted(edges_s, block.times_s, side="left")
+            sums += np.bincount(first_edge, weights=getattr(block, name), minlength=len(sums))
+        found = np.empty(len(at_s))
+        found[order] = np.cumsum(sums[:-1])
+        return found
+
+    def _blocks(self) -> Iterator[_Block]:
+        if self._only is not None:
+            yield self._only
+            return
+        for part in self._parts:
+            yield _laid_out(part, self.tokens_per_chunk)
+
+
+def _parts(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Records in order, some at a time: as many as have a block's chunks together, and one at least."""
+    start = chunks = 0
+    for number, record in enumerate(records):
+        count = len(record.chunk_us) // 4
+        if chunks and chunks + count > BLOCK_CHUNKS:
+            yield records[start:number]
+            start, chunks = number, 0
+        chunks += count
+    if chunks:
+        yield records[start:]
+
+
+def _laid_out(records: Sequence[Record], ratio: float) -> _Block:
+    """Give every chunk its time and its share of its answer's tokens, as METHOD's section on tokens says."""
+    counts = np.array([len(record.chunk_us) // 4 for record in records])
+    firsts = np.cumsum(counts) - counts
+    steps_us = np.frombuffer(b"".join(record.chunk_us for record in records), dtype="<u4")
+    since_us = np.cumsum(steps_us, dtype=np.int64)
+    since_us -= np.repeat(since_us[firsts] - steps_us[firsts], counts)
+    shares = [_share(record, int(count), ratio) for record, count in zip(records, counts, strict=True)]
+    tokens = np.repeat(np.array([share for share, _ in shares]), counts)
+    for record, first, count in zip(records, firsts.tolist(), counts.tolist(), strict=True):
+        if _has_own_counts(record, count):
+            tokens[first : first + count] = np.frombuffer(record.chunk_tokens, dtype="<u4")
+    is_first = np.zeros(len(steps_us), dtype=np.bool_)
+    is_first[firsts] = True
+    return _Block(
+        times_s=np.repeat(np.array([record.sent_s for record in records], dtype=np.float64), counts)
+        + since_us / US_PER_S,
+        steps_us=steps_us,
+        tokens=tokens,
+        is_first=is_first,
+        estimated=np.where(np.repeat(np.array([is_known for _, is_known in shares]), counts), 0.0, tokens),
     )
 
 
-def _pooled(records: Sequence[Record]) -> tuple[float, Literal["usage", "chunks", "mixed"]]:
+def _pooled(records: Sequence[Record]) -> tuple[float, TokensFrom]:
     """Tokens per chunk over the finished requests, and who counted them."""
     finished = [record for record in records if record.status == "done" and record.chunk_us]
-    counted = [record for record in finished if record.output_tokens is not None]
-    chunks = sum(len(record.chunk_us) // 4 for record in counted)
+    known = [record for record in finished if record.output_tokens is not None]
+    chunks = sum(len(record.chunk_us) // 4 for record in known)
     if not chunks:
         return 1.0, "chunks"
-    ratio = sum(record.output_tokens or 0 for record in counted) / chunks
-    return ratio, "usage" if len(counted) == len(finished) else "mixed"
+    ratio = sum(record.output_tokens or 0 for record in known) / chunks
+    return ratio, "usage" if len(known) == len(finished) else "mixed"
 
 
-def _shares(record: Record, chunks: int, ratio: float) -> tuple[Floats, bool]:
-    """Tokens of each chunk, and whether the server counted them."""
-    if len(record.chunk_tokens) == 4 * chunks:
-        return np.frombuffer(record.chunk_tokens, dtype="<u4").astype(np.float64), True
+def _has_own_counts(record: Record, chunks: int) -> bool:
+    """The server told the tokens of every chunk."""
+    return len(record.chunk_tokens) == 4 * chunks
+
+
+def _share(record: Record, chunks: int, ratio: float) -> tuple[float, bool]:
+    """Tokens of each chunk where they are not told one by one, and whether the server counted them."""
     if record.output_tokens is not None and (record.status == "done" or record.finish_reason is not None):
-        return np.full(chunks, record.output_tokens / chunks), True
-    return np.full(chunks, ratio), False
+        return record.output_tokens / chunks, True
+    return ratio, _has_own_counts(record, chunks)
 
 
 def _prompt_tokens(records: Sequence[Record]) -> Floats:
@@ -91,7 +165,3 @@ def _prompt_tokens(records: Sequence[Record]) -> Floats:
         return mean
 
     return np.array([of(record) for record in records], dtype=np.float64)
-
-
-def _joined(parts: list[Floats]) -> Floats:
-    return np.concatenate(parts) if parts else np.empty(0)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
-from breakeven.metrics.arrivals import Arrivals, collect
+from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.level import Window, estimated_share, settled_s
 from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, t_quantile
@@ -56,11 +56,11 @@ class Checks(Struct, frozen=True, kw_only=True):
     """Of an open loop."""
 
 
-def check_level(facts: LevelFacts, records: Sequence[Record]) -> Checks | None:
+def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arrivals | None = None) -> Checks | None:
     """All self-checks of a level; None where it has no window."""
     if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
         return None
-    arrivals = collect(records)
+    arrivals = Arrivals(records) if arrivals is None else arrivals
     window = Window(facts, records, arrivals=arrivals)
     answers = window.answers()
     e2e = [value for record in answers if (value := METRICS["e2e_s"].of(record)) is not None]
@@ -135,8 +135,7 @@ def _halves(arrivals: Arrivals, window: Window) -> tuple[tuple[float, float] | N
     """Throughput of the window's two halves and the doubt of their difference (Welch, ten or five batches each)."""
     batches = 20 if window.length_s / 20 >= SHORTEST_BATCH_S else 10
     edges = np.linspace(window.open_s, window.close_s, batches + 1)
-    sums, _ = np.histogram(arrivals.times_s, bins=edges, weights=arrivals.tokens)
-    rates = sums / (window.length_s / batches)
+    rates = np.diff(arrivals.by(edges)) / (window.length_s / batches)
     first, second = rates[: batches // 2], rates[batches // 2 :]
     halves = float(first.mean()), float(second.mean())
     if window.length_s / batches < SHORTEST_BATCH_S:

@@ -22,11 +22,17 @@ def arrivals_s(record: Record) -> npt.NDArray[np.float64]:
     return record.sent_s + np.cumsum(steps_us, dtype=np.float64) / US_PER_S
 
 
-def ttft_s(record: Record) -> float | None:
-    """Time to first token: from when the request was due to the first chunk that carried output text."""
+def first_chunk_s(record: Record) -> float | None:
+    """When the first chunk with output text arrived, in seconds since the run began; None where there was none."""
     if record.sent_s is None or not record.chunk_us:
         return None
-    return record.sent_s + int.from_bytes(record.chunk_us[:4], "little") / US_PER_S - record.due_s
+    return record.sent_s + int.from_bytes(record.chunk_us[:4], "little") / US_PER_S
+
+
+def ttft_s(record: Record) -> float | None:
+    """Time to first token: from when the request was due to the first chunk that carried output text."""
+    first_s = first_chunk_s(record)
+    return None if first_s is None else first_s - record.due_s
 
 
 def e2e_s(record: Record) -> float | None:

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from breakeven.metrics.arrivals import collect
+from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.series import Missing, Samples, Series, Span, put
-from breakeven.metrics.statistics import Floats
+from breakeven.metrics.statistics import Cumulative, cumulative
 from breakeven.record import Record
 
 DELAY_S: Final = 0.1
@@ -49,11 +49,11 @@ def _longest_scrape_s(samples: Samples, window: Span) -> float:
 
 
 def _compared(theirs: float, *, stretch: Span, near_s: float, records: Sequence[Record]) -> dict[str, Any]:
-    arrivals = collect(records)
-    ended = sorted((r.end_s, float(r.output_tokens)) for r in records if r.status == "done" and r.output_tokens)
-    ends_s, ends = (np.array(column) for column in zip(*ended, strict=True)) if ended else (np.empty(0), np.empty(0))
-    ways = {AS_MADE: (arrivals.times_s, arrivals.tokens), AT_END: (ends_s, ends)}
-    counts = {way: _count(*series, stretch) for way, series in ways.items()}
+    ended = [record for record in records if record.status == "done" and record.output_tokens]
+    ends_s = np.array([record.end_s for record in ended])
+    at_end = cumulative(ends_s, np.array([float(record.output_tokens or 0) for record in ended]))
+    ways: dict[str, Cumulative] = {AS_MADE: Arrivals(records).by, AT_END: at_end}
+    counts = {way: _count(by, stretch) for way, by in ways.items()}
     way = min(counts, key=lambda name: abs(theirs - counts[name]))
     ours = counts[way]
     found: dict[str, Any] = {
@@ -63,12 +63,13 @@ def _compared(theirs: float, *, stretch: Span, near_s: float, records: Sequence[
         "engine_counts": way,
     }
     put(found, "engine_tokens_difference", theirs / ours - 1 if ours else Missing("no token of ours came meanwhile"))
-    low = _count(*ways[way], Span(stretch.open_s + near_s, stretch.close_s - near_s))
-    high = _count(*ways[way], Span(stretch.open_s - near_s, stretch.close_s + near_s))
+    low = _count(ways[way], Span(stretch.open_s + near_s, stretch.close_s - near_s))
+    high = _count(ways[way], Span(stretch.open_s - near_s, stretch.close_s + near_s))
     if ours:
         found["engine_tokens_unexplained"] = max(0.0, theirs - high, low - theirs) / ours
     return found
 
 
-def _count(times_s: Floats, tokens: Floats, stretch: Span) -> float:
-    return float(tokens[(times_s > stretch.open_s) & (times_s <= stretch.close_s)].sum())
+def _count(by: Cumulative, stretch: Span) -> float:
+    first, last = by(np.array([stretch.open_s, max(stretch)]))
+    return float(last - first)

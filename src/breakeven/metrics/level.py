@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from breakeven.metrics.arrivals import Arrivals, collect
+from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, Metric
-from breakeven.metrics.statistics import distribution, rate_estimate
+from breakeven.metrics.statistics import Cumulative, Floats, cumulative, distribution, rate_estimate
 from breakeven.metrics.steady import steady_from_s
 from breakeven.metrics.summary import (
     ClientSummary,
@@ -41,7 +41,7 @@ class Window:
         assert facts.close_s is not None
         self.open_s, self.close_s = facts.open_s, facts.close_s
         if facts.stopped in MOVABLE:
-            self.open_s = settled_s(facts, collect(records) if arrivals is None else arrivals)
+            self.open_s = settled_s(facts, Arrivals(records) if arrivals is None else arrivals)
         self.due = self.all_due = [record for record in records if self._holds(record.due_s)]
         self.ended = [record for record in records if self.open_s < record.end_s <= self.close_s]
         self.all_ended = self.ended
@@ -69,12 +69,10 @@ def settled_s(facts: LevelFacts, arrivals: Arrivals) -> float:
     assert facts.close_s is not None
     if facts.arrivals == "trace":
         return facts.open_s
-    return steady_from_s(
-        arrivals.times_s, arrivals.tokens, start_s=facts.start_s, open_s=facts.open_s, close_s=facts.close_s
-    )
+    return steady_from_s(arrivals.by, start_s=facts.start_s, open_s=facts.open_s, close_s=facts.close_s)
 
 
-def summarise_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummary:
+def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arrivals | None = None) -> LevelSummary:
     """Everything that is derived from the records of one level, cautions excepted."""
     counts: dict[str, Any] = {
         "users": facts.users,
@@ -90,7 +88,7 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummar
     }
     if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
         return LevelSummary(**counts, steady=False)
-    arrivals = collect(records)
+    arrivals = Arrivals(records) if arrivals is None else arrivals
     window = Window(facts, records, arrivals=arrivals)
     return LevelSummary(
         **counts,
@@ -106,53 +104,50 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record]) -> LevelSummar
 
 def _tokens(arrivals: Arrivals, window: Window) -> dict[str, Any]:
     """Tokens by arrival inside the window, and the rates."""
-    inside = _inside(arrivals.times_s, window)
-    inputs_inside = _inside(arrivals.inputs_at_s, window)
-    answers = window.answers()
-    both_s = np.concatenate([arrivals.times_s, arrivals.inputs_at_s])
-    both = np.concatenate([arrivals.tokens, arrivals.inputs_tokens])
-    order = np.argsort(both_s, kind="stable")
-    ends_s = np.sort(np.array([record.end_s for record in window.all_ended if record.k and record.status == "done"]))
-    total = Estimate() if _no_inputs(answers) else _rate(both_s[order], both[order], window)
+    has_inputs = not _no_inputs(window.answers())
+    ends_s = np.array([record.end_s for record in window.all_ended if record.k and record.status == "done"])
+
+    def both(at_s: Floats) -> Floats:
+        return arrivals.by(at_s) + arrivals.inputs_by(at_s)
+
     return {
-        "output_tokens": round(float(arrivals.tokens[inside].sum())),
-        "input_tokens": None if _no_inputs(answers) else round(float(arrivals.inputs_tokens[inputs_inside].sum())),
+        "output_tokens": round(_inside(arrivals.by, window)),
+        "input_tokens": round(_inside(arrivals.inputs_by, window)) if has_inputs else None,
         "tokens_from": arrivals.tokens_from,
-        "output_tok_per_s": _rate(arrivals.times_s, arrivals.tokens, window),
-        "total_tok_per_s": total,
-        "req_per_s": _rate(ends_s, np.ones(len(ends_s)), window),
+        "output_tok_per_s": _rate(arrivals.by, window),
+        "total_tok_per_s": _rate(both, window) if has_inputs else Estimate(),
+        "req_per_s": _rate(cumulative(ends_s, np.ones(len(ends_s))), window),
     }
 
 
 def estimated_share(arrivals: Arrivals, window: Window) -> float | None:
     """Share of the window's output tokens that no server counted; None where no token arrived."""
-    inside = _inside(arrivals.times_s, window)
-    tokens = float(arrivals.tokens[inside].sum())
-    return float(arrivals.estimated[inside].sum()) / tokens if tokens else None
+    tokens = _inside(arrivals.by, window)
+    return _inside(arrivals.estimated_by, window) / tokens if tokens else None
 
 
 def _no_inputs(answers: Sequence[Record]) -> bool:
     return all(record.input_tokens is None and record.asked_input_tokens is None for record in answers)
 
 
-def _inside(times_s: Any, window: Window) -> Any:
-    return (times_s > window.open_s) & (times_s <= window.close_s)
+def _inside(by: Cumulative, window: Window) -> float:
+    first, last = by(np.array([window.open_s, window.close_s]))
+    return float(last - first)
 
 
-def _rate(times_s: Any, weights: Any, window: Window) -> Estimate:
-    return rate_estimate(times_s, weights, open_s=window.open_s, close_s=window.close_s)
+def _rate(by: Cumulative, window: Window) -> Estimate:
+    return rate_estimate(by, open_s=window.open_s, close_s=window.close_s)
 
 
 def _latencies(arrivals: Arrivals, window: Window) -> dict[str, Any]:
     """TTFT by when a request was due, the rest by when it ended; what never came to an end ranks last."""
     answers = window.answers()
-    itl = arrivals.gaps_s[_inside(arrivals.gaps_at_s, window)]
     tpot = _over(METRICS["tpot_s"], answers)
     return {
         "ttft_s": _ttft(window.due),
         "e2e_s": _over(METRICS["e2e_s"], answers, waited=[_age_s(record) for record in window.given_up()]),
         "tpot_s": tpot,
-        "itl_s": distribution(itl),
+        "itl_s": arrivals.gaps_s(open_s=window.open_s, close_s=window.close_s).distribution(),
         "tok_per_s_per_user": _speed(tpot, _over(METRICS["tok_per_s_per_user"], answers)),
         "connect_s": _over(METRICS["connect_s"], window.due),
     }
@@ -208,7 +203,7 @@ def _client(facts: LevelFacts, arrivals: Arrivals, window: Window) -> ClientSumm
     """What the instrument cost. With several client processes: their sum, and the worst lag of any."""
     if not facts.clients:
         return ClientSummary()
-    tokens = float(arrivals.tokens[_inside(arrivals.times_s, window)].sum())
+    tokens = _inside(arrivals.by, window)
     shares = sum(client.cpu_s / client.window_s for client in facts.clients)
     schedule_lags = [lag_s for client in facts.clients if (lag_s := client.schedule_lag_p99_s) is not None]
     return ClientSummary(

@@ -2,8 +2,8 @@
 
 import functools
 import math
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ import numpy.typing as npt
 from breakeven.metrics.summary import Distribution, Estimate, Quantile
 
 Floats = npt.NDArray[np.float64]
+Cumulative = Callable[[Floats], Floats]
+"""How much had come by each of some times."""
 
 BATCH_COUNTS: Final = (10, 20, 40)
 SHORTEST_BATCH_S: Final = 0.5
@@ -58,34 +60,37 @@ def _beta_fraction(x: float, *, a: float, b: float) -> float:
     return front * (fraction - 1.0)
 
 
-def batch_half_width(cumulative: Any, *, open_s: float, close_s: float) -> float | None:
+def cumulative(times_s: Floats, weights: Floats) -> Cumulative:
+    """What of these weights had come by a time, itself included."""
+    order = np.argsort(times_s, kind="stable")
+    sorted_s = times_s[order]
+    sums = np.concatenate([[0.0], np.cumsum(weights[order])])
+    return lambda at_s: sums[np.searchsorted(sorted_s, at_s, side="right")]
+
+
+def batch_half_width(by: Cumulative, *, open_s: float, close_s: float) -> float | None:
     """Widest 95 % half-width of a rate over 10, 20 and 40 batches of the window (t), each at least 0.5 s long.
 
-    `cumulative(times)` gives the count up to each time. None where not even ten batches fit.
+    None where not even ten batches fit.
     """
     window_s = close_s - open_s
-    widths = []
-    for count in BATCH_COUNTS:
-        if window_s / count < SHORTEST_BATCH_S * (1 - 1e-9):
-            continue
-        rates = np.diff(cumulative(np.linspace(open_s, close_s, count + 1))) / (window_s / count)
-        widths.append(t_quantile(count - 1) * float(np.std(rates, ddof=1)) / math.sqrt(count))
-    return max(widths, default=None)
+    counts = [count for count in BATCH_COUNTS if window_s / count >= SHORTEST_BATCH_S * (1 - 1e-9)]
+    if not counts:
+        return None
+    edges_s = [np.linspace(open_s, close_s, count + 1) for count in counts]
+    sums = np.split(by(np.concatenate(edges_s)), np.cumsum([len(edges) for edges in edges_s])[:-1])
+    rates = [np.diff(part) / (window_s / count) for part, count in zip(sums, counts, strict=True)]
+    return max(t_quantile(len(rate) - 1) * float(np.std(rate, ddof=1)) / math.sqrt(len(rate)) for rate in rates)
 
 
-def rate_estimate(times_s: Floats, weights: Floats, *, open_s: float, close_s: float) -> Estimate:
-    """Weights that arrived inside the window over its length, with the batch interval. `times_s` is sorted.
+def rate_estimate(by: Cumulative, *, open_s: float, close_s: float) -> Estimate:
+    """What came inside the window over its length, with the batch interval.
 
     Where nothing arrived the rate is 0 and has no interval: batches that are all empty tell nothing of the doubt.
     """
-    sums = np.concatenate([[0.0], np.cumsum(weights)])
-
-    def cumulative(at_s: Floats) -> Floats:
-        return sums[np.searchsorted(times_s, at_s, side="right")]
-
-    first, last = cumulative(np.array([open_s, close_s]))
+    first, last = by(np.array([open_s, close_s]))
     value = float(last - first) / (close_s - open_s)
-    half = batch_half_width(cumulative, open_s=open_s, close_s=close_s) if value else None
+    half = batch_half_width(by, open_s=open_s, close_s=close_s) if value else None
     return Estimate(value=value, ci95=(None, None) if half is None else (max(0.0, value - half), value + half))
 
 
@@ -115,6 +120,45 @@ def _log_pmf(n: int, *, k: int, q: float) -> float:
     return choose + k * math.log(q) + (n - k) * math.log1p(-q)
 
 
+class Ranked(Protocol):
+    """Values by rank: the i-th smallest, counted from 0."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rank: int, /) -> float: ...
+
+
+class Counted:
+    """Many values of which few differ, by rank: each different one is kept once, with how often it came."""
+
+    def __init__(self, values: Floats, times: npt.NDArray[np.int64] | None = None) -> None:
+        self._values, place = np.unique(values, return_inverse=True)
+        self._times = np.bincount(place, weights=times, minlength=len(self._values)).astype(np.int64)
+        self._upto = np.cumsum(self._times)
+
+    def plus(self, values: Floats) -> "Counted":
+        """These and more."""
+        more = Counted(values)
+        return Counted(
+            np.concatenate([self._values, more._values]),
+            np.concatenate([self._times, more._times]),
+        )
+
+    def __len__(self) -> int:
+        return int(self._upto[-1]) if len(self._upto) else 0
+
+    def __getitem__(self, rank: int, /) -> float:
+        return float(self._values[np.searchsorted(self._upto, rank, side="right")])
+
+    def distribution(self) -> Distribution:
+        """As `distribution` of all the values."""
+        if not len(self):
+            return Distribution()
+        mean = float(self._values @ self._times) / len(self)
+        quantiles = {name: _quantile(self, q=q) for name, q in QUANTILES.items()}
+        return Distribution(n=len(self), censored=0, mean=mean, **quantiles)
+
+
 def distribution(values: Sequence[float] | Floats, *, waited: Sequence[float] = ()) -> Distribution:
     """Percentiles with intervals; each of `waited` never came to an end within that time and ranks as +infinity.
 
@@ -125,14 +169,15 @@ def distribution(values: Sequence[float] | Floats, *, waited: Sequence[float] = 
     n, censored = len(known) + len(waited), len(waited)
     if n == 0:
         return Distribution()
-    least = np.sort(np.concatenate([known, np.asarray(waited, dtype=np.float64)])) if censored else known
+    least = np.sort(np.concatenate([known, np.asarray(waited, dtype=np.float64)])) if censored else None
     quantiles = {name: _quantile(known, least=least, q=q) for name, q in QUANTILES.items()}
     mean = float(np.mean(known)) if not censored else None
     return Distribution(n=n, censored=censored, mean=mean, **quantiles)
 
 
-def _quantile(known: Floats, *, least: Floats, q: float) -> Quantile:
-    n = len(least)
+def _quantile(known: Ranked, *, q: float, least: Floats | None = None) -> Quantile:
+    """`least` holds the known values and, for those that never came to an end, how long they were waited for."""
+    n = len(known) if least is None else len(least)
     if n < round(1 / (1 - q)):
         return Quantile(value=None, ci95=(None, None))
 
@@ -144,5 +189,5 @@ def _quantile(known: Floats, *, least: Floats, q: float) -> Quantile:
     return Quantile(
         value=at(rank),
         ci95=(at(low), at(high)),
-        more_than=float(least[rank - 1]) if rank > len(known) else None,
+        more_than=float(least[rank - 1]) if least is not None and rank > len(known) else None,
     )

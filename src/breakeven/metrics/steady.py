@@ -12,7 +12,14 @@ from typing import Final
 
 import numpy as np
 
-from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, Floats, batch_half_width, t_quantile
+from breakeven.metrics.statistics import (
+    BATCH_COUNTS,
+    SHORTEST_BATCH_S,
+    Cumulative,
+    Floats,
+    batch_half_width,
+    t_quantile,
+)
 
 OBSERVATION_S: Final = 0.1
 PER_BATCH: Final = 5
@@ -40,33 +47,26 @@ def mser5(series: Floats) -> int | None:
     return best * PER_BATCH if best <= count // 2 else None
 
 
-def warm_up_end_s(times_s: Floats, tokens: Floats, *, start_s: float, close_s: float) -> float | None:
-    """When the throughput since `start_s` has settled by MSER-5; None where it cannot be told. `times_s` is sorted."""
-    count = int((close_s - start_s) / OBSERVATION_S)
-    edges = start_s + OBSERVATION_S * np.arange(count + 1)
-    series, _ = np.histogram(times_s, bins=edges, weights=tokens) if count > 0 else (np.empty(0), None)
-    cut = mser5(series)
+def warm_up_end_s(by: Cumulative, *, start_s: float, close_s: float) -> float | None:
+    """When the throughput since `start_s` has settled by MSER-5; None where it cannot be told."""
+    count = max(0, int((close_s - start_s) / OBSERVATION_S))
+    cut = mser5(np.diff(by(start_s + OBSERVATION_S * np.arange(count + 1.0))))
     return None if cut is None else start_s + cut * OBSERVATION_S
 
 
-def steady_from_s(times_s: Floats, tokens: Floats, *, start_s: float, open_s: float, close_s: float) -> float:
+def steady_from_s(by: Cumulative, *, start_s: float, open_s: float, close_s: float) -> float:
     """When the window should begin: where MSER-5 says, if that is later than `open_s` for a good reason; else `open_s`.
 
     A good reason is a throughput that differs by more than 5 %, and by more than four standard errors, between the
     part that would go and the part that would stay; and the part that stays is half of the window or more. A fall to
     less than half is a fault of the server, not a warm-up.
     """
-    end_s = warm_up_end_s(times_s, tokens, start_s=start_s, close_s=close_s)
+    end_s = warm_up_end_s(by, start_s=start_s, close_s=close_s)
     if end_s is None or not open_s < end_s <= (open_s + close_s) / 2 or close_s - end_s < _LEAST_STAYS_S:
         return open_s
-    sums = np.concatenate([[0.0], np.cumsum(tokens)])
-
-    def cumulative(at_s: Floats) -> Floats:
-        return sums[np.searchsorted(times_s, at_s, side="right")]
-
-    first, middle, last = cumulative(np.array([open_s, end_s, close_s]))
+    first, middle, last = by(np.array([open_s, end_s, close_s]))
     before, after = (middle - first) / (end_s - open_s), (last - middle) / (close_s - end_s)
-    half = batch_half_width(cumulative, open_s=end_s, close_s=close_s)
+    half = batch_half_width(by, open_s=end_s, close_s=close_s)
     if half is None or abs(before - after) <= LEAST_CHANGE * after or after < before * MOST_FALL:
         return open_s
     error = half / t_quantile(BATCH_COUNTS[0] - 1)  # the widest of three half-widths: rather too large than too small

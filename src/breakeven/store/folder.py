@@ -123,12 +123,19 @@ class RunFolder:
         return [facts for path in self._tables() if (facts := read_facts(path)).status == "done"]
 
     def levels(self) -> Iterator[tuple[LevelFacts, list[Record]]]:
-        """Every level with its records, in the order measured; one that a kill broke off comes as `interrupted`."""
-        found = {path.stem: read_level(path) for path in self._tables()}
-        for stem, level in self._broken_off().items():
-            if stem not in found or _is_newer(level[0], found[stem][0]):
-                found[stem] = level
-        yield from sorted(found.values(), key=lambda level: level[0].start_s)
+        """Every level with its records, in the order measured; one that a kill broke off comes as `interrupted`.
+
+        One level is read at a time, so that a run of many takes no more memory than the largest.
+        """
+        tables = {path.stem: path for path in self._tables()}
+        found = {stem: read_facts(path) for stem, path in tables.items()}
+        broken_off = self._broken_off()
+        for stem, (facts, _) in broken_off.items():
+            if stem not in found or _is_newer(facts, found[stem]):
+                found[stem] = facts
+                tables.pop(stem, None)
+        for stem in sorted(found, key=lambda stem: found[stem].start_s):
+            yield read_level(tables[stem]) if stem in tables else broken_off.pop(stem)
 
     def write_summary(self, summary: RunSummary) -> None:
         """Store what was derived; it may be deleted and made again."""

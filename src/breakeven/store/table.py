@@ -88,7 +88,7 @@ def _list_column(values: list[bytes]) -> Any:
 def read_level(path: Path) -> tuple[LevelFacts, list[Record]]:
     """The facts and records of a level; RunFailedError where the file is none of ours or broken."""
     table = read_table(path)
-    facts = _facts_of(table, path)
+    facts = _facts_of(table.schema, path)
     names = (*_INTS, *_FLOATS, *_TEXTS, *_BOOLS)
     missing = [name for name in (*names, *_LISTS) if name not in table.column_names]
     if missing:
@@ -103,11 +103,15 @@ def read_level(path: Path) -> tuple[LevelFacts, list[Record]]:
 
 def read_facts(path: Path) -> LevelFacts:
     """The facts of a level alone."""
-    return _facts_of(read_table(path), path)
+    return _facts_of(_reader(path).schema, path)
 
 
 def read_table(path: Path) -> Any:
     """A whole Parquet file as a table of arro3; RunFailedError where it cannot be read or is broken."""
+    return _reader(path).read_all()
+
+
+def _reader(path: Path) -> Any:
     from arro3.io import read_parquet
 
     try:
@@ -118,7 +122,7 @@ def read_table(path: Path) -> Any:
         raise RunFailedError(f"{path}: is no whole Parquet file; {_WHAT_TO_DO}")
     if not _is_sealed(data):
         raise RunFailedError(f"{path}: is broken, or was not written by breakeven; {_WHAT_TO_DO}")
-    return read_parquet(io.BytesIO(data)).read_all()
+    return read_parquet(io.BytesIO(data))
 
 
 def _sealed(data: bytes) -> bytes:
@@ -142,8 +146,8 @@ def _footer_at(data: bytes) -> int:
     return len(data) - _TAIL.size - int(length)
 
 
-def _facts_of(table: Any, path: Path) -> LevelFacts:
-    text = table.schema.metadata_str.get(_KEY)
+def _facts_of(schema: Any, path: Path) -> LevelFacts:
+    text = schema.metadata_str.get(_KEY)
     try:
         return msgspec.json.decode(text or "", type=LevelFacts)
     except msgspec.DecodeError as error:
