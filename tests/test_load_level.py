@@ -295,6 +295,39 @@ def test_a_bug_of_ours_stops_the_run() -> None:
     assert gc.isenabled()
 
 
+class _Noted(Chat):
+    """Keeps when each request was made."""
+
+    def __init__(self) -> None:
+        super().__init__(output_tokens=8)
+        self.made_s: dict[int, float] = {}
+
+    def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:
+        self.made_s[k] = now_s()
+        return super().make(nonce=nonce, user=user, k=k, max_output_tokens=max_output_tokens)
+
+    async def prepare(self, server: object) -> Sequence[str]:
+        return []
+
+
+def test_a_request_is_made_while_the_answer_before_it_is_awaited() -> None:
+    workload = _Noted()
+    with FaultServer(answer(ttft_s=0.05)) as server:
+        measured = level(server.url, loaded=Loaded(workload=workload), users=1, duration_s=1.0)
+    own = measured.of(0)
+    assert len(own) > 3
+    for one, after in itertools.pairwise(own):
+        assert one.sent_s is not None
+        first_s = arrivals_s(one)[0] if one.status == "done" else one.end_s
+        assert one.sent_s < workload.made_s[after.k] - measured.zero_s < first_s
+
+
+def test_a_request_whose_forerunner_was_never_sent_is_made_all_the_same() -> None:
+    with closed_port() as url:
+        measured = level(url, users=1, duration_s=0.5)
+    assert [one.k for one in measured.of(0)] == list(range(len(measured.of(0))))
+
+
 def test_quitting_at_once_in_the_middle_of_a_level_leaves_nothing_behind() -> None:
     workload: Any = Chat(output_tokens=8)
 

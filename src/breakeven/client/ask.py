@@ -2,6 +2,7 @@
 
 import asyncio
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -72,15 +73,19 @@ class Asker:
         """The answer under way has brought output text."""
         return self.answer is not None and self.answer.has_output()
 
-    async def ask(self, body: bytes, *, due_s: float) -> Seen:
-        """Send `body` and wait for the whole answer. Cancelling cuts the request: that is a result, not an error."""
+    async def ask(self, body: bytes, *, due_s: float, meanwhile: Callable[[], None] | None = None) -> Seen:
+        """Send `body` and wait for the whole answer. Cancelling cuts the request: that is a result, not an error.
+
+        `meanwhile` is called when it has been sent, after what is ready on the loop by then; a second time where it
+        had to be sent again.
+        """
         seen = Seen()
         data = b"%b%d\r\n\r\n%b" % (self.route.head, len(body), body)
         timer = asyncio.get_running_loop().call_later(
             max(0.0, due_s + self.route.timeout_s - now_s()), _time_out, task := asyncio.current_task(), seen
         )
         try:
-            await self._exchange(data, seen)
+            await self._exchange(data, seen, meanwhile)
         except asyncio.CancelledError:
             assert task is not None
             task.uncancel()
@@ -91,9 +96,9 @@ class Asker:
         self._finish(seen)
         return seen
 
-    async def _exchange(self, data: bytes, seen: Seen) -> None:
+    async def _exchange(self, data: bytes, seen: Seen, meanwhile: Callable[[], None] | None) -> None:
         if self._connection is not None and self._connection.is_open and self.route.reuses:
-            await self._send(self._connection, data, seen)
+            await self._send(self._connection, data, seen, meanwhile)
             if not self._was_stale(seen):
                 return
             seen.reconnected = True
@@ -106,12 +111,17 @@ class Asker:
             seen.status, (seen.error, seen.error_text) = "error", why(problem)
             return
         seen.connect_s = now_s() - start_s
-        await self._send(self._connection, data, seen)
+        await self._send(self._connection, data, seen, meanwhile)
 
-    async def _send(self, connection: Connection, data: bytes, seen: Seen) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def _send(
+        self, connection: Connection, data: bytes, seen: Seen, meanwhile: Callable[[], None] | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
         seen.answer = self.answer = StreamAnswer(future, meter=self.route.meter)
         seen.sent_s = connection.send(data, self.answer)
+        if meanwhile is not None:
+            loop.call_soon(meanwhile)
         await future
 
     def _was_stale(self, seen: Seen) -> bool:

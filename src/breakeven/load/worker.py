@@ -1,6 +1,7 @@
 """The users of one client process: each asks, waits for its answer, thinks, and asks again."""
 
 import asyncio
+import functools
 import gc
 import random
 from collections.abc import Callable, Sequence
@@ -73,13 +74,15 @@ class Counts(Struct, frozen=True, kw_only=True):
 class User:
     """One user: who asks, and how it went so far."""
 
-    __slots__ = ("asker", "errors_in_a_row", "had_token", "number", "task")
+    __slots__ = ("asker", "errors_in_a_row", "had_token", "made", "number", "task")
 
     def __init__(self, number: int, asker: Asker) -> None:
         self.number = number
         self.asker = asker
         self.had_token = False
         self.errors_in_a_row = 0
+        self.made: tuple[Ask, bytes] | None = None
+        """The next request, once there was time to make it."""
         self.task: asyncio.Task[None] | None = None
 
     def has_begun(self) -> bool:
@@ -142,10 +145,11 @@ class Worker:
             due_s = now_s()
             ask, body = self._next(user, k, cap=chance.random())
             while not self._stopping:
-                record = await self._ask(user, k, ask=ask, body=body, due_s=due_s)
+                make_next = functools.partial(self._make_ahead, user, k + 1)
+                record = await self._ask(user, k, ask=ask, body=body, due_s=due_s, meanwhile=make_next)
                 pause_s = self._after(user, record)
                 k += 1
-                ask, body = self._next(user, k)
+                (ask, body), user.made = user.made or self._next(user, k), None
                 due_s = spec.zero_s + record.end_s
                 think_s = spec.think_s if ask.think_s is None else ask.think_s
                 if pause_s + think_s > 0 and not self._stopping:
@@ -155,20 +159,37 @@ class Worker:
             if not self._stopping:
                 raise
 
+    def _make_ahead(self, user: User, k: int) -> None:
+        """Make a user's next request while its answer is awaited: a long prompt takes a millisecond, which is ours."""
+        if user.made is None and not self._stopping:
+            try:
+                user.made = self._next(user, k)
+            except Exception as fault:  # noqa: BLE001  (whatever it is, it stops the run)
+                self._fault = self._fault or fault
+
     def _next(self, user: User, k: int, *, cap: float | None = None) -> tuple[Ask, bytes]:
-        """The user's next request, made while nothing waits for it."""
+        """A request of this user, as it goes out."""
         spec = self._spec
         nonce = mix(spec.salt, spec.users, spec.repeat, user.number, k)
         ask = self._workload.make(nonce=nonce, user=user.number, k=k)
         most = None if cap is None else 1 + int(cap * ask.output_tokens)
         return ask, self._maker.encode(ask, output_tokens=most)
 
-    async def _ask(self, user: User, k: int, *, ask: Ask, body: bytes, due_s: float) -> Record:
+    async def _ask(
+        self,
+        user: User,
+        k: int,
+        *,
+        ask: Ask,
+        body: bytes,
+        due_s: float,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Record:
         measured = self._counts_as_measured(k)
         if measured:
             self._measured_started += 1
             self._measured_due_s = (self._measured_due_s or (due_s, due_s))[0], due_s
-        seen = await user.asker.ask(body, due_s=due_s)
+        seen = await user.asker.ask(body, due_s=due_s, meanwhile=meanwhile)
         if measured:
             self._measured_ended += 1
         record = to_record(
