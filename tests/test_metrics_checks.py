@@ -1,5 +1,7 @@
 """The self-checks: figures that an honest level satisfies, worked out by hand where it does not."""
 
+import random
+
 import pytest
 import scipy.stats
 from msgspec.structs import replace
@@ -37,6 +39,32 @@ def test_a_user_who_stops_asking_is_missed_even_where_users_think(think_s: float
     gone = [record for record in records if record.user != 3 or record.end_s < 12.0]
     found = checked((facts, gone)).in_flight
     assert found == pytest.approx(3.5, rel=0.03)
+
+
+def thinking_as_they_like(seed: int) -> Level:
+    """Three users whose pauses are their own: requests of 1 s, thinking of up to 2 s."""
+    chance, records = random.Random(seed), []
+    for user in range(3):
+        at_s, k = 0.0, 0
+        while at_s < 40.0:
+            records.append(a_record(due_s=at_s, end_s=at_s + 1.0, user=user, k=k))
+            at_s, k = at_s + 1.0 + chance.uniform(0.5, 2.0), k + 1
+    return some_facts(window=(5.0, 35.0), users=3, own_pauses=True), records
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pauses_that_the_workload_decides_are_taken_from_what_users_did(seed: int) -> None:
+    found = checked(thinking_as_they_like(seed))
+    assert found.in_flight == pytest.approx(3)
+    assert found.little_users == pytest.approx(3, rel=0.1)
+
+
+def test_a_user_who_stops_asking_is_missed_also_where_pauses_are_the_workloads() -> None:
+    facts, records = thinking_as_they_like(0)
+    gone = [record for record in records if record.user != 2 or record.end_s < 15.0]
+    found = checked((facts, gone)).in_flight
+    assert found is not None
+    assert found < 2.5
 
 
 def test_a_pause_after_an_error_is_not_in_flight() -> None:

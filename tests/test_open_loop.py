@@ -277,8 +277,22 @@ def test_a_trace_is_replayed_to_its_end_and_every_answer_is_waited_for(
     assert [record.status for record in records] == ["done"] * 8
     np.testing.assert_allclose(np.diff([record.due_s for record in records]), np.diff(offsets) / speed, atol=1e-6)
     assert [record.output_tokens for record in records] == [5 + i for i in range(8)]
-    assert facts.stopped == "duration"
+    assert (facts.stopped, facts.measured_requests) == ("requests", 8)
     (level,) = json.loads((tmp_path / "out.json").read_text())["levels"]
     assert level["ttft_s"]["n"] == 8
     assert level["ttft_s"]["censored"] == 0
-    assert level["window_s"] < 3
+    assert level["requests"] == level["e2e_s"]["n"] == 8  # the last of them ended after the last was sent
+    assert level["window_s"] == pytest.approx(1.31 / speed, abs=1e-3)  # first due to last due
+
+
+def test_a_trace_that_asks_everything_at_one_moment_is_measured_to_its_last_answer(tmp_path: Path) -> None:
+    file = tmp_path / "at_once.csv"
+    file.write_text("arrival_s,input_tokens,output_tokens\n" + "5,20,10\n" * 6)
+    out = tmp_path / "out.json"
+    words = ["run", "--workload", "trace", "--file", str(file), "--out", str(tmp_path / "runs"), "--json", str(out)]
+    with ReferenceServer(Settings(ttft_s=0.3, itl_s=0.02)) as server:
+        argv = [sys.executable, "-m", "breakeven", *words, "--url", server.url]
+        subprocess.run(argv, check=True, capture_output=True, timeout=60, env=dict(os.environ))
+    (level,) = json.loads(out.read_text())["levels"]
+    assert (level["requests"], level["output_tokens"]) == (6, 60)
+    assert level["window_s"] == pytest.approx(0.3 + 9 * 0.02, abs=0.15)

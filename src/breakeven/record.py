@@ -91,8 +91,10 @@ class LevelFacts(Struct, frozen=True, kw_only=True):
     status: Literal["done", "interrupted", "failed"] = "done"
     stopped: Stopped | None = None
     measured_requests: int | None = None
-    """With `--requests N`: N, the requests whose start lies in the window."""
+    """With `--requests N`: N, the requests whose start lies in the window; of a trace that ran to its end, all."""
     think_s: float = 0.0
+    own_pauses: bool = False
+    """The workload said how long users think, so that what they did tells it."""
     clients: tuple[ClientFacts, ...] = ()
     same_host: bool = False
     """The engine runs on the client's machine, so that it can be the cause of the client's lag."""

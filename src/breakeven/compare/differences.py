@@ -126,7 +126,7 @@ def _own(role: str, pooled: Pooled) -> Iterable[Warned]:
             text=f"{role}: no interval of throughput {_at(bare)}; taken as exact, so every interval here is too narrow",
         )
     yield from _cautions(role, pooled)
-    if pooled.run.run.settings.get("think_s"):
+    if pooled.run.run.settings.get("think_s") or pooled.run.run.workload.get("think_s"):
         text = f"{role}: users think between requests, so that throughput / users is not the speed they see"
         yield Warned(id="think_time", text=text)
     if (gpus := _gpu_count(pooled.run.run.host)) > 1:

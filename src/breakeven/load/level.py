@@ -174,9 +174,9 @@ class Level:
         return "max" if window_s >= plan.max_duration_s else None
 
     def _trace_is_over(self, counts: Counts) -> Stopped | None:
-        """All is sent; the level ends when all is answered too."""
+        """All is sent; the level ends when all is answered too: every request of the trace has been measured."""
         self._sent_s = self._sent_s or now_s()
-        return None if counts.in_flight else "duration"
+        return None if counts.in_flight else "requests"
 
     async def _tick(self, phase: Phase) -> Counts:
         """Wait for the next tick, or for the end of the window where that is sooner."""
@@ -212,8 +212,11 @@ class Level:
     def _end(self, stopped: Stopped, *, cut_s: float) -> None:
         """Close the window where the level's way of ending says."""
         open_s, close_s = self._open_s, cut_s
+        measured = self._plan.requests
         if stopped == "requests" and self._counts is not None and self._counts.measured_due_s is not None:
-            open_s, close_s = self._counts.measured_due_s
+            open_s, last_s = self._counts.measured_due_s
+            measured = self._counts.measured_started
+            close_s = last_s if last_s > open_s else cut_s  # a trace may ask everything at one moment
         elif self._sent_s is not None:
             close_s = self._sent_s
         self.facts = replace(
@@ -223,6 +226,8 @@ class Level:
             end_s=cut_s - self._zero_s,
             status="interrupted" if stopped == "interrupted" else "failed" if stopped == "failed" else "done",
             stopped=stopped,
+            measured_requests=measured,
+            own_pauses=self._counts is not None and self._counts.own_pauses,
             clients=self._crew.facts(close_s=close_s),
             notes=self._crew.notes(),
         )

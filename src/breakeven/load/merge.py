@@ -60,6 +60,7 @@ def merged(tallies: Sequence[Tally], *, now_s: float) -> Counts:
             (tally.quota or 0) if tally.is_dead else _of(tally.last, "measured_ended") for tally in tallies
         ),
         exhausted=all(tally.is_dead or (tally.last is not None and tally.last.exhausted) for tally in tallies),
+        own_pauses=any(last.own_pauses for last in lasts),
         measured_due_s=(min(due[0] for due in dues), max(due[1] for due in dues)) if dues else None,
     )
 

@@ -79,6 +79,12 @@ class OpenWorker(Worker):
         task.add_done_callback(self._asking.discard)
         task.add_done_callback(self._watch)
 
+    def _counts_as_measured(self, k: int) -> bool:
+        """Of a trace every request counts that is sent while the window is open."""
+        if self._spec.times_s is not None:
+            return self._open_s is not None
+        return super()._counts_as_measured(k)
+
     def _another(self) -> User:
         user = User(len(self._users) * self._share[1] + self._share[0], Asker(self._route))
         self._users.append(user)

@@ -69,6 +69,8 @@ class Counts(Struct, frozen=True, kw_only=True):
     """An open loop has no more requests to send."""
     measured_due_s: tuple[float, float] | None = None
     """When the first and the last of the measured requests so far were due."""
+    own_pauses: bool = False
+    """The workload has said how long a user thinks."""
 
 
 class User:
@@ -117,7 +119,7 @@ class Worker:
         self._spec, self._emit = spec, emit
         if isinstance(self._workload, Salted):
             self._workload.use_salt(mix(spec.salt, spec.users, round((spec.req_per_s or 0.0) * 1e6), spec.repeat))
-        self._stopping = self._exhausted = False
+        self._stopping = self._exhausted = self._own_pauses = False
         self._open_s: float | None = None
         self._measured: int | None = None
         self._measured_started = self._measured_ended = 0
@@ -151,6 +153,7 @@ class Worker:
                 k += 1
                 (ask, body), user.made = user.made or self._next(user, k), None
                 due_s = spec.zero_s + record.end_s
+                self._own_pauses = self._own_pauses or ask.think_s is not None
                 think_s = spec.think_s if ask.think_s is None else ask.think_s
                 if pause_s + think_s > 0 and not self._stopping:
                     due_s += pause_s + think_s
@@ -251,6 +254,7 @@ class Worker:
             measured_ended=self._measured_ended,
             exhausted=self._exhausted,
             measured_due_s=self._measured_due_s,
+            own_pauses=self._own_pauses,
         )
 
     def open(self, *, measured: int | None = None, at_s: float | None = None) -> float:

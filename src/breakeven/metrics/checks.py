@@ -1,7 +1,7 @@
 """The self-checks: figures that a steady, honest level satisfies, taken from the records alone."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -64,7 +64,7 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
     window = Window(facts, records, arrivals=arrivals)
     answers = window.answers()
     e2e = [value for record in answers if (value := METRICS["e2e_s"].of(record)) is not None]
-    little, tolerance = _little(facts, window)
+    little, tolerance = _little(facts, records, window)
     halves, doubt = _halves(arrivals, window)
     return Checks(
         in_flight=_in_flight(facts, records, window),
@@ -93,7 +93,7 @@ def _misses(asked: int | None, got: int | None) -> bool:
 
 def _in_flight(facts: LevelFacts, records: Sequence[Record], window: Window) -> float:
     spans = [(record.due_s, record.end_s) for record in records]
-    if facts.think_s > 0:
+    if facts.think_s > 0 or facts.own_pauses:
         spans += _thinking(records, think_s=facts.think_s)
     covered_s = sum(max(0.0, min(end, window.close_s) - max(start, window.open_s)) for start, end in spans)
     return covered_s / window.length_s
@@ -116,19 +116,26 @@ def _backlog(records: Sequence[Record], window: Window) -> Backlog:
 
 
 def _thinking(records: Sequence[Record], *, think_s: float) -> list[tuple[float, float]]:
-    """From the end of each good answer until the same user's next request was due; after the last, for its think time.
+    """From the end of each good answer until the same user's next request was due; after the last, for a think time.
 
-    A user who never asks again is missing from then on.
+    That is the plan's, or the longest that was seen where the workload has its own (a conversation). A user who never
+    asks again is missing from then on.
     """
+    pauses = list(_pauses(records))
+    longest_s = max((then - one.end_s for one, then in pauses if then is not None), default=0.0)
+    after_last_s = max(think_s, longest_s)
+    return [(one.end_s, one.end_s + after_last_s if then is None else then) for one, then in pauses]
+
+
+def _pauses(records: Sequence[Record]) -> Iterator[tuple[Record, float | None]]:
+    """Each good answer with when its user's next request was due; None after the last."""
     by_user: dict[int, list[Record]] = {}
     for record in sorted(records, key=lambda record: record.k):
         by_user.setdefault(record.user, []).append(record)
-    return [
-        (one.end_s, then)
-        for mine in by_user.values()
-        for one, then in zip(mine, [*(record.due_s for record in mine[1:]), mine[-1].end_s + think_s], strict=True)
-        if one.status == "done"
-    ]
+    for mine in by_user.values():
+        for one, after in zip(mine, [*mine[1:], None], strict=True):
+            if one.status == "done":
+                yield one, None if after is None else after.due_s
 
 
 def _halves(arrivals: Arrivals, window: Window) -> tuple[tuple[float, float] | None, float | None]:
@@ -144,16 +151,28 @@ def _halves(arrivals: Arrivals, window: Window) -> tuple[tuple[float, float] | N
     return halves, t_quantile(batches - 2) * math.sqrt(variance)
 
 
-def _little(facts: LevelFacts, window: Window) -> tuple[float | None, float | None]:
+def _little(facts: LevelFacts, records: Sequence[Record], window: Window) -> tuple[float | None, float | None]:
     """Users that throughput and latency account for; only where the window holds five answers of each user."""
     ended = [record for record in window.all_ended if record.status != "cut"]
     if not ended or facts.users is None:
         return None, None
-    stay_s = sum(record.end_s - record.due_s for record in ended) / len(ended) + facts.think_s
+    stay_s = sum(record.end_s - record.due_s for record in ended) / len(ended) + _think_s(facts, records, window)
     if window.length_s < 5 * stay_s:
         return None, None
     per_s = (len(window.all_due) + len(ended)) / 2 / window.length_s
     return per_s * stay_s, max(0.05, stay_s / window.length_s)
+
+
+def _think_s(facts: LevelFacts, records: Sequence[Record], window: Window) -> float:
+    """The plan's, or the mean pause after the good answers that ended in the window where the workload has its own."""
+    if not facts.own_pauses:
+        return facts.think_s
+    pauses_s = [
+        then - one.end_s
+        for one, then in _pauses(records)
+        if then is not None and window.open_s < one.end_s <= window.close_s
+    ]
+    return sum(pauses_s) / len(pauses_s) if pauses_s else facts.think_s
 
 
 def _first_chunk(answers: Sequence[Record]) -> float | None:
