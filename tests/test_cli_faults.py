@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -23,6 +23,7 @@ from fault_wire import Play, Wire
 from faults import PLAYS, html, needs_key, stall, status
 
 AT_ONCE = 4
+Named = Callable[[str], str]
 KEY = "sk-very-secret-0123"
 RUN = ("--users", "2,3", "--duration", "2", *LEVELS, "--json", "-")
 
@@ -58,6 +59,12 @@ def models(text: str) -> Play:
     return lambda wire: reply(wire, 200, text)
 
 
+def on_two_clients(name: str) -> str:
+    """The name of the same case with its users in two processes."""
+    return f"{name}, two clients"
+
+
+TWO_CLIENTS = ("--clients", "2")
 TWO_MODELS = '{"data": [{"id": "small"}, {"id": "large"}]}'
 MID_RUN = {
     "429": "http_429",
@@ -103,6 +110,10 @@ CASES = {
     "nothing but stalls": Case(only(stall()), ("--timeout", "1")),
     "dies": Case(only(answer()), dies_after=12),
 }
+IN_LEVELS = ("good", *(f"some {name}" for name in MID_RUN), "nothing but 503", "nothing but stalls", "dies")
+"""Faults that a client process meets, not the question before the load."""
+CASES |= {on_two_clients(name): CASES[name]._replace(words=(*CASES[name].words, *TWO_CLIENTS)) for name in IN_LEVELS}
+CLIENTS: Final = pytest.mark.parametrize("clients", [str, on_two_clients], ids=["one client", "two clients"])
 
 
 def run_case(case: Case, out: Path) -> Done:
@@ -194,7 +205,7 @@ def test_no_traceback_and_no_key_is_ever_shown(name: str, runs: Runs) -> None:
 # what is measured though something fails
 
 
-@pytest.mark.parametrize("name", ["good", "certificate of the authority", "right key"])
+@pytest.mark.parametrize("name", ["good", on_two_clients("good"), "certificate of the authority", "right key"])
 def test_a_good_server_is_measured_at_both_levels(name: str, runs: Runs) -> None:
     done = runs[name]
     assert done.code == 0, done.err
@@ -203,11 +214,12 @@ def test_a_good_server_is_measured_at_both_levels(name: str, runs: Runs) -> None
     assert all(level["window_s"] == pytest.approx(2, abs=0.1) for level in levels)
 
 
+@CLIENTS
 @pytest.mark.parametrize(("fault", "kind"), MID_RUN.items())
 def test_a_server_that_fails_some_requests_is_measured_and_the_failures_are_counted(
-    fault: str, kind: str, runs: Runs
+    fault: str, kind: str, clients: Named, runs: Runs
 ) -> None:
-    done = runs[f"some {fault}"]
+    done = runs[clients(f"some {fault}")]
     assert done.code == 0, done.err
     for level in done.json["levels"]:
         assert level["status"] == "done"
@@ -215,11 +227,15 @@ def test_a_server_that_fails_some_requests_is_measured_and_the_failures_are_coun
         assert set(level["errors_by_kind"]) == {kind}
         assert level["errors_by_kind"][kind] == level["errors"]
     assert all("errors" in done.caution_ids(index) for index in (0, 1))
+    assert not any("client_died" in done.caution_ids(index) for index in (0, 1))
 
 
+@CLIENTS
 @pytest.mark.parametrize(("name", "kind"), [("nothing but 503", "http_503"), ("nothing but stalls", "timeout")])
-def test_levels_of_nothing_but_errors_say_so_and_the_run_goes_on(name: str, kind: str, runs: Runs) -> None:
-    done = runs[name]
+def test_levels_of_nothing_but_errors_say_so_and_the_run_goes_on(
+    name: str, kind: str, clients: Named, runs: Runs
+) -> None:
+    done = runs[clients(name)]
     assert done.code == 1
     levels = done.json["levels"]
     assert [(level["users"], level["status"]) for level in levels] == [(2, "failed"), (3, "failed")]
@@ -229,8 +245,9 @@ def test_levels_of_nothing_but_errors_say_so_and_the_run_goes_on(name: str, kind
         assert "nothing_but_errors" in done.caution_ids(index)
 
 
-def test_a_server_that_dies_leaves_what_was_measured_and_a_failed_level(runs: Runs) -> None:
-    done = runs["dies"]
+@CLIENTS
+def test_a_server_that_dies_leaves_what_was_measured_and_a_failed_level(clients: Named, runs: Runs) -> None:
+    done = runs[clients("dies")]
     first, second = done.json["levels"]
     assert done.code == 1
     assert first["errors_by_kind"]["connect"] > 0

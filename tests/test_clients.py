@@ -357,16 +357,26 @@ def test_a_run_whose_clients_all_die_says_so_and_exits_1(tmp_path: Path) -> None
     assert records
 
 
-def test_a_level_that_lost_a_client_is_marked_in_the_summary(tmp_path: Path) -> None:
+def test_a_run_that_lost_a_client_says_so_keeps_what_it_had_and_marks_the_level(tmp_path: Path) -> None:
     flags = ("--duration", "2s", "--json", str(tmp_path / "out.json"))
     with ReferenceServer(STEADY) as server, run_command(server.url, tmp_path / "runs", *flags) as running:
         assert eventually(lambda: len(children(running.pid)) == 2)
         time.sleep(1.5)
         children(running.pid)[0].kill()
-        assert running.wait(30) == 0
+        out, _ = running.communicate(timeout=30)
+    assert running.returncode == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    shown = subprocess.run([sys.executable, "-m", "breakeven", "show", str(folder)], check=True, capture_output=True)
+    for said in (out, shown.stdout):
+        assert "of 2 ended in mid-level (exit code -9); its 2 users were not replaced" in " ".join(
+            said.decode().split()
+        )
     (level,) = json.loads((tmp_path / "out.json").read_text())["levels"]
     assert "client_died" in [caution["id"] for caution in level["cautions"]]
     assert level["steady"] is False
+    ((facts, records),) = RunFolder.open(folder).levels()
+    assert (facts.status, facts.stopped) == ("done", "duration")
+    assert {record.client for record in records} == {0, 1}
 
 
 def test_shared_text_is_the_same_for_all_clients_of_a_level_and_for_no_other_level(tmp_path: Path) -> None:
