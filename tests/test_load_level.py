@@ -173,6 +173,17 @@ def test_a_user_thinks_between_answer_and_next_question() -> None:
     assert all(pause == pytest.approx(0.2, abs=1e-6) for pause in pauses)  # due when the plan says
 
 
+def test_a_level_that_is_to_be_judged_goes_on_until_there_are_enough_answers() -> None:
+    found = {}
+    plan: dict[str, Any] = {"users": 2, "duration_s": None, "max_duration_s": 20.0, "precision": 0.5}
+    for least in (0, 200):
+        with FaultServer(answer(ttft_s=0.02, itl_s=0.01)) as server:
+            found[least] = level(server.url, **plan, least_answers=least)
+    assert {one.facts.stopped for one in found.values()} == {"precision"}
+    ended = {least: summarise_level(one.facts, one.records).requests for least, one in found.items()}
+    assert ended[0] < 200 <= ended[200]
+
+
 def test_an_interrupt_ends_the_level_and_keeps_what_was_measured() -> None:
     with FaultServer() as server:
         measured = level(server.url, loaded=Loaded(stop_after_s=0.8), duration_s=30.0)

@@ -1,11 +1,12 @@
 """Limits that a level must meet, and the part of its work that met them."""
 
 import pytest
+from msgspec.structs import replace
 
 from breakeven.errors import UsageError
-from breakeven.metrics.goodput import Goodput, goodput, judge
+from breakeven.metrics.goodput import Goodput, goodput, judge, judged
 from breakeven.metrics.slo import LIMITED, PRESETS, Limit, Slo, parse_slo, service_levels
-from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
+from breakeven.metrics.summary import ClientSummary, Distribution, LevelSummary, Quantile
 from breakeven.record import Record
 from builders import a_record, some_facts, summary_of
 
@@ -95,7 +96,10 @@ def test_a_level_is_missed_by_one_limit_and_unknown_where_one_cannot_be_told() -
     assert found(records, "ttft_p50=2s,ttft_p99=2s").verdict == "unknown"
     missed = found(records, "ttft_p50=1s,ttft_p99=2s")
     assert missed.verdict == "missed"
-    assert missed.missed == ("ttft_p50 was 1.2 s", "ttft_p99 cannot be told from 39 requests")
+    assert missed.missed == (
+        "ttft_p50 was 1.2 s",
+        "ttft_p99 cannot be told from 39 requests; it needs 100: measure for longer",
+    )
 
 
 @pytest.mark.parametrize("name", LIMITED)
@@ -146,3 +150,41 @@ def test_service_levels_are_the_floors_in_order_and_then_the_limits() -> None:
 def test_a_floor_that_is_no_speed_is_a_usage_error(floor: float) -> None:
     with pytest.raises(UsageError, match=r"--floor: .* is no speed"):
         service_levels(floors=[floor], slo=None)
+
+
+# what no percentile tells
+
+
+@pytest.mark.parametrize(("failed", "slo", "verdict"), [(1, "ttft_p95=2s", "met"), (3, "ttft_p95=2s", "missed")])
+def test_a_server_that_fails_more_than_may_be_late_meets_nothing(failed: int, slo: str, verdict: str) -> None:
+    answers = [a_record(chunks_at_s=[1.0, 2.0], output_tokens=11, user=user) for user in range(40)]
+    refused = [a_record(end_s=1.0, status="error", error="http_503", user=user) for user in range(failed)]
+    good = found(answers + refused, slo)
+    assert good.verdict == verdict
+    assert good.failed_share == pytest.approx(failed / (40 + failed))
+    assert ("falls on failed requests" in "".join(good.missed)) == (verdict == "missed")
+
+
+SLO = parse_slo("ttft_p99=2s")
+
+
+def test_a_backlog_that_grows_meets_nothing() -> None:
+    level = replace(level_with(ttft_s=at(1.0)), extra={"saturated": True, "backlog_growth_req_per_s": 0.5})
+    assert judged(level, SLO) == ("missed", ("the backlog grew by 0.5 requests each second",))
+    assert judged(replace(level, extra={"saturated": False}), SLO) == ("met", ())
+
+
+def test_a_load_that_the_client_could_not_offer_is_not_met() -> None:
+    level = level_with(ttft_s=at(1.0))
+    verdict, reasons = judged(replace(level, client=ClientSummary(schedule_lag_p99_s=4.4)), SLO)
+    assert verdict == "missed"
+    assert "the client sent 4.40 s late at p99" in reasons[0]
+    assert judged(replace(level, client=ClientSummary(schedule_lag_p99_s=0.004)), SLO) == ("met", ())
+
+
+def test_why_a_percentile_cannot_be_told_is_said() -> None:
+    limit = Limit(metric="ttft_p99", limit_s=2.0)
+    waiting = Distribution(n=2686, censored=28, p99=Quantile(value=None, ci95=(None, None), more_than=0.5))
+    few = Distribution(n=47)
+    assert "28 of 2686 requests had not come so far" in judge(level_with(ttft_s=waiting), limit)[1]
+    assert "from 47 requests; it needs 100" in judge(level_with(ttft_s=few), limit)[1]

@@ -27,6 +27,7 @@ from breakeven.store.folder import RunFolder
 from fault_answers import answer
 from fault_server import FaultServer, closed_port
 from fault_wire import Play, Wire
+from in_flight import FALLS_BEHIND, KEEPS_UP, called_saturated
 from levels import Run, a_plan, levels
 
 QUICK = Settings(ttft_s=0.02, itl_s=0.004)
@@ -202,6 +203,37 @@ def test_a_schedule_that_no_client_can_keep_still_ends_in_time_and_says_how_late
     level = judged_level(run.facts, run.records)
     assert (level.client.schedule_lag_p99_s or 0.0) > 0.002
     assert level.client.verdict == "suspect"
+    due = [record for record in run.records if 0 <= record.due_s - (run.facts.open_s or 0.0) < 0.3]
+    assert len(due) == pytest.approx(0.3 * 40_000, rel=0.01)  # also those that there was no time to send
+    assert any(record.sent_s is None for record in due)
+    assert level.ttft_s.p50.value is None
+
+
+def test_the_window_of_an_open_loop_opens_when_the_server_is_filled() -> None:
+    with ReferenceServer(Settings(ttft_s=0.2, itl_s=0.1)) as server:
+        filled, capped = levels(
+            server.url,
+            a_rate(20.0, longest_fill_s=5.0),
+            a_rate(20.0, longest_fill_s=0.1),
+            is_open=True,
+        )
+    for run, late_s in ((filled, 0.2 + 0.9), (capped, 0.2 + 0.1)):  # 0.9 s last answers of eight tokens
+        assert run.facts.open_s is not None
+        assert run.facts.open_s - run.facts.start_s == pytest.approx(late_s, abs=0.25)
+    early = [record for record in filled.records if record.due_s < filled.facts.start_s + 0.2]
+    assert early
+    assert all(record.end_s <= (filled.facts.open_s or 0.0) for record in early)
+    assert judged_level(filled.facts, filled.records).extra["saturated"] is False
+
+
+@pytest.mark.parametrize("name", KEEPS_UP)
+def test_a_server_that_keeps_up_is_hardly_ever_called_saturated(name: str) -> None:
+    assert called_saturated(KEEPS_UP[name], window_s=60.0, runs=60) <= 0.05
+
+
+@pytest.mark.parametrize("name", [name for name in FALLS_BEHIND if "120%" in name or "200%" in name])
+def test_a_server_that_falls_behind_is_called_saturated(name: str) -> None:
+    assert called_saturated(FALLS_BEHIND[name], window_s=120.0, runs=20) >= 0.8
 
 
 # backlog

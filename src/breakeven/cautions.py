@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.checks import Checks, check_level
-from breakeven.metrics.goodput import goodput
+from breakeven.metrics.goodput import TOO_LATE_S, goodput
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.statistics import SHORTEST_BATCH_S
@@ -77,6 +77,8 @@ def warm_up_too_short(seen: Seen) -> Iterator[Caution]:
 
 def saturated(seen: Seen) -> Iterator[Caution]:
     """An open loop's requests are answered as fast as they come."""
+    if _is_too_late(seen.level):
+        return  # then it is the client that falls behind, and `client_suspect` says so
     if seen.checks.backlog is not None and seen.checks.backlog.is_growing:
         growth = seen.checks.backlog.growth_req_per_s
         yield Caution(
@@ -223,20 +225,27 @@ def client_spoiled_it(seen: Seen) -> Iterator[Caution]:
     reason = _lag_reason(seen.level)
     if reason is not None:
         cause = " (the engine on this machine may be the cause)" if seen.facts.same_host else ""
+        more = "; or share its requests among --clients N" if _is_too_late(seen.level) else ""
         yield Caution(
             id="client_suspect",
             text=f"{reason}{cause}; the client may have spoiled the latencies",
-            remedy="give the client a core of its own, or another machine",
+            remedy=f"give the client a core of its own, or another machine{more}",
         )
 
 
+def _is_too_late(level: LevelSummary) -> bool:
+    return (level.client.schedule_lag_p99_s or 0.0) > TOO_LATE_S
+
+
 def _lag_reason(level: LevelSummary) -> str | None:
-    lag_s, share = level.client.lag_p99_s, level.client.cpu_share
+    lag_s, share, late_s = level.client.lag_p99_s, level.client.cpu_share, level.client.schedule_lag_p99_s
+    if late_s is not None and late_s > TOO_LATE_S:
+        return f"this client could not send so fast: requests went out {short_s(late_s)} after they were due at p99"
     if lag_s is not None and lag_s > _lag_limit_s(level):
         return f"the client's own clockwork ran {short_s(lag_s)} late at p99"
     if share is not None and share > 0.8:
         return f"the client used {share:.0%} of a core"
-    late_s, ttft_s = level.client.schedule_lag_p99_s, level.ttft_s.p50.value
+    ttft_s = level.ttft_s.p50.value
     if late_s is not None and late_s > max(0.002, 0.05 * (ttft_s or 0.0)):
         return f"the client sent requests {short_s(late_s)} after they were due at p99"
     return None
@@ -309,24 +318,28 @@ def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | Non
     """The summary of a level with its cautions, its verdict on the client, its goodput, and whether it was steady."""
     arrivals = Arrivals(records)
     level = summarise_level(facts, records, arrivals=arrivals)
-    good = None if slo is None else goodput(facts, records, level=level, slo=slo)
-    if good is not None and slo is not None:
-        extra = level.extra | {"slo": slo.text(), **msgspec.to_builtins(good)}
-        level = msgspec.structs.replace(level, extra=extra)
     checks = check_level(facts, records, arrivals=arrivals)
     if checks is None:
         return msgspec.structs.replace(level, cautions=(_never_opened(level), *_notes(facts)))
-    if level.errors and not level.requests and not level.output_tokens:
-        failed = msgspec.structs.replace(level, status="failed", stopped="failed", steady=False)
-        return msgspec.structs.replace(failed, cautions=(_never_opened(level), *_notes(facts)))
     if checks.backlog is not None:
         known = {"saturated": checks.backlog.is_growing, "backlog_growth_req_per_s": checks.backlog.growth_req_per_s}
         level = msgspec.structs.replace(level, extra=level.extra | known)
+    if slo is not None:
+        level = _with_goodput(level, facts, records, slo=slo)
+    if level.errors and not level.requests and not level.output_tokens:
+        failed = msgspec.structs.replace(level, status="failed", stopped="failed", steady=False)
+        return msgspec.structs.replace(failed, cautions=(_never_opened(level), *_notes(facts)))
     seen = Seen(facts=facts, level=level, checks=checks)
     cautions = tuple(caution for check in CHECKS.values() for caution in check(seen))
     ids = {caution.id for caution in cautions}
     client = msgspec.structs.asdict(level.client) | {"verdict": "suspect" if ids & SUSPECT else "ok"}
     return msgspec.structs.replace(level, cautions=cautions, steady=not ids & UNSTEADY, client=ClientSummary(**client))
+
+
+def _with_goodput(level: LevelSummary, facts: LevelFacts, records: Sequence[Record], *, slo: Slo) -> LevelSummary:
+    good = goodput(facts, records, level=level, slo=slo)
+    found = {} if good is None else {"slo": slo.text(), **msgspec.to_builtins(good)}
+    return msgspec.structs.replace(level, extra=level.extra | found)
 
 
 def _never_opened(level: LevelSummary) -> Caution:

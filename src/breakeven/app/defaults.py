@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from breakeven.load.level import LevelPlan
+from breakeven.metrics.slo import Slo, parse_slo
 from breakeven.plan import Plan
 
 RAMP_S_PER_USER: Final = 0.05
@@ -17,6 +18,8 @@ DRAWN_CONTEXT_TOKENS: Final = 2048
 """For workloads whose lengths are drawn or read from a file."""
 OPEN_LOOP_AS_USERS: Final = 10
 """An open loop warms up, and lasts at most, as long as this many users."""
+LONGEST_FILL: Final = 0.5
+"""Of a window's longest: an open loop waits so long for its first answers to end before the window opens."""
 TRACE_DURATION_S: Final = 1e9
 """A trace ends when its last request has been sent."""
 _USERS: Final = (1, 5, 10, 50, 100)
@@ -29,6 +32,12 @@ def output_tokens(plan: Plan) -> int | str:
     if plan.output_tokens is not None:
         return plan.output_tokens
     return EMBEDDED_OUTPUT_TOKENS if plan.is_embedded else URL_OUTPUT_TOKENS
+
+
+def _most_waiting(slo: Slo | None) -> float:
+    """What waits for a first token ranks last in TTFT: so much of it leaves every limited percentile to be told."""
+    shares = [limit.allowed_share for limit in (slo.limits if slo else ()) if limit.metric.startswith("ttft_")]
+    return min(shares, default=1.0)
 
 
 def context_tokens(plan: Plan) -> int:
@@ -68,6 +77,9 @@ def level_plan(
     is_bare = plan.requests is not None or arrivals_s is not None
     warmup_s = 0.0 if is_bare else float(np.interp(load, _USERS, _LEAST_WARMUP_S))
     ramp_s = 0.0 if users is None else min(RAMP_S_PER_USER * users, LONGEST_RAMP_S)
+    longest_s = most_s if plan.max_duration_s is None else plan.max_duration_s
+    is_told = is_bare or plan.warmup_s is not None
+    slo = None if plan.slo is None else parse_slo(plan.slo)
     return LevelPlan(
         users=users,
         req_per_s=req_per_s,
@@ -76,10 +88,13 @@ def level_plan(
         repeat=repeat,
         ramp_s=ramp_s if plan.ramp_s is None else plan.ramp_s,
         warmup_s=warmup_s if plan.warmup_s is None else plan.warmup_s,
+        longest_fill_s=0.0 if is_told else LONGEST_FILL * max(longest_s, plan.duration_s or 0.0),
         duration_s=TRACE_DURATION_S if arrivals_s is not None and plan.duration_s is None else plan.duration_s,
         requests=plan.requests,
-        max_duration_s=most_s if plan.max_duration_s is None else plan.max_duration_s,
+        max_duration_s=longest_s,
         precision=plan.precision,
+        least_answers=0 if slo is None else max(limit.least_requests for limit in slo.limits),
+        most_waiting_share=_most_waiting(slo),
         think_s=plan.think_s,
         seed=plan.seed,
         salt=salt,

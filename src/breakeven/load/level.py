@@ -35,10 +35,16 @@ class LevelPlan(Struct, frozen=True, kw_only=True):
     repeat: int = 0
     ramp_s: float
     warmup_s: float
+    longest_fill_s: float = 0.0
+    """Open loop: wait so much longer than `warmup_s`, at most, for what was due before its end to be over."""
     duration_s: float | None = None
     requests: int | None = None
     max_duration_s: float
     precision: float
+    least_answers: int = 0
+    """Answers that an interval that is narrow enough does not do without: what the percentiles of an SLO need."""
+    most_waiting_share: float = 1.0
+    """Of the requests so far, at most so many may still wait for a first token when such an interval ends the level."""
     think_s: float = 0.0
     seed: int = 0
     salt: int = 0
@@ -84,6 +90,7 @@ class Level:
         """Called at every tick; raises what must end the run (a full disk, a dead engine of ours)."""
         self._series = Series()
         self._rule = StopRule(precision=plan.precision)
+        self._is_precise = False
         self._start_s = now_s()
         self._open_s: float | None = None
         self._sent_s: float | None = None
@@ -116,6 +123,7 @@ class Level:
             seed=plan.seed,
             salt=plan.salt,
             ramp_s=plan.ramp_s,
+            fill_s=max(plan.ramp_s, plan.warmup_s),
             think_s=plan.think_s,
             zero_s=self._zero_s,
             start_s=self._start_s + (0.0 if plan.times_s is None else TRACE_LEAD_S),
@@ -139,7 +147,10 @@ class Level:
             counts = await self._tick("ramp" if now_s() < self._start_s + plan.ramp_s else "warm-up")
             if self._stop.is_set():
                 return "interrupted"
-            if now_s() < self._start_s + max(plan.ramp_s, plan.warmup_s):
+            least_s = max(plan.ramp_s, plan.warmup_s)
+            if now_s() < self._start_s + least_s:
+                continue
+            if counts.early_in_flight and now_s() < self._start_s + least_s + plan.longest_fill_s:
                 continue
             if not counts.users_begun and not counts.done and counts.users_failed and not counts.in_flight:
                 return "failed"
@@ -169,9 +180,17 @@ class Level:
             return "requests" if counts.measured_ended >= plan.requests else None
         if plan.duration_s is not None:
             return "duration" if window_s >= plan.duration_s else None
-        if self._rule.should_stop(self._series, open_s=self._open_s, now_s=counts.at_s, e2e_s=counts.e2e_s):
+        self._is_precise = self._is_precise or self._rule.should_stop(
+            self._series, open_s=self._open_s, now_s=counts.at_s, e2e_s=counts.e2e_s
+        )
+        if self._is_precise and self._can_be_judged(counts):
             return "precision"
         return "max" if window_s >= plan.max_duration_s else None
+
+    def _can_be_judged(self, counts: Counts) -> bool:
+        """Enough answers came, and few enough are awaited, for the percentiles that an SLO limits."""
+        answers = len(counts.e2e_s)
+        return answers >= self._plan.least_answers and counts.waiting <= self._plan.most_waiting_share * answers
 
     def _trace_is_over(self, counts: Counts) -> Stopped | None:
         """All is sent; the level ends when all is answered too: every request of the trace has been measured."""

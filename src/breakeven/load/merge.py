@@ -51,6 +51,8 @@ def merged(tallies: Sequence[Tally], *, now_s: float) -> Counts:
         users_begun=sum(tally.users if tally.is_dead else _of(tally.last, "users_begun") for tally in tallies),
         users_failed=sum(0 if tally.is_dead else _of(tally.last, "users_failed") for tally in tallies),
         in_flight=sum(0 if tally.is_dead else _of(tally.last, "in_flight") for tally in tallies),
+        waiting=sum(0 if tally.is_dead else _of(tally.last, "waiting") for tally in tallies),
+        early_in_flight=sum(0 if tally.is_dead else _of(tally.last, "early_in_flight") for tally in tallies),
         done=finished,
         errors=sum(last.errors for last in lasts),
         tokens_per_chunk=sum(last.tokens_per_chunk * last.done for last in lasts) / finished if finished else 1.0,

@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
+import math
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
 import numpy as np
 from msgspec.structs import replace
@@ -16,6 +18,9 @@ from breakeven.load.worker import Counts, LevelSpec, User, Worker, mix
 from breakeven.record import ClientFacts, Record
 from breakeven.workload.base import Ask
 
+MOST_UNSENT: Final = 100_000
+"""Records of requests that were due and never sent: enough to show that a client was too slow."""
+
 
 class OpenWorker(Worker):
     """Sends this client's share of the arrivals: the i-th arrival belongs to client i mod clients."""
@@ -25,37 +30,35 @@ class OpenWorker(Worker):
         self._share = users[0], users[1]
         self._free: list[User] = []
         self._asking: set[asyncio.Task[None]] = set()
+        self._early = 0
         self._late_at, self._late = array("d"), array("d")
-        self._awaited_s: float | None = None
-        """When the request that is sent next is due."""
+        self._awaited: tuple[int, float] | None = None
+        """Number of the request that is sent next, and when it is due."""
+        self._schedule = self._dues(spec)
         super().start(spec, (), emit)
         self._dispatcher = asyncio.create_task(self._dispatch())
         self._dispatcher.add_done_callback(self._watch)
 
-    def _due_s(self) -> Iterator[float]:
-        spec = self._spec
-        if spec.times_s is not None:
-            return iter(spec.times_s)
-        assert spec.req_per_s is not None
-        seed = f"{spec.seed}/{spec.req_per_s}/{spec.repeat}"
-        return arrival_times_s(req_per_s=spec.req_per_s, variation=spec.variation, ramp_s=spec.ramp_s, seed=seed)
+    def _dues(self, spec: LevelSpec) -> Iterator[tuple[int, float]]:
+        """Number and due time of every request of this client's share."""
+        first, step = self._share
+        for index, at_s in itertools.islice(enumerate(_times_s(spec)), first, None, step):
+            yield index, spec.start_s + at_s
 
     async def _dispatch(self) -> None:
         """Send each request when it is due. The loop's own timers would make it a millisecond late."""
-        first, step = self._share
         sleeper = Sleeper(asyncio.get_running_loop())
         try:
-            for index, at_s in itertools.islice(enumerate(self._due_s()), first, None, step):
-                due_s = self._spec.start_s + at_s
+            for index, due_s in self._schedule:
+                self._awaited = index, due_s
                 ask, body = self._made(index)
-                self._awaited_s = due_s
                 await sleeper.until(due_s)
                 await asyncio.sleep(0)  # a schedule that runs behind must leave time for the answers
                 if self._stopping:
                     return
                 self._late_at.append(due_s)
                 self._late.append(now_s() - due_s)
-                self._awaited_s = None
+                self._awaited = None
                 self._send(index, due_s, ask=ask, body=body)
             self._exhausted = True
         except asyncio.CancelledError:
@@ -91,19 +94,45 @@ class OpenWorker(Worker):
         return user
 
     async def _once(self, user: User, index: int, due_s: float, *, ask: Ask, body: bytes) -> None:
+        is_early = due_s < self._spec.start_s + self._spec.fill_s
+        self._early += is_early
         record = await self._ask(user, index + 1, ask=ask, body=body, due_s=due_s)
+        self._early -= is_early
         self._after(user, record)
         self._free.append(user)
 
     def counts(self, *, e2e_from: int = 0) -> Counts:
         """As for a closed loop, but a request is in flight from when it was sent, connected or not."""
-        return replace(super().counts(e2e_from=e2e_from), in_flight=len(self._asking))
+        found = super().counts(e2e_from=e2e_from)
+        connecting = len(self._asking) - found.in_flight
+        return replace(
+            found, in_flight=len(self._asking), waiting=found.waiting + connecting, early_in_flight=self._early
+        )
 
     async def cut(self) -> float:
-        """Stop sending, then cut what is in flight."""
+        """Stop sending, cut what is in flight, and tell of what was due by then and never sent."""
         self._stopping = True
         self._dispatcher.cancel()
-        return await super().cut()
+        at_s = await super().cut()
+        for index, due_s in itertools.islice(self._overdue(at_s), MOST_UNSENT):
+            self._emit(self._unsent(index, due_s, end_s=at_s))
+        return at_s
+
+    def _overdue(self, at_s: float) -> Iterator[tuple[int, float]]:
+        waiting = itertools.chain([] if self._awaited is None else [self._awaited], self._schedule)
+        return itertools.takewhile(lambda one: one[1] <= at_s, waiting)
+
+    def _unsent(self, index: int, due_s: float, *, end_s: float) -> Record:
+        """A request that its schedule was too fast for: it waited from when it was due, like any other."""
+        zero_s = self._spec.zero_s
+        return Record(
+            user=self._share[0],
+            k=index + 1,
+            due_s=due_s - zero_s,
+            end_s=end_s - zero_s,
+            status="cut",
+            client=self._client,
+        )
 
     def facts(self, *, close_s: float) -> ClientFacts | None:
         """As for a closed loop, with the lateness of the sending itself."""
@@ -112,9 +141,19 @@ class OpenWorker(Worker):
             return None
         at = np.frombuffer(self._late_at, dtype=np.float64)
         late = np.frombuffer(self._late, dtype=np.float64)[(at >= self._open_s) & (at < close_s)]
-        if self._awaited_s is not None and self._awaited_s < close_s:  # due in the window, or before, and never sent
-            late = np.append(late, close_s - max(self._awaited_s, self._open_s))
+        awaited_s = math.inf if self._awaited is None else self._awaited[1]
+        if awaited_s < close_s:  # due in the window, or before, and never sent
+            late = np.append(late, close_s - max(awaited_s, self._open_s))
         if not len(late):
             return facts
         p50, p99 = np.quantile(late, [0.5, 0.99], method="higher")
         return replace(facts, schedule_lag_p50_s=float(p50), schedule_lag_p99_s=float(p99))
+
+
+def _times_s(spec: LevelSpec) -> Iterable[float]:
+    """Due times of all clients together, since the level's start."""
+    if spec.times_s is not None:
+        return spec.times_s
+    assert spec.req_per_s is not None
+    seed = f"{spec.seed}/{spec.req_per_s}/{spec.repeat}"
+    return arrival_times_s(req_per_s=spec.req_per_s, variation=spec.variation, ramp_s=spec.ramp_s, seed=seed)

@@ -41,6 +41,8 @@ class LevelSpec(Struct, frozen=True, kw_only=True):
     seed: int
     salt: int
     ramp_s: float
+    fill_s: float = 0.0
+    """An open loop has filled the server when what was due so long after the level's start is over."""
     think_s: float
     zero_s: float
     """Start of the run on the monotonic clock."""
@@ -71,6 +73,10 @@ class Counts(Struct, frozen=True, kw_only=True):
     """When the first and the last of the measured requests so far were due."""
     own_pauses: bool = False
     """The workload has said how long a user thinks."""
+    early_in_flight: int = 0
+    """Open loop: requests due before `LevelSpec.fill_s` that are not over yet."""
+    waiting: int = 0
+    """Requests that have had no first token yet."""
 
 
 class User:
@@ -240,12 +246,14 @@ class Worker:
         if self._fault is not None:
             raise self._fault
         begun = sum(user.has_begun() for user in self._users)
+        in_flight = [user.asker for user in self._users if user.asker.answer is not None]
         return Counts(
             at_s=now_s(),
             chunks=self._meter.chunks - self._chunks_before,
             users_begun=begun,
             users_failed=sum(user.errors_in_a_row > 0 and not user.had_token for user in self._users),
-            in_flight=sum(user.asker.answer is not None for user in self._users),
+            in_flight=len(in_flight),
+            waiting=sum(not asker.has_output() for asker in in_flight),
             done=self._done,
             errors=self._errors,
             tokens_per_chunk=self._done_tokens / self._done_chunks if self._done_chunks else 1.0,

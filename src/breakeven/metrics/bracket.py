@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from breakeven.metrics.goodput import Verdict, judge
+from breakeven.metrics.goodput import Verdict, judged
 from breakeven.metrics.slo import Limit, Slo
 from breakeven.metrics.summary import Distribution, LevelSummary
 
@@ -44,16 +44,11 @@ class Bracket(Struct, frozen=True, kw_only=True):
 
 
 def outcome(level: LevelSummary, slo: Slo) -> Outcome | None:
-    """How a level did; None where it was not measured to its end. A backlog that grows meets no limit on latency."""
+    """How a level did; None where it was not measured to its end."""
     load = load_of(level)
     if load is None or level.status == "interrupted":
         return None
-    verdicts = {judge(level, limit)[0] for limit in slo.limits}
-    if level.status == "failed" or level.extra.get("saturated") or "missed" in verdicts:
-        verdict: Verdict = "missed"
-    else:
-        verdict = "unknown" if "unknown" in verdicts else "met"
-    return Outcome(load=float(load), verdict=verdict, worst=_worst(level, slo))
+    return Outcome(load=float(load), verdict=judged(level, slo)[0], worst=_worst(level, slo))
 
 
 def load_of(level: LevelSummary) -> float | None:

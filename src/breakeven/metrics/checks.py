@@ -10,10 +10,13 @@ from msgspec import Struct
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.level import Window, estimated_share, settled_s
-from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, t_quantile
+from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, Floats, t_quantile
 from breakeven.record import LevelFacts, Record
 
 _PARTS: Final = 20
+_FIRST: Final = 10
+_SURE: Final = 3.6
+"""2.33 standard deviations (99 %, one-sided) of the rise that a line finds in what wavers: 1.1 x sqrt(2) x that."""
 
 
 class Backlog(Struct, frozen=True, kw_only=True):
@@ -21,7 +24,7 @@ class Backlog(Struct, frozen=True, kw_only=True):
 
     growth_req_per_s: float
     is_growing: bool
-    """For sure, by more than two requests and a quarter of their mean, and fewer ended than were due."""
+    """By more than chance makes, than two requests and than a quarter of their mean; and fewer ended than were due."""
 
 
 class Checks(Struct, frozen=True, kw_only=True):
@@ -53,7 +56,7 @@ class Checks(Struct, frozen=True, kw_only=True):
     unsettled_s: float = 0.0
     """How long after the window's opening the throughput settled."""
     backlog: Backlog | None = None
-    """Of an open loop."""
+    """Of an open loop; None also where the window had closed before the first answers could have filled it."""
 
 
 def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arrivals | None = None) -> Checks | None:
@@ -83,7 +86,7 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
         output_misses=sum(_misses(record.asked_output_tokens, record.output_tokens) for record in answers),
         in_one_piece=sum(len(record.chunk_us) == 4 and (record.output_tokens or 0) > 1 for record in answers),
         unsettled_s=settled_s(facts, arrivals) - window.open_s,
-        backlog=_backlog(records, window) if facts.users is None else None,
+        backlog=_backlog(facts, records, window) if facts.users is None else None,
     )
 
 
@@ -99,20 +102,42 @@ def _in_flight(facts: LevelFacts, records: Sequence[Record], window: Window) -> 
     return covered_s / window.length_s
 
 
-def _backlog(records: Sequence[Record], window: Window) -> Backlog:
-    """In flight on average over each of twenty parts of the window, and the slope of a line through them."""
-    edges = np.linspace(window.open_s, window.close_s, _PARTS + 1)
+def _backlog(facts: LevelFacts, records: Sequence[Record], window: Window) -> Backlog | None:
+    """In flight on average over each of twenty parts of the window, and the slope of a line through them.
+
+    A server that keeps up fills until its first answers end, so the line begins there. Then what is in flight wavers:
+    its variance is its mean for Poisson arrivals (M/G/infinity), and (1 + CV^2) / 2 of it for gaps of that coefficient
+    of variation. As it may waver as slowly as answers last, the line's own residuals do not tell how sure it is.
+    """
     due, end = (np.array([getattr(record, name) for record in records]) for name in ("due_s", "end_s"))
+    open_s = max(window.open_s, facts.start_s + _filled_s(due, end))
+    if open_s >= window.close_s:
+        return None
+    edges = np.linspace(open_s, window.close_s, _PARTS + 1)
     spent = np.array([(np.maximum(0.0, at_s - due) - np.maximum(0.0, at_s - end)).sum() for at_s in edges.tolist()])
-    part_s = window.length_s / _PARTS
+    part_s = (window.close_s - open_s) / _PARTS
     averages = np.diff(spent) / part_s
     at_s = part_s * (np.arange(_PARTS) - (_PARTS - 1) / 2)
     slope = float(averages @ at_s / (at_s @ at_s))
     left = averages - averages.mean() - slope * at_s
     doubt = t_quantile(_PARTS - 2) * math.sqrt(float(left @ left) / (_PARTS - 2) / float(at_s @ at_s))
+    mean, rise = float(averages.mean()), slope * (window.close_s - open_s)
+    chance = _SURE * math.sqrt(mean * (1 + _variation(due, window) ** 2) / 2)
     ended = sum(record.status != "cut" for record in window.all_ended)
-    grows = slope > doubt and slope * window.length_s > max(2.0, 0.25 * float(averages.mean()))
-    return Backlog(growth_req_per_s=slope, is_growing=grows and ended < 0.98 * len(window.due))
+    grows = slope > doubt and rise > max(2.0, 0.25 * mean, chance)
+    return Backlog(growth_req_per_s=slope, is_growing=grows and ended < 0.98 * len(window.all_due))
+
+
+def _filled_s(due_s: Floats, end_s: Floats) -> float:
+    """The longest of the first ten answers, which came before there was a queue: so long a server fills."""
+    first = np.argsort(due_s, kind="stable")[:_FIRST]
+    return float((end_s - due_s)[first].max(initial=0.0))
+
+
+def _variation(due_s: Floats, window: Window) -> float:
+    """Coefficient of variation of the gaps between the requests that were due in the window; 1 where there are few."""
+    gaps_s = np.diff(np.sort(due_s[(due_s >= window.open_s) & (due_s < window.close_s)]))
+    return float(gaps_s.std() / gaps_s.mean()) if len(gaps_s) >= _FIRST and gaps_s.mean() > 0 else 1.0
 
 
 def _thinking(records: Sequence[Record], *, think_s: float) -> list[tuple[float, float]]:

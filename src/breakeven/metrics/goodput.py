@@ -1,16 +1,20 @@
 """Goodput: the requests and tokens that met every limit of an SLO, and whether a level met it."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.level import Window
 from breakeven.metrics.slo import Limit, Slo
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
 from breakeven.record import LevelFacts, Record
+from breakeven.units import short_s
 
+TOO_LATE_S: Final = 0.25
+"""A schedule that the client is so late for at p99 is not the load that was asked for."""
 Verdict = Literal["met", "missed", "unknown"]
 
 
@@ -21,8 +25,10 @@ class Goodput(Struct, frozen=True, kw_only=True):
     goodput_tok_per_s: float
     good_share: float | None
     """Good requests over those that ended in the window, failed ones included; None where none ended."""
+    failed_share: float | None
+    """Failed requests over those that ended in the window."""
     verdict: Verdict
-    """Whether the level as a whole met the SLO: each limited percentile, not each request."""
+    """Whether the level as a whole met the SLO: each limited percentile, not each request; `judged` says how."""
     missed: tuple[str, ...]
     """The limits that were missed or could not be judged, with what was found."""
 
@@ -36,14 +42,15 @@ def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary
     failed = [record for record in window.ended if record.k > 0 and record.status == "error"]
     good = [record for record in answers if all(_is_within(record, limit) for limit in slo.limits)]
     ended = len(answers) + len(failed)
-    found = {limit: judge(level, limit) for limit in slo.limits}
-    verdicts = {verdict for verdict, _ in found.values()}
+    failed_share = len(failed) / ended if ended else None
+    verdict, missed = judged(replace(level, extra=level.extra | {"failed_share": failed_share}), slo)
     return Goodput(
         goodput_req_per_s=len(good) / window.length_s,
         goodput_tok_per_s=sum(record.output_tokens or 0 for record in good) / window.length_s,
         good_share=len(good) / ended if ended else None,
-        verdict="missed" if "missed" in verdicts else "unknown" if "unknown" in verdicts else "met",
-        missed=tuple(text for verdict, text in found.values() if verdict != "met"),
+        failed_share=failed_share,
+        verdict=verdict,
+        missed=missed,
     )
 
 
@@ -56,8 +63,36 @@ def _is_within(record: Record, limit: Limit) -> bool:
     return value <= limit.limit_s
 
 
+def judged(level: LevelSummary, slo: Slo) -> tuple[Verdict, tuple[str, ...]]:
+    """Whether a level met the SLO, and what was missed or cannot be told.
+
+    A server that refuses what it cannot serve in time, one whose backlog grows, and a client that cannot send what was
+    asked for meet nothing, however fast the answers that did come.
+    """
+    found = [judge(level, limit) for limit in slo.limits]
+    reasons = [text for verdict, text in found if verdict != "met"]
+    verdicts = {verdict for verdict, _ in found}
+    if level.extra.get("saturated"):
+        growth = level.extra.get("backlog_growth_req_per_s") or 0.0
+        verdicts, reasons = {"missed"}, [*reasons, f"the backlog grew by {growth:.2g} requests each second"]
+    late_s = level.client.schedule_lag_p99_s or 0.0
+    if late_s > TOO_LATE_S:
+        text = f"the client sent {short_s(late_s)} late at p99, so this load was not offered (--clients N)"
+        verdicts, reasons = {"missed"}, [*reasons, text]
+    if level.status == "failed":
+        verdicts = {"missed"}
+    verdict: Verdict = "missed" if "missed" in verdicts else "unknown" if "unknown" in verdicts else "met"
+    return verdict, tuple(reasons)
+
+
 def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:
-    """Whether a level meets one limit, and what was found. A percentile without enough requests decides nothing."""
+    """Whether a level meets one limit, and what was found. A percentile without enough requests decides nothing.
+
+    A failed request is beyond every limit: where more failed than may be beyond it, it is missed.
+    """
+    failed_share = level.extra.get("failed_share") or 0.0
+    if failed_share > limit.allowed_share + 1e-9:
+        return "missed", f"{limit.metric} falls on failed requests ({failed_share:.0%} failed)"
     name, _, statistic = limit.metric.rpartition("_")
     of: Distribution = getattr(level, f"{name}_s")
     if statistic == "mean":
@@ -69,4 +104,8 @@ def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:
         return ("met" if value <= limit.limit_s else "missed"), f"{limit.metric} was {value:.4g} s"
     if more_than is not None and more_than > limit.limit_s:
         return "missed", f"{limit.metric} was more than {more_than:.4g} s"
-    return "unknown", f"{limit.metric} cannot be told from {of.n} requests"
+    if of.n < limit.least_requests:
+        needs = f"it needs {limit.least_requests}: measure for longer"
+        return "unknown", f"{limit.metric} cannot be told from {of.n} requests; {needs}"
+    waiting = f"{of.censored} of {of.n} requests had not come so far when the window closed"
+    return "unknown", f"{limit.metric} cannot be told: {waiting}; measure for longer"

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from breakeven.errors import UsageError, unknown
+from breakeven.metrics.statistics import QUANTILES
 from breakeven.units import parse_duration_s, short_s
 
 LATENCIES: Final = ("ttft", "tpot", "itl", "e2e")
@@ -33,6 +34,17 @@ class Limit(Struct, frozen=True, kw_only=True):
     metric: str
     """One of LIMITED."""
     limit_s: float
+
+    @property
+    def allowed_share(self) -> float:
+        """Part of the requests that may be beyond the limit: 0.01 for p99; for a mean none, read as 0.01 too."""
+        return 1 - QUANTILES.get(self.metric.rpartition("_")[2], 0.99)
+
+    @property
+    def least_requests(self) -> int:
+        """Requests that the figure needs: 100 for p99, 1 for a mean."""
+        quantile = QUANTILES.get(self.metric.rpartition("_")[2])
+        return 1 if quantile is None else round(1 / (1 - quantile))
 
     def text(self) -> str:
         return f"{self.metric} <= {short_s(self.limit_s)}"
