@@ -51,7 +51,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     input_tokens: int | str | None = None
     output_tokens: int | str | None = None
     file: str | None = None
-    """The workload's file: a data set, a trace, or measured lengths."""
+    """The workload's file: a data set or a trace. Measured lengths are `input_tokens = "file:PATH"`."""
     options: dict[str, str] = {}
     """Further settings of the workload."""
     duration_s: float | None = None
@@ -76,6 +76,11 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     def is_embedded(self) -> bool:
         """The embedded engine is measured: no server is named, and no engine to start."""
         return self.url is None and self.model is None and self.launch is None and self.engine in (None, "llamacpp")
+
+    @property
+    def file_says_lengths(self) -> bool:
+        """How long answers are stands in a file, so that no default takes its place."""
+        return self.workload == "trace" or (self.workload == "lengths" and str(self.input_tokens).startswith("file:"))
 
     def __post_init__(self) -> None:
         problem = _problem(self)

@@ -24,9 +24,9 @@ _LEAST_WARMUP_S: Final = (2.0, 4.0, 5.0, 12.0, 20.0)
 _EMBEDDED_MAX_S: Final = (8.0, 18.0, 20.0, 38.0, 55.0)
 
 
-def output_tokens(plan: Plan) -> int | str:
-    """Length of an answer: 64 tokens for the embedded engine, 256 for a URL, unless the plan says."""
-    if plan.output_tokens is not None:
+def output_tokens(plan: Plan) -> int | str | None:
+    """Length of an answer: 64 tokens embedded, 256 for a URL, unless the plan says; None where a file does."""
+    if plan.output_tokens is not None or plan.file_says_lengths:
         return plan.output_tokens
     return EMBEDDED_OUTPUT_TOKENS if plan.is_embedded else URL_OUTPUT_TOKENS
 

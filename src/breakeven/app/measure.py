@@ -228,7 +228,7 @@ class Measurement:
         plan = self.plan
         settings: dict[str, object] = {
             "input_tokens": plan.input_tokens,
-            "output_tokens": output_tokens(plan) if plan.workload != "trace" else plan.output_tokens,
+            "output_tokens": output_tokens(plan),
             "seed": plan.seed,
             "path": plan.file,
             **plan.options,
