@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from breakeven.cli import main
 from breakeven.client.reference import ReferenceServer, Settings
 from breakeven.record import Record
 from breakeven.store.folder import RunFolder
@@ -34,3 +35,84 @@ def test_pairs_of_lengths_are_drawn_from_a_file(url: str, tmp_path: Path) -> Non
         (record.asked_input_tokens, record.asked_output_tokens) for record in records(tmp_path / "runs") if record.k
     }
     assert asked == {(40, 5), (60, 9)}
+
+
+# traces
+
+AZURE = """TIMESTAMP,ContextTokens,GeneratedTokens
+2023-11-16 18:15:46.000,40,4
+2023-11-16 18:15:46.200,50,5
+2023-11-16 18:15:46.800,60,6
+"""
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> tuple[str, ...]:
+    (tmp_path / "azure.csv").write_text(AZURE)
+    return ("--workload", "trace", "--file", str(tmp_path / "azure.csv"))
+
+
+def test_a_trace_is_one_level_in_the_run_its_settings_and_its_dry_run(
+    url: str, trace: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = breakeven("run", "--url", url, *trace, "--out", tmp_path / "runs", "--json", "-")
+    assert done.code == 0, done.err
+    assert "trace, 2.5 req/s: measuring" in done.err
+    (level,) = done.json["levels"]
+    settings = done.json["run"]["settings"]
+    assert (level["users"], level["req_per_s_offered"]) == (None, pytest.approx(2.5))
+    assert settings["users"] is None
+    assert [(one["users"], one["req_per_s"], one["arrivals"]) for one in settings["levels"]] == [
+        (None, pytest.approx(2.5), "trace")
+    ]
+    dry = breakeven("run", "--url", url, *trace, "--dry-run").out
+    assert "one run, 1 level\n" in dry
+    assert "replayed by its arrival times" in dry
+    assert "no estimate" in dry
+
+
+def test_with_users_only_the_lengths_of_a_trace_count(url: str, trace: tuple[str, ...], tmp_path: Path) -> None:
+    done = breakeven("run", "--url", url, *trace, *SHORT, "--users", "1,2", "--out", tmp_path / "runs", "--json", "-")
+    assert done.code == 0, done.err
+    assert [level["users"] for level in done.json["levels"]] == [1, 2]
+    asked = [(record.asked_input_tokens, record.asked_output_tokens) for record in records(tmp_path / "runs")]
+    assert len(asked) > 20
+    assert set(asked) >= {(40, 4), (50, 5), (60, 6)}
+    dry = breakeven("run", "--url", url, *trace, "--users", "1,2", "--dry-run").out
+    assert "at users 1, 2" in dry
+    assert "no estimate" not in dry
+
+
+@pytest.mark.parametrize(
+    ("words", "does"),
+    [
+        (("--rate", "5"), "--option speed=2"),
+        (("--arrivals", "poisson"), "leave --arrivals out"),
+        (("--think", "1"), "or give --users"),
+        (("--requests", "10"), "--option max-requests=N"),
+        (("--find-max", "--slo", "ttft_p99=1s"), "give --users 1 to search from"),
+        (("--users", "auto"), "give --users LIST instead of auto"),
+        (("--ramp", "3"), "leave --ramp out"),
+        (("--users", "2", "--option", "speed=2"), "leave one out"),
+    ],
+)
+def test_what_a_replayed_trace_has_no_room_for_is_refused_with_what_to_do(
+    words: tuple[str, ...], does: str, trace: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--url", "http://127.0.0.1:1", *trace, *words, "--out", str(tmp_path / "runs")]) == 2
+    seen = capsys.readouterr()
+    assert does in seen.err
+    assert seen.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_trace_takes_its_place_in_a_study_with_a_budget(url: str, trace: tuple[str, ...], tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        "[study]\nmax_hours = 0.01\n"
+        f'[[engines]]\nname = "openai"\nurl = "{url}"\n'
+        f'[[workloads]]\nname = "replay"\nworkload = "trace"\nfile = "{trace[-1]}"\n'
+    )
+    assert "1 cell, 1 level in 1 round" in breakeven("plan", "check", plan).out
+    done = breakeven("run", plan, "--out", tmp_path / "runs")
+    assert (done.code, "complete" in done.out) == (0, True), done.err

@@ -68,8 +68,8 @@ class Session(NamedTuple):
 
 
 def missing(plan: Plan, folder: RunFolder | None) -> bool:
-    """A plan has levels that are not measured yet; a search or a trace is asked again."""
-    if folder is None or plan.find_max or plan.auto or plan.workload == "trace":
+    """A plan has levels that are not measured yet; a search or the replay of a trace is asked again."""
+    if folder is None or plan.find_max or plan.auto or plan.is_replay:
         return True
     finished = {load_of(facts) for facts in folder.finished()}
     return any(load_of(level) not in finished for level in level_plans(plan, salt=0))
@@ -130,7 +130,7 @@ class Measurement:
                 server,
                 workload,
                 clients=self.plan.clients,
-                is_open=self.plan.rate is not None or isinstance(workload, Trace),
+                is_open=self.plan.rate is not None or self.plan.is_replay,
                 timeout_s=self.plan.timeout_s,
                 api_key=self._api_key,
                 ca_file=self._ca_file,
@@ -165,7 +165,7 @@ class Measurement:
                 known=[judged_level(*level, slo=slo) for level in self.folder.levels()],
             )
             return
-        arrivals_s = tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None
+        arrivals_s = arrivals_of(workload) if self.plan.is_replay else None
         finished = {load_of(facts) for facts in self.folder.finished()}
         for level in level_plans(self.plan, salt=self._salt, arrivals_s=arrivals_s):
             if load_of(level) not in finished and not self._stop.is_set() and self._session.wants(level):
@@ -265,7 +265,7 @@ class Measurement:
                     "model": server.model,
                     "api": server.api,
                     "workload": workload.describe(),
-                    "settings": _settings(self.plan),
+                    "settings": _settings(self.plan, workload),
                     "salt": f"{self._salt:016x}",
                     "client": {"version": __version__, "clients": self.plan.clients},
                     "clock": {"zero_wall": self._started.isoformat(), "zero_monotonic_s": self._zero_s},
@@ -332,6 +332,11 @@ class Measurement:
         return replace(facts, settle_s=settle_s, settled=settled)
 
 
+def arrivals_of(workload: Workload) -> tuple[float, ...] | None:
+    """When the requests of a trace are due; None for what is no trace."""
+    return tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None
+
+
 def _ceiling(clients: int) -> dict[str, float | None]:
     """The load up to which this machine's client was found right, where a calibration found its end."""
     known = kept_ceiling(host_facts())
@@ -349,12 +354,16 @@ def _declared(plan: Plan) -> dict[str, Any]:
     return {} if plan.hardware is None else {"declared": to_builtins(plan.hardware)}
 
 
-def _settings(plan: Plan) -> dict[str, Any]:
+def _settings(plan: Plan, workload: Workload) -> dict[str, Any]:
     """What was asked for, with the defaults that filled it in; how the engine is started stands with the engine."""
     left_out = {"salt", "times_s"}
-    levels = [asdict(level) for level in level_plans(plan, salt=0)]
+    arrivals_s = arrivals_of(workload) if plan.is_replay else None
+    levels = [
+        asdict(level) | {"duration_s": plan.duration_s} for level in level_plans(plan, salt=0, arrivals_s=arrivals_s)
+    ]
     asked = {key: value for key, value in asdict(plan).items() if key not in ("launch", "hardware")}
     return asked | {
+        "users": None if plan.is_replay or plan.rate is not None else plan.user_levels,
         "output_tokens": output_tokens(plan),
         "levels": [{key: level[key] for key in level if key not in left_out} for level in levels],
     }

@@ -63,7 +63,8 @@ def check_plan(plan: Plan) -> None:
     """Whatever can be found wrong before anything is started."""
     load("workload", WORKLOADS, plan.workload)
     parse_clients(plan.clients)
-    parse_arrivals(plan.arrivals)
+    if plan.arrivals is not None:
+        parse_arrivals(plan.arrivals)
     if plan.slo is not None:
         parse_slo(plan.slo)
     if plan.engine is not None:
