@@ -15,6 +15,8 @@ from breakeven.errors import UsageError, one_line
 LONGEST_TOKENS: Final = 10_000_000
 """A length above this is taken for a mistake in the file."""
 _LONGEST_CSV_FIELD: Final = 1 << 27
+_SURPLUS: Final = "\0surplus"
+"""Stands for the fields that a row has beyond its columns; no column is called so."""
 _MAGIC: Final = b"PAR1"
 
 
@@ -119,11 +121,18 @@ def _object(value: object, *, where: str) -> Row:
 def _csv(path: Path) -> Rows:
     csv.field_size_limit(_LONGEST_CSV_FIELD)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
+        reader: csv.DictReader[str] = csv.DictReader(file, restkey=_SURPLUS, skipinitialspace=True)
         try:
             for fields in reader:
-                named = {key: value for key, value in fields.items() if isinstance(key, str)}
-                yield Row(f"{path}, line {reader.line_num}", named)
+                where = f"{path}, line {reader.line_num}"
+                surplus = fields.pop(_SURPLUS, None)
+                if surplus is not None:
+                    count = len(fields) + len(surplus)
+                    raise UsageError(
+                        f"{where}: {count} fields for {len(fields)} columns; a text with a comma in it must stand in "
+                        'quotation marks ("…")'
+                    )
+                yield Row(where, {key: value for key, value in fields.items() if value is not None})
         except (csv.Error, UnicodeDecodeError) as error:
             raise UsageError(f"{path}, after line {reader.line_num}: no CSV in UTF-8: {one_line(str(error))}") from None
 
