@@ -37,6 +37,49 @@ def test_pairs_of_lengths_are_drawn_from_a_file(url: str, tmp_path: Path) -> Non
     assert asked == {(40, 5), (60, 9)}
 
 
+# what is wrong with a workload is found before anything is started
+
+WRONG = {
+    "no file": (("--workload", "dataset", "--file", "nowhere.jsonl"), "nowhere.jsonl: No such file or directory"),
+    "no trace": (("--workload", "trace", "--file", "nowhere.csv"), "nowhere.csv: No such file or directory"),
+    "no pairs": (("--workload", "lengths", "--input-tokens", "file:no.csv"), "no.csv: No such file or directory"),
+    "no lengths": (("--workload", "lengths"), "workload 'lengths' needs"),
+    "no spread": (("--workload", "lengths", "--input-tokens", "normal:1"), "'normal:1' is no distribution"),
+    "no option": (("--option", "turns=5"), "workload 'chat' takes no"),
+    "no number": (("--workload", "conversation", "--option", "prefix_tokens=x"), "'x'"),
+}
+
+
+@pytest.mark.parametrize("where", [("--url", "http://127.0.0.1:1"), (), ("--dry-run",)], ids=["url", "engine", "dry"])
+@pytest.mark.parametrize("name", WRONG)
+def test_a_workload_that_cannot_be_asked_is_one_line_and_leaves_nothing_behind(
+    name: str,
+    where: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words, says = WRONG[name]
+    assert main(["run", *where, *words]) == 2
+    seen = capsys.readouterr()
+    assert says in seen.err
+    assert (seen.err.count("\n"), seen.out) == (1, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_is_checked_with_the_files_of_its_workloads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        '[[engines]]\nname = "openai"\nurl = "http://127.0.0.1:1"\n'
+        '[[workloads]]\nname = "mine"\nworkload = "dataset"\nfile = "nowhere.jsonl"\noutput_tokens = 9\n'
+    )
+    for words in (["plan", "check", str(plan)], ["run", str(plan), "--out", str(tmp_path / "runs")]):
+        assert main(words) == 2
+        assert "plan.toml: cell openai-mine: nowhere.jsonl: No such file or directory" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.toml"]
+
+
 # traces
 
 AZURE = """TIMESTAMP,ContextTokens,GeneratedTokens
@@ -67,7 +110,7 @@ def test_a_trace_is_one_level_in_the_run_its_settings_and_its_dry_run(
     ]
     dry = breakeven("run", "--url", url, *trace, "--dry-run").out
     assert "one run, 1 level\n" in dry
-    assert "replayed by its arrival times" in dry
+    assert "replayed by its arrival times: 3 requests in 800 ms" in dry
     assert "no estimate" in dry
 
 

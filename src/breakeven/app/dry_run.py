@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
+from breakeven.app.asks import arrivals_of, workload_of
 from breakeven.app.defaults import context_tokens, level_plans, output_tokens
 from breakeven.app.plan_file import PlanFile
 from breakeven.engine.detect import adapter
@@ -87,7 +88,12 @@ def _asks(plan: Plan) -> str:
         if value is not None
     )
     if plan.is_replay:
-        return f"trace {plan.file}, replayed by its arrival times"
+        arrivals_s = arrivals_of(workload_of(plan))
+        assert arrivals_s is not None
+        return (
+            f"trace {plan.file}, replayed by its arrival times: {counted(len(arrivals_s), 'request')} in "
+            f"{short_s(arrivals_s[-1])}"
+        )
     what = f"{plan.workload} {plan.file}" if plan.file is not None else plan.workload
     load = f"users {_listed(plan.user_levels)}" if plan.rate is None else f"req/s {_listed(plan.rate)}"
     return f"{what}{f' ({lengths})' if lengths else ''} at {load}"

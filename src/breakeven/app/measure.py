@@ -14,6 +14,7 @@ from msgspec import to_builtins
 from msgspec.structs import asdict, replace
 
 from breakeven import __version__
+from breakeven.app.asks import arrivals_of
 from breakeven.app.crew import crew_for
 from breakeven.app.defaults import level_plan, level_plans, output_tokens
 from breakeven.app.search import search_levels
@@ -38,9 +39,7 @@ from breakeven.store.folder import RunFolder
 from breakeven.store.samples import seal_samples
 from breakeven.telemetry.handle import Sampler, Wanted, sources_for
 from breakeven.telemetry.host import host_facts, host_record, without_secrets
-from breakeven.workload import make_workload
 from breakeven.workload.base import Workload
-from breakeven.workload.trace import Trace
 
 MOST_AUTO_LEVELS: Final = 6
 """Levels that `--users auto` adds at most."""
@@ -89,6 +88,7 @@ class Measurement:
         self,
         plan: Plan,
         *,
+        workload: Workload,
         launched: Launched | None,
         folder: RunFolder | None,
         out: Path,
@@ -98,6 +98,7 @@ class Measurement:
         session: Session = Session(),  # noqa: B008  (it is frozen)
     ) -> None:
         self.plan = plan
+        self._workload = workload
         self._session = session
         self.folder = folder
         self._launched = launched
@@ -119,7 +120,7 @@ class Measurement:
         self._stop = asyncio.Event()
         async with self._signals():
             server = await self._find_server()
-            workload = self._workload()
+            workload = self._workload
             server.notes += [_with_remedy(note) for note in await workload.prepare(server)]
             if self.folder is None:
                 label = f"{server.engine.name}-{server.model.rpartition('/')[2]}"
@@ -224,17 +225,6 @@ class Measurement:
             say=self._live.say,
         )
 
-    def _workload(self) -> Workload:
-        plan = self.plan
-        settings: dict[str, object] = {
-            "input_tokens": plan.input_tokens,
-            "output_tokens": output_tokens(plan),
-            "seed": plan.seed,
-            "path": plan.file,
-            **plan.options,
-        }
-        return make_workload(plan.workload, settings)
-
     def _note_host(self, server: Server, workload: Workload) -> None:
         """Write host.json; a resumed run keeps its first start and adds this one."""
         assert self.folder is not None
@@ -330,11 +320,6 @@ class Measurement:
             return facts
         settle_s, settled = settling.result()
         return replace(facts, settle_s=settle_s, settled=settled)
-
-
-def arrivals_of(workload: Workload) -> tuple[float, ...] | None:
-    """When the requests of a trace are due; None for what is no trace."""
-    return tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None
 
 
 def _ceiling(clients: int) -> dict[str, float | None]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+from breakeven.app.asks import workload_of
 from breakeven.app.commands import console, run, slo_code
 from breakeven.app.defaults import level_plans
 from breakeven.app.dry_run import counted, dry_run_text
@@ -51,6 +52,7 @@ def dry_run_plan(given: dict[str, Any]) -> int:
     """Print what a single run by these options would do."""
     plan = Plan(**given)
     check_plan(plan)
+    workload_of(plan)
     print(dry_run_text(PlanFile("", None, (Cell(name=plan.name or "run", names={}, plan=plan),))))
     return 0
 

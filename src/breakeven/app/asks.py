@@ -1,0 +1,28 @@
+"""What a plan asks: its workload, made of the plan's settings."""
+
+from breakeven.app.defaults import output_tokens
+from breakeven.plan import Plan
+from breakeven.workload import make_workload
+from breakeven.workload.base import Workload
+from breakeven.workload.trace import Trace
+
+
+def workload_of(plan: Plan) -> Workload:
+    """The workload; reads its file. UsageError where a setting is wrong or the file is no good."""
+    return make_workload(plan.workload, workload_settings(plan))
+
+
+def workload_settings(plan: Plan) -> dict[str, object]:
+    """All that the workload is told, defaults filled in; equal settings make equal workloads."""
+    return {
+        "input_tokens": plan.input_tokens,
+        "output_tokens": output_tokens(plan),
+        "seed": plan.seed,
+        "path": plan.file,
+        **plan.options,
+    }
+
+
+def arrivals_of(workload: Workload) -> tuple[float, ...] | None:
+    """When the requests of a trace are due, in seconds from the first; None for what is no trace."""
+    return tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None
