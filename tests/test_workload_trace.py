@@ -26,6 +26,12 @@ MOONCAKE = [
 ]
 
 
+BAILIAN = [
+    {"chat_id": 7, "timestamp": 61.114, "input_length": 100, "output_length": 5, "hash_ids": [1, 2, 3, 4, 5, 6, 7]},
+    {"chat_id": 8, "timestamp": 62.5, "input_length": 60, "output_length": 8, "hash_ids": [1, 2, 9]},
+]
+
+
 def azure(folder: Path) -> Path:
     path = folder / "azure.csv"
     path.write_text(AZURE)
@@ -35,6 +41,11 @@ def azure(folder: Path) -> Path:
 def mooncake(folder: Path) -> Path:
     path = folder / "mooncake.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in MOONCAKE))
+    return path
+
+
+def jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
@@ -108,10 +119,41 @@ def test_the_share_of_shared_input_is_stated(tmp_path: Path) -> None:
     assert Trace(path=azure(tmp_path)).describe()["shared_input_share"] == 0
 
 
+def test_a_bailian_trace_is_read_in_seconds_and_in_blocks_of_16(tmp_path: Path) -> None:
+    # the second has 60 // 16 = 3 ids: whether a part of a block has one is not documented
+    trace = Trace(path=jsonl(tmp_path / "bailian.jsonl", BAILIAN))
+    server = WordServer(start=0, each=0)
+    asyncio.run(trace.prepare(server))
+    asks = [trace.make(nonce=k, user=0, k=k) for k in range(2)]
+    first, second = map(words, asks)
+    assert (trace.describe()["form"], trace.arrivals_s().tolist()) == ("bailian", pytest.approx([0, 1.386]))
+    assert [server.true_tokens(ask) for ask in asks] == [100, 60]
+    assert first[:32] == second[:32]
+    assert first[32] != second[32]
+    assert trace.describe()["shared_input_share"] == pytest.approx(32 / 160)
+
+
+@pytest.mark.parametrize(("chat_id", "block"), [({}, 512), ({"chat_id": 1}, 16)])
+def test_a_trace_whose_blocks_have_another_size_is_refused(
+    chat_id: dict[str, object], block: int, tmp_path: Path
+) -> None:
+    row = {"timestamp": 0, "input_length": 1000, "output_length": 5, "hash_ids": list(range(1000 // 64))}
+    with pytest.raises(UsageError, match=rf"line 1: 15 hash ids for 1000 input tokens.*one for each {block}; another"):
+        Trace(path=jsonl(tmp_path / "other.jsonl", [{**chat_id, **row}]))
+
+
+def test_the_same_request_of_a_mooncake_trace_has_the_same_text_again(tmp_path: Path) -> None:
+    trace = Trace(path=mooncake(tmp_path))
+    prepared(trace)
+    assert [words(trace.make(nonce=k, user=0, k=k)) for k in (1, 2)] == [
+        words(trace.make(nonce=k + 50, user=0, k=k + 3)) for k in (1, 2)
+    ]
+
+
 def test_a_block_counts_as_shared_only_if_all_blocks_before_it_are() -> None:
     first = Arrival(0, 1024, 1, (1, 2))
     second = Arrival(1, 1024, 1, (9, 2))
-    assert shared_input_share([first, second]) == 0
+    assert shared_input_share([first, second], block_tokens=512) == 0
 
 
 def test_another_salt_gives_other_blocks(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from breakeven.workload.draw import Draws, mix
 from breakeven.workload.filler import Filler, capped, shared_prefixes, short_inputs
 from breakeven.workload.meter import Meter
 from breakeven.workload.text import Piece
-from breakeven.workload.tracefile import BLOCK_TOKENS, Arrival, read_trace, shared_input_share
+from breakeven.workload.tracefile import read_trace, shared_blocks, shared_input_share
 
 _CHECK_AT_MOST: Final = 2_048
 
@@ -22,9 +22,9 @@ _CHECK_AT_MOST: Final = 2_048
 class Trace:
     """User 0 asks the trace's requests in order, as an open loop does; other users start elsewhere and go round.
 
-    Where the trace says which blocks of text requests share (Mooncake's hash ids), equal ids give equal text and no
-    nonce stands in front: sharing is what such a trace is for. `salt` (of the run and level) then keeps the blocks
-    of one level from being the cached ones of the level before. `speed` 2 halves the time between arrivals.
+    Where the trace says which blocks of text requests share (hash ids of Mooncake and Bailian), equal ids give equal
+    text and no nonce stands in front: sharing is what such a trace is for. `salt` (of the run and level) then keeps the
+    blocks of one level from being the cached ones of the level before. `speed` 2 halves the time between arrivals.
     """
 
     name: Final = "trace"
@@ -45,10 +45,11 @@ class Trace:
         self._seed = seed
         self._given_salt = self._salt = salt
         self._speed = speed
-        self._form, self._arrivals, self._left_out = read_trace(
+        self._form, self._arrivals, self._left_out, self._block_tokens = read_trace(
             self._path, max_requests=max_requests, max_input_tokens=max_input_tokens
         )
-        self._shared = shared_input_share(self._arrivals)
+        self._shared_blocks = shared_blocks(self._arrivals)
+        self._shared = shared_input_share(self._arrivals, block_tokens=self._block_tokens)
         self._starts = Draws(seed, purpose="start")
         self._places = Draws(seed, purpose="place")
         self._filler = Filler(seed=seed)
@@ -71,7 +72,7 @@ class Trace:
         input_tokens = max(arrival.input_tokens, self._filler.least_tokens)
         place = self._places.bits(user, k)
         if arrival.blocks:
-            content = self._blocks(arrival, place, count=input_tokens - self._filler.overhead_tokens)
+            content = self._blocks(number, place, count=input_tokens - self._filler.overhead_tokens)
         else:
             content = self._filler.content(nonce, place, input_tokens=input_tokens)
         return self._filler.ask(
@@ -102,13 +103,18 @@ class Trace:
         start = 0 if user == 0 else self._starts.bits(user, 0)
         return (start + k) % len(self._arrivals)
 
-    def _blocks(self, arrival: Arrival, place: int, *, count: int) -> Piece:
-        """`count` tokens: the blocks' own text, cut at the end; what no block covers is the request's own."""
-        source = self._filler.source
+    def _blocks(self, number: int, place: int, *, count: int) -> Piece:
+        """`count` tokens: the blocks' own text, cut at the end; what no block covers is the request's own.
+
+        Blocks at the end that no other request has are made in one piece, which is quicker.
+        """
+        source, blocks, shared = self._filler.source, self._arrivals[number].blocks, self._shared_blocks[number]
         parts: list[Piece] = []
-        for block in arrival.blocks[: -(-count // BLOCK_TOKENS)]:
-            known = mix(mix(self._seed ^ self._salt) ^ (block & 0xFFFF_FFFF_FFFF_FFFF))
-            size = min(BLOCK_TOKENS, count)
-            parts.append(source.head(known, count=size))
+        for index, block in enumerate(blocks[: min(shared + 1, -(-count // self._block_tokens))]):
+            size = min(self._block_tokens, count) if index < shared else count
+            parts.append(source.head(self._number_of(block), count=size))
             count -= size
         return source.join([*parts, source.take(place, count=count)])
+
+    def _number_of(self, block: int) -> int:
+        return mix(mix(self._seed ^ self._salt) ^ (block & 0xFFFF_FFFF_FFFF_FFFF))
