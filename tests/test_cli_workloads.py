@@ -43,10 +43,15 @@ WRONG = {
     "no file": (("--workload", "dataset", "--file", "nowhere.jsonl"), "nowhere.jsonl: No such file or directory"),
     "no trace": (("--workload", "trace", "--file", "nowhere.csv"), "nowhere.csv: No such file or directory"),
     "no pairs": (("--workload", "lengths", "--input-tokens", "file:no.csv"), "no.csv: No such file or directory"),
-    "no lengths": (("--workload", "lengths"), "workload 'lengths' needs"),
+    "no lengths": (("--workload", "lengths"), "workload 'lengths' needs --input-tokens"),
     "no spread": (("--workload", "lengths", "--input-tokens", "normal:1"), "'normal:1' is no distribution"),
-    "no option": (("--option", "turns=5"), "workload 'chat' takes no"),
-    "no number": (("--workload", "conversation", "--option", "prefix_tokens=x"), "'x'"),
+    "file not given": (("--workload", "dataset"), "workload 'dataset' needs --file"),
+    "file not wanted": (("--file", "x"), "workload 'chat' takes no --file; it takes: --output-tokens, --seed"),
+    "no option": (("--option", "turns=5"), "workload 'chat' takes no --option turns=…"),
+    "no number": (
+        ("--workload", "conversation", "--option", "prefix-tokens=x"),
+        "--option prefix-tokens 'x': Expected `int`",
+    ),
 }
 
 
