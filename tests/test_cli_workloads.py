@@ -37,6 +37,15 @@ def test_pairs_of_lengths_are_drawn_from_a_file(url: str, tmp_path: Path) -> Non
     assert asked == {(40, 5), (60, 9)}
 
 
+def test_what_of_a_file_is_not_asked_is_printed(url: str, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "why?"}\n{"prompt": null}\n{"prompt": "how?"}\n{"prompt": ""}\n')
+    words = ("run", "--url", url, "--workload", "dataset", "--file", prompts, "--output-tokens", "5", *SHORT)
+    done = breakeven(*words, "--out", tmp_path / "runs")
+    assert done.code == 0, done.err
+    assert "2 of 4 rows of the file are not asked" in " ".join(done.out.split())
+
+
 # what is wrong with a workload is found before anything is started
 
 WRONG = {

@@ -21,9 +21,10 @@ def written(path: Path, text: str | bytes) -> Path:
     return path
 
 
-def asks(path: Path, *, api: str = "chat", count: int = 3, **more: Any) -> list[Ask]:
+def asks(path: Path, *, api: str = "chat", count: int = 3, left_out: int = 0, **more: Any) -> list[Ask]:
     dataset = Dataset(path=path, output_tokens=64, **more)
-    assert list(asyncio.run(dataset.prepare(WordServer(api)))) == []
+    assert dataset.describe()["left_out"] == left_out
+    assert len(asyncio.run(dataset.prepare(WordServer(api)))) == (1 if left_out else 0)
     made = [dataset.make(nonce=k, user=0, k=k) for k in range(count)]
     return sorted(made, key=lambda ask: ask.name or "")
 
@@ -79,10 +80,48 @@ def test_of_a_sharegpt_conversation_the_first_question_is_asked(tmp_path: Path) 
         {"id": "d", "conversations": []},
     ]
     path = written(tmp_path / "a.json", json.dumps(entries))
-    made = asks(path, count=2)
+    made = asks(path, count=2, left_out=2)
     assert questions(made) == ["why?", "what?"]
     assert all(len(ask.messages or []) == 1 for ask in made)
-    assert Dataset(path=path, output_tokens=1).describe()["left_out"] == 2
+
+
+def test_the_texts_of_a_content_in_parts_are_joined(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "why?"}, {"type": "text", "text": "and how?"}]
+    path = written(tmp_path / "a.jsonl", json.dumps({"messages": [{"role": "user", "content": parts}]}))
+    assert questions(asks(path, count=1)) == ["why?\nand how?"]
+
+
+def said(*turns: dict[str, Any]) -> str:
+    return json.dumps({"messages": turns}) + "\n"
+
+
+def test_conversations_that_are_not_all_text_up_to_the_last_question_are_left_out_and_counted(tmp_path: Path) -> None:
+    ask, answer, call = {"role": "user", "content": "why?"}, {"role": "assistant", "content": "so"}, [{"id": "f"}]
+    picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
+    out = [
+        said(ask, {"role": "assistant", "content": None, "tool_calls": call}, ask),
+        said(ask, {"role": "assistant", "content": "", "tool_calls": call}, ask),
+        said(ask, answer, {"role": "tool", "content": "4"}, ask),
+        said(picture, answer, ask),
+        said(picture),
+        said({"role": "user", "content": None}),
+    ]
+    kept = said(ask, answer, ask, {"role": "assistant", "content": None})
+    path = written(tmp_path / "a.jsonl", "".join(out) + kept)
+    dataset = Dataset(path=path, output_tokens=5)
+    assert (dataset.describe()["prompts"], dataset.describe()["left_out"]) == (1, 6)
+    assert len(dataset.make(nonce=1, user=0, k=0).messages or []) == 3
+
+
+def test_rows_without_a_prompt_are_left_out_and_counted_but_one_must_stay(tmp_path: Path) -> None:
+    empty = '{"prompt": null}\n{"prompt": ""}\n{"prompt": " "}\n'
+    path = written(tmp_path / "a.jsonl", empty + '{"prompt": "why?"}\n')
+    assert questions(asks(path, count=1, left_out=3)) == ["why?"]
+    table = written(tmp_path / "a.csv", 'id,prompt\n1,\n2,""\n3,why?\n')
+    assert questions(asks(table, count=1, left_out=2)) == ["why?"]
+    written(path, empty)
+    with pytest.raises(UsageError, match=r"a.jsonl: holds no prompt: none of its 3 rows holds a text that can be"):
+        Dataset(path=path, output_tokens=5)
 
 
 def test_parquet_may_hold_lists_of_messages(tmp_path: Path) -> None:

@@ -177,6 +177,7 @@ def test_requests_that_cannot_be_asked_are_left_out_and_counted(tmp_path: Path) 
     path.write_text("arrival_s,input_tokens,output_tokens\n1,50,0\n2,0,5\n3,5000,5\n4,60,5\n5,70,5\n")
     trace = Trace(path=path, max_input_tokens=4096, max_requests=1)
     assert (trace.describe()["requests"], trace.describe()["left_out"]) == (1, 3)
+    assert prepared(trace)[1] == ["left_out"]
     with pytest.raises(UsageError, match="none of its 5 requests"):
         Trace(path=path, max_input_tokens=1)
 

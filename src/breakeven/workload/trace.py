@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from breakeven.errors import UsageError
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Draws, mix
-from breakeven.workload.filler import Filler, capped, shared_prefixes, short_inputs
+from breakeven.workload.filler import Filler, capped, left_out, shared_prefixes, short_inputs
 from breakeven.workload.meter import Meter
 from breakeven.workload.text import Piece
 from breakeven.workload.tracefile import read_trace, shared_blocks, shared_input_share
@@ -64,6 +64,8 @@ class Trace:
     async def prepare(self, server: Server) -> Sequence[str]:
         wished = [arrival.input_tokens for arrival in self._arrivals]
         cautions = await self._filler.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(wished)))
+        rows = self._left_out + len(self._arrivals)
+        cautions += left_out(self._left_out, of=rows, why="no input, no output, or more than max-input-tokens")
         return [*cautions, *short_inputs(wished, least=self._filler.least_tokens), *shared_prefixes(self._shared)]
 
     def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:
