@@ -1,6 +1,8 @@
 """Prompts from files: every format, and one clear line for what is wrong in them."""
 
 import asyncio
+import codecs
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,21 @@ def test_rows_without_a_prompt_are_left_out_and_counted_but_one_must_stay(tmp_pa
     assert questions(asks(table, count=1, left_out=2)) == ["why?"]
     written(path, empty)
     with pytest.raises(UsageError, match=r"a.jsonl: holds no prompt: none of its 3 rows holds a text that can be"):
+        Dataset(path=path, output_tokens=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.jsonl", '{"prompt": "why?"}\n'), ("a.json", '[{"prompt": "why?"}]'), ("a.csv", "prompt\nwhy?")],
+)
+def test_a_byte_order_mark_is_no_part_of_the_text(name: str, text: str, tmp_path: Path) -> None:
+    assert questions(asks(written(tmp_path / name, codecs.BOM_UTF8 + text.encode()), count=1)) == ["why?"]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.parquet"])
+def test_a_packed_file_is_told_as_one(name: str, tmp_path: Path) -> None:
+    path = written(tmp_path / name, gzip.compress(b'{"prompt": "why?"}\n'))
+    with pytest.raises(UsageError, match=rf"{name}: looks like gzip; unpack it first"):
         Dataset(path=path, output_tokens=5)
 
 
