@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from breakeven.errors import UsageError
+from breakeven.workload import make_workload
 from breakeven.workload.base import Ask
 from breakeven.workload.trace import Trace
 from breakeven.workload.tracefile import Arrival, read_trace, shared_input_share
@@ -180,6 +181,13 @@ def test_requests_that_cannot_be_asked_are_left_out_and_counted(tmp_path: Path) 
     assert prepared(trace)[1] == ["left_out"]
     with pytest.raises(UsageError, match="none of its 5 requests"):
         Trace(path=path, max_input_tokens=1)
+
+
+@pytest.mark.parametrize("setting", ["max_requests", "max_input_tokens"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_limit_below_one_is_refused(setting: str, value: int, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"^{setting.replace('_', '-')}: {value} is too few; give at least 1"):
+        make_workload("trace", {"path": azure(tmp_path), setting: str(value)})
 
 
 HOSTILE = {

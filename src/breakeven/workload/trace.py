@@ -41,6 +41,9 @@ class Trace:
     ) -> None:
         if not 0 < speed < float("inf"):
             raise UsageError(f"speed: {speed} is no pace; 1 replays as recorded, 2 twice as fast")
+        for name, value in (("max-requests", max_requests), ("max-input-tokens", max_input_tokens)):
+            if value is not None and value < 1:
+                raise UsageError(f"{name}: {value} is too few; give at least 1, or leave it out")
         self._path = Path(path)
         self._seed = seed
         self._given_salt = self._salt = salt
