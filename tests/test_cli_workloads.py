@@ -10,6 +10,9 @@ from breakeven.client.reference import ReferenceServer, Settings
 from breakeven.record import Record
 from breakeven.store.folder import RunFolder
 from commands import breakeven, run_folder
+from fault_answers import answer, reply
+from fault_server import FaultServer
+from fault_wire import Wire
 
 SHORT = ("--users", "2", "--warmup", "0.3", "--ramp", "0.1", "--duration", "0.7")
 
@@ -18,6 +21,11 @@ SHORT = ("--users", "2", "--warmup", "0.3", "--ramp", "0.1", "--duration", "0.7"
 def url() -> Iterator[str]:
     with ReferenceServer(Settings(ttft_s=0.01, itl_s=0.002)) as server:
         yield server.url
+
+
+def idle(wire: Wire) -> None:
+    """vLLM's gauges at zero, so that settling takes no time."""
+    reply(wire, 200, "vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n", kind="text/plain")
 
 
 def records(out: Path) -> list[Record]:
@@ -44,6 +52,33 @@ def test_what_of_a_file_is_not_asked_is_printed(url: str, tmp_path: Path) -> Non
     done = breakeven(*words, "--out", tmp_path / "runs")
     assert done.code == 0, done.err
     assert "2 of 4 rows of the file are not asked" in " ".join(done.out.split())
+
+
+@pytest.mark.parametrize(("salt", "same"), [(("--option", "salt=5"), True), ((), False)])
+def test_a_given_salt_pins_every_text_and_levels_still_differ(
+    salt: tuple[str, ...], same: bool, tmp_path: Path
+) -> None:
+    words = (
+        "--workload",
+        "conversation",
+        "--input-tokens",
+        "8",
+        "--output-tokens",
+        "3",
+        "--option",
+        "prefix-tokens=12",
+    )
+    load = ("--users", "1,2", "--requests", "4", "--ramp", "0")
+    runs: list[set[tuple[str, str]]] = []
+    for run in ("one", "two"):
+        with FaultServer({"good": answer(ttft_s=0.01, tokens=3), "/metrics": idle}) as server:
+            done = breakeven("run", "--url", server.url, *words, *load, *salt, "--out", tmp_path / run)
+        assert done.code == 0, done.err
+        said = [request.json["messages"] for request in server.asked if request.json.get("stream")]
+        runs.append({(one[0]["content"], one[1]["content"]) for one in said if len(one) == 2})
+    prefixes = [{prefix for prefix, _ in run} for run in runs]
+    assert [len(found) for found in prefixes] == [2, 2], "one for each level"
+    assert (prefixes[0] == prefixes[1], bool(runs[0] & runs[1])) == (same, same)
 
 
 # what is wrong with a workload is found before anything is started

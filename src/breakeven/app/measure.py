@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import datetime
 import os
-import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from msgspec import to_builtins
 from msgspec.structs import asdict, replace
 
 from breakeven import __version__
-from breakeven.app.asks import arrivals_of
+from breakeven.app.asks import arrivals_of, run_salt
 from breakeven.app.crew import crew_for
 from breakeven.app.defaults import level_plan, level_plans, output_tokens
 from breakeven.app.search import search_levels
@@ -107,7 +106,7 @@ class Measurement:
         self._live = live
         self._api_key = api_key
         self._ca_file = os.environ.get("SSL_CERT_FILE")
-        self._salt = secrets.randbits(64)
+        self._salt = run_salt(plan)
         self._zero_s = now_s() - (wall_now() - started).total_seconds()
 
     @property

@@ -46,7 +46,7 @@ class Trace:
                 raise UsageError(f"{name}: {value} is too few; give at least 1, or leave it out")
         self._path = Path(path)
         self._seed = seed
-        self._given_salt = self._salt = salt
+        self._salt = salt
         self._speed = speed
         self._form, self._arrivals, self._left_out, self._block_tokens = read_trace(
             self._path, max_requests=max_requests, max_input_tokens=max_input_tokens
@@ -62,7 +62,7 @@ class Trace:
         return np.array([arrival.arrival_s for arrival in self._arrivals]) / self._speed
 
     def use_salt(self, salt: int) -> None:
-        self._salt = self._given_salt ^ salt
+        self._salt = salt
 
     async def prepare(self, server: Server) -> Sequence[str]:
         wished = [arrival.input_tokens for arrival in self._arrivals]
