@@ -163,6 +163,19 @@ def test_a_trace_is_one_level_in_the_run_its_settings_and_its_dry_run(
     assert "no estimate" in dry
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_trace_in_which_no_time_passes_has_no_rate(rows: int, url: str, tmp_path: Path) -> None:
+    path = tmp_path / "plain.csv"
+    path.write_text("arrival_s,input_tokens,output_tokens\n" + "5,40,3\n" * rows)
+    done = breakeven("run", "--url", url, "--workload", "trace", "--file", path, "--out", tmp_path / "runs")
+    assert done.code == 0, done.err
+    assert "trace, no rate: measuring" in done.err
+    assert "req/s: " not in done.out + done.err
+    assert len(records(tmp_path / "runs")) == rows
+    shown = breakeven("show", run_folder(tmp_path / "runs"), "--json", "-").json["levels"][0]
+    assert (shown["users"], shown["req_per_s_offered"]) == (None, None)
+
+
 def test_with_users_only_the_lengths_of_a_trace_count(url: str, trace: tuple[str, ...], tmp_path: Path) -> None:
     done = breakeven("run", "--url", url, *trace, *SHORT, "--users", "1,2", "--out", tmp_path / "runs", "--json", "-")
     assert done.code == 0, done.err

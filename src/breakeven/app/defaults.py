@@ -61,9 +61,10 @@ def _loads(plan: Plan, *, arrivals_s: tuple[float, ...] | None) -> list[tuple[in
     return [(users, None) for users in plan.user_levels]
 
 
-def _req_per_s(arrivals_s: tuple[float, ...]) -> float:
-    """Mean rate of recorded arrivals."""
-    return (len(arrivals_s) - 1) / max(arrivals_s[-1] - arrivals_s[0], 1e-9)
+def _req_per_s(arrivals_s: tuple[float, ...]) -> float | None:
+    """Mean rate of recorded arrivals; None where all come at one moment."""
+    took_s = arrivals_s[-1] - arrivals_s[0]
+    return (len(arrivals_s) - 1) / took_s if took_s else None
 
 
 def level_plan(

@@ -90,10 +90,8 @@ def _asks(plan: Plan) -> str:
     if plan.is_replay:
         arrivals_s = arrivals_of(workload_of(plan))
         assert arrivals_s is not None
-        return (
-            f"trace {plan.file}, replayed by its arrival times: {counted(len(arrivals_s), 'request')} in "
-            f"{short_s(arrivals_s[-1])}"
-        )
+        when = f"in {short_s(arrivals_s[-1])}" if arrivals_s[-1] else "at one moment"
+        return f"trace {plan.file}, replayed by its arrival times: {counted(len(arrivals_s), 'request')} {when}"
     what = f"{plan.workload} {plan.file}" if plan.file is not None else plan.workload
     load = f"users {_listed(plan.user_levels)}" if plan.rate is None else f"req/s {_listed(plan.rate)}"
     return f"{what}{f' ({lengths})' if lengths else ''} at {load}"
