@@ -17,6 +17,8 @@ from breakeven.workload.text import Piece
 from breakeven.workload.tracefile import read_trace, shared_blocks, shared_input_share
 
 _CHECK_AT_MOST: Final = 2_048
+_KEPT_TOKENS: Final = 1 << 20
+"""Text of blocks that is kept at once: some 6 MB."""
 
 
 class Trace:
@@ -56,6 +58,7 @@ class Trace:
         self._starts = Draws(seed, purpose="start")
         self._places = Draws(seed, purpose="place")
         self._filler = Filler(seed=seed)
+        self._kept: dict[int, Piece] = {}
 
     def arrivals_s(self) -> NDArray[np.float64]:
         """When each request is due, in seconds from the first, never falling."""
@@ -63,8 +66,10 @@ class Trace:
 
     def use_salt(self, salt: int) -> None:
         self._salt = salt
+        self._kept.clear()
 
     async def prepare(self, server: Server) -> Sequence[str]:
+        self._kept.clear()
         wished = [arrival.input_tokens for arrival in self._arrivals]
         cautions = await self._filler.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(wished)))
         rows = self._left_out + len(self._arrivals)
@@ -116,10 +121,20 @@ class Trace:
         source, blocks, shared = self._filler.source, self._arrivals[number].blocks, self._shared_blocks[number]
         parts: list[Piece] = []
         for index, block in enumerate(blocks[: min(shared + 1, -(-count // self._block_tokens))]):
-            size = min(self._block_tokens, count) if index < shared else count
-            parts.append(source.head(self._number_of(block), count=size))
-            count -= size
+            is_whole = index < shared and count >= self._block_tokens
+            parts.append(self._whole(block) if is_whole else self._head(block, count=count))
+            count -= self._block_tokens if is_whole else count
         return source.join([*parts, source.take(place, count=count)])
 
-    def _number_of(self, block: int) -> int:
-        return mix(mix(self._seed ^ self._salt) ^ (block & 0xFFFF_FFFF_FFFF_FFFF))
+    def _whole(self, block: int) -> Piece:
+        """The text of a block that others have too; kept for them, since small blocks are many."""
+        text = self._kept.get(block)
+        if text is None:
+            if len(self._kept) * self._block_tokens >= _KEPT_TOKENS:
+                self._kept.clear()
+            text = self._kept[block] = self._head(block, count=self._block_tokens)
+        return text
+
+    def _head(self, block: int, *, count: int) -> Piece:
+        number = mix(mix(self._seed ^ self._salt) ^ (block & 0xFFFF_FFFF_FFFF_FFFF))
+        return self._filler.source.head(number, count=count)
