@@ -211,15 +211,16 @@ def test_the_line_that_is_wrong_is_named(tmp_path: Path) -> None:
 
 def test_an_unquoted_comma_is_told_instead_of_cutting_the_prompt(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", 'prompt\n"quoted, so whole"\nWell, why?\n')
-    with pytest.raises(
-        UsageError, match=r"a.csv, line 3: 2 fields for 1 columns; a text with a comma in it must stand"
-    ):
+    with pytest.raises(UsageError, match=r"a.csv, line 3: 2 fields, but the header names 1; a text with a comma"):
         Dataset(path=path, output_tokens=5)
 
 
 def test_a_row_without_a_field_for_the_prompt_is_told(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "id,prompt\n1,why?\n2\n")
-    with pytest.raises(UsageError, match=r"a.csv, line 3: no value for 'prompt'; it has: id$"):
+    with pytest.raises(UsageError, match=r"a.csv, line 3 \(1 of 2 fields\): no value for 'prompt'; it has: id$"):
+        Dataset(path=path, output_tokens=5)
+    written(path, "id,prompt\n1\n")
+    with pytest.raises(UsageError, match=r"a.csv, line 2 \(1 of 2 fields\): no column prompt"):
         Dataset(path=path, output_tokens=5)
 
 

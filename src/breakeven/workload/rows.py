@@ -139,10 +139,12 @@ def _csv(path: Path) -> Rows:
                 if surplus is not None:
                     count = len(fields) + len(surplus)
                     raise UsageError(
-                        f"{where}: {count} fields for {len(fields)} columns; a text with a comma in it must stand in "
-                        'quotation marks ("…")'
+                        f"{where}: {count} fields, but the header names {len(fields)}; a text with a comma in it must "
+                        'stand in quotation marks ("…")'
                     )
-                yield Row(where, {key: value for key, value in fields.items() if value is not None})
+                known = {key: value for key, value in fields.items() if value is not None}
+                few = "" if len(known) == len(fields) else f" ({len(known)} of {len(fields)} fields)"
+                yield Row(where + few, known)
         except (csv.Error, UnicodeDecodeError) as error:
             raise UsageError(f"{path}, after line {reader.line_num}: no CSV in UTF-8: {one_line(str(error))}") from None
 
