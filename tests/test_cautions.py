@@ -213,6 +213,14 @@ def test_missing_users_are_explained_by_what_the_level_went_through(
     assert remedy in caution.remedy
 
 
+def test_a_trace_that_was_too_fast_is_to_be_replayed_slower() -> None:
+    facts, records = an_overrun_queue()
+    (rate,) = found_by("saturated", (facts, records))
+    (trace,) = found_by("saturated", (replace(facts, arrivals="trace"), records))
+    assert rate.remedy.startswith("offer a lower --rate")
+    assert trace.remedy.startswith("replay it at a lower --option speed=")
+
+
 def test_missing_users_are_explained_by_a_client_that_died() -> None:
     facts, records = without_user(3)
     died = replace(facts, notes=("client_died: client process 2 of 2 ended | measure this level again",))

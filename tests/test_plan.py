@@ -20,6 +20,15 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("rate", {"rate": (1.0, 0.0)}),
     ("rate", {"rate": (math.inf,)}),
     ("rate", {"rate": (5.0,), "workload": "conversation"}),
+    ("rate", {"rate": (5.0,), "workload": "trace", "users": (1,)}),
+    ("rate", {"rate": (5.0,), "workload": "trace"}),
+    ("arrivals", {"arrivals": "poisson", "workload": "trace"}),
+    ("find_max", {"find_max": True, "slo": "ttft_p99=2s", "workload": "trace"}),
+    ("auto", {"auto": True, "workload": "trace"}),
+    ("requests", {"requests": 1000, "workload": "trace"}),
+    ("think_s", {"think_s": 1.0, "workload": "trace"}),
+    ("ramp_s", {"ramp_s": 1.0, "workload": "trace"}),
+    ("options", {"options": {"speed": "2"}, "workload": "trace", "users": (1,)}),
     ("repeats", {"repeats": 0}),
     ("find_max", {"find_max": True}),
     ("requests and rate", {"rate": (2.0,), "requests": 1000}),
@@ -81,7 +90,7 @@ def test_a_file_that_is_no_plan_is_one_line_with_file_and_place(text: str, found
 
 def test_an_empty_file_is_the_default_plan() -> None:
     assert read_plan("", where="plan.toml") == Plan()
-    assert Plan().users == DEFAULT_USERS == (1, 5, 10, 50, 100)
+    assert Plan().user_levels == DEFAULT_USERS == (1, 5, 10, 50, 100)
     assert Plan().timeout_s == 600.0
     assert Plan().precision == 0.05
 
@@ -90,6 +99,12 @@ def test_two_requests_a_user_are_enough_and_one_less_is_not() -> None:
     assert Plan(users=(100,), requests=200).requests == 200
     with pytest.raises(UsageError, match="give at least 200"):
         Plan(users=(100,), requests=199)
+
+
+def test_users_that_are_given_make_a_closed_loop_of_a_trace() -> None:
+    assert Plan(workload="trace").is_replay
+    closed = Plan(workload="trace", users=DEFAULT_USERS, requests=1000, think_s=1.0, ramp_s=1.0)
+    assert not read_plan(tomli_w.dumps(plan_table(closed)), where="plan.toml").is_replay
 
 
 def test_no_ramp_no_warmup_and_no_thinking_are_allowed() -> None:
@@ -108,7 +123,8 @@ plans = st.builds(
     model=st.none() | st.text(),
     api=st.sampled_from(["chat", "completions"]),
     api_key_env=st.none() | st.text(),
-    users=st.lists(st.integers(1, 10**6), min_size=1, max_size=6, unique=True).map(tuple),
+    users=st.none() | st.lists(st.integers(1, 10**6), min_size=1, max_size=6, unique=True).map(tuple),
+    arrivals=st.none() | st.text(),
     rate=st.none() | st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=4).map(tuple),
     repeats=st.integers(1, 100),
     slo=st.none() | st.text(),

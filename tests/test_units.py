@@ -64,3 +64,4 @@ def test_a_time_is_told_in_the_unit_that_a_person_would_use(value_s: float, expe
 def test_a_load_is_told_in_users_or_in_requests_per_second() -> None:
     assert [load_text(users, None) for users in (1, 5)] == ["1 user", "5 users"]
     assert [load_text(None, rate) for rate in (2.5, 20.0)] == ["2.5 req/s", "20 req/s"]
+    assert load_text(None, None) == "no rate"

@@ -1,6 +1,8 @@
 """Prompts from files: every format, and one clear line for what is wrong in them."""
 
 import asyncio
+import codecs
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,10 @@ def written(path: Path, text: str | bytes) -> Path:
     return path
 
 
-def asks(path: Path, *, api: str = "chat", count: int = 3, **more: Any) -> list[Ask]:
+def asks(path: Path, *, api: str = "chat", count: int = 3, left_out: int = 0, **more: Any) -> list[Ask]:
     dataset = Dataset(path=path, output_tokens=64, **more)
-    assert list(asyncio.run(dataset.prepare(WordServer(api)))) == []
+    assert dataset.describe()["left_out"] == left_out
+    assert len(asyncio.run(dataset.prepare(WordServer(api)))) == (1 if left_out else 0)
     made = [dataset.make(nonce=k, user=0, k=k) for k in range(count)]
     return sorted(made, key=lambda ask: ask.name or "")
 
@@ -79,10 +82,63 @@ def test_of_a_sharegpt_conversation_the_first_question_is_asked(tmp_path: Path) 
         {"id": "d", "conversations": []},
     ]
     path = written(tmp_path / "a.json", json.dumps(entries))
-    made = asks(path, count=2)
+    made = asks(path, count=2, left_out=2)
     assert questions(made) == ["why?", "what?"]
     assert all(len(ask.messages or []) == 1 for ask in made)
-    assert Dataset(path=path, output_tokens=1).describe()["left_out"] == 2
+
+
+def test_the_texts_of_a_content_in_parts_are_joined(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "why?"}, {"type": "text", "text": "and how?"}]
+    path = written(tmp_path / "a.jsonl", json.dumps({"messages": [{"role": "user", "content": parts}]}))
+    assert questions(asks(path, count=1)) == ["why?\nand how?"]
+
+
+def said(*turns: dict[str, Any]) -> str:
+    return json.dumps({"messages": turns}) + "\n"
+
+
+def test_conversations_that_are_not_all_text_up_to_the_last_question_are_left_out_and_counted(tmp_path: Path) -> None:
+    ask, answer, call = {"role": "user", "content": "why?"}, {"role": "assistant", "content": "so"}, [{"id": "f"}]
+    picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
+    out = [
+        said(ask, {"role": "assistant", "content": None, "tool_calls": call}, ask),
+        said(ask, {"role": "assistant", "content": "", "tool_calls": call}, ask),
+        said(ask, answer, {"role": "tool", "content": "4"}, ask),
+        said(picture, answer, ask),
+        said(picture),
+        said({"role": "user", "content": None}),
+    ]
+    kept = said(ask, answer, ask, {"role": "assistant", "content": None})
+    path = written(tmp_path / "a.jsonl", "".join(out) + kept)
+    dataset = Dataset(path=path, output_tokens=5)
+    assert (dataset.describe()["prompts"], dataset.describe()["left_out"]) == (1, 6)
+    assert len(dataset.make(nonce=1, user=0, k=0).messages or []) == 3
+
+
+def test_rows_without_a_prompt_are_left_out_and_counted_but_one_must_stay(tmp_path: Path) -> None:
+    empty = '{"prompt": null}\n{"prompt": ""}\n{"prompt": " "}\n'
+    path = written(tmp_path / "a.jsonl", empty + '{"prompt": "why?"}\n')
+    assert questions(asks(path, count=1, left_out=3)) == ["why?"]
+    table = written(tmp_path / "a.csv", 'id,prompt\n1,\n2,""\n3,why?\n')
+    assert questions(asks(table, count=1, left_out=2)) == ["why?"]
+    written(path, empty)
+    with pytest.raises(UsageError, match=r"a.jsonl: holds no prompt: none of its 3 rows holds a text that can be"):
+        Dataset(path=path, output_tokens=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.jsonl", '{"prompt": "why?"}\n'), ("a.json", '[{"prompt": "why?"}]'), ("a.csv", "prompt\nwhy?")],
+)
+def test_a_byte_order_mark_is_no_part_of_the_text(name: str, text: str, tmp_path: Path) -> None:
+    assert questions(asks(written(tmp_path / name, codecs.BOM_UTF8 + text.encode()), count=1)) == ["why?"]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.parquet"])
+def test_a_packed_file_is_told_as_one(name: str, tmp_path: Path) -> None:
+    path = written(tmp_path / name, gzip.compress(b'{"prompt": "why?"}\n'))
+    with pytest.raises(UsageError, match=rf"{name}: looks like gzip; unpack it first"):
+        Dataset(path=path, output_tokens=5)
 
 
 def test_parquet_may_hold_lists_of_messages(tmp_path: Path) -> None:
@@ -150,6 +206,21 @@ def test_a_parquet_file_whose_footer_was_overwritten_is_refused(tmp_path: Path) 
 def test_the_line_that_is_wrong_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", '{"prompt": "a"}\n\n{"prompt": 5}\n')
     with pytest.raises(UsageError, match=r"a.jsonl, line 3: 'prompt' must be text, but is int 5$"):
+        Dataset(path=path, output_tokens=5)
+
+
+def test_an_unquoted_comma_is_told_instead_of_cutting_the_prompt(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", 'prompt\n"quoted, so whole"\nWell, why?\n')
+    with pytest.raises(UsageError, match=r"a.csv, line 3: 2 fields, but the header names 1; a text with a comma"):
+        Dataset(path=path, output_tokens=5)
+
+
+def test_a_row_without_a_field_for_the_prompt_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "id,prompt\n1,why?\n2\n")
+    with pytest.raises(UsageError, match=r"a.csv, line 3 \(1 of 2 fields\): no value for 'prompt'; it has: id$"):
+        Dataset(path=path, output_tokens=5)
+    written(path, "id,prompt\n1\n")
+    with pytest.raises(UsageError, match=r"a.csv, line 2 \(1 of 2 fields\): no column prompt"):
         Dataset(path=path, output_tokens=5)
 
 

@@ -117,12 +117,16 @@ def test_every_workload_is_in_the_docs(name: str) -> None:
 
 
 def test_a_setting_that_a_workload_does_not_know_is_refused_with_those_it_does() -> None:
-    with pytest.raises(UsageError, match=r"^workload 'chat' takes no input-tokens; it takes: output-tokens, seed$"):
-        make_workload("chat", {"output_tokens": 5, "input_tokens": 7})
+    with pytest.raises(UsageError, match=r"^workload 'chat' takes no --file; it takes: --output-tokens, --seed$"):
+        make_workload("chat", {"output_tokens": 5, "path": "x"})
+    with pytest.raises(UsageError, match=r"^workload 'fixed' takes no --option turns=…; it takes: --input-tokens, "):
+        make_workload("fixed", {"output_tokens": 5, "input_tokens": 7, "turns": "3"})
 
 
 def test_a_setting_that_a_workload_needs_is_asked_for() -> None:
-    with pytest.raises(UsageError, match=r"^workload 'fixed' needs input-tokens$"):
+    with pytest.raises(UsageError, match=r"^workload 'dataset' needs --file$"):
+        make_workload("dataset", {"output_tokens": 5})
+    with pytest.raises(UsageError, match=r"^workload 'fixed' needs --input-tokens$"):
         make_workload("fixed", {"output_tokens": 5, "input_tokens": None})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from breakeven.errors import UsageError
+from breakeven.workload import make_workload
 from breakeven.workload.base import Ask
 from breakeven.workload.trace import Trace
 from breakeven.workload.tracefile import Arrival, read_trace, shared_input_share
@@ -26,6 +27,12 @@ MOONCAKE = [
 ]
 
 
+BAILIAN = [
+    {"chat_id": 7, "timestamp": 61.114, "input_length": 100, "output_length": 5, "hash_ids": [1, 2, 3, 4, 5, 6, 7]},
+    {"chat_id": 8, "timestamp": 62.5, "input_length": 60, "output_length": 8, "hash_ids": [1, 2, 9]},
+]
+
+
 def azure(folder: Path) -> Path:
     path = folder / "azure.csv"
     path.write_text(AZURE)
@@ -35,6 +42,11 @@ def azure(folder: Path) -> Path:
 def mooncake(folder: Path) -> Path:
     path = folder / "mooncake.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in MOONCAKE))
+    return path
+
+
+def jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
@@ -108,10 +120,41 @@ def test_the_share_of_shared_input_is_stated(tmp_path: Path) -> None:
     assert Trace(path=azure(tmp_path)).describe()["shared_input_share"] == 0
 
 
+def test_a_bailian_trace_is_read_in_seconds_and_in_blocks_of_16(tmp_path: Path) -> None:
+    # the second has 60 // 16 = 3 ids: whether a part of a block has one is not documented
+    trace = Trace(path=jsonl(tmp_path / "bailian.jsonl", BAILIAN))
+    server = WordServer(start=0, each=0)
+    asyncio.run(trace.prepare(server))
+    asks = [trace.make(nonce=k, user=0, k=k) for k in range(2)]
+    first, second = map(words, asks)
+    assert (trace.describe()["form"], trace.arrivals_s().tolist()) == ("bailian", pytest.approx([0, 1.386]))
+    assert [server.true_tokens(ask) for ask in asks] == [100, 60]
+    assert first[:32] == second[:32]
+    assert first[32] != second[32]
+    assert trace.describe()["shared_input_share"] == pytest.approx(32 / 160)
+
+
+@pytest.mark.parametrize(("chat_id", "block"), [({}, 512), ({"chat_id": 1}, 16)])
+def test_a_trace_whose_blocks_have_another_size_is_refused(
+    chat_id: dict[str, object], block: int, tmp_path: Path
+) -> None:
+    row = {"timestamp": 0, "input_length": 1000, "output_length": 5, "hash_ids": list(range(1000 // 64))}
+    with pytest.raises(UsageError, match=rf"line 1: 15 hash ids for 1000 input tokens.*one for each {block}; another"):
+        Trace(path=jsonl(tmp_path / "other.jsonl", [{**chat_id, **row}]))
+
+
+def test_the_same_request_of_a_mooncake_trace_has_the_same_text_again(tmp_path: Path) -> None:
+    trace = Trace(path=mooncake(tmp_path))
+    prepared(trace)
+    assert [words(trace.make(nonce=k, user=0, k=k)) for k in (1, 2)] == [
+        words(trace.make(nonce=k + 50, user=0, k=k + 3)) for k in (1, 2)
+    ]
+
+
 def test_a_block_counts_as_shared_only_if_all_blocks_before_it_are() -> None:
     first = Arrival(0, 1024, 1, (1, 2))
     second = Arrival(1, 1024, 1, (9, 2))
-    assert shared_input_share([first, second]) == 0
+    assert shared_input_share([first, second], block_tokens=512) == 0
 
 
 def test_another_salt_gives_other_blocks(tmp_path: Path) -> None:
@@ -135,8 +178,16 @@ def test_requests_that_cannot_be_asked_are_left_out_and_counted(tmp_path: Path) 
     path.write_text("arrival_s,input_tokens,output_tokens\n1,50,0\n2,0,5\n3,5000,5\n4,60,5\n5,70,5\n")
     trace = Trace(path=path, max_input_tokens=4096, max_requests=1)
     assert (trace.describe()["requests"], trace.describe()["left_out"]) == (1, 3)
+    assert prepared(trace)[1] == ["left_out"]
     with pytest.raises(UsageError, match="none of its 5 requests"):
         Trace(path=path, max_input_tokens=1)
+
+
+@pytest.mark.parametrize("setting", ["max_requests", "max_input_tokens"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_limit_below_one_is_refused(setting: str, value: int, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"^{setting.replace('_', '-')}: {value} is too few; give at least 1"):
+        make_workload("trace", {"path": azure(tmp_path), setting: str(value)})
 
 
 HOSTILE = {

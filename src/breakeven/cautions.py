@@ -85,8 +85,12 @@ def saturated(seen: Seen) -> Iterator[Caution]:
             id="saturated",
             text=f"requests came faster than they were answered: {growth:.2g} more were in flight each second, so the "
             "latencies only say how long this level lasted",
-            remedy="offer a lower --rate; the throughput is what the server can do",
+            remedy=f"{_slower(seen)}; the throughput is what the server can do",
         )
+
+
+def _slower(seen: Seen) -> str:
+    return "replay it at a lower --option speed=…" if seen.facts.arrivals == "trace" else "offer a lower --rate"
 
 
 def little(seen: Seen) -> Iterator[Caution]:

@@ -20,6 +20,17 @@ _DURATIONS = {
     "think_s": True,
 }
 """Durations of a plan, and whether zero makes sense."""
+_OR_USERS = "or give --users, for whom only its lengths count"
+_OF_A_REPLAY = {
+    "rate": "a trace has arrival times of its own; leave --rate out, and use --option speed=2 to replay it faster",
+    "arrivals": "a trace has arrival times of its own; leave --arrivals out",
+    "find_max": "a trace has one load, its own; give --users 1 to search from, for whom only its lengths count",
+    "auto": "a trace that is replayed is one level; give --users LIST instead of auto, for whom only its lengths count",
+    "requests": f"a trace ends with its last request; use --option max-requests=N, {_OR_USERS}",
+    "think_s": f"nobody waits for an answer in a trace that is replayed; leave --think out, {_OR_USERS}",
+    "ramp_s": f"a trace is replayed as it was recorded; leave --ramp out, {_OR_USERS}",
+}
+"""What a trace that is replayed leaves no room for, and what to do instead."""
 
 
 class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -33,14 +44,14 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     api: Literal["chat", "completions"] = "chat"
     api_key_env: str | None = None
     """Name of the environment variable that holds the key; the key itself is never stored."""
-    users: tuple[int, ...] = DEFAULT_USERS
-    """Levels of a closed loop."""
+    users: tuple[int, ...] | None = None
+    """Levels of a closed loop; None: DEFAULT_USERS, but a trace is replayed by its arrival times."""
     auto: bool = False
     """Then measure the levels whose absence leaves most doubt, one by one."""
     rate: tuple[float, ...] | None = None
     """Levels of an open loop, in requests per second; they replace `users`."""
-    arrivals: str = "poisson"
-    """Of the open loop: constant, poisson, or gamma:CV with its coefficient of variation."""
+    arrivals: str | None = None
+    """Of the open loop: constant, poisson (None), or gamma:CV with its coefficient of variation."""
     repeats: int = 1
     clients: str = "1"
     """Client processes that share the users: a number, or `ray:N` over a Ray cluster."""
@@ -51,7 +62,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     input_tokens: int | str | None = None
     output_tokens: int | str | None = None
     file: str | None = None
-    """The workload's file: a data set, a trace, or measured lengths."""
+    """The workload's file: a data set or a trace. Measured lengths are `input_tokens = "file:PATH"`."""
     options: dict[str, str] = {}
     """Further settings of the workload."""
     duration_s: float | None = None
@@ -77,6 +88,21 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
         """The embedded engine is measured: no server is named, and no engine to start."""
         return self.url is None and self.model is None and self.launch is None and self.engine in (None, "llamacpp")
 
+    @property
+    def user_levels(self) -> tuple[int, ...]:
+        """Numbers of users of the closed loop's levels."""
+        return DEFAULT_USERS if self.users is None else self.users
+
+    @property
+    def is_replay(self) -> bool:
+        """Requests come when a recorded trace says: one level. With `users` only its lengths count."""
+        return self.workload == "trace" and self.users is None
+
+    @property
+    def file_says_lengths(self) -> bool:
+        """How long answers are stands in a file, so that no default takes its place."""
+        return self.workload == "trace" or (self.workload == "lengths" and str(self.input_tokens).startswith("file:"))
+
     def __post_init__(self) -> None:
         problem = _problem(self)
         if problem is not None:
@@ -85,17 +111,32 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
 def _problem(plan: Plan) -> str | None:
     """The first thing that cannot be, as one line that names the field; None when all is well."""
-    return _bad_load(plan) or _bad_end(plan) or _bad_number(plan)
+    return _bad_users(plan.user_levels) or _bad_trace(plan) or _bad_load(plan) or _bad_end(plan) or _bad_number(plan)
+
+
+def _bad_users(levels: tuple[int, ...]) -> str | None:
+    if not levels:
+        return "users: give at least one level, such as --users 1,10,100"
+    for users in levels:
+        if users < 1:
+            return f"users: {users} is no number of users; each level needs at least 1"
+    if len(set(levels)) < len(levels):
+        return f"users: {_first_repeat(levels)} stands twice; each level is measured once"
+    return None
+
+
+def _bad_trace(plan: Plan) -> str | None:
+    if plan.workload != "trace":
+        return None
+    if plan.users is not None and "speed" in plan.options:
+        return "options: speed is that of arrival times, which do not count where --users are given; leave one out"
+    for field, why in _OF_A_REPLAY.items():
+        if getattr(plan, field) and (plan.is_replay or field == "rate"):
+            return f"{field}: {why}"
+    return None
 
 
 def _bad_load(plan: Plan) -> str | None:
-    if not plan.users:
-        return "users: give at least one level, such as --users 1,10,100"
-    for users in plan.users:
-        if users < 1:
-            return f"users: {users} is no number of users; each level needs at least 1"
-    if len(set(plan.users)) < len(plan.users):
-        return f"users: {_first_repeat(plan.users)} stands twice; each level is measured once"
     if plan.rate is not None and not (plan.rate and all(0 < rate < 1e6 for rate in plan.rate)):
         return "rate: give requests per second above 0, such as --rate 5 or --rate 1,2,4,8"
     if plan.rate is not None and plan.workload == "conversation":
@@ -112,9 +153,9 @@ def _bad_end(plan: Plan) -> str | None:
         return "requests and rate: an open loop ends by time; use --duration"
     if plan.duration_s is not None and plan.requests is not None:
         return "duration and requests: a level ends by time or by count; give one of the two"
-    if plan.requests is not None and plan.requests < 2 * max(plan.users):
-        least = 2 * max(plan.users)
-        return f"requests: {plan.requests} is less than two for each of {max(plan.users)} users; give at least {least}"
+    most = max(plan.user_levels)
+    if plan.requests is not None and plan.requests < 2 * most:
+        return f"requests: {plan.requests} is less than two for each of {most} users; give at least {2 * most}"
     if not 0 < plan.precision < 1:
         return f"precision: {plan.precision} is not between 0 and 1; 0.05 stands for 5 %"
     return None

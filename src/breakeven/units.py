@@ -45,7 +45,7 @@ def short_s(value_s: float) -> str:
 
 
 def load_text(users: int | None, req_per_s: float | None) -> str:
-    """`1 user`, `5 users`, `2.5 req/s`."""
+    """`1 user`, `5 users`, `2.5 req/s`; `no rate` of requests that come at one moment."""
     if users is None:
-        return f"{req_per_s or 0.0:g} req/s"
+        return "no rate" if req_per_s is None else f"{req_per_s:g} req/s"
     return "1 user" if users == 1 else f"{users} users"

@@ -1,5 +1,6 @@
 """What a plan leaves open, filled in: METHOD's demo defaults for the embedded engine, longer ones for a URL."""
 
+import math
 from typing import Final
 
 import numpy as np
@@ -20,16 +21,16 @@ OPEN_LOOP_AS_USERS: Final = 10
 """An open loop warms up, and lasts at most, as long as this many users."""
 LONGEST_FILL: Final = 0.5
 """Of a window's longest: an open loop waits so long for its first answers to end before the window opens."""
-TRACE_DURATION_S: Final = 1e9
+TRACE_DURATION_S: Final = math.inf
 """A trace ends when its last request has been sent."""
 _USERS: Final = (1, 5, 10, 50, 100)
 _LEAST_WARMUP_S: Final = (2.0, 4.0, 5.0, 12.0, 20.0)
 _EMBEDDED_MAX_S: Final = (8.0, 18.0, 20.0, 38.0, 55.0)
 
 
-def output_tokens(plan: Plan) -> int | str:
-    """Length of an answer: 64 tokens for the embedded engine, 256 for a URL, unless the plan says."""
-    if plan.output_tokens is not None:
+def output_tokens(plan: Plan) -> int | str | None:
+    """Length of an answer: 64 tokens embedded, 256 for a URL, unless the plan says; None where a file does."""
+    if plan.output_tokens is not None or plan.file_says_lengths:
         return plan.output_tokens
     return EMBEDDED_OUTPUT_TOKENS if plan.is_embedded else URL_OUTPUT_TOKENS
 
@@ -49,17 +50,30 @@ def context_tokens(plan: Plan) -> int:
 
 
 def level_plans(plan: Plan, *, salt: int, arrivals_s: tuple[float, ...] | None = None) -> list[LevelPlan]:
-    """Every level of a plan, repeat by repeat, so that drift does not fall on one level."""
-    loads: list[tuple[int | None, float | None]] = [(users, None) for users in plan.users]
-    if arrivals_s is not None:
-        loads = [(None, (len(arrivals_s) - 1) / max(arrivals_s[-1] - arrivals_s[0], 1e-9))]
-    elif plan.rate is not None:
-        loads = [(None, rate) for rate in plan.rate]
+    """Every level of a plan, repeat by repeat, so that drift does not fall on one level.
+
+    `arrivals_s` are those of a trace that is replayed; without them its level has no rate yet.
+    """
+    loads = _loads(plan, arrivals_s=arrivals_s)
     return [
         level_plan(plan, users=users, req_per_s=rate, repeat=repeat, salt=salt, arrivals_s=arrivals_s)
         for repeat in range(plan.repeats)
         for users, rate in loads
     ]
+
+
+def _loads(plan: Plan, *, arrivals_s: tuple[float, ...] | None) -> list[tuple[int | None, float | None]]:
+    if plan.is_replay:
+        return [(None, None if arrivals_s is None else _req_per_s(arrivals_s))]
+    if plan.rate is not None:
+        return [(None, rate) for rate in plan.rate]
+    return [(users, None) for users in plan.user_levels]
+
+
+def _req_per_s(arrivals_s: tuple[float, ...]) -> float | None:
+    """Mean rate of recorded arrivals; None where all come at one moment."""
+    took_s = arrivals_s[-1] - arrivals_s[0]
+    return (len(arrivals_s) - 1) / took_s if took_s else None
 
 
 def level_plan(
@@ -74,7 +88,7 @@ def level_plan(
     """A level with every default filled in; between the numbers of users of the table, in proportion."""
     load = OPEN_LOOP_AS_USERS if users is None else users
     most_s = float(np.interp(load, _USERS, _EMBEDDED_MAX_S)) if plan.is_embedded else URL_MAX_DURATION_S
-    is_bare = plan.requests is not None or arrivals_s is not None
+    is_bare = plan.requests is not None or plan.is_replay
     warmup_s = 0.0 if is_bare else float(np.interp(load, _USERS, _LEAST_WARMUP_S))
     ramp_s = 0.0 if users is None else min(RAMP_S_PER_USER * users, LONGEST_RAMP_S)
     longest_s = most_s if plan.max_duration_s is None else plan.max_duration_s
@@ -83,13 +97,13 @@ def level_plan(
     return LevelPlan(
         users=users,
         req_per_s=req_per_s,
-        arrivals="trace" if arrivals_s is not None else plan.arrivals,
+        arrivals="trace" if plan.is_replay else plan.arrivals or "poisson",
         times_s=arrivals_s,
         repeat=repeat,
         ramp_s=ramp_s if plan.ramp_s is None else plan.ramp_s,
         warmup_s=warmup_s if plan.warmup_s is None else plan.warmup_s,
         longest_fill_s=0.0 if is_told else LONGEST_FILL * max(longest_s, plan.duration_s or 0.0),
-        duration_s=TRACE_DURATION_S if arrivals_s is not None and plan.duration_s is None else plan.duration_s,
+        duration_s=TRACE_DURATION_S if plan.is_replay and plan.duration_s is None else plan.duration_s,
         requests=plan.requests,
         max_duration_s=longest_s,
         precision=plan.precision,

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
+from breakeven.app.asks import arrivals_of, workload_of
 from breakeven.app.defaults import context_tokens, level_plans, output_tokens
 from breakeven.app.plan_file import PlanFile
 from breakeven.engine.detect import adapter
@@ -33,15 +34,16 @@ def round_levels(plan: Plan, repeat: int) -> list[LevelPlan]:
 def _title(plan: PlanFile) -> str:
     levels = sum(len(level_plans(cell.plan, salt=0)) for cell in plan.cells)
     if plan.head is None:
-        return f"one run, {_count(levels, 'level')}"
+        return f"one run, {counted(levels, 'level')}"
     head = plan.head
-    rounds = f"{_count(head.repeats, 'round')}, {head.order}" + (
+    rounds = f"{counted(head.repeats, 'round')}, {head.order}" + (
         f" (seed {head.seed})" if head.order == "shuffled" else ""
     )
-    return f"study {head.name}: {_count(len(plan.cells), 'cell')}, {rounds}, {_count(levels, 'level')} in all"
+    return f"study {head.name}: {counted(len(plan.cells), 'cell')}, {rounds}, {counted(levels, 'level')} in all"
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """`1 level`, `2 levels`."""
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
@@ -60,7 +62,7 @@ def _whom(plan: Plan) -> Iterator[str]:
         yield f"  server  {plan.url}" + (f", model {plan.model}" if plan.model else "")
         return
     if plan.is_embedded:
-        slots, context = min(max(plan.users), MAX_SLOTS), max(context_tokens(plan), MIN_CONTEXT_PER_SLOT)
+        slots, context = min(max(plan.user_levels), MAX_SLOTS), max(context_tokens(plan), MIN_CONTEXT_PER_SLOT)
         yield f"  starts  the embedded llama.cpp with {EMBEDDED.name}, {slots} slots of {context} tokens"
         return
     assert plan.engine is not None
@@ -85,10 +87,14 @@ def _asks(plan: Plan) -> str:
         for name, value in (("input_tokens", plan.input_tokens), ("output_tokens", output_tokens(plan)))
         if value is not None
     )
-    if plan.workload == "trace":
-        return f"trace {plan.file}"
-    load = f"users {_listed(plan.users)}" if plan.rate is None else f"req/s {_listed(plan.rate)}"
-    return f"{plan.workload} ({lengths}) at {load}"
+    if plan.is_replay:
+        arrivals_s = arrivals_of(workload_of(plan))
+        assert arrivals_s is not None
+        when = f"in {short_s(arrivals_s[-1])}" if arrivals_s[-1] else "at one moment"
+        return f"trace {plan.file}, replayed by its arrival times: {counted(len(arrivals_s), 'request')} {when}"
+    what = f"{plan.workload} {plan.file}" if plan.file is not None else plan.workload
+    load = f"users {_listed(plan.user_levels)}" if plan.rate is None else f"req/s {_listed(plan.rate)}"
+    return f"{what}{f' ({lengths})' if lengths else ''} at {load}"
 
 
 def _listed(numbers: Sequence[float]) -> str:

@@ -54,7 +54,7 @@ def launch_engine(plan: Plan, *, model_path: Path | None, log_path: Path, live: 
     if model_path is not None:
         live.say("starting llama.cpp with SmolLM2-135M-Instruct …")
         launched = start_embedded(
-            slots=max(plan.users),
+            slots=max(plan.user_levels),
             context_per_slot=context_tokens(plan),
             model_path=model_path,
             log_path=log_path,
@@ -71,5 +71,6 @@ def launch_engine(plan: Plan, *, model_path: Path | None, log_path: Path, live: 
             environment=os.environ,
             on_wait=live.waiting,
         )
-    live.say(f"ready in {launched.start_s:.1f} s; answers of at most {output_tokens(plan)} tokens")
+    most = output_tokens(plan)
+    live.say(f"ready in {launched.start_s:.1f} s" + ("" if most is None else f"; answers of at most {most} tokens"))
     return launched

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import datetime
 import os
-import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from msgspec import to_builtins
 from msgspec.structs import asdict, replace
 
 from breakeven import __version__
+from breakeven.app.asks import arrivals_of, run_salt
 from breakeven.app.crew import crew_for
 from breakeven.app.defaults import level_plan, level_plans, output_tokens
 from breakeven.app.search import search_levels
@@ -38,9 +38,7 @@ from breakeven.store.folder import RunFolder
 from breakeven.store.samples import seal_samples
 from breakeven.telemetry.handle import Sampler, Wanted, sources_for
 from breakeven.telemetry.host import host_facts, host_record, without_secrets
-from breakeven.workload import make_workload
 from breakeven.workload.base import Workload
-from breakeven.workload.trace import Trace
 
 MOST_AUTO_LEVELS: Final = 6
 """Levels that `--users auto` adds at most."""
@@ -68,8 +66,8 @@ class Session(NamedTuple):
 
 
 def missing(plan: Plan, folder: RunFolder | None) -> bool:
-    """A plan has levels that are not measured yet; a search or a trace is asked again."""
-    if folder is None or plan.find_max or plan.auto or plan.workload == "trace":
+    """A plan has levels that are not measured yet; a search or the replay of a trace is asked again."""
+    if folder is None or plan.find_max or plan.auto or plan.is_replay:
         return True
     finished = {load_of(facts) for facts in folder.finished()}
     return any(load_of(level) not in finished for level in level_plans(plan, salt=0))
@@ -89,6 +87,7 @@ class Measurement:
         self,
         plan: Plan,
         *,
+        workload: Workload,
         launched: Launched | None,
         folder: RunFolder | None,
         out: Path,
@@ -98,6 +97,7 @@ class Measurement:
         session: Session = Session(),  # noqa: B008  (it is frozen)
     ) -> None:
         self.plan = plan
+        self._workload = workload
         self._session = session
         self.folder = folder
         self._launched = launched
@@ -106,7 +106,7 @@ class Measurement:
         self._live = live
         self._api_key = api_key
         self._ca_file = os.environ.get("SSL_CERT_FILE")
-        self._salt = secrets.randbits(64)
+        self._salt = run_salt(plan)
         self._zero_s = now_s() - (wall_now() - started).total_seconds()
 
     @property
@@ -119,7 +119,7 @@ class Measurement:
         self._stop = asyncio.Event()
         async with self._signals():
             server = await self._find_server()
-            workload = self._workload()
+            workload = self._workload
             server.notes += [_with_remedy(note) for note in await workload.prepare(server)]
             if self.folder is None:
                 label = f"{server.engine.name}-{server.model.rpartition('/')[2]}"
@@ -130,7 +130,7 @@ class Measurement:
                 server,
                 workload,
                 clients=self.plan.clients,
-                is_open=self.plan.rate is not None or isinstance(workload, Trace),
+                is_open=self.plan.rate is not None or self.plan.is_replay,
                 timeout_s=self.plan.timeout_s,
                 api_key=self._api_key,
                 ca_file=self._ca_file,
@@ -165,7 +165,7 @@ class Measurement:
                 known=[judged_level(*level, slo=slo) for level in self.folder.levels()],
             )
             return
-        arrivals_s = tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None
+        arrivals_s = arrivals_of(workload) if self.plan.is_replay else None
         finished = {load_of(facts) for facts in self.folder.finished()}
         for level in level_plans(self.plan, salt=self._salt, arrivals_s=arrivals_s):
             if load_of(level) not in finished and not self._stop.is_set() and self._session.wants(level):
@@ -224,17 +224,6 @@ class Measurement:
             say=self._live.say,
         )
 
-    def _workload(self) -> Workload:
-        plan = self.plan
-        settings: dict[str, object] = {
-            "input_tokens": plan.input_tokens,
-            "output_tokens": output_tokens(plan) if plan.workload != "trace" else plan.output_tokens,
-            "seed": plan.seed,
-            "path": plan.file,
-            **plan.options,
-        }
-        return make_workload(plan.workload, settings)
-
     def _note_host(self, server: Server, workload: Workload) -> None:
         """Write host.json; a resumed run keeps its first start and adds this one."""
         assert self.folder is not None
@@ -265,7 +254,7 @@ class Measurement:
                     "model": server.model,
                     "api": server.api,
                     "workload": workload.describe(),
-                    "settings": _settings(self.plan),
+                    "settings": _settings(self.plan, workload),
                     "salt": f"{self._salt:016x}",
                     "client": {"version": __version__, "clients": self.plan.clients},
                     "clock": {"zero_wall": self._started.isoformat(), "zero_monotonic_s": self._zero_s},
@@ -349,12 +338,16 @@ def _declared(plan: Plan) -> dict[str, Any]:
     return {} if plan.hardware is None else {"declared": to_builtins(plan.hardware)}
 
 
-def _settings(plan: Plan) -> dict[str, Any]:
+def _settings(plan: Plan, workload: Workload) -> dict[str, Any]:
     """What was asked for, with the defaults that filled it in; how the engine is started stands with the engine."""
     left_out = {"salt", "times_s"}
-    levels = [asdict(level) for level in level_plans(plan, salt=0)]
+    arrivals_s = arrivals_of(workload) if plan.is_replay else None
+    levels = [
+        asdict(level) | {"duration_s": plan.duration_s} for level in level_plans(plan, salt=0, arrivals_s=arrivals_s)
+    ]
     asked = {key: value for key, value in asdict(plan).items() if key not in ("launch", "hardware")}
     return asked | {
+        "users": None if plan.is_replay or plan.rate is not None else plan.user_levels,
         "output_tokens": output_tokens(plan),
         "levels": [{key: level[key] for key in level if key not in left_out} for level in levels],
     }

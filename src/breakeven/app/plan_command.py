@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+from breakeven.app.asks import workload_of
 from breakeven.app.commands import console, run, slo_code
 from breakeven.app.defaults import level_plans
-from breakeven.app.dry_run import dry_run_text
+from breakeven.app.dry_run import counted, dry_run_text
 from breakeven.app.plan_file import PlanFile, read_file, understood
 from breakeven.app.run import check_plan
 from breakeven.app.runs import write_json
@@ -51,6 +52,7 @@ def dry_run_plan(given: dict[str, Any]) -> int:
     """Print what a single run by these options would do."""
     plan = Plan(**given)
     check_plan(plan)
+    workload_of(plan)
     print(dry_run_text(PlanFile("", None, (Cell(name=plan.name or "run", names={}, plan=plan),))))
     return 0
 
@@ -60,11 +62,13 @@ def check(path: Path) -> int:
     plan = understood(read_file(path), where=str(path))
     if plan.head is None:
         print(
-            f"{path}: a single run of {len(level_plans(plan.cells[0].plan, salt=0))} levels; nothing is wrong with it"
+            f"{path}: a single run of {counted(len(level_plans(plan.cells[0].plan, salt=0)), 'level')}; "
+            "nothing is wrong with it"
         )
         return 0
     levels = sum(len(level_plans(cell.plan, salt=0)) for cell in plan.cells)
-    print(f"{path}: {len(plan.cells)} cells, {levels} levels in {plan.head.repeats} rounds; nothing is wrong with it")
+    what = ", ".join((counted(len(plan.cells), "cell"), counted(levels, "level")))
+    print(f"{path}: {what} in {counted(plan.head.repeats, 'round')}; nothing is wrong with it")
     return 0
 
 

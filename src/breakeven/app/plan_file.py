@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from breakeven.app.asks import workload_of, workload_settings
 from breakeven.app.run import check_plan
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.plan import Plan
@@ -48,8 +49,9 @@ def understood(text: str, *, where: str, wanted: Mapping[str, Sequence[str]] | N
     else:
         found = _cells(told, where=where)
     head = None if isinstance(told, Plan) else told.study
+    read: list[object] = []
     for cell in found:
-        _check(cell, head, where=where)
+        _check(cell, head, where=where, read=read)
     return PlanFile(text, head, only(found, wanted or {}))
 
 
@@ -60,9 +62,14 @@ def _cells(study: Study, *, where: str) -> tuple[Cell, ...]:
         raise UsageError(f"{where}: {error}") from None
 
 
-def _check(cell: Cell, head: Head | None, *, where: str) -> None:
+def _check(cell: Cell, head: Head | None, *, where: str, read: list[object]) -> None:
+    """`read` holds the workloads that were looked at already: cells share them, and their files may be large."""
+    settings = cell.plan.workload, workload_settings(cell.plan)
     try:
         check_plan(cell.plan)
+        if settings not in read:
+            workload_of(cell.plan)
+            read.append(settings)
         if head is not None and head.max_usd is not None and cell.rent_usd_per_h is None:
             raise UsageError("max_usd needs the rent_usd_per_h of its hardware, which is not given")
     except UsageError as error:

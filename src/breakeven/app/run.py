@@ -9,6 +9,7 @@ from typing import Final
 import uvloop
 from msgspec.structs import replace
 
+from breakeven.app.asks import workload_of
 from breakeven.app.crew import parse_clients
 from breakeven.app.launch import check_launch, launch_engine, launch_label, log_name
 from breakeven.app.measure import Measurement, Session, missing, new_folder
@@ -26,6 +27,7 @@ from breakeven.registry import load
 from breakeven.report.live import Live
 from breakeven.store.folder import RunFolder
 from breakeven.workload import WORKLOADS
+from breakeven.workload.base import Workload
 
 _WHOLE_NUMBERS: Final = ("chat", "fixed", "dataset")
 """Workloads whose lengths are numbers, not distributions."""
@@ -34,7 +36,7 @@ _WHOLE_NUMBERS: Final = ("chat", "fixed", "dataset")
 def run_plan(plan: Plan, *, out: Path, live: Live) -> tuple[RunFolder, RunSummary, bool]:
     """Measure a new run; its folder, its summary, and whether the user interrupted it."""
     check_plan(plan)
-    return _measure(plan, folder=None, out=out, live=live)
+    return _measure(plan, workload=workload_of(plan), folder=None, out=out, live=live)
 
 
 def resume_run(path: Path, *, live: Live, auto: bool = False) -> tuple[RunFolder, RunSummary, bool]:
@@ -48,22 +50,24 @@ def resume_run(path: Path, *, live: Live, auto: bool = False) -> tuple[RunFolder
         summary = summarise(folder)
         folder.write_summary(summary)
         return folder, summary, False
-    return _measure(plan, folder=folder, out=folder.path.parent, live=live)
+    return _measure(plan, workload=workload_of(plan), folder=folder, out=folder.path.parent, live=live)
 
 
 def measure_session(folder: RunFolder, session: Session, *, live: Live) -> tuple[RunSummary, bool]:
     """Measure one round of a study into its run folder; the summary so far, and whether the user interrupted it."""
+    plan = folder.plan()
     _, summary, is_interrupted = _measure(
-        folder.plan(), folder=folder, out=folder.path.parent, live=live, session=session
+        plan, workload=workload_of(plan), folder=folder, out=folder.path.parent, live=live, session=session
     )
     return summary, is_interrupted
 
 
 def check_plan(plan: Plan) -> None:
-    """Whatever can be found wrong before anything is started."""
+    """Whatever can be found wrong in the words alone; `workload_of` finds what is wrong with the workload."""
     load("workload", WORKLOADS, plan.workload)
     parse_clients(plan.clients)
-    parse_arrivals(plan.arrivals)
+    if plan.arrivals is not None:
+        parse_arrivals(plan.arrivals)
     if plan.slo is not None:
         parse_slo(plan.slo)
     if plan.engine is not None:
@@ -92,6 +96,7 @@ def api_key(plan: Plan) -> str | None:
 def _measure(
     plan: Plan,
     *,
+    workload: Workload,
     folder: RunFolder | None,
     out: Path,
     live: Live,
@@ -109,6 +114,7 @@ def _measure(
             launched = stack.enter_context(launch_engine(plan, model_path=model_path, log_path=log_path, live=live))
         measurement = Measurement(
             plan,
+            workload=workload,
             launched=launched,
             folder=folder,
             out=out,

@@ -25,7 +25,7 @@ async def search_levels(
     earlier part of the run has measured.
     """
     whole = plan.rate is None
-    first = float(plan.users[0] if plan.rate is None else plan.rate[0])
+    first = float(plan.user_levels[0] if plan.rate is None else plan.rate[0])
     levels = list(known)
     while (load := _load_to_measure(levels, plan=plan, slo=slo, first=first)) is not None:
         level = level_plan(

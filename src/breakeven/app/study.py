@@ -74,7 +74,7 @@ class StudyRun:
         found = self.folder.cell(turn.cell.name)
         done = [] if found is None else [facts for facts in found.finished() if facts.repeat == turn.repeat]
         levels = round_levels(turn.cell.plan, turn.repeat)
-        if turn.cell.plan.workload == "trace":
+        if turn.cell.plan.is_replay:
             return [] if done else levels
         finished = {load_of(facts) for facts in done}
         return [level for level in levels if load_of(level) not in finished]

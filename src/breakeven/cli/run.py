@@ -106,8 +106,8 @@ def add(commands: Any) -> None:
         "--users",
         type=users_or_auto,
         metavar="LIST",
-        help="users at once, one level each (default: 1,5,10,50,100); auto adds the levels whose absence leaves most "
-        "doubt, with --resume to a run that is there",
+        help="users at once, one level each (default: 1,5,10,50,100; a trace is replayed by its times); auto adds the "
+        "levels whose absence leaves most doubt, with --resume to a run that is there",
     )
     much.add_argument("--rate", type=rates, metavar="LIST", help="open loop: requests per second, one level each")
     much.add_argument(

@@ -4,7 +4,7 @@ import sys
 from typing import Final, TextIO
 
 from breakeven.clock import now_s
-from breakeven.load.level import Progress
+from breakeven.load.level import LevelPlan, Progress
 from breakeven.metrics.summary import LevelSummary
 from breakeven.report.terminal import plus_minus
 from breakeven.units import load_text, short_count
@@ -56,7 +56,7 @@ class Live:
             place = progress.plan
             if progress.phase == "measuring" and place != self._shown:
                 self._shown = place
-                self.say(f"{load_text(progress.plan.users, progress.plan.req_per_s)}: measuring")
+                self.say(f"{_load_text(place)}: measuring")
             return
         now = now_s()
         if now - self._last_s < _EVERY_S:
@@ -76,7 +76,7 @@ class Live:
         self.say(f"{load:>10}  {rate}, {level.requests} answers{errors}, stopped by {level.stopped}")
 
     def _line(self, progress: Progress) -> str:
-        parts = [f"{load_text(progress.plan.users, progress.plan.req_per_s):>10}  {progress.phase:<9} {_bar(progress)}"]
+        parts = [f"{_load_text(progress.plan):>10}  {progress.phase:<9} {_bar(progress)}"]
         if progress.tok_per_s is not None:
             parts.append(f"{short_count(progress.tok_per_s):>6} tok/s now")
         if progress.half_width is not None:
@@ -85,6 +85,11 @@ class Live:
         if progress.errors:
             parts.append(f"{progress.errors} errors")
         return "  ".join(parts)
+
+
+def _load_text(plan: LevelPlan) -> str:
+    load = load_text(plan.users, plan.req_per_s)
+    return f"trace, {load}" if plan.users is None and plan.arrivals == "trace" else load
 
 
 def _bar(progress: Progress) -> str:

@@ -119,9 +119,8 @@ def _unit(levels: Sequence[LevelSummary], of: Callable[[LevelSummary], Distribut
 
 
 def _cells(level: LevelSummary, *, repeats: bool, ttft: _Unit, tpot: _Unit, p99: bool) -> list[str | Text]:
-    load = str(level.users) if level.users is not None else f"{level.req_per_s_offered:g}"
     return [
-        load,
+        _load(level),
         *([str(level.repeat + 1)] if repeats else []),
         _DASH if level.output_tok_per_s.value is None else short_count(level.output_tok_per_s.value),
         plus_minus(level.output_tok_per_s),
@@ -139,7 +138,7 @@ def _mean_cells(mean: RepeatSummary, *, ttft: "_Unit", tpot: "_Unit", p99: bool)
     medians = [Quantile(value=mean.figures[name].mean, ci95=(None, None)) for name in ("ttft_s_p50", "tpot_s_p50")]
     more = [_DASH] * (2 if p99 else 1)
     return [
-        str(mean.users) if mean.users is not None else f"{mean.req_per_s_offered:g}",
+        _load(mean),
         f"1–{mean.n}",
         _DASH if speed.value is None else short_count(speed.value),
         plus_minus(speed),
@@ -229,7 +228,7 @@ def _shared(levels: Sequence[LevelSummary], caution: Caution) -> Caution:
 def _places(levels: Iterable[LevelSummary]) -> str:
     by_users = [level.users for level in levels if level.users is not None]
     by_rate = [level.req_per_s_offered for level in levels if level.req_per_s_offered is not None]
-    return " and ".join(filter(None, [_joined(by_users, "user"), _joined(by_rate, "req/s")]))
+    return " and ".join(filter(None, [_joined(by_users, "user"), _joined(by_rate, "req/s")])) or load_text(None, None)
 
 
 def _joined(loads: Sequence[float], unit: str) -> str:
@@ -241,5 +240,7 @@ def _joined(loads: Sequence[float], unit: str) -> str:
     return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]])) + f" {unit}{many}"
 
 
-def _load(level: LevelSummary) -> str:
-    return str(level.users) if level.users is not None else f"{level.req_per_s_offered}"
+def _load(one: LevelSummary | RepeatSummary) -> str:
+    """Users or requests a second; a dash where all requests came at one moment."""
+    load = one.req_per_s_offered if one.users is None else one.users
+    return _DASH if load is None else f"{load:g}" if one.users is None else str(load)

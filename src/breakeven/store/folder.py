@@ -26,7 +26,7 @@ RECORDS: Final = "records"
 
 def level_name(*, users: int | None, req_per_s: float | None, repeat: int) -> str:
     """`u100-r0` or `rate2.5-r0`: the name of a level's files, which sorts by load."""
-    load = f"u{users:05d}" if users is not None else f"rate{req_per_s:010.3f}"
+    load = f"u{users:05d}" if users is not None else f"rate{req_per_s or 0.0:010.3f}"
     return f"{load}-r{repeat}"
 
 

@@ -75,7 +75,7 @@ def only(found: Sequence[Cell], wanted: Mapping[str, Sequence[str]]) -> tuple[Ce
 
 def _check_alike(found: Sequence[Cell]) -> None:
     """Where the embedded engine and another are compared, both must be asked for answers of the same length."""
-    open_ended = [cell for cell in found if cell.plan.output_tokens is None and cell.plan.workload != "trace"]
+    open_ended = [cell for cell in found if cell.plan.output_tokens is None and not cell.plan.file_says_lengths]
     if len({cell.plan.is_embedded for cell in open_ended}) > 1:
         raise UsageError(
             "output_tokens: the embedded engine and the others have different defaults; give it in [[workloads]]"

@@ -1,5 +1,6 @@
 """How long levels and cells may take and what that may cost: estimates from the plan, as upper bounds."""
 
+import math
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -29,10 +30,10 @@ class LevelLength(Protocol):
 
 
 def level_s(level: LevelLength) -> float | None:
-    """Ramp + warm-up + longest window + settling; None where the level ends by a count, which takes what it takes."""
-    if level.requests is not None:
-        return None
+    """Ramp + warm-up + longest window + settling; None where a count of requests, or a trace, ends the level."""
     window_s = level.max_duration_s if level.duration_s is None else level.duration_s
+    if level.requests is not None or math.isinf(window_s):
+        return None
     return level.ramp_s + level.warmup_s + window_s + SETTLE_S
 
 
@@ -48,9 +49,7 @@ def start_s(plan: Plan, *, seen_s: float | None = None) -> float:
 def turn_s(plan: Plan, levels: Sequence[LevelLength]) -> float | None:
     """One start of the engine and all its levels, once; None where a level has no known end."""
     known = [seconds for seconds in map(level_s, levels) if seconds is not None]
-    if plan.workload == "trace" or len(known) < len(levels):
-        return None
-    return start_s(plan) + sum(known)
+    return None if len(known) < len(levels) else start_s(plan) + sum(known)
 
 
 def cost_usd(seconds: float | None, *, usd_per_h: float | None) -> float | None:

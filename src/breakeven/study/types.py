@@ -4,7 +4,6 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from breakeven.plan import DEFAULT_USERS
 from breakeven.serving import EngineSettings, Hardware, Via
 
 Order = Literal["interleaved", "shuffled"]
@@ -88,9 +87,9 @@ class WorkloadRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Levels(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[levels]`: how much, the same for every cell."""
 
-    users: tuple[int, ...] = DEFAULT_USERS
+    users: tuple[int, ...] | None = None
     rate: tuple[float, ...] | None = None
-    arrivals: str = "poisson"
+    arrivals: str | None = None
     clients: str = "1"
     slo: str | None = None
     duration_s: float | None = None

@@ -19,6 +19,14 @@ WORKLOADS: Final = {
     "conversation": "breakeven.workload.conversation:Conversation",
 }
 
+_OPTIONS: Final = {
+    "path": "--file",
+    "input_tokens": "--input-tokens",
+    "output_tokens": "--output-tokens",
+    "seed": "--seed",
+}
+"""Settings that have an option of their own."""
+
 
 def make_workload(name: str, settings: Mapping[str, object]) -> Workload:
     """The workload called `name`; settings that are None keep its defaults.
@@ -47,8 +55,11 @@ def _typed(workload: str, key: str, value: object, hint: Any) -> object:
     try:
         return msgspec.convert(value, hint, strict=False)
     except msgspec.ValidationError as error:
-        raise UsageError(f"workload '{workload}': {_flag(key)} '{value}': {error}") from None
+        raise UsageError(f"workload '{workload}': {_flag(key).removesuffix('=…')} '{value}': {error}") from None
 
 
 def _flag(setting: str) -> str:
-    return setting.replace("_", "-")
+    """What a user writes to give the setting."""
+    if setting in _OPTIONS:
+        return _OPTIONS[setting]
+    return f"--option {setting.replace('_', '-')}=…"

@@ -68,7 +68,7 @@ class Workload(Protocol):
 
 @runtime_checkable
 class Salted(Protocol):
-    """A workload whose requests share text on purpose: within a level, never with another level or run."""
+    """A workload whose requests share text on purpose: within a level, and with no other of another salt."""
 
     def use_salt(self, salt: int) -> None:
         """Shared text from here on is that of `salt`, a 64-bit number of the run and the level."""

@@ -53,7 +53,6 @@ class Conversation:
         self._think = None if think_s is None else parse_spread(think_s, name="think-s")
         self._prefix_tokens = prefix_tokens
         self._seed = seed
-        self._given_salt = salt
         self._prefix_number = mix(mix(seed) ^ salt)
         self._draws = {name: Draws(seed, purpose=name) for name in ("turns", "input", "output", "think", "place")}
         self._first_ks: dict[int, list[int]] = {}
@@ -63,7 +62,7 @@ class Conversation:
         """Tokens that the template adds for each earlier turn; None where the server did not say."""
 
     def use_salt(self, salt: int) -> None:
-        self._prefix_number = mix(mix(self._seed) ^ self._given_salt ^ salt)
+        self._prefix_number = mix(mix(self._seed) ^ salt)
         self._nonces.clear()
 
     async def prepare(self, server: Server) -> Sequence[str]:

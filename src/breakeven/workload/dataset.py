@@ -7,12 +7,14 @@ from typing import Any, Final, NamedTuple
 from breakeven.errors import UsageError, one_line
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Walk
-from breakeven.workload.filler import capped
+from breakeven.workload.filler import capped, left_out
 from breakeven.workload.rows import Row, read_rows, shown
 from breakeven.workload.text import Words, resource_lines
 
 COLUMNS: Final = ("prompt", "messages", "conversations")
 """Columns looked for, in this order, where none is named."""
+_TOOLS: Final = ("tool", "function")
+"""Roles of what no user and no assistant says."""
 _SHAREGPT_ROLES: Final = {"human": "user", "user": "user", "system": "system"}
 
 
@@ -52,14 +54,16 @@ class Dataset:
         self._left_out = 0
         self._items = list(self._read())
         if not self._items:
-            raise UsageError(f"{self._path}: holds no prompt")
+            why = f": none of its {self._left_out} rows holds a text that can be asked" if self._left_out else ""
+            raise UsageError(f"{self._path}: holds no prompt{why}")
         self._walk = Walk(seed, count=len(self._items))
         self._words = Words(resource_lines("words.txt"), seed=seed)
         self._chat = True
 
     async def prepare(self, server: Server) -> Sequence[str]:
         self._chat = server.api == "chat"
-        return []
+        rows = self._left_out + len(self._items)
+        return left_out(self._left_out, of=rows, why="no user says anything, or not all of it is text")
 
     def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:
         item = self._items[self._walk.at(user, k)]
@@ -111,26 +115,45 @@ def _find_column(row: Row) -> str:
 
 
 def _parts(row: Row, column: str) -> tuple[list[dict[str, str]], str, list[dict[str, str]]] | None:
-    """What stands before the first user text, that text, what stands after it; None where no user says anything."""
-    value = row.value(column)
+    """What stands before the first user text, that text, what stands after it; None for what cannot be asked."""
+    value = row.fields.get(column) if column in row.fields else row.value(column)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
     if not isinstance(value, list):
         return [], row.text(column), []
     sharegpt = any(isinstance(turn, dict) and "from" in turn for turn in value)
     turns = [_turn(turn, row=row, keys=("from", "value") if sharegpt else ("role", "content")) for turn in value]
-    users = [index for index, turn in enumerate(turns) if turn["role"] == "user" and turn["content"].strip()]
+    said = {i: turn["content"] for i, turn in enumerate(turns) if turn and turn["role"] == "user"}
+    users = {i: text for i, text in said.items() if text.strip()}
     if not users:
         return None
-    first, last = users[0], users[-1]
-    before = [turn for turn in turns[:first] if not sharegpt or turn["role"] == "system"]
-    return before, turns[first]["content"], [] if sharegpt else turns[first + 1 : last + 1]
+    first = min(users)
+    last = first if sharegpt else max(users)
+    before = [turn for turn in turns[:first] if turn and (not sharegpt or turn["role"] == "system")]
+    after = [turn for turn in turns[first + 1 : last + 1] if turn]
+    if not sharegpt and len(before) + 1 + len(after) <= last:
+        return None
+    return before, users[first], after
 
 
-def _turn(turn: object, *, row: Row, keys: tuple[str, str]) -> dict[str, str]:
-    role, content = (turn.get(keys[0]), turn.get(keys[1])) if isinstance(turn, dict) else (None, None)
-    if not isinstance(role, str) or not isinstance(content, str):
+def _turn(turn: object, *, row: Row, keys: tuple[str, str]) -> dict[str, str] | None:
+    """A turn as text; None for what is no text: pictures, calls of tools and their results, nothing at all."""
+    role, content = (turn.get(keys[0]), _text(turn.get(keys[1]))) if isinstance(turn, dict) else (None, None)
+    if not isinstance(turn, dict) or not isinstance(role, str) or not (content is None or isinstance(content, str)):
         raise UsageError(f"{row.where}: a turn needs the texts '{keys[0]}' and '{keys[1]}', but is {shown(turn)}")
+    if content is None or turn.get("tool_calls") or role in _TOOLS:
+        return None
     known = _SHAREGPT_ROLES.get(role, "assistant") if keys[0] == "from" else role
     return {"role": known, "content": content}
+
+
+def _text(content: object) -> object:
+    """The texts of a list of parts in one; None where a part is no text. Anything else is left as it is."""
+    if not isinstance(content, list):
+        return content
+    texts = [part.get("text") if isinstance(part, dict) else None for part in content]
+    known = [text for text in texts if isinstance(text, str)]
+    return "\n".join(known) if len(known) == len(texts) else None
 
 
 def _as_text(messages: Sequence[dict[str, str]]) -> str:

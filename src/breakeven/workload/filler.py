@@ -100,6 +100,13 @@ def short_inputs(wished: Sequence[int], *, least: int) -> list[str]:
     return [f"short_inputs: {share} that template and nonce take; they are sent with that many"]
 
 
+def left_out(count: int, *, of: int, why: str) -> list[str]:
+    """A caution where rows of the workload's file are not asked."""
+    if not count:
+        return []
+    return [f"left_out: {count} of {of} rows of the file are not asked: {why} | see whether what is left is your mix"]
+
+
 def shared_prefixes(share: float) -> list[str]:
     """A caution where the workload itself repeats what stood at the start of an earlier prompt."""
     if share == 0:

@@ -1,5 +1,6 @@
 """Rows of a data file (JSONL, JSON, CSV, Parquet), each with the place that it came from."""
 
+import codecs
 import contextlib
 import csv
 import itertools
@@ -15,7 +16,10 @@ from breakeven.errors import UsageError, one_line
 LONGEST_TOKENS: Final = 10_000_000
 """A length above this is taken for a mistake in the file."""
 _LONGEST_CSV_FIELD: Final = 1 << 27
+_SURPLUS: Final = "\0surplus"
+"""Stands for the fields that a row has beyond its columns; no column is called so."""
 _MAGIC: Final = b"PAR1"
+_GZIP: Final = b"\x1f\x8b"
 
 
 class Row(NamedTuple):
@@ -70,9 +74,10 @@ def read_rows(path: Path) -> Iterator[Iterator[Row]]:
     The file is closed at the end of the `with`, also where the caller stops at a row that is no good.
     """
     reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise UsageError(f"{path}: files that end in {', '.join(_READERS)} can be read")
     try:
+        _refuse_gzip(path)
+        if reader is None:
+            raise UsageError(f"{path}: files that end in {', '.join(_READERS)} can be read")
         with contextlib.closing(reader(path)) as rows:
             yield rows
     except OSError as error:
@@ -88,15 +93,22 @@ def _short(text: str) -> str:
     return one_line(text, limit=40)
 
 
+def _refuse_gzip(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(len(_GZIP)) == _GZIP:
+            raise UsageError(f"{path}: looks like gzip; unpack it first (gunzip)")
+
+
 def _json_lines(path: Path) -> Rows:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield _object(_decoded(line, where=f"{path}, line {number}"), where=f"{path}, line {number}")
+            text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            if text.strip():
+                yield _object(_decoded(text, where=f"{path}, line {number}"), where=f"{path}, line {number}")
 
 
 def _json_list(path: Path) -> Rows:
-    values = _decoded(path.read_bytes(), where=str(path))
+    values = _decoded(path.read_bytes().removeprefix(codecs.BOM_UTF8), where=str(path))
     if not isinstance(values, list):
         raise UsageError(f"{path}: must be a list of objects, but is {shown(values)}")
     for number, value in enumerate(values, start=1):
@@ -119,11 +131,20 @@ def _object(value: object, *, where: str) -> Row:
 def _csv(path: Path) -> Rows:
     csv.field_size_limit(_LONGEST_CSV_FIELD)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
+        reader: csv.DictReader[str] = csv.DictReader(file, restkey=_SURPLUS, skipinitialspace=True)
         try:
             for fields in reader:
-                named = {key: value for key, value in fields.items() if isinstance(key, str)}
-                yield Row(f"{path}, line {reader.line_num}", named)
+                where = f"{path}, line {reader.line_num}"
+                surplus = fields.pop(_SURPLUS, None)
+                if surplus is not None:
+                    count = len(fields) + len(surplus)
+                    raise UsageError(
+                        f"{where}: {count} fields, but the header names {len(fields)}; a text with a comma in it must "
+                        'stand in quotation marks ("…")'
+                    )
+                known = {key: value for key, value in fields.items() if value is not None}
+                few = "" if len(known) == len(fields) else f" ({len(known)} of {len(fields)} fields)"
+                yield Row(where + few, known)
         except (csv.Error, UnicodeDecodeError) as error:
             raise UsageError(f"{path}, after line {reader.line_num}: no CSV in UTF-8: {one_line(str(error))}") from None
 

@@ -11,20 +11,22 @@ from numpy.typing import NDArray
 from breakeven.errors import UsageError
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Draws, mix
-from breakeven.workload.filler import Filler, capped, shared_prefixes, short_inputs
+from breakeven.workload.filler import Filler, capped, left_out, shared_prefixes, short_inputs
 from breakeven.workload.meter import Meter
 from breakeven.workload.text import Piece
-from breakeven.workload.tracefile import BLOCK_TOKENS, Arrival, read_trace, shared_input_share
+from breakeven.workload.tracefile import read_trace, shared_blocks, shared_input_share
 
 _CHECK_AT_MOST: Final = 2_048
+_KEPT_TOKENS: Final = 1 << 20
+"""Text of blocks that is kept at once: some 6 MB."""
 
 
 class Trace:
     """User 0 asks the trace's requests in order, as an open loop does; other users start elsewhere and go round.
 
-    Where the trace says which blocks of text requests share (Mooncake's hash ids), equal ids give equal text and no
-    nonce stands in front: sharing is what such a trace is for. `salt` (of the run and level) then keeps the blocks
-    of one level from being the cached ones of the level before. `speed` 2 halves the time between arrivals.
+    Where the trace says which blocks of text requests share (hash ids of Mooncake and Bailian), equal ids give equal
+    text and no nonce stands in front: sharing is what such a trace is for. `salt` (of the run and level) then keeps the
+    blocks of one level from being the cached ones of the level before. `speed` 2 halves the time between arrivals.
     """
 
     name: Final = "trace"
@@ -41,28 +43,37 @@ class Trace:
     ) -> None:
         if not 0 < speed < float("inf"):
             raise UsageError(f"speed: {speed} is no pace; 1 replays as recorded, 2 twice as fast")
+        for name, value in (("max-requests", max_requests), ("max-input-tokens", max_input_tokens)):
+            if value is not None and value < 1:
+                raise UsageError(f"{name}: {value} is too few; give at least 1, or leave it out")
         self._path = Path(path)
         self._seed = seed
-        self._given_salt = self._salt = salt
+        self._salt = salt
         self._speed = speed
-        self._form, self._arrivals, self._left_out = read_trace(
+        self._form, self._arrivals, self._left_out, self._block_tokens = read_trace(
             self._path, max_requests=max_requests, max_input_tokens=max_input_tokens
         )
-        self._shared = shared_input_share(self._arrivals)
+        self._shared_blocks = shared_blocks(self._arrivals)
+        self._shared = shared_input_share(self._arrivals, block_tokens=self._block_tokens)
         self._starts = Draws(seed, purpose="start")
         self._places = Draws(seed, purpose="place")
         self._filler = Filler(seed=seed)
+        self._kept: dict[int, Piece] = {}
 
     def arrivals_s(self) -> NDArray[np.float64]:
         """When each request is due, in seconds from the first, never falling."""
         return np.array([arrival.arrival_s for arrival in self._arrivals]) / self._speed
 
     def use_salt(self, salt: int) -> None:
-        self._salt = self._given_salt ^ salt
+        self._salt = salt
+        self._kept.clear()
 
     async def prepare(self, server: Server) -> Sequence[str]:
+        self._kept.clear()
         wished = [arrival.input_tokens for arrival in self._arrivals]
         cautions = await self._filler.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(wished)))
+        rows = self._left_out + len(self._arrivals)
+        cautions += left_out(self._left_out, of=rows, why="no input, no output, or more than max-input-tokens")
         return [*cautions, *short_inputs(wished, least=self._filler.least_tokens), *shared_prefixes(self._shared)]
 
     def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:
@@ -71,7 +82,7 @@ class Trace:
         input_tokens = max(arrival.input_tokens, self._filler.least_tokens)
         place = self._places.bits(user, k)
         if arrival.blocks:
-            content = self._blocks(arrival, place, count=input_tokens - self._filler.overhead_tokens)
+            content = self._blocks(number, place, count=input_tokens - self._filler.overhead_tokens)
         else:
             content = self._filler.content(nonce, place, input_tokens=input_tokens)
         return self._filler.ask(
@@ -102,13 +113,28 @@ class Trace:
         start = 0 if user == 0 else self._starts.bits(user, 0)
         return (start + k) % len(self._arrivals)
 
-    def _blocks(self, arrival: Arrival, place: int, *, count: int) -> Piece:
-        """`count` tokens: the blocks' own text, cut at the end; what no block covers is the request's own."""
-        source = self._filler.source
+    def _blocks(self, number: int, place: int, *, count: int) -> Piece:
+        """`count` tokens: the blocks' own text, cut at the end; what no block covers is the request's own.
+
+        Blocks at the end that no other request has are made in one piece, which is quicker.
+        """
+        source, blocks, shared = self._filler.source, self._arrivals[number].blocks, self._shared_blocks[number]
         parts: list[Piece] = []
-        for block in arrival.blocks[: -(-count // BLOCK_TOKENS)]:
-            known = mix(mix(self._seed ^ self._salt) ^ (block & 0xFFFF_FFFF_FFFF_FFFF))
-            size = min(BLOCK_TOKENS, count)
-            parts.append(source.head(known, count=size))
-            count -= size
+        for index, block in enumerate(blocks[: min(shared + 1, -(-count // self._block_tokens))]):
+            is_whole = index < shared and count >= self._block_tokens
+            parts.append(self._whole(block) if is_whole else self._head(block, count=count))
+            count -= self._block_tokens if is_whole else count
         return source.join([*parts, source.take(place, count=count)])
+
+    def _whole(self, block: int) -> Piece:
+        """The text of a block that others have too; kept for them, since small blocks are many."""
+        text = self._kept.get(block)
+        if text is None:
+            if len(self._kept) * self._block_tokens >= _KEPT_TOKENS:
+                self._kept.clear()
+            text = self._kept[block] = self._head(block, count=self._block_tokens)
+        return text
+
+    def _head(self, block: int, *, count: int) -> Piece:
+        number = mix(mix(self._seed ^ self._salt) ^ (block & 0xFFFF_FFFF_FFFF_FFFF))
+        return self._filler.source.head(number, count=count)

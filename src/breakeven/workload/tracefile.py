@@ -1,7 +1,8 @@
-"""Reads recorded arrivals with their lengths: the Azure LLM inference trace, Mooncake's, or plain CSV."""
+"""Reads recorded arrivals with their lengths: the traces of Azure, Mooncake and Bailian, or plain CSV."""
 
 import datetime
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -9,8 +10,9 @@ from typing import Final, NamedTuple
 from breakeven.errors import UsageError
 from breakeven.workload.rows import Row, read_rows, shown
 
-BLOCK_TOKENS: Final = 512
+_MOONCAKE_BLOCK: Final = 512
 """Mooncake gives a hash id to each block of this many input tokens; the id stands for all blocks before it too."""
+_BAILIAN_BLOCK: Final = 16
 
 
 class Arrival(NamedTuple):
@@ -20,7 +22,7 @@ class Arrival(NamedTuple):
     input_tokens: int
     output_tokens: int
     blocks: tuple[int, ...] = ()
-    """Mooncake's hash ids: equal ids mean equal text up to the end of that block."""
+    """Hash ids: equal ids mean equal text up to the end of that block."""
 
 
 class Recording(NamedTuple):
@@ -30,6 +32,16 @@ class Recording(NamedTuple):
     arrivals: list[Arrival]
     left_out: int
     """Rows that ask for no input or no output, or for more input than was allowed."""
+    block_tokens: int
+    """Input tokens that a hash id stands for."""
+
+
+class Form(NamedTuple):
+    """A format of traces, known by its columns."""
+
+    columns: tuple[str, ...]
+    read: Callable[[Row], Arrival]
+    block_tokens: int = _MOONCAKE_BLOCK
 
 
 def read_trace(path: Path, *, max_requests: int | None = None, max_input_tokens: int | None = None) -> Recording:
@@ -38,31 +50,43 @@ def read_trace(path: Path, *, max_requests: int | None = None, max_input_tokens:
         first = next(rows, None)
         if first is None:
             raise UsageError(f"{path}: holds no request")
-        form, read = _form(first)
+        name = _form(first)
+        form = _FORMS[name]
         found: list[Arrival] = []
         left_out = 0
         for row in itertools.chain([first], rows):
             if max_requests is not None and len(found) == max_requests:
                 break
-            arrival = read(row)
+            arrival = form.read(row)
             if _can_be_asked(arrival, max_input_tokens):
                 found.append(arrival)
             else:
                 left_out += 1
     if not found:
         raise UsageError(f"{path}: none of its {left_out} requests can be asked")
-    return Recording(form, _from_zero(found), left_out)
+    return Recording(name, _from_zero(found), left_out, form.block_tokens)
 
 
-def shared_input_share(arrivals: Sequence[Arrival]) -> float:
+def shared_input_share(arrivals: Sequence[Arrival], *, block_tokens: int) -> float:
     """Input tokens in blocks whose id an earlier request had, from the first block on, / all input tokens."""
     seen: set[int] = set()
     shared = 0
     for arrival in arrivals:
         again = sum(1 for _ in itertools.takewhile(seen.__contains__, arrival.blocks))
-        shared += min(again * BLOCK_TOKENS, arrival.input_tokens)
+        shared += min(again * block_tokens, arrival.input_tokens)
         seen.update(arrival.blocks)
     return shared / sum(arrival.input_tokens for arrival in arrivals)
+
+
+def shared_blocks(arrivals: Sequence[Arrival]) -> list[int]:
+    """Of each request the number of blocks up to the last that another request has too."""
+    asked_by = Counter(itertools.chain.from_iterable(set(arrival.blocks) for arrival in arrivals))
+
+    def shared(arrival: Arrival) -> int:
+        backwards = reversed(list(enumerate(arrival.blocks, start=1)))
+        return next((count for count, block in backwards if asked_by[block] > 1), 0)
+
+    return [shared(arrival) for arrival in arrivals]
 
 
 def _can_be_asked(arrival: Arrival, max_input_tokens: int | None) -> bool:
@@ -76,11 +100,11 @@ def _from_zero(arrivals: list[Arrival]) -> list[Arrival]:
     return [arrival._replace(arrival_s=arrival.arrival_s - start_s) for arrival in arrivals]
 
 
-def _form(row: Row) -> tuple[str, Callable[[Row], Arrival]]:
-    for form, (columns, read) in _FORMS.items():
-        if all(column in row.fields for column in columns):
-            return form, read
-    known = "; ".join(f"{form}: {', '.join(columns)}" for form, (columns, _) in _FORMS.items())
+def _form(row: Row) -> str:
+    for name, form in _FORMS.items():
+        if all(column in row.fields for column in form.columns):
+            return name
+    known = "; ".join(f"{name}: {', '.join(form.columns)}" for name, form in _FORMS.items())
     raise UsageError(f"{row.where}: no trace that is known, by its columns; known are {known}")
 
 
@@ -90,11 +114,34 @@ def _azure(row: Row) -> Arrival:
 
 
 def _mooncake(row: Row) -> Arrival:
+    """Timestamps in ms. The last block may be a part of one, so there are input_length / 512 of them, rounded up."""
     inputs, outputs = row.tokens("input_length", least=0), row.tokens("output_length", least=0)
+    blocks = _blocks(row)
+    if blocks and len(blocks) != -(-inputs // _MOONCAKE_BLOCK):
+        raise UsageError(
+            f"{row.where}: {len(blocks)} hash ids for {inputs} input tokens, where Mooncake has one for each "
+            f"{_MOONCAKE_BLOCK}; another trace? Write it as plain CSV: {', '.join(_FORMS['plain'].columns)}"
+        )
+    return Arrival(row.number("timestamp") / 1000, inputs, outputs, blocks)
+
+
+def _bailian(row: Row) -> Arrival:
+    """Timestamps in s. Whether a part of a block has an id is not documented: both are taken."""
+    inputs, outputs = row.tokens("input_length", least=0), row.tokens("output_length", least=0)
+    blocks = _blocks(row)
+    if blocks and not inputs // _BAILIAN_BLOCK <= len(blocks) <= -(-inputs // _BAILIAN_BLOCK):
+        raise UsageError(
+            f"{row.where}: {len(blocks)} hash ids for {inputs} input tokens, where Bailian has one for each "
+            f"{_BAILIAN_BLOCK}; another trace? Write it as plain CSV: {', '.join(_FORMS['plain'].columns)}"
+        )
+    return Arrival(row.number("timestamp"), inputs, outputs, blocks)
+
+
+def _blocks(row: Row) -> tuple[int, ...]:
     blocks = row.fields.get("hash_ids") or ()
     if not isinstance(blocks, list | tuple) or not all(type(block) is int for block in blocks):
         raise UsageError(f"{row.where}: 'hash_ids' must be a list of whole numbers, but is {shown(blocks)}")
-    return Arrival(row.number("timestamp") / 1000, inputs, outputs, tuple(blocks))
+    return tuple(blocks)
 
 
 def _plain(row: Row) -> Arrival:
@@ -115,8 +162,10 @@ def _moment_s(row: Row, column: str) -> float:
     return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
 
 
-_FORMS: Final[dict[str, tuple[tuple[str, ...], Callable[[Row], Arrival]]]] = {
-    "azure": (("TIMESTAMP", "ContextTokens", "GeneratedTokens"), _azure),
-    "mooncake": (("timestamp", "input_length", "output_length"), _mooncake),
-    "plain": (("arrival_s", "input_tokens", "output_tokens"), _plain),
+_FORMS: Final[dict[str, Form]] = {
+    "azure": Form(("TIMESTAMP", "ContextTokens", "GeneratedTokens"), _azure),
+    "bailian": Form(("chat_id", "timestamp", "input_length", "output_length"), _bailian, _BAILIAN_BLOCK),
+    "mooncake": Form(("timestamp", "input_length", "output_length"), _mooncake),
+    "plain": Form(("arrival_s", "input_tokens", "output_tokens"), _plain),
 }
+"""Looked for in this order: Bailian's columns are Mooncake's and some more."""

@@ -1,0 +1,43 @@
+"""What a plan asks: its workload, made of the plan's settings."""
+
+import secrets
+from typing import Final
+
+import msgspec
+
+from breakeven.app.defaults import output_tokens
+from breakeven.plan import Plan
+from breakeven.workload import make_workload
+from breakeven.workload.base import Workload
+from breakeven.workload.trace import Trace
+
+SALT_BITS: Final = 64
+
+
+def workload_of(plan: Plan) -> Workload:
+    """The workload; reads its file. UsageError where a setting is wrong or the file is no good."""
+    return make_workload(plan.workload, workload_settings(plan))
+
+
+def workload_settings(plan: Plan) -> dict[str, object]:
+    """All that the workload is told, defaults filled in; equal settings make equal workloads."""
+    return {
+        "input_tokens": plan.input_tokens,
+        "output_tokens": output_tokens(plan),
+        "seed": plan.seed,
+        "path": plan.file,
+        **plan.options,
+    }
+
+
+def run_salt(plan: Plan) -> int:
+    """What all nonces and shared texts of a run come from: the option `salt` where it is given, else drawn."""
+    given = plan.options.get("salt")
+    return (
+        secrets.randbits(SALT_BITS) if given is None else msgspec.convert(given, int, strict=False) % (1 << SALT_BITS)
+    )
+
+
+def arrivals_of(workload: Workload) -> tuple[float, ...] | None:
+    """When the requests of a trace are due, in seconds from the first; None for what is no trace."""
+    return tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None
