@@ -12,7 +12,7 @@ import pytest
 
 from breakeven.calibrate import kept
 from breakeven.calibrate.cell import Cell, Pair, Result, compare
-from breakeven.calibrate.grid import FULL, QUICK, ceiling
+from breakeven.calibrate.grid import FIGURES, FULL, QUICK, ceiling, reads_right
 from breakeven.calibrate.kept import Kept, keep, kept_ceiling
 from breakeven.calibrate.text import ceiling_text, markdown, table
 from breakeven.client.reference import Stamps
@@ -149,7 +149,48 @@ def test_the_ceiling_is_the_highest_load_that_was_read_right(
     found = ceiling(results)
     assert found is not None
     assert (found.events_per_s, found.is_lower_bound) == (events_per_s, is_lower_bound)
-    assert ("≥ " in ceiling_text(found)) == is_lower_bound
+
+
+def pair(true_ms: float, read_ms: float, *, p99: float | None = None) -> Pair:
+    """The same at p50, or another reading at p99."""
+    return Pair(
+        true_p50_s=true_ms / 1e3, read_p50_s=read_ms / 1e3, true_p99_s=true_ms / 1e3, read_p99_s=(p99 or read_ms) / 1e3
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "seen", "is_right"),
+    [
+        ("ITL", pair(10.0, 10.09), True),
+        ("ITL", pair(10.0, 10.11), False),
+        ("ITL", pair(10.0, 10.0, p99=20.0), False),
+        ("ITL", pair(0.0, 0.001), True),  # events of one burst
+        ("TTFT", pair(50.0, 50.9), True),  # 1 ms: both ways through the kernel
+        ("TTFT", pair(50.0, 51.1), False),
+        ("E2E", pair(1000.0, 1009.0), True),
+        ("E2E", pair(1000.0, 1011.0), False),
+        ("TPOT", Pair(true_p50_s=0.01, read_p50_s=0.01, true_p99_s=None, read_p99_s=None), True),
+    ],
+)
+def test_a_figure_is_right_within_one_per_cent_at_p50_and_at_p99(name: str, seen: Pair, is_right: bool) -> None:
+    fields: dict[str, Any] = {name.lower(): seen}
+    assert reads_right(read(1000, **fields), name) == is_right
+    assert not reads_right(read(1000, errors=1, **fields), name)
+
+
+def test_every_figure_has_a_ceiling_of_its_own() -> None:
+    late = pair(10.0, 10.0, p99=20.0)
+    found = ceiling([read(100), read(1000), read(5000, itl=late, verdict="server-bound")])
+    assert found is not None
+    limits = {name: limit and (limit.events_per_s, limit.is_lower_bound) for name, limit in found.figures.items()}
+    assert limits == dict.fromkeys(FIGURES, (5000, True)) | {"ITL": (1000, False)}
+    assert ceiling_text(found) == (
+        "ceiling of this machine, within 1 %: throughput, TTFT, TPOT, E2E ≥ 5000 events/s; ITL 1000 events/s; "
+        "up to 4 users"
+    )
+    never = ceiling([read(100, itl=late)])
+    assert never is not None
+    assert "ITL at no load" in ceiling_text(never)
 
 
 def test_a_machine_on_which_nothing_was_read_right_has_no_ceiling() -> None:
@@ -161,9 +202,11 @@ def test_a_machine_on_which_nothing_was_read_right_has_no_ceiling() -> None:
 def test_the_table_has_a_row_a_cell_and_a_dash_for_what_is_not_known() -> None:
     results = [read(1000), read(2000, delay_p99_s=None)]
     lines = table(results).splitlines()
-    assert lines[0].split()[0] == "users"
+    heads = [line for line in lines if line.split()[:1] == ["users"]]
+    assert all(name in heads[0] for name in ("true tok/s", "read", "CPU µs/token", "µs/read", "verdict"))
+    assert all(f"{name} p50" in heads[1] and f"{name} p99" in heads[1] for name in ("TTFT", "TPOT", "ITL", "E2E"))
     assert "–" in lines[2]
-    assert [line.count("|") for line in markdown(results).splitlines()] == [17] * 4
+    assert [line.count("|") for line in markdown(results).splitlines()] == [13] * 4 + [0] + [12] * 4
 
 
 def test_both_grids_begin_with_a_user_alone_and_the_full_one_reaches_ten_thousand() -> None:

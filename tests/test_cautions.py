@@ -50,6 +50,9 @@ SPOILED: dict[str, list[tuple[str, Callable[[], Level]]]] = {
     "beyond_calibration": [  # 4 users at 9 tokens a second each are 36 a second
         ("beyond_calibration", lambda: an_honest_level(extra={"calibrated_events_per_s": 30.0}))
     ],
+    "itl_beyond_calibration": [
+        ("itl_beyond_calibration", lambda: an_honest_level(extra={"calibrated_itl_events_per_s": 30.0}))
+    ],
     "users_unaccounted_for": [("users_unaccounted_for", lambda: without_user(3))],
     "trend": [("trend", faster_in_the_second_half)],
     "warm_up_too_short": [("warm_up_too_short", slow_at_first)],

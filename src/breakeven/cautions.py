@@ -269,16 +269,26 @@ def _lag_limit_s(level: LevelSummary) -> float:
 
 def beyond_calibration(seen: Seen) -> Iterator[Caution]:
     """The load is one at which this machine's client was found to be right (`breakeven calibrate`)."""
+    events_per_s = (seen.level.output_tok_per_s.value or 0.0) / seen.checks.tokens_per_chunk
     ceiling = seen.facts.extra.get("calibrated_events_per_s")
-    tokens, window_s = seen.level.output_tok_per_s.value, seen.level.window_s
-    if ceiling is None or tokens is None or not window_s:
-        return
-    events_per_s = tokens / seen.checks.tokens_per_chunk
-    if events_per_s > 1.02 * ceiling:
+    if ceiling is not None and events_per_s > 1.02 * ceiling:
         yield Caution(
             id="beyond_calibration",
             text=f"{events_per_s:.0f} events/s is more than the {ceiling:.0f} that this client was found right at",
             remedy="share the users among --clients N, or calibrate again",
+        )
+
+
+def itl_beyond_calibration(seen: Seen) -> Iterator[Caution]:
+    """The load is one at which this machine's client was found to read ITL right, its p99 too."""
+    events_per_s = (seen.level.output_tok_per_s.value or 0.0) / seen.checks.tokens_per_chunk
+    ceiling = seen.facts.extra.get("calibrated_itl_events_per_s")
+    if ceiling is not None and events_per_s > 1.02 * ceiling:
+        yield Caution(
+            id="itl_beyond_calibration",
+            text=f"{events_per_s:.0f} events/s is more than the {ceiling:.0f} at which this client was found to read "
+            "ITL right: chunks that are read together have one stamp, so the p99 may be a chunk's time too high",
+            remedy="share the users among --clients N, or go by TPOT",
         )
 
 
@@ -301,6 +311,7 @@ CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
     "errors": errors,
     "client_spoiled_it": client_spoiled_it,
     "beyond_calibration": beyond_calibration,
+    "itl_beyond_calibration": itl_beyond_calibration,
     "users_unaccounted_for": users_unaccounted_for,
     "trend": trend,
     "warm_up_too_short": warm_up_too_short,

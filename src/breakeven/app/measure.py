@@ -322,11 +322,16 @@ class Measurement:
 
 
 def _ceiling(clients: int) -> dict[str, float | None]:
-    """The load up to which this machine's client was found right, where a calibration found its end."""
+    """The loads up to which this machine's client was found right, where a calibration found their end."""
     known = kept_ceiling(host_facts())
-    if known is None or known.is_lower_bound:
+    if known is None:
         return {}
-    return {"calibrated_events_per_s": known.events_per_s * clients}
+    itl = known.figures.get("ITL")
+    ends = {
+        "calibrated_events_per_s": None if known.is_lower_bound else known.events_per_s,
+        "calibrated_itl_events_per_s": None if itl is None or itl.is_lower_bound else itl.events_per_s,
+    }
+    return {name: end * clients for name, end in ends.items() if end is not None}
 
 
 def _with_remedy(note: str) -> str:

@@ -1,92 +1,123 @@
-"""The calibration as a table for a terminal, or as Markdown for docs/ACCURACY.md."""
+"""The calibration as two tables for a terminal, or as Markdown for docs/ACCURACY.md."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from breakeven.calibrate.cell import Pair, Result
-from breakeven.calibrate.grid import Ceiling
+from breakeven.calibrate.cell import Result
+from breakeven.calibrate.grid import FIGURES, Ceiling, Limit
 from breakeven.hardware.columns import Align, columns
 from breakeven.units import short_count
 
-HEAD = (
-    "users",
-    "tok/event",
-    "burst",
+_CELL: Final = ("users", "tok/event", "burst")
+LOADS: Final = (
+    *_CELL,
     "true tok/s",
     "read",
-    "TTFT p50 true",
-    "read",
-    "p99 true",
-    "read",
-    "TPOT true",
-    "read",
-    "delay p99",
     "events/read",
     "CPU µs/token",
+    "µs/read",
+    "delay p99",
+    "client late",
     "server late",
     "verdict",
 )
+LATENCIES: Final = (
+    *_CELL,
+    *(f"{name} {quantile}" for name in ("TTFT", "TPOT", "ITL", "E2E") for quantile in ("p50", "p99")),
+)
+_PAIRS: Final = ("ttft", "tpot", "itl", "e2e")
 
 
-def row(result: Result) -> tuple[str, ...]:
-    """One cell in words; times in ms."""
-    cell = result.cell
+def load_row(result: Result) -> tuple[str, ...]:
+    """What one cell put on the client, how much of it was read, and what that cost; times in ms."""
     return (
-        str(cell.users),
-        str(cell.tokens_per_event),
-        str(cell.burst),
+        *_cell(result),
         short_count(result.true_tok_per_s),
         f"{100 * result.throughput_error:+.2f} %",
-        *_times(result.ttft),
-        *_times(result.tpot)[:2],
+        _number(result.events_per_read),
+        _number(result.client_cpu_us_per_token),
+        _number(result.client_cpu_us_per_read, digits=1),
         _ms(result.delay_p99_s),
-        _number(result.events_per_read, 2),
-        _number(result.client_cpu_us_per_token, 2),
+        _ms(result.client_lag_p99_s),
         _ms(result.server_late_p99_s),
         result.verdict,
     )
 
 
-def _times(pair: Pair) -> tuple[str, str, str, str]:
-    return _ms(pair.true_p50_s), _ms(pair.read_p50_s), _ms(pair.true_p99_s), _ms(pair.read_p99_s)
+def latency_row(result: Result) -> tuple[str, ...]:
+    """Every latency of one cell: what was true, and by how much it was read wrong; ms."""
+    found = []
+    for name in _PAIRS:
+        pair = getattr(result, name)
+        found += [_error(pair.true_p50_s, pair.read_p50_s), _error(pair.true_p99_s, pair.read_p99_s)]
+    return (*_cell(result), *found)
+
+
+def _cell(result: Result) -> tuple[str, str, str]:
+    cell = result.cell
+    return str(cell.users), str(cell.tokens_per_event), str(cell.burst)
+
+
+def _error(true_s: float | None, read_s: float | None) -> str:
+    if true_s is None or read_s is None:
+        return "–"
+    return f"{true_s * 1e3:.2f} {(read_s - true_s) * 1e3:+.2f}"
 
 
 def _ms(value_s: float | None) -> str:
     return "–" if value_s is None else f"{value_s * 1e3:.2f}"
 
 
-def _number(value: float | None, digits: int) -> str:
+def _number(value: float | None, *, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
 def table(results: Sequence[Result]) -> str:
     """All cells, and what the columns mean."""
-    rows = [HEAD, *(row(result) for result in results)]
-    align: list[Align] = [">" for _ in HEAD]
-    align[-1] = "<"
-    return "\n".join([*columns(rows, align=align), "", *LEGEND])
+    loads = columns([LOADS, *map(load_row, results)], align=_align(LOADS, left=-1))
+    latencies = columns([LATENCIES, *map(latency_row, results)], align=_align(LATENCIES))
+    return "\n".join([*loads, "", *latencies, "", *LEGEND])
+
+
+def _align(head: Sequence[str], *, left: int | None = None) -> list[Align]:
+    align: list[Align] = [">" for _ in head]
+    if left is not None:
+        align[left] = "<"
+    return align
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """The same as a Markdown table."""
-    lines = ["| " + " | ".join(HEAD) + " |", "|" + "--:|" * (len(HEAD) - 1) + ":--|"]
-    lines += ["| " + " | ".join(row(result)) + " |" for result in results]
-    return "\n".join(lines)
+    """The same as two Markdown tables."""
+    loads = _markdown(LOADS, [load_row(result) for result in results])
+    return f"{loads}\n\n{_markdown(LATENCIES, [latency_row(result) for result in results])}"
 
 
-LEGEND = (
-    "Times in ms. true: by the reference server's own stamps, taken before each write. read: by the client.",
-    "delay: from the server's stamp to the client's, over every event. server late: behind its own schedule, p99.",
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "--:|" * (len(head) - 1) + ":--|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+LEGEND: Final = (
+    "Times in ms. true: by the reference server's own stamps, taken before each write. read: the client's error.",
+    "Latencies: true, and how much more was read; – where it falls on requests still waiting, or they were too few.",
+    "delay: from the server's stamp to the client's, over every event. late: behind the own clock or schedule, p99.",
     "ok: throughput and TPOT read within 1 %. server-bound: the server was over 1 ms late at p99, or 1 % short, so the",
     "cell says less about the client; its errors are still against what the server really sent.",
 )
 
 
 def ceiling_text(found: Ceiling | None) -> str:
-    """What the grid says of this machine."""
+    """What the grid says of this machine: how far each figure was read right, figures with the same end together."""
     if found is None:
         return "no load was read within 1 %: this machine is too busy to be measured with"
-    sign = "≥ " if found.is_lower_bound else ""
-    return (
-        f"ceiling of this machine: {sign}{short_count(found.events_per_s)} events/s within 1 %, "
-        f"with up to {found.users} users"
-    )
+    ends: dict[str, list[str]] = {}
+    for name in FIGURES:
+        ends.setdefault(_end_text(found.figures[name]), []).append(name)
+    parts = "; ".join(f"{', '.join(names)} {end}" for end, names in ends.items())
+    return f"ceiling of this machine, within 1 %: {parts}; up to {found.users} users"
+
+
+def _end_text(limit: Limit | None) -> str:
+    if limit is None:
+        return "at no load"
+    return f"{'≥ ' if limit.is_lower_bound else ''}{short_count(limit.events_per_s)} events/s"
