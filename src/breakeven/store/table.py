@@ -160,7 +160,7 @@ def _list_values(column: Any) -> list[bytes]:
     found: list[bytes] = []
     for chunk in column.chunks:
         ends = list_offsets(chunk).to_numpy()
-        flat = np.ascontiguousarray(list_flatten(chunk).to_numpy()[ends[0] :], dtype="<u4").tobytes()
+        flat = np.ascontiguousarray(list_flatten(chunk).to_numpy()[ends[0] :], dtype="<u4").view(np.uint8).data
         edges = ((ends - ends[0]) * 4).tolist()
-        found += [flat[low:high] for low, high in itertools.pairwise(edges)]
+        found += [bytes(flat[low:high]) for low, high in itertools.pairwise(edges)]
     return found
