@@ -226,3 +226,17 @@ def test_a_file_with_a_bad_row_is_closed_at_once(tmp_path: Path) -> None:
     files = [one for one in gc.get_objects() if isinstance(one, io.TextIOWrapper) and one.name == str(path)]
     assert caught.value.__traceback__ is not None, "the error holds the frames that read the file"
     assert all(file.closed for file in files)
+
+
+def test_what_is_shared_is_counted_over_what_is_replayed(tmp_path: Path) -> None:
+    rows = [
+        {"timestamp": 0, "input_length": 512, "output_length": 5, "hash_ids": [1]},
+        {"timestamp": 1000, "input_length": 512, "output_length": 5, "hash_ids": [2]},
+        {"timestamp": 9000, "input_length": 1024, "output_length": 5, "hash_ids": [1, 3]},
+    ]
+    trace = Trace(path=jsonl(tmp_path / "late.jsonl", rows), speed=2.0)
+    assert trace.describe()["shared_input_share"] == 0.25
+    trace.end_after(4.0)
+    assert trace.describe()["shared_input_share"] == 0.0
+    trace.end_after(4.5)
+    assert trace.describe()["shared_input_share"] == 0.25

@@ -16,7 +16,10 @@ SALT_BITS: Final = 64
 
 def workload_of(plan: Plan) -> Workload:
     """The workload; reads its file. UsageError where a setting is wrong or the file is no good."""
-    return make_workload(plan.workload, workload_settings(plan))
+    workload = make_workload(plan.workload, workload_settings(plan))
+    if isinstance(workload, Trace) and plan.is_replay and plan.duration_s is not None:
+        workload.end_after(plan.duration_s)
+    return workload
 
 
 def workload_settings(plan: Plan) -> dict[str, object]:

@@ -64,6 +64,11 @@ class Trace:
         """When each request is due, in seconds from the first, never falling."""
         return np.array([arrival.arrival_s for arrival in self._arrivals]) / self._speed
 
+    def end_after(self, duration_s: float) -> None:
+        """Only so much of it will be replayed: what is shared beyond that is not counted."""
+        asked = int(np.searchsorted(self.arrivals_s(), duration_s, side="right"))
+        self._shared = shared_input_share(self._arrivals[: max(1, asked)], block_tokens=self._block_tokens)
+
     def use_salt(self, salt: int) -> None:
         self._salt = salt
         self._kept.clear()
