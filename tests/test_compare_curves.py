@@ -161,7 +161,7 @@ def test_levels_that_did_not_finish_are_left_out_and_said() -> None:
     assert [level.users for level in pooled.levels] == [1]
     assert pooled.left_out == (
         "5 users: the level is marked failed",
-        "3.0 req/s: an open loop has no number of users",
+        "3 req/s: an open loop has no number of users",
         "10 users: no throughput",
         "10 users (repeat 1): no throughput",
     )

@@ -10,6 +10,7 @@ from msgspec import Struct
 from breakeven.errors import UsageError, one_line
 from breakeven.metrics.slo import LATENCIES, STATISTICS
 from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RunSummary
+from breakeven.units import load_text
 
 RATES: Final = ("output_tok_per_s", "total_tok_per_s", "req_per_s")
 Z95: Final = NormalDist().inv_cdf(0.975)
@@ -86,9 +87,7 @@ def people(users: float) -> str:
 
 
 def _level_name(level: LevelSummary) -> str:
-    if level.users is None:
-        return f"{level.req_per_s_offered} req/s"
-    return people(level.users) + (f" (repeat {level.repeat})" if level.repeat else "")
+    return load_text(level.users, level.req_per_s_offered) + (f" (repeat {level.repeat})" if level.repeat else "")
 
 
 def _unusable(level: LevelSummary) -> str | None:
