@@ -41,3 +41,13 @@ def test_the_exit_code_is_3_where_a_limit_is_missed_or_cannot_be_told(
         assert extra["good_share"] == 1.0
         assert extra["goodput_req_per_s"] == pytest.approx(level["req_per_s"]["value"], rel=0.01)
         assert extra["goodput_tok_per_s"] == pytest.approx(5 * extra["goodput_req_per_s"], rel=0.01)
+
+
+def test_by_a_count_of_requests_goodput_is_the_throughput_where_every_answer_is_good(tmp_path: Path) -> None:
+    count = ("--users", "8", "--requests", "16", "--output-tokens", "5")
+    with FaultServer(answer(ttft_s=0.03, itl_s=0.02)) as server:
+        words = ("run", "--url", server.url, *count, "--slo", "ttft_p50=2s", "--out", tmp_path, "--json", "-")
+        (level,) = breakeven(*words).json["levels"]
+    assert level["extra"]["good_share"] == 1.0
+    assert level["requests"] == 16
+    assert level["extra"]["goodput_req_per_s"] == pytest.approx(level["req_per_s"]["value"])

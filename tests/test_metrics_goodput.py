@@ -4,6 +4,7 @@ import pytest
 
 from breakeven.errors import UsageError
 from breakeven.metrics.goodput import Goodput, goodput, judge
+from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import LIMITED, PRESETS, Limit, Slo, parse_slo, service_levels
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
 from breakeven.record import Record
@@ -36,6 +37,16 @@ def test_a_request_is_good_if_it_met_every_limit_by_itself() -> None:
     assert good.goodput_req_per_s == pytest.approx(2 / 10)
     assert good.goodput_tok_per_s == pytest.approx(12 / 10)
     assert good.good_share == pytest.approx(2 / 4)
+
+
+def test_goodput_by_a_count_of_requests_is_the_rate_of_those_that_ended_in_the_window() -> None:
+    records = [a_record(chunks_at_s=[end_s], output_tokens=5, k=k, measured=True) for k, end_s in ((1, 4.0), (2, 12.0))]
+    facts = some_facts(window=(0.0, 10.0), measured_requests=2)
+    level = summarise_level(facts, records)
+    good = goodput(facts, records, level=level, slo=parse_slo("e2e_p50=20s"))
+    assert good is not None
+    assert good.goodput_req_per_s == level.req_per_s.value == pytest.approx(0.1)
+    assert (good.goodput_tok_per_s, good.good_share) == (0.5, 1.0)
 
 
 def test_an_answer_without_text_never_came_in_time() -> None:

@@ -15,12 +15,16 @@ Verdict = Literal["met", "missed", "unknown"]
 
 
 class Goodput(Struct, frozen=True, kw_only=True):
-    """Good requests per second and their tokens (DistServe, arXiv 2401.09670): each within every limit by itself."""
+    """Good requests per second and their tokens (DistServe, arXiv 2401.09670): each within every limit by itself.
+
+    Both rates are of those that ended inside the window, as `req_per_s` is; the share is of all that count in the
+    latencies, which by a count or of a trace may end later.
+    """
 
     goodput_req_per_s: float
     goodput_tok_per_s: float
     good_share: float | None
-    """Good requests over those that ended in the window, failed ones included; None where none ended."""
+    """Good requests over those that ended, failed ones included; None where none ended."""
     verdict: Verdict
     """Whether the level as a whole met the SLO: each limited percentile, not each request."""
     missed: tuple[str, ...]
@@ -34,17 +38,23 @@ def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary
     window = Window(facts, records)
     answers = window.answers()
     failed = [record for record in window.ended if record.k > 0 and record.status == "error"]
-    good = [record for record in answers if all(_is_within(record, limit) for limit in slo.limits)]
+    good = [record for record in answers if _is_good(record, slo)]
+    inside = [record for record in window.all_ended if record.k > 0 and record.status == "done"]
+    in_time = [record for record in inside if _is_good(record, slo)]
     ended = len(answers) + len(failed)
     found = {limit: judge(level, limit) for limit in slo.limits}
     verdicts = {verdict for verdict, _ in found.values()}
     return Goodput(
-        goodput_req_per_s=len(good) / window.length_s,
-        goodput_tok_per_s=sum(record.output_tokens or 0 for record in good) / window.length_s,
+        goodput_req_per_s=len(in_time) / window.length_s,
+        goodput_tok_per_s=sum(record.output_tokens or 0 for record in in_time) / window.length_s,
         good_share=len(good) / ended if ended else None,
         verdict="missed" if "missed" in verdicts else "unknown" if "unknown" in verdicts else "met",
         missed=tuple(text for verdict, text in found.values() if verdict != "met"),
     )
+
+
+def _is_good(record: Record, slo: Slo) -> bool:
+    return all(_is_within(record, limit) for limit in slo.limits)
 
 
 def _is_within(record: Record, limit: Limit) -> bool:
