@@ -18,6 +18,7 @@ from breakeven.metrics.summary import (
     RepeatSummary,
     RunSummary,
 )
+from breakeven.report.openloop import open_loop_lines
 from breakeven.report.slo import slo_lines
 from breakeven.units import load_text, short_count
 
@@ -28,13 +29,13 @@ WIDE: Final = 90
 
 
 def print_run(console: Console, summary: RunSummary, *, where: str | None = None) -> None:
-    """Print the whole: table, chart, cautions, and where the run lies."""
+    """Print the whole: table, open loop, limits, chart, cautions, and where the run lies."""
     console.print()
     console.print(Text(headline(summary), style="bold"))
     console.print(level_table(summary.levels, width=console.width, means=summary.repeats))
-    limits = slo_lines(summary)
-    if limits is not None:
-        console.print(limits)
+    for lines in (open_loop_lines(summary), slo_lines(summary)):
+        if lines is not None:
+            console.print(lines)
     chart = throughput_chart(summary.levels, means=summary.repeats)
     if chart is not None:
         console.print(Padding(chart, (0, 0, 1, 1)))
@@ -239,7 +240,3 @@ def _joined(loads: Sequence[float], unit: str) -> str:
         return ""
     many = "s" if unit == "user" and told != ["1"] else ""
     return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]])) + f" {unit}{many}"
-
-
-def _load(level: LevelSummary) -> str:
-    return str(level.users) if level.users is not None else f"{level.req_per_s_offered}"
