@@ -11,6 +11,9 @@ from breakeven.errors import UsageError
 from breakeven.serving import Hardware, Launch
 
 DEFAULT_USERS = (1, 5, 10, 50, 100)
+LEAST_REQ_PER_S = 1e-3
+"""The lowest rate, and the step in which rates are told apart: a level's files are named by three decimals of it."""
+MOST_REQ_PER_S = 1e6
 _DURATIONS = {
     "duration_s": False,
     "max_duration_s": False,
@@ -96,14 +99,29 @@ def _bad_load(plan: Plan) -> str | None:
             return f"users: {users} is no number of users; each level needs at least 1"
     if len(set(plan.users)) < len(plan.users):
         return f"users: {_first_repeat(plan.users)} stands twice; each level is measured once"
-    if plan.rate is not None and not (plan.rate and all(0 < rate < 1e6 for rate in plan.rate)):
-        return "rate: give requests per second above 0, such as --rate 5 or --rate 1,2,4,8"
+    if plan.rate is not None and (problem := _bad_rate(plan.rate)) is not None:
+        return problem
     if plan.rate is not None and plan.workload == "conversation":
         return "rate: a conversation goes on when it was answered, so it has no rate of its own; use --users"
     if plan.repeats < 1:
         return f"repeats: {plan.repeats} is too few; give at least 1"
     if plan.find_max and plan.slo is None:
         return "find_max: it needs limits to meet; give --slo, such as --slo ttft_p99=2s,tpot_p99=100ms"
+    return None
+
+
+def _bad_rate(rates: tuple[float, ...]) -> str | None:
+    if not rates:
+        return "rate: give requests per second, such as --rate 5 or --rate 1,2,4,8"
+    for rate in rates:
+        if not LEAST_REQ_PER_S <= rate <= MOST_REQ_PER_S:
+            return f"rate: {rate:g} req/s cannot be offered; give {LEAST_REQ_PER_S:g} to {MOST_REQ_PER_S:.0f} of them"
+    told_apart = tuple(round(rate, 3) for rate in rates)
+    if len(set(told_apart)) < len(rates):
+        return (
+            f"rate: {_first_repeat(told_apart):g} stands twice; rates are told apart by three decimals, and each level "
+            "is measured once"
+        )
     return None
 
 
@@ -132,7 +150,7 @@ def _bad_number(plan: Plan) -> str | None:
     return None
 
 
-def _first_repeat(values: tuple[int, ...]) -> int:
+def _first_repeat(values: tuple[float, ...]) -> float:
     return next(value for index, value in enumerate(values) if value in values[:index])
 
 
