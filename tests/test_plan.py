@@ -97,6 +97,12 @@ def test_two_requests_a_user_are_enough_and_one_less_is_not() -> None:
         Plan(users=(100,), requests=199)
 
 
+def test_a_search_needs_two_requests_a_user_of_its_first_load_only() -> None:
+    assert Plan(find_max=True, slo="ttft_p99=2s", requests=2).requests == 2
+    with pytest.raises(UsageError, match="requests: 15 is less than two for each of 8 users; give at least 16"):
+        Plan(find_max=True, slo="ttft_p99=2s", users=(8,), requests=15)
+
+
 def test_no_ramp_no_warmup_and_no_thinking_are_allowed() -> None:
     assert Plan(ramp_s=0.0, warmup_s=0.0, think_s=0.0).ramp_s == 0.0
 

@@ -38,6 +38,8 @@ def searched(
     whole: bool = True,
     known: tuple[LevelSummary, ...] = (),
     repeats: int = 1,
+    requests: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[LevelSummary]:
     """The levels of a search on a server whose TTFT at p99 follows the curve."""
     measured: list[LevelSummary] = []
@@ -48,8 +50,8 @@ def searched(
         return measured[-1]
 
     loads = (int(first),), None if whole else (first,)
-    plan = Plan(slo="ttft_p99=1s", find_max=True, users=loads[0], rate=loads[1], repeats=repeats)
-    asyncio.run(search_levels(plan, slo=SLO, measure=measure, salt=0, say=lambda _: None, known=known))
+    plan = Plan(slo="ttft_p99=1s", find_max=True, users=loads[0], rate=loads[1], repeats=repeats, requests=requests)
+    asyncio.run(search_levels(plan, slo=SLO, measure=measure, salt=0, say=say, known=known))
     return measured
 
 
@@ -121,6 +123,17 @@ def test_a_load_too_small_to_tell_is_passed_upwards_and_said() -> None:
     some = bracket([level(2, None), level(4, 9.0)], slo=SLO)
     assert (some.met, some.missed) == (None, 4)
     assert "too few answers to tell at 2 users: measure longer with --max-duration" in some.text
+
+
+@pytest.mark.parametrize(("requests", "loads"), [(100, [1, 4, 16, 50]), (9, [1, 4]), (2, [1])])
+def test_a_count_of_requests_ends_the_search_where_it_holds_two_for_each_user(requests: int, loads: list[int]) -> None:
+    said: list[str] = []
+    measured = searched(lambda _: 0.1, requests=requests, say=said.append)
+    assert [one.users for one in measured] == loads
+    most = f"the search ends at {loads[-1]} user"
+    assert said[0].startswith(most)
+    assert f"since {requests} requests must hold two for each" in said[0]
+    assert most in said[-1]
 
 
 def test_levels_that_were_measured_before_are_not_measured_again() -> None:
@@ -220,3 +233,15 @@ def test_a_search_that_no_load_can_pass_exits_3(tmp_path: Path) -> None:
     assert done.code == 3
     assert [one["users"] for one in done.json["levels"]] == [2, 1]
     assert json.loads((run_folder(tmp_path) / "summary.json").read_text())["run"]["settings"]["found"]["met"] is None
+
+
+def test_a_search_by_a_count_of_requests_begins_where_the_count_is_enough_and_ends_there(tmp_path: Path) -> None:
+    flags = ("--find-max", "--slo", "ttft_p50=5s", "--requests", "8", "--output-tokens", "2", "--out", tmp_path)
+    with FaultServer() as server:
+        done = breakeven("run", "--url", server.url, *flags, "--json", "-")
+    assert done.code == 0, done.err
+    assert [one["users"] for one in done.json["levels"]] == [1, 4]
+    assert "the search ends at 4 users, since 8 requests must hold two for each" in done.err
+    assert done.json["run"]["settings"]["found"]["text"].endswith(
+        "still meet ttft_p50 <= 5.00 s; the search ends at 4 users"
+    )

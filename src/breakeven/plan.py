@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from breakeven.errors import UsageError
 from breakeven.serving import Hardware, Launch
+from breakeven.units import load_text
 
 DEFAULT_USERS = (1, 5, 10, 50, 100)
 LEAST_REQ_PER_S = 1e-3
@@ -130,9 +131,10 @@ def _bad_end(plan: Plan) -> str | None:
         return "requests and rate: an open loop ends by time; use --duration"
     if plan.duration_s is not None and plan.requests is not None:
         return "duration and requests: a level ends by time or by count; give one of the two"
-    if plan.requests is not None and plan.requests < 2 * max(plan.users):
-        least = 2 * max(plan.users)
-        return f"requests: {plan.requests} is less than two for each of {max(plan.users)} users; give at least {least}"
+    most = plan.users[0] if plan.find_max else max(plan.users)
+    if plan.requests is not None and plan.requests < 2 * most:
+        whom = load_text(most, None)
+        return f"requests: {plan.requests} is less than two for each of {whom}; give at least {2 * most}"
     if not 0 < plan.precision < 1:
         return f"precision: {plan.precision} is not between 0 and 1; 0.05 stands for 5 %"
     return None

@@ -33,7 +33,7 @@ def summarise(folder: RunFolder) -> RunSummary:
     levels = tuple(derived(facts, records) for facts, records in folder.levels())
     settings: dict[str, Any] = run.get("settings", {})
     if slo is not None and settings.get("find_max"):
-        settings = settings | {"found": to_builtins(bracket(levels, slo=slo))}
+        settings = settings | {"found": to_builtins(bracket(levels, slo=slo, requests=plan.requests))}
     return RunSummary(
         run=RunFacts(
             id=folder.id,

@@ -9,11 +9,11 @@ from msgspec import Struct
 from breakeven.metrics.goodput import Verdict, judge
 from breakeven.metrics.slo import Limit, Slo
 from breakeven.metrics.summary import Distribution, LevelSummary
+from breakeven.plan import LEAST_REQ_PER_S, MOST_REQ_PER_S
 
 CLOSE_ENOUGH: Final = 0.05
 """The bracket's width over its lower end at which it is closed; one user is always close enough."""
 MOST_USERS: Final = 10_000
-_RATES: Final = (1e-3, 1e6)
 _MARGIN: Final = 0.02
 """A level is put so far below (or above) where the limit is expected to be crossed, so that both ends close in."""
 _FAR_BELOW: Final = 0.25
@@ -84,15 +84,29 @@ def outcomes(levels: Sequence[LevelSummary], slo: Slo) -> list[Outcome]:
     return sorted(worst_first.values(), key=lambda one: one.load)
 
 
-def bracket(levels: Sequence[LevelSummary], *, slo: Slo) -> Bracket:
-    """What the levels of a run say of the highest load. A load that met the SLO above one that missed it is luck."""
+def most_load(*, whole: bool, requests: int | None = None) -> float:
+    """The highest load that a search tries: MOST_USERS, fewer where N requests must hold two for each, or a rate."""
+    if not whole:
+        return MOST_REQ_PER_S
+    return MOST_USERS if requests is None else min(MOST_USERS, requests // 2)
+
+
+def bracket(levels: Sequence[LevelSummary], *, slo: Slo, requests: int | None = None) -> Bracket:
+    """What the levels of a run say of the highest load. A load that met the SLO above one that missed it is luck.
+
+    `requests` are those of a level, where it ends by their number.
+    """
     unit = "req/s" if any(level.users is None for level in levels) else "users"
     found = outcomes(levels, slo)
     missed = _missed(found)
     met = max((one.load for one in found if one.verdict == "met" and _below(one, missed)), default=None)
     untold = [one.load for one in found if one.verdict == "unknown" and (met is None or one.load > met)]
     closed = met is not None and missed is not None and _is_close(met, missed, whole=unit == "users")
+    most = most_load(whole=unit == "users", requests=requests)
     text = _text(met, missed, unit=unit, slo=slo) + _untold(untold, unit=unit)
+    if missed is None and found:
+        at_end = found[-1].load >= most
+        text += f"; the search ends at {most:.0f} {unit}" if at_end else "; no higher load was measured"
     return Bracket(met=met, missed=missed, unit=unit, slo=slo.text(), is_closed=closed, text=text)
 
 
@@ -108,8 +122,8 @@ def _is_close(low: float, high: float, *, whole: bool) -> bool:
     return high - low <= max(1.0 if whole else 0.0, CLOSE_ENOUGH * low)
 
 
-def next_load(found: Sequence[Outcome], *, first: float, whole: bool) -> float | None:
-    """The load to measure next; None when the bracket is closed, or no load is left to try.
+def next_load(found: Sequence[Outcome], *, first: float, whole: bool, requests: int | None = None) -> float | None:
+    """The load to measure next; None when the bracket is closed, or no load is left to try: the last is `most_load`.
 
     Doubles (fourfold, far below the limit) until one misses, halves until one does not; then where the worst figure
     should cross its limit, by a straight line between the ends on logarithmic scales. A load that cannot be told of is
@@ -121,9 +135,10 @@ def next_load(found: Sequence[Outcome], *, first: float, whole: bool) -> float |
     if low is None and high is None:
         return first
     if high is None:
-        return _tried(low.load * _step(low), whole=whole) if low is not None else None
+        assert low is not None
+        return _above(low, most=most_load(whole=whole, requests=requests))
     if low is None:
-        return _tried(high.load / 2, whole=whole) if high.load > 1 or not whole else None
+        return _below_all(high, whole=whole)
     if _is_close(low.load, high.load, whole=whole):
         return None
     return _between(low, high, whole=whole, middle=len(found) % _MIDDLE_EACH == 0)
@@ -133,14 +148,15 @@ def _load(one: Outcome) -> float:
     return one.load
 
 
-def _step(low: Outcome) -> int:
-    return 4 if low.worst is not None and low.worst < _FAR_BELOW else 2
+def _above(low: Outcome, *, most: float) -> float | None:
+    step = 4 if low.worst is not None and low.worst < _FAR_BELOW else 2
+    return min(low.load * step, most) if low.load < most else None
 
 
-def _tried(load: float, *, whole: bool) -> float | None:
-    if whole:
-        return float(int(load)) if 1 <= load <= MOST_USERS else None
-    return load if _RATES[0] <= load <= _RATES[1] else None
+def _below_all(high: Outcome, *, whole: bool) -> float | None:
+    least = 1.0 if whole else LEAST_REQ_PER_S
+    half = float(int(high.load / 2)) if whole else high.load / 2
+    return max(half, least) if high.load > least else None
 
 
 def _between(low: Outcome, high: Outcome, *, whole: bool, middle: bool) -> float:
@@ -160,7 +176,7 @@ def _text(met: float | None, missed: float | None, *, unit: str, slo: Slo) -> st
         least = "" if missed is None else f", not even {missed:g} {unit}"
         return f"no load that was measured is known to meet {slo.text()}{least}"
     if missed is None:
-        return f"{met:g} {unit} still meet {slo.text()}; no higher load was measured"
+        return f"{met:g} {unit} still meet {slo.text()}"
     return f"at most {met:g} {unit} meet {slo.text()}; {missed:g} do not"
 
 
