@@ -5,7 +5,6 @@ The runs of this file are started together, a few at a time, when the first test
 
 import resource
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from breakeven.cli import main
-from commands import LEVELS, Done, breakeven, finish, run_folder, start
+from commands import LEVELS, Done, breakeven, finish, heard, run_folder, start
 from fault_answers import answer, reply
 from fault_server import FaultServer, Script, closed_port
 from fault_wire import Play, Wire
@@ -263,15 +262,6 @@ def test_the_key_is_in_no_file(runs: Runs) -> None:
 
 
 # Ctrl-C
-
-
-def heard(process: "subprocess.Popen[str]", word: str) -> None:
-    """Read standard error until a line has this word."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if word in line:
-            return
-    raise AssertionError(f"it never said '{word}'")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import random
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from breakeven.metrics.bracket import CLOSE_ENOUGH, Outcome, bracket, next_load,
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
 from breakeven.plan import Plan
-from commands import Done, breakeven, run_folder
+from commands import Done, breakeven, finish, heard, run_folder, start
 from fault_answers import answer
 from fault_server import FaultServer
 from fault_wire import Play, Wire
@@ -245,3 +246,18 @@ def test_a_search_by_a_count_of_requests_begins_where_the_count_is_enough_and_en
     assert done.json["run"]["settings"]["found"]["text"].endswith(
         "still meet ttft_p50 <= 5.00 s; the search ends at 4 users"
     )
+
+
+def test_a_level_that_was_interrupted_is_measured_again_by_a_resumed_search(tmp_path: Path) -> None:
+    flags = ("--find-max", "--slo", "ttft_p50=5s", "--users", "2", "--requests", "4", "--repeats", "2")
+    with FaultServer(answer(ttft_s=0.4)) as server:
+        process = start("run", "--url", server.url, *flags, "--output-tokens", "2", "--out", tmp_path)
+        for _ in range(2):
+            heard(process, "2 users: measuring")
+        process.send_signal(signal.SIGINT)
+        assert finish(process).code == 130
+        stored = breakeven("show", run_folder(tmp_path), "--json", "-").json["levels"]
+        done = breakeven("run", "--resume", run_folder(tmp_path), "--json", "-")
+    assert [(one["repeat"], one["status"]) for one in stored] == [(0, "done"), (1, "interrupted")]
+    assert done.code == 0, done.err
+    assert [(one["repeat"], one["status"]) for one in done.json["levels"]] == [(0, "done"), (1, "done")]

@@ -162,7 +162,7 @@ class Measurement:
                 measure=measure_at,
                 salt=self._salt,
                 say=self._live.say,
-                known=[judged_level(*level, slo=slo) for level in self.folder.levels()],
+                known=[judged_level(*level, slo=slo) for level in self.folder.levels() if _is_over(level[0])],
             )
             return
         arrivals_s = tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None
@@ -338,6 +338,11 @@ def _ceiling(clients: int) -> dict[str, float | None]:
     if known is None or known.is_lower_bound:
         return {}
     return {"calibrated_events_per_s": known.events_per_s * clients}
+
+
+def _is_over(facts: LevelFacts) -> bool:
+    """It counts as measured; what was interrupted is measured again under the same name."""
+    return facts.status != "interrupted"
 
 
 def _with_remedy(note: str) -> str:
