@@ -50,7 +50,7 @@ def searched(
         measured.append(level(load, curve(load), whole=whole, repeat=plan.repeat))
         return measured[-1]
 
-    loads = (int(first),), None if whole else (first,)
+    loads = (max(1, int(first)),), None if whole else (first,)
     plan = Plan(slo="ttft_p99=1s", find_max=True, users=loads[0], rate=loads[1], repeats=repeats, requests=requests)
     asyncio.run(search_levels(plan, slo=SLO, measure=measure, salt=0, say=say, known=known))
     return measured
@@ -64,10 +64,14 @@ CURVES: dict[str, Callable[[float, float], float]] = {
 }
 
 
+def curve(name: str, most: float) -> Callable[[float], float]:
+    return lambda load: CURVES[name](load, most)
+
+
 @pytest.mark.parametrize("name", CURVES)
 @pytest.mark.parametrize("most", [1, 3, 17, 64, 700])
 def test_the_search_ends_beside_the_highest_load_that_meets_the_slo(name: str, most: int) -> None:
-    measured = searched(lambda load: CURVES[name](load, most + 1e-9))
+    measured = searched(curve(name, most + 1e-9))
     found = bracket(measured, slo=SLO)
     assert found.met is not None
     assert found.missed is not None
@@ -87,6 +91,36 @@ def test_rates_are_closed_in_on_in_per_cent_however_small() -> None:
     assert len(measured) <= 8
 
 
+RATES_ACROSS = [0.0005 * 1.07**i for i in range(310)]
+"""From under the lowest rate that can be offered to 630,000 req/s."""
+
+
+@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("first", [0.001, 0.02, 1.0, 7.123, 5000.0])
+def test_every_search_for_a_rate_ends_after_few_levels_each_of_another_rate(name: str, first: float) -> None:
+    for most in RATES_ACROSS:
+        measured = searched(curve(name, most * (1 + 1e-9)), first=first, whole=False)
+        rates = [one.req_per_s_offered or 0.0 for one in measured]
+        assert len(set(rates)) == len(rates) <= 8 + abs(math.log2(most / first)), (most, rates)
+        assert all(round(rate, 3) == rate for rate in rates)
+        found = bracket(measured, slo=SLO)
+        if most < 0.001:
+            assert (found.met, found.missed) == (None, 0.001)
+            continue
+        assert found.met is not None
+        assert found.missed is not None
+        assert found.met <= most < found.missed
+        assert found.is_closed
+        assert found.missed - found.met <= max(0.001, CLOSE_ENOUGH * found.met) * (1 + 1e-9)
+
+
+def test_a_low_rate_is_known_to_a_thousandth_where_five_per_cent_would_be_less() -> None:
+    measured = searched(lambda load: 0.9 if load <= 0.0203 else 1.1, first=0.02, whole=False)
+    found = bracket(measured, slo=SLO)
+    assert (found.met, found.missed, found.is_closed) == (0.02, 0.021, True)
+    assert len(measured) <= 6
+
+
 def test_a_line_between_two_loads_saves_levels_against_halving() -> None:
     def count(*, worst: bool, most: float) -> int:
         measured: list[Outcome] = []
@@ -102,9 +136,12 @@ def test_a_line_between_two_loads_saves_levels_against_halving() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_noise_never_keeps_a_search_from_ending(seed: int) -> None:
+@pytest.mark.parametrize(("whole", "first", "most"), [(True, 1, 50), (False, 1, 50), (False, 0.02, 0.0203)])
+def test_noise_never_keeps_a_search_from_ending(seed: int, whole: bool, first: float, most: float) -> None:
     chance = random.Random(seed)
-    measured = searched(lambda load: (0.05 + 0.95 * load / 50) * math.exp(0.2 * chance.gauss(0, 1)))
+    measured = searched(
+        lambda load: (0.05 + 0.95 * load / most) * math.exp(0.2 * chance.gauss(0, 1)), first=first, whole=whole
+    )
     assert len(measured) < 20
     assert bracket(measured, slo=SLO).missed is not None
 

@@ -19,6 +19,8 @@ _MARGIN: Final = 0.02
 _FAR_BELOW: Final = 0.25
 _MIDDLE_EACH: Final = 3
 """Every third level is put into the middle, whatever the line says: it may be wrong for ever."""
+_DIGITS: Final = 3
+"""Significant digits of a rate that a search tries."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -119,7 +121,12 @@ def _below(one: Outcome, missed: float | None) -> bool:
 
 
 def _is_close(low: float, high: float, *, whole: bool) -> bool:
-    return high - low <= max(1.0 if whole else 0.0, CLOSE_ENOUGH * low)
+    return high - low <= max(_least(whole=whole), CLOSE_ENOUGH * low) * (1 + 1e-9)
+
+
+def _least(*, whole: bool) -> float:
+    """The lowest load, which is also the step in which loads are told apart."""
+    return 1.0 if whole else LEAST_REQ_PER_S
 
 
 def next_load(found: Sequence[Outcome], *, first: float, whole: bool, requests: int | None = None) -> float | None:
@@ -127,7 +134,7 @@ def next_load(found: Sequence[Outcome], *, first: float, whole: bool, requests: 
 
     Doubles (fourfold, far below the limit) until one misses, halves until one does not; then where the worst figure
     should cross its limit, by a straight line between the ends on logarithmic scales. A load that cannot be told of is
-    passed upwards: more load brings more answers to tell from.
+    passed upwards: more load brings more answers to tell from. No load is given twice, so that every search ends.
     """
     missed = _missed(found)
     low = max((one for one in found if one.verdict != "missed" and _below(one, missed)), key=_load, default=None)
@@ -136,7 +143,7 @@ def next_load(found: Sequence[Outcome], *, first: float, whole: bool, requests: 
         return first
     if high is None:
         assert low is not None
-        return _above(low, most=most_load(whole=whole, requests=requests))
+        return _above(low, most=most_load(whole=whole, requests=requests), whole=whole)
     if low is None:
         return _below_all(high, whole=whole)
     if _is_close(low.load, high.load, whole=whole):
@@ -148,15 +155,20 @@ def _load(one: Outcome) -> float:
     return one.load
 
 
-def _above(low: Outcome, *, most: float) -> float | None:
+def _above(low: Outcome, *, most: float, whole: bool) -> float | None:
     step = 4 if low.worst is not None and low.worst < _FAR_BELOW else 2
-    return min(low.load * step, most) if low.load < most else None
+    return _rounded(min(low.load * step, most), whole=whole) if low.load < most else None
 
 
 def _below_all(high: Outcome, *, whole: bool) -> float | None:
-    least = 1.0 if whole else LEAST_REQ_PER_S
-    half = float(int(high.load / 2)) if whole else high.load / 2
-    return max(half, least) if high.load > least else None
+    least = _least(whole=whole)
+    half = high.load // 2 if whole else high.load / 2
+    return max(_rounded(half, whole=whole), least) if high.load > least else None
+
+
+def _rounded(load: float, *, whole: bool) -> float:
+    """To whole users, or to a rate of few digits that a level's name can hold."""
+    return float(round(load)) if whole else round(float(f"{load:.{_DIGITS}g}"), 3)
 
 
 def _between(low: Outcome, high: Outcome, *, whole: bool, middle: bool) -> float:
@@ -167,8 +179,8 @@ def _between(low: Outcome, high: Outcome, *, whole: bool, middle: bool) -> float
         at = -math.log(low.worst) / math.log(high.worst / low.worst)
         at += _MARGIN / span * (1 if at < 0.5 else -1)
         at = min(max(at, _MARGIN / span), 1 - _MARGIN / span)
-    load = low.load * math.exp(span * at)
-    return min(max(float(round(load)), low.load + 1), high.load - 1) if whole else load
+    load, least = _rounded(low.load * math.exp(span * at), whole=whole), _least(whole=whole)
+    return round(min(max(load, low.load + least), high.load - least), 3)
 
 
 def _text(met: float | None, missed: float | None, *, unit: str, slo: Slo) -> str:
