@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from breakeven.app.search import meets, search_levels
+from breakeven.cli import main
 from breakeven.load.level import LevelPlan
 from breakeven.metrics.bracket import CLOSE_ENOUGH, Outcome, bracket, next_load, outcomes
 from breakeven.metrics.slo import parse_slo
@@ -151,7 +152,7 @@ def test_where_one_user_is_too_many_nothing_meets_it() -> None:
     assert [one.users for one in measured] == [8, 4, 2, 1]
     found = bracket(measured, slo=SLO)
     assert (found.met, found.missed) == (None, 1)
-    assert found.text == "no load that was measured is known to meet ttft_p99 <= 1.00 s, not even 1 users"
+    assert found.text == "no load that was measured is known to meet ttft_p99 <= 1.00 s, not even 1 user"
 
 
 def test_a_load_too_small_to_tell_is_passed_upwards_and_said() -> None:
@@ -184,6 +185,17 @@ def test_levels_that_were_measured_before_are_not_measured_again() -> None:
 def test_a_load_that_met_above_one_that_missed_is_luck() -> None:
     found = bracket([level(8, 0.5), level(10, 1.2), level(12, 0.9)], slo=SLO)
     assert (found.met, found.missed) == (8, 10)
+
+
+def test_one_user_is_not_called_users() -> None:
+    texts = [bracket(levels, slo=SLO).text for levels in ([level(1, 0.5)], [level(1, 0.5), level(2, 2)], [level(1, 2)])]
+    assert texts == [
+        "1 user still meets ttft_p99 <= 1.00 s; no higher load was measured",
+        "at most 1 user meets ttft_p99 <= 1.00 s; 2 do not",
+        "no load that was measured is known to meet ttft_p99 <= 1.00 s, not even 1 user",
+    ]
+    assert "too few answers to tell at 1 user: " in bracket([level(1, None)], slo=SLO).text
+    assert "too few answers to tell at 1, 2 users: " in bracket([level(1, None), level(2, None)], slo=SLO).text
 
 
 def test_all_repeats_of_a_load_must_meet_it() -> None:
@@ -227,7 +239,36 @@ def test_nothing_measured_is_no_bracket() -> None:
     assert (found.met, found.missed, found.is_closed) == (None, None, False)
 
 
+@pytest.mark.parametrize(
+    ("whole", "first", "last", "end"), [(True, 1, 10_000, "10000 users"), (False, 0.5, 1e6, "1e+06 req/s")]
+)
+def test_a_search_that_nothing_stops_tries_the_last_load_and_says_that_it_ends_there(
+    whole: bool, first: float, last: float, end: str
+) -> None:
+    said: list[str] = []
+    measured = searched(lambda _: 0.1, first=first, whole=whole, say=said.append)
+    assert (measured[-1].users if whole else measured[-1].req_per_s_offered) == last
+    assert len(measured) <= 12
+    assert said == [f"{end} still meet ttft_p99 <= 1.00 s; the search ends at {end}"]
+
+
 # the command
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "one search; how many levels it takes is not known beforehand (7 to 11 are usual)"),
+        (("--repeats", "3"), "(7 to 11 loads, each up to 3 times, are usual)"),
+        (("--rate", "2"), "at 2 req/s, then where ttft_p50=2s leads"),
+        (("--requests", "50"), "total   no estimate: a search takes as many levels as it needs"),
+    ],
+)
+def test_a_dry_run_of_a_search_does_not_pretend_to_know_its_levels(
+    words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(("run", "--url", "http://h", "--find-max", "--slo", "ttft_p50=2s", "--dry-run", *words)) == 0
+    assert says in capsys.readouterr().out
 
 
 def places(count: int, then: Play) -> Play:

@@ -53,6 +53,11 @@ def level_plans(plan: Plan, *, salt: int, arrivals_s: tuple[float, ...] | None =
     ]
 
 
+def first_load(plan: Plan) -> tuple[int | None, float | None]:
+    """Users or offered rate at which a search begins."""
+    return (plan.users[0], None) if plan.rate is None else (None, plan.rate[0])
+
+
 def level_plan(
     plan: Plan,
     *,

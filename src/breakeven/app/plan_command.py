@@ -11,7 +11,7 @@ from rich.table import Table
 
 from breakeven.app.commands import console, run, slo_code
 from breakeven.app.defaults import level_plans
-from breakeven.app.dry_run import dry_run_text
+from breakeven.app.dry_run import dry_run_text, run_text
 from breakeven.app.plan_file import PlanFile, read_file, understood
 from breakeven.app.run import check_plan
 from breakeven.app.runs import write_json
@@ -59,9 +59,7 @@ def check(path: Path) -> int:
     """Read a plan file and say that it can be run, or what is wrong with it."""
     plan = understood(read_file(path), where=str(path))
     if plan.head is None:
-        print(
-            f"{path}: a single run of {len(level_plans(plan.cells[0].plan, salt=0))} levels; nothing is wrong with it"
-        )
+        print(f"{path}: {run_text(plan.cells[0].plan)}; nothing is wrong with it")
         return 0
     levels = sum(len(level_plans(cell.plan, salt=0)) for cell in plan.cells)
     print(f"{path}: {len(plan.cells)} cells, {levels} levels in {plan.head.repeats} rounds; nothing is wrong with it")

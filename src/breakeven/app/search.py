@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from breakeven.app.defaults import level_plan
+from breakeven.app.defaults import first_load, level_plan
 from breakeven.load.level import LevelPlan
 from breakeven.metrics.bracket import Bracket, bracket, load_of, most_load, next_load, outcome, outcomes
 from breakeven.metrics.slo import Slo
@@ -25,7 +25,7 @@ async def search_levels(
     earlier part of the run has measured.
     """
     whole = plan.rate is None
-    first = float(plan.users[0] if plan.rate is None else plan.rate[0])
+    first = float(next(load for load in first_load(plan) if load is not None))
     levels = list(known)
     if plan.requests is not None:
         most = most_load(whole=whole, requests=plan.requests)

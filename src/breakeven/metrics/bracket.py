@@ -10,6 +10,7 @@ from breakeven.metrics.goodput import Verdict, judge
 from breakeven.metrics.slo import Limit, Slo
 from breakeven.metrics.summary import Distribution, LevelSummary
 from breakeven.plan import LEAST_REQ_PER_S, MOST_REQ_PER_S
+from breakeven.units import load_text
 
 CLOSE_ENOUGH: Final = 0.05
 """The bracket's width over its lower end at which it is closed; one user is always close enough."""
@@ -108,7 +109,7 @@ def bracket(levels: Sequence[LevelSummary], *, slo: Slo, requests: int | None = 
     text = _text(met, missed, unit=unit, slo=slo) + _untold(untold, unit=unit)
     if missed is None and found:
         at_end = found[-1].load >= most
-        text += f"; the search ends at {most:.0f} {unit}" if at_end else "; no higher load was measured"
+        text += f"; the search ends at {_named(most, unit)}" if at_end else "; no higher load was measured"
     return Bracket(met=met, missed=missed, unit=unit, slo=slo.text(), is_closed=closed, text=text)
 
 
@@ -183,17 +184,23 @@ def _between(low: Outcome, high: Outcome, *, whole: bool, middle: bool) -> float
     return round(min(max(load, low.load + least), high.load - least), 3)
 
 
+def _named(load: float, unit: str) -> str:
+    return load_text(int(load), None) if unit == "users" else load_text(None, load)
+
+
 def _text(met: float | None, missed: float | None, *, unit: str, slo: Slo) -> str:
     if met is None:
-        least = "" if missed is None else f", not even {missed:g} {unit}"
+        least = "" if missed is None else f", not even {_named(missed, unit)}"
         return f"no load that was measured is known to meet {slo.text()}{least}"
+    one = unit == "users" and met == 1
     if missed is None:
-        return f"{met:g} {unit} still meet {slo.text()}"
-    return f"at most {met:g} {unit} meet {slo.text()}; {missed:g} do not"
+        return f"{_named(met, unit)} still {'meets' if one else 'meet'} {slo.text()}"
+    return f"at most {_named(met, unit)} {'meets' if one else 'meet'} {slo.text()}; {missed:g} do not"
 
 
 def _untold(untold: Sequence[float], *, unit: str) -> str:
     if not untold:
         return ""
-    loads = ", ".join(f"{load:g}" for load in untold)
-    return f" (too few answers to tell at {loads} {unit}: measure longer with --max-duration)"
+    *others, last = untold
+    loads = "".join(f"{load:g}, " for load in others) + _named(last, unit)
+    return f" (too few answers to tell at {loads}: measure longer with --max-duration)"
