@@ -109,6 +109,14 @@ def test_a_level_is_missed_by_one_limit_and_unknown_where_one_cannot_be_told() -
     assert missed.missed == ("ttft_p50 was 1.2 s", "ttft_p99 cannot be told from 39 requests")
 
 
+def test_a_limit_that_is_met_says_how_much_of_it_was_used() -> None:
+    records = [a_record(chunks_at_s=[0.05, 1.05], output_tokens=11, k=k) for k in range(1, 40)]
+    assert found(records, "ttft_p50=2s,tpot_mean=250ms,ttft_p99=2s").met == (
+        "ttft_p50 50.0 ms of 2.00 s",
+        "tpot_mean 100 ms of 250 ms",
+    )
+
+
 @pytest.mark.parametrize("name", LIMITED)
 def test_every_figure_that_can_be_limited_is_one_of_a_level(name: str) -> None:
     assert judge(level_with(), Limit(metric=name, limit_s=1.0))[0] == "unknown"

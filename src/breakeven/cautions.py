@@ -102,7 +102,7 @@ def little(seen: Seen) -> Iterator[Caution]:
     elif abs(found - users) > tolerance * users:
         yield Caution(
             id="little",
-            text=f"throughput x latency accounts for {found:.1f} of {users} users, so the window was not steady",
+            text=f"throughput x latency accounts for {found:.1f} users of {users}, so the window was not steady",
             remedy="lengthen --warmup, or measure for longer with --max-duration",
         )
 

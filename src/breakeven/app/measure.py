@@ -38,6 +38,7 @@ from breakeven.store.folder import RunFolder
 from breakeven.store.samples import seal_samples
 from breakeven.telemetry.handle import Sampler, Wanted, sources_for
 from breakeven.telemetry.host import host_facts, host_record, without_secrets
+from breakeven.units import load_text
 from breakeven.workload import make_workload
 from breakeven.workload.base import Workload
 from breakeven.workload.trace import Trace
@@ -183,7 +184,7 @@ class Measurement:
             if chosen is None or chosen.users in asked:
                 return
             asked.add(chosen.users)
-            self._live.say(f"next: {chosen.users} users, since {chosen.reason}")
+            self._live.say(f"next: {load_text(chosen.users, None)}, since {chosen.reason}")
             level = level_plan(self.plan, users=chosen.users, salt=self._salt)
             await self._level(level, crew=crew, server=server)
 

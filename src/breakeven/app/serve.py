@@ -19,6 +19,7 @@ from breakeven.report.html import to_html
 from breakeven.report.pagedata import series_data
 from breakeven.report.server import Source, make_server
 from breakeven.store.folder import RECORDS, SUMMARY, RunFolder, find_runs
+from breakeven.units import load_text
 
 QUIET_S: Final = 15.0
 """A run whose records have not grown for so long is not running."""
@@ -86,7 +87,7 @@ class Shelf:
         now = ""
         if found:
             facts, _, records = found[-1]
-            load = f"{facts.users} users" if facts.users is not None else f"{facts.req_per_s_offered:g} req/s"
+            load = load_text(facts.users, facts.req_per_s_offered)
             state = "window open" if facts.open_s is not None else "warming up"
             now = f"{load}: {state}, {records} answers so far; {len(found) - 1} levels done"
         unit = "tok"

@@ -6,9 +6,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from breakeven.metrics.goodput import Verdict, judge
-from breakeven.metrics.slo import Limit, Slo
-from breakeven.metrics.summary import Distribution, LevelSummary
+from breakeven.metrics.goodput import Verdict, figure, judge
+from breakeven.metrics.slo import Slo
+from breakeven.metrics.summary import LevelSummary
 from breakeven.plan import LEAST_REQ_PER_S, MOST_REQ_PER_S
 from breakeven.units import load_text
 
@@ -65,16 +65,9 @@ def load_of(level: LevelSummary) -> float | None:
 
 
 def _worst(level: LevelSummary, slo: Slo) -> float | None:
-    found = [_figure(level, limit) for limit in slo.limits]
+    found = [figure(level, limit) for limit in slo.limits]
     known = [value / limit.limit_s for value, limit in zip(found, slo.limits, strict=True) if value is not None]
     return max(known) if len(known) == len(slo.limits) and max(known) > 0 else None
-
-
-def _figure(level: LevelSummary, limit: Limit) -> float | None:
-    name, _, statistic = limit.metric.rpartition("_")
-    of: Distribution = getattr(level, f"{name}_s")
-    value: float | None = of.mean if statistic == "mean" else getattr(of, statistic).value
-    return value
 
 
 def outcomes(levels: Sequence[LevelSummary], slo: Slo) -> list[Outcome]:

@@ -10,6 +10,7 @@ from breakeven.metrics.level import Window
 from breakeven.metrics.slo import Limit, Slo
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
 from breakeven.record import LevelFacts, Record
+from breakeven.units import short_s
 
 Verdict = Literal["met", "missed", "unknown"]
 
@@ -29,6 +30,8 @@ class Goodput(Struct, frozen=True, kw_only=True):
     """Whether the level as a whole met the SLO: each limited percentile, not each request."""
     missed: tuple[str, ...]
     """The limits that were missed or could not be judged, with what was found."""
+    met: tuple[str, ...] = ()
+    """The limits that were met, with how much of each was used: `ttft_p99 112 ms of 2.00 s`."""
 
 
 def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary, slo: Slo) -> Goodput | None:
@@ -50,7 +53,20 @@ def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary
         good_share=len(good) / ended if ended else None,
         verdict="missed" if "missed" in verdicts else "unknown" if "unknown" in verdicts else "met",
         missed=tuple(text for verdict, text in found.values() if verdict != "met"),
+        met=tuple(_margin(level, limit) for limit, (verdict, _) in found.items() if verdict == "met"),
     )
+
+
+def _margin(level: LevelSummary, limit: Limit) -> str:
+    return f"{limit.metric} {short_s(figure(level, limit) or 0.0)} of {short_s(limit.limit_s)}"
+
+
+def figure(level: LevelSummary, limit: Limit) -> float | None:
+    """The figure of a level that a limit is set on; None where the level cannot tell it."""
+    name, _, statistic = limit.metric.rpartition("_")
+    of: Distribution = getattr(level, f"{name}_s")
+    value: float | None = of.mean if statistic == "mean" else getattr(of, statistic).value
+    return value
 
 
 def _is_good(record: Record, slo: Slo) -> bool:
