@@ -244,6 +244,20 @@ def test_a_short_window_says_how_long_would_do() -> None:
     assert caution.remedy == "measure for 10.0 s or more with --max-duration"
 
 
+@pytest.mark.parametrize(
+    ("stopped", "option"), [("duration", "--duration"), ("requests", "more --requests"), ("precision", "--duration")]
+)
+def test_a_remedy_names_the_option_that_made_the_level_as_short_as_it_is(stopped: str, option: str) -> None:
+    level = an_honest_level(window=(2.0, 6.9), chunks=15, stopped=stopped)
+    (little,) = found_by("little", level)
+    assert little.remedy == f"measure for longer with {option}, so that each user gets five answers"
+    (short,) = found_by("short_window", an_honest_level(window=(2.0, 11.0), stopped=stopped))
+    assert short.remedy == f"measure for 10.0 s or more with {option}"
+    faster = faster_in_the_second_half()
+    (trend,) = found_by("trend", (replace(faster[0], stopped=stopped), faster[1]))
+    assert trend.remedy == f"lengthen --warmup, or measure for longer with {option}"
+
+
 def test_little_not_checked_says_how_many_answers_a_user_the_window_holds() -> None:
     (caution,) = found_by("little", an_honest_level(window=(2.0, 6.5)))
     # 5 + 4 + 5 + 4 answers of the four users

@@ -159,9 +159,11 @@ def test_a_load_too_small_to_tell_is_passed_upwards_and_said() -> None:
     measured = searched(lambda load: None if load < 8 else load / 20)
     found = bracket(measured, slo=SLO)
     assert (found.met, found.missed) == (20, 21)
+    given = bracket([level(2, None, stopped="duration")], slo=SLO)
+    assert given.text.endswith("at 2 users: measure for longer with --duration); no higher load was measured")
     some = bracket([level(2, None), level(4, 9.0)], slo=SLO)
     assert (some.met, some.missed) == (None, 4)
-    assert "too few answers to tell at 2 users: measure longer with --max-duration" in some.text
+    assert "too few answers to tell at 2 users: measure for longer with --max-duration" in some.text
 
 
 @pytest.mark.parametrize(("requests", "loads"), [(100, [1, 4, 16, 50]), (9, [1, 4]), (2, [1])])

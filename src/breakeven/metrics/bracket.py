@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from breakeven.metrics.goodput import Verdict, figure, judge
 from breakeven.metrics.slo import Slo
-from breakeven.metrics.summary import LevelSummary
+from breakeven.metrics.summary import LevelSummary, longer_with
 from breakeven.plan import LEAST_REQ_PER_S, MOST_REQ_PER_S
 from breakeven.units import load_text
 
@@ -99,7 +99,8 @@ def bracket(levels: Sequence[LevelSummary], *, slo: Slo, requests: int | None = 
     untold = [one.load for one in found if one.verdict == "unknown" and (met is None or one.load > met)]
     closed = met is not None and missed is not None and _is_close(met, missed, whole=unit == "users")
     most = most_load(whole=unit == "users", requests=requests)
-    text = _text(met, missed, unit=unit, slo=slo) + _untold(untold, unit=unit)
+    text = _text(met, missed, unit=unit, slo=slo)
+    text += _untold(untold, unit=unit, longer=longer_with(levels[-1].stopped)) if untold else ""
     if missed is None and found:
         at_end = found[-1].load >= most
         text += f"; the search ends at {_named(most, unit)}" if at_end else "; no higher load was measured"
@@ -191,9 +192,7 @@ def _text(met: float | None, missed: float | None, *, unit: str, slo: Slo) -> st
     return f"at most {_named(met, unit)} {'meets' if one else 'meet'} {slo.text()}; {missed:g} do not"
 
 
-def _untold(untold: Sequence[float], *, unit: str) -> str:
-    if not untold:
-        return ""
+def _untold(untold: Sequence[float], *, unit: str, longer: str) -> str:
     *others, last = untold
     loads = "".join(f"{load:g}, " for load in others) + _named(last, unit)
-    return f" (too few answers to tell at {loads}: measure longer with --max-duration)"
+    return f" (too few answers to tell at {loads}: measure for longer with {longer})"
