@@ -141,6 +141,8 @@ def test_every_preset_can_be_read(name: str) -> None:
         ("ttft_p99", "'ttft_p99' is no limit; write metric=duration"),
         ("ttft_p98=2s", "no metric is called 'ttft_p98'; did you mean 'ttft_p9"),
         ("ttft_p99=soon", "ttft_p99: 'soon' is no duration"),
+        ("ttft_p99=2000", "ttft_p99: 2000 without a unit is seconds; write 2000ms or 2000s, whichever is meant"),
+        ("mlperf-server,e2e_p99=9s", "mlperf-server stands alone; write out its limits to add one: ttft_p99=2s,tpot_"),
         ("ttft_p99=0s", "a limit of 0 s can never be met"),
         ("ttft_p99=1s,ttft_p99=2s", "ttft_p99 is limited twice"),
     ],
@@ -151,6 +153,15 @@ def test_what_is_no_limit_is_one_line_that_names_the_part(text: str, says: str) 
     assert str(caught.value).startswith("--slo: ")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_long_limit_is_taken_with_its_unit() -> None:
+    assert [parse_slo(f"e2e_p99={text}").limits[0].limit_s for text in ("2000s", "2000ms", "600", "20m")] == [
+        2000.0,
+        2.0,
+        600.0,
+        1200.0,
+    ]
 
 
 def test_service_levels_are_the_floors_in_order_and_then_the_limits() -> None:
