@@ -2,6 +2,7 @@
 
 import math
 import tomllib
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +16,36 @@ DEFAULT_USERS = (1, 5, 10, 50, 100)
 LEAST_REQ_PER_S = 1e-3
 """The lowest rate, and the step in which rates are told apart: a level's files are named by three decimals of it."""
 MOST_REQ_PER_S = 1e6
+OPTIONS = {
+    "url": "--url",
+    "engine": "--engine",
+    "model": "--model",
+    "api": "--api",
+    "api_key_env": "--api-key-env",
+    "model_source": "--model-source",
+    "workload": "--workload",
+    "input_tokens": "--input-tokens",
+    "output_tokens": "--output-tokens",
+    "file": "--file",
+    "users": "--users",
+    "rate": "--rate",
+    "arrivals": "--arrivals",
+    "repeats": "--repeats",
+    "clients": "--clients",
+    "think_s": "--think",
+    "ramp_s": "--ramp",
+    "warmup_s": "--warmup",
+    "duration_s": "--duration",
+    "requests": "--requests",
+    "max_duration_s": "--max-duration",
+    "precision": "--precision",
+    "timeout_s": "--timeout",
+    "seed": "--seed",
+    "slo": "--slo",
+    "find_max": "--find-max",
+    "auto": "--users auto",
+}
+"""Fields of a plan and the options of `breakeven run` that set them; `options` and `name` have their own form."""
 _DURATIONS = {
     "duration_s": False,
     "max_duration_s": False,
@@ -92,6 +123,29 @@ def _problem(plan: Plan) -> str | None:
     return _bad_load(plan) or _bad_end(plan) or _bad_number(plan)
 
 
+def check_given(given: Mapping[str, Any]) -> None:
+    """UsageError for fields that were given together though one would be left out; a plan's defaults hide that."""
+    problem = None if given.get("workload") == "trace" else _bad_mix(given)
+    if problem is not None:
+        raise UsageError(problem)
+
+
+def _bad_mix(given: Mapping[str, Any]) -> str | None:
+    if "users" in given and "rate" in given:
+        return "users and rate: a level has so many users or so many requests a second; give one of the two"
+    if "arrivals" in given and "rate" not in given:
+        return "arrivals: they are those of an open loop; give --rate too, or leave them out"
+    if given.get("auto") and "rate" in given:
+        return "auto and rate: auto chooses numbers of users, a rate has none; give one of the two"
+    if given.get("auto") and given.get("find_max"):
+        return "auto and find_max: each chooses the levels in its own way; give one of the two"
+    for name in ("users", "rate"):
+        if given.get("find_max") and len(given.get(name, ())) > 1:
+            first = f"{given[name][0]:g}"
+            return f"{name} and find_max: a search begins at one load and finds the others; give one, such as {first}"
+    return None
+
+
 def _bad_load(plan: Plan) -> str | None:
     if not plan.users:
         return "users: give at least one level, such as --users 1,10,100"
@@ -130,7 +184,7 @@ def _bad_end(plan: Plan) -> str | None:
     if plan.rate is not None and plan.requests is not None:
         return "requests and rate: an open loop ends by time; use --duration"
     if plan.duration_s is not None and plan.requests is not None:
-        return "duration and requests: a level ends by time or by count; give one of the two"
+        return "duration_s and requests: a level ends by time or by count; give one of the two"
     most = plan.users[0] if plan.find_max else max(plan.users)
     if plan.requests is not None and plan.requests < 2 * most:
         whom = load_text(most, None)

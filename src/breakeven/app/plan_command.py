@@ -6,19 +6,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.table import Table
 
 from breakeven.app.commands import console, run, slo_code
 from breakeven.app.defaults import level_plans
 from breakeven.app.dry_run import dry_run_text, run_text
+from breakeven.app.given import plan_given
 from breakeven.app.plan_file import PlanFile, read_file, understood
 from breakeven.app.run import check_plan
 from breakeven.app.runs import write_json
 from breakeven.app.study import StudyRun, cell_summary, resume_study, start_study
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
-from breakeven.plan import Plan
 from breakeven.report.live import Live
 from breakeven.store.log import cannot_write
 from breakeven.study.cells import Cell
@@ -32,7 +31,7 @@ def run_file(path: Path, *, out: Path, wanted: Wanted, json_to: str | None) -> i
     """Measure what a plan file says."""
     plan = understood(read_file(path), where=str(path), wanted=wanted)
     if plan.head is None:
-        return run(msgspec.structs.asdict(plan.cells[0].plan), out=out, json_to=json_to)
+        return run(plan.cells[0].plan, out=out, json_to=json_to)
     return _finish(start_study(plan, out=out, live=Live()), json_to=json_to)
 
 
@@ -49,7 +48,7 @@ def dry_run(path: Path, *, wanted: Wanted) -> int:
 
 def dry_run_plan(given: dict[str, Any]) -> int:
     """Print what a single run by these options would do."""
-    plan = Plan(**given)
+    plan = plan_given(given)
     check_plan(plan)
     print(dry_run_text(PlanFile("", None, (Cell(name=plan.name or "run", names={}, plan=plan),))))
     return 0
