@@ -258,6 +258,16 @@ def test_a_search_that_nothing_stops_tries_the_last_load_and_says_that_it_ends_t
 
 
 @pytest.mark.parametrize(
+    ("words", "slots"), [(("--users", "2"), 100), (("--users", "128"), 128), (("--rate", "2"), 100)]
+)
+def test_a_search_on_the_embedded_engine_is_not_ended_by_the_slots_of_its_first_load(
+    words: tuple[str, ...], slots: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(("run", "--find-max", "--slo", "ttft_p50=2s", "--dry-run", *words)) == 0
+    assert f", {slots} slots of " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("words", "says"),
     [
         ((), "one search; how many levels it takes is not known beforehand (7 to 11 are usual)"),

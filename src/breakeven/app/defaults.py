@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from breakeven.load.level import LevelPlan
-from breakeven.plan import Plan
+from breakeven.plan import DEFAULT_USERS, Plan
 
 RAMP_S_PER_USER: Final = 0.05
 LONGEST_RAMP_S: Final = 5.0
@@ -37,6 +37,14 @@ def context_tokens(plan: Plan) -> int:
     if isinstance(asked, int) and isinstance(answered, int) and plan.workload in ("chat", "fixed"):
         return asked + answered + CONTEXT_SLACK_TOKENS
     return DRAWN_CONTEXT_TOKENS
+
+
+def slots(plan: Plan) -> int:
+    """Users that the embedded engine serves at once: the most of the plan; for a search as many as it has by default.
+
+    With the slots of its first load, a search would find where those end.
+    """
+    return max(*plan.users, *DEFAULT_USERS) if plan.find_max else max(plan.users)
 
 
 def level_plans(plan: Plan, *, salt: int, arrivals_s: tuple[float, ...] | None = None) -> list[LevelPlan]:

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
-from breakeven.app.defaults import context_tokens, first_load, level_plan, level_plans, output_tokens
+from breakeven.app.defaults import context_tokens, first_load, level_plan, level_plans, output_tokens, slots
 from breakeven.app.plan_file import PlanFile
 from breakeven.engine.detect import adapter
 from breakeven.launch.docker import image_of
@@ -68,8 +68,8 @@ def _whom(plan: Plan) -> Iterator[str]:
         yield f"  server  {plan.url}" + (f", model {plan.model}" if plan.model else "")
         return
     if plan.is_embedded:
-        slots, context = min(max(plan.users), MAX_SLOTS), max(context_tokens(plan), MIN_CONTEXT_PER_SLOT)
-        yield f"  starts  the embedded llama.cpp with {EMBEDDED.name}, {slots} slots of {context} tokens"
+        slot_count, context = min(slots(plan), MAX_SLOTS), max(context_tokens(plan), MIN_CONTEXT_PER_SLOT)
+        yield f"  starts  the embedded llama.cpp with {EMBEDDED.name}, {slot_count} slots of {context} tokens"
         return
     assert plan.engine is not None
     assert plan.model is not None
