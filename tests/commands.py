@@ -56,6 +56,15 @@ def finish(process: "subprocess.Popen[str]", *, timeout_s: float = 90.0) -> Done
     return Done(process.returncode, out, err)
 
 
+def heard(process: "subprocess.Popen[str]", word: str) -> None:
+    """Read standard error until a line has this word."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if word in line:
+            return
+    raise AssertionError(f"it never said '{word}'")
+
+
 def breakeven(*words: object, env: Mapping[str, str] | None = None, **more: Any) -> Done:
     """Run `breakeven` with these words to its end."""
     return finish(start(*words, env=env, **more))

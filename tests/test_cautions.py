@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from breakeven.cautions import CHECKS, Seen, judged_level
+from breakeven.findings.subjects import places
 from breakeven.metrics.checks import check_level
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.summary import Caution, LevelSummary
@@ -254,6 +255,20 @@ def test_a_short_window_says_how_long_would_do() -> None:
     assert caution.remedy == "measure for 10.0 s or more with --max-duration"
 
 
+@pytest.mark.parametrize(
+    ("stopped", "option"), [("duration", "--duration"), ("requests", "more --requests"), ("precision", "--duration")]
+)
+def test_a_remedy_names_the_option_that_made_the_level_as_short_as_it_is(stopped: str, option: str) -> None:
+    level = an_honest_level(window=(2.0, 6.9), chunks=15, stopped=stopped)
+    (little,) = found_by("little", level)
+    assert little.remedy == f"measure for longer with {option}, so that each user gets five answers"
+    (short,) = found_by("short_window", an_honest_level(window=(2.0, 11.0), stopped=stopped))
+    assert short.remedy == f"measure for 10.0 s or more with {option}"
+    faster = faster_in_the_second_half()
+    (trend,) = found_by("trend", (replace(faster[0], stopped=stopped), faster[1]))
+    assert trend.remedy == f"lengthen --warmup, or measure for longer with {option}"
+
+
 def test_little_not_checked_says_how_many_answers_a_user_the_window_holds() -> None:
     (caution,) = found_by("little", an_honest_level(window=(2.0, 6.5)))
     # 5 + 4 + 5 + 4 answers of the four users
@@ -295,3 +310,39 @@ def test_the_levels_of_a_caution_are_told_by_size_each_once() -> None:
     assert [places for places, _ in grouped(closed)] == ["1, 10 and 100 users"]
     assert [places for places, _ in grouped(opened)] == ["0.5 and 20 req/s"]
     assert [places for places, _ in grouped(closed[2:3])] == ["1 user"]
+
+
+def said(users: int, text: str, *, id_: str = "short_window") -> LevelSummary:
+    return LevelSummary(users=users, status="done", cautions=(Caution(id=id_, text=text, remedy="wait"),))
+
+
+def test_cautions_of_one_id_that_say_different_things_stand_apart() -> None:
+    """Where some answers ended and elsewhere none did, no line says that none ended at either."""
+    levels = [said(2, "an answer takes 3m20s"), said(8, "no answer came to its end"), said(4, "an answer takes 51 ms")]
+    assert [(places, caution.text) for places, caution in grouped(levels)] == [
+        ("2 and 4 users (figures of 4 users)", "an answer takes 51 ms"),
+        ("8 users", "no answer came to its end"),
+    ]
+    kinds = [said(2, "5 requests failed (5 x http_500)"), said(4, "5 requests failed (5 x http_503)")]
+    assert len(grouped(kinds)) == 2
+
+
+def test_figures_are_those_of_the_highest_load_whenever_it_was_measured_and_are_said_to_be() -> None:
+    levels = [
+        said(64, "it rose by 1.9e+02 or 64 %"),
+        said(16, "it rose by 12 or 3.5 %"),
+        said(8, "it rose by 1 or 3 %"),
+    ]
+    assert [(places, caution.text) for places, caution in grouped(levels)] == [
+        ("8, 16 and 64 users (figures of 64 users)", "it rose by 1.9e+02 or 64 %")
+    ]
+    assert [(place.levels, place.caution.text) for place in places(levels)] == [
+        ("all levels (figures of 64 users)", "it rose by 1.9e+02 or 64 %")
+    ]
+
+
+def test_every_caution_of_a_kind_is_alike_whatever_its_figures() -> None:
+    """Two levels of different length that deserve the same caution share a line."""
+    levels = [judged_level(*an_honest_level(window=(2.0, end_s))) for end_s in (6.5, 6.9)]
+    alike = [caution for _, caution in grouped(levels) if caution.id == "short_window"]
+    assert [caution.text for caution in alike] == ["a window of 4.50 s is too short for an interval of throughput"]

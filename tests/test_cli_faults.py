@@ -5,7 +5,6 @@ The runs of this file are started together, a few at a time, when the first test
 
 import resource
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from breakeven.cli import main
-from commands import LEVELS, Done, breakeven, finish, run_folder, start
+from commands import LEVELS, Done, breakeven, finish, heard, run_folder, start
 from fault_answers import answer, reply
 from fault_server import FaultServer, Script, closed_port
 from fault_wire import Play, Wire
@@ -265,15 +264,6 @@ def test_the_key_is_in_no_file(runs: Runs) -> None:
 # Ctrl-C
 
 
-def heard(process: "subprocess.Popen[str]", word: str) -> None:
-    """Read standard error until a line has this word."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if word in line:
-            return
-    raise AssertionError(f"it never said '{word}'")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_and_prints_what_was_measured(number: int, tmp_path: Path) -> None:
     with FaultServer({"/metrics": idle}) as server:
@@ -361,14 +351,44 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         (("run", "--url", "http://h", "--users", ""), "is no list of numbers of users"),
         (("run", "--url", "http://h", "--users", "1,,2"), "is no list of numbers of users"),
         (("run", "--url", "http://h", "--users", "-1"), "users"),
-        (("run", "--url", "http://h", "--users", "0,1"), "users: 0 is no number of users"),
-        (("run", "--url", "http://h", "--users", "3,3"), "users: 3 stands twice"),
+        (("run", "--url", "http://h", "--users", "0,1"), "--users: 0 is no number of users"),
+        (("run", "--url", "http://h", "--users", "3,3"), "--users: 3 stands twice"),
+        (
+            ("run", "--url", "http://h", "--rate", "2,2.0001"),
+            "rate: 2 stands twice; rates are told apart by three deci",
+        ),
+        (("run", "--url", "http://h", "--rate", "0.0001"), "rate: 0.0001 req/s cannot be offered; give 0.001 to 1000"),
+        (("run", "--url", "http://h", "--rate", "1e9"), "rate: 1e+09 req/s cannot be offered; give 0.001 to 1000000"),
         (("run", "--url", "http://h", "--users", "1,10", "--requests", "19"), "less than two for each of 10 users"),
         (("run", "--url", "http://h", "--requests", "500", "--duration", "5"), "give one of the two"),
         (("run", "--url", "http://h", "--duration", "5x"), "'5x' is no duration"),
-        (("run", "--url", "http://h", "--duration", "0"), "duration_s: 0.0 s is not a length of time"),
-        (("run", "--url", "http://h", "--precision", "5"), "precision: 5.0 is not between 0 and 1"),
-        (("run", "--url", "http://h", "--output-tokens", "0"), "output_tokens: 0 is too few"),
+        (("run", "--url", "http://h", "--duration", "0"), "--duration: 0.0 s is not a length of time"),
+        (("run", "--url", "http://h", "--repeats", "0"), "--repeats: 0 is too few"),
+        (("run", "--url", "http://h", "--find-max"), "--find-max: it needs limits to meet"),
+        (("run", "--url", "http://h", "--rate", "5", "--requests", "9"), "--requests and --rate: an open loop ends by"),
+        (
+            ("run", "--url", "http://h", "--users", "5", "--rate", "5"),
+            "--users and --rate: a level has so many users or",
+        ),
+        (
+            ("run", "--url", "http://h", "--users", "5", "--arrivals", "constant"),
+            "--arrivals: they are those of an ope",
+        ),
+        (
+            ("run", "--url", "http://h", "--rate", "5", "--think", "1s"),
+            "--think goes with --users: requests of an open",
+        ),
+        (("run", "--url", "http://h", "--rate", "5", "--users", "auto"), "--users auto and --rate: auto chooses"),
+        (
+            ("run", "--url", "http://h", "--find-max", "--users", "auto", "--slo", "ttft_p99=1s"),
+            "--users auto and --find-max: each chooses the levels",
+        ),
+        (
+            ("run", "--url", "http://h", "--find-max", "--users", "1,5,10", "--slo", "ttft_p99=1s"),
+            "--users and --find-max: a search begins at one load and finds the others; give one, such as 1",
+        ),
+        (("run", "--url", "http://h", "--precision", "5"), "--precision: 5.0 is not between 0 and 1"),
+        (("run", "--url", "http://h", "--output-tokens", "0"), "--output-tokens: 0 is too few"),
         (("run", "--url", "http://h", "--api-key-env", "NO_SUCH_KEY"), "no such environment variable is set"),
         (("run", "--url", "ftp://h"), "is no http or https URL of a server"),
         (("run", "--url", "http://me:pw@h"), "must not hold a user or password"),

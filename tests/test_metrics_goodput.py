@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from breakeven.errors import UsageError
 from breakeven.metrics.goodput import Goodput, goodput, judge, judged
+from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import LIMITED, PRESETS, Limit, Slo, parse_slo, service_levels
 from breakeven.metrics.summary import ClientSummary, Distribution, LevelSummary, Quantile
 from breakeven.record import Record
@@ -37,6 +38,16 @@ def test_a_request_is_good_if_it_met_every_limit_by_itself() -> None:
     assert good.goodput_req_per_s == pytest.approx(2 / 10)
     assert good.goodput_tok_per_s == pytest.approx(12 / 10)
     assert good.good_share == pytest.approx(2 / 4)
+
+
+def test_goodput_by_a_count_of_requests_is_the_rate_of_those_that_ended_in_the_window() -> None:
+    records = [a_record(chunks_at_s=[end_s], output_tokens=5, k=k, measured=True) for k, end_s in ((1, 4.0), (2, 12.0))]
+    facts = some_facts(window=(0.0, 10.0), measured_requests=2)
+    level = summarise_level(facts, records)
+    good = goodput(facts, records, level=level, slo=parse_slo("e2e_p50=20s"))
+    assert good is not None
+    assert good.goodput_req_per_s == level.req_per_s.value == pytest.approx(0.1)
+    assert (good.goodput_tok_per_s, good.good_share) == (0.5, 1.0)
 
 
 def test_an_answer_without_text_never_came_in_time() -> None:
@@ -102,6 +113,14 @@ def test_a_level_is_missed_by_one_limit_and_unknown_where_one_cannot_be_told() -
     )
 
 
+def test_a_limit_that_is_met_says_how_much_of_it_was_used() -> None:
+    records = [a_record(chunks_at_s=[0.05, 1.05], output_tokens=11, k=k) for k in range(1, 40)]
+    assert found(records, "ttft_p50=2s,tpot_mean=250ms,ttft_p99=2s").met == (
+        "ttft_p50 50.0 ms of 2.00 s",
+        "tpot_mean 100 ms of 250 ms",
+    )
+
+
 @pytest.mark.parametrize("name", LIMITED)
 def test_every_figure_that_can_be_limited_is_one_of_a_level(name: str) -> None:
     assert judge(level_with(), Limit(metric=name, limit_s=1.0))[0] == "unknown"
@@ -126,6 +145,8 @@ def test_every_preset_can_be_read(name: str) -> None:
         ("ttft_p99", "'ttft_p99' is no limit; write metric=duration"),
         ("ttft_p98=2s", "no metric is called 'ttft_p98'; did you mean 'ttft_p9"),
         ("ttft_p99=soon", "ttft_p99: 'soon' is no duration"),
+        ("ttft_p99=2000", "ttft_p99: 2000 without a unit is seconds; write 2000ms or 2000s, whichever is meant"),
+        ("mlperf-server,e2e_p99=9s", "mlperf-server stands alone; write out its limits to add one: ttft_p99=2s,tpot_"),
         ("ttft_p99=0s", "a limit of 0 s can never be met"),
         ("ttft_p99=1s,ttft_p99=2s", "ttft_p99 is limited twice"),
     ],
@@ -136,6 +157,15 @@ def test_what_is_no_limit_is_one_line_that_names_the_part(text: str, says: str) 
     assert str(caught.value).startswith("--slo: ")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_long_limit_is_taken_with_its_unit() -> None:
+    assert [parse_slo(f"e2e_p99={text}").limits[0].limit_s for text in ("2000s", "2000ms", "600", "20m")] == [
+        2000.0,
+        2.0,
+        600.0,
+        1200.0,
+    ]
 
 
 def test_service_levels_are_the_floors_in_order_and_then_the_limits() -> None:

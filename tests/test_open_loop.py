@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from breakeven.metrics.definitions import ttft_s
 from breakeven.metrics.slo import parse_slo
 from breakeven.record import LevelFacts, Record
 from breakeven.store.folder import RunFolder
+from commands import breakeven
 from fault_answers import answer
 from fault_server import FaultServer, closed_port
 from fault_wire import Play, Wire
@@ -234,6 +236,24 @@ def test_a_server_that_keeps_up_is_hardly_ever_called_saturated(name: str) -> No
 @pytest.mark.parametrize("name", [name for name in FALLS_BEHIND if "120%" in name or "200%" in name])
 def test_a_server_that_falls_behind_is_called_saturated(name: str) -> None:
     assert called_saturated(FALLS_BEHIND[name], window_s=120.0, runs=20) >= 0.8
+
+
+def test_the_command_says_of_each_level_what_came_back_and_how_late_requests_were_sent(tmp_path: Path) -> None:
+    load = ("--rate", "10,60", "--arrivals", "constant", "--duration", "2.5", "--warmup", "0", "--output-tokens", "1")
+    with FaultServer({"*": one_slot(answer(ttft_s=0.04, tokens=1))}) as server:
+        done = breakeven("run", "--url", server.url, *load, "--out", tmp_path)
+    assert done.code == 0, done.err
+    slow, fast = re.findall(
+        r"^ (\d+) req/s: ([\d.]+) req/s answered( \(saturated\))?, sent ([\d.]+) ms late", done.out, re.M
+    )
+    assert (slow[0], slow[2]) == ("10", "")
+    assert float(slow[1]) == pytest.approx(10, abs=0.5)
+    assert (fast[0], fast[2]) == ("60", " (saturated)")
+    assert float(fast[1]) < 26
+    (run,) = tmp_path.iterdir()
+    assert fast[1] + " req/s answered (saturated), sent " + fast[3] in breakeven("show", run).out
+    page = breakeven("report", run, "--md", "-").out
+    assert f"| {fast[1]} (saturated) | {fast[3]} ms |" in page
 
 
 # backlog

@@ -8,8 +8,11 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from breakeven.app.given import plan_given
+from breakeven.cli import parser
 from breakeven.errors import UsageError
-from breakeven.plan import DEFAULT_USERS, Plan, plan_table, read_plan
+from breakeven.plan import DEFAULT_USERS, OPTIONS, Plan, plan_table, read_plan
+from breakeven.study.read import read_plan_file
 
 BAD: list[tuple[str, dict[str, Any]]] = [
     ("users", {"users": ()}),
@@ -19,6 +22,11 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("rate", {"rate": ()}),
     ("rate", {"rate": (1.0, 0.0)}),
     ("rate", {"rate": (math.inf,)}),
+    ("rate", {"rate": (math.nan,)}),
+    ("rate", {"rate": (1e9,)}),
+    ("rate", {"rate": (0.0009,)}),
+    ("rate", {"rate": (1.0, 1.0)}),
+    ("rate", {"rate": (2.0, 5.0, 2.0001)}),
     ("rate", {"rate": (5.0,), "workload": "conversation"}),
     ("rate", {"rate": (5.0,), "workload": "trace", "users": (1,)}),
     ("rate", {"rate": (5.0,), "workload": "trace"}),
@@ -32,7 +40,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("repeats", {"repeats": 0}),
     ("find_max", {"find_max": True}),
     ("requests and rate", {"rate": (2.0,), "requests": 1000}),
-    ("duration and requests", {"duration_s": 5.0, "requests": 1000}),
+    ("duration_s and requests", {"duration_s": 5.0, "requests": 1000}),
     ("requests", {"users": (1, 100), "requests": 199}),
     ("requests", {"users": (1,), "requests": 0}),
     ("precision", {"precision": 0.0}),
@@ -95,6 +103,51 @@ def test_an_empty_file_is_the_default_plan() -> None:
     assert Plan().precision == 0.05
 
 
+MIXED: list[tuple[str, dict[str, Any]]] = [
+    ("users and rate", {"users": (5,), "rate": (5.0,)}),
+    ("arrivals", {"users": (5,), "arrivals": "constant"}),
+    ("arrivals", {"arrivals": "poisson"}),
+    ("auto and rate", {"auto": True, "rate": (5.0,)}),
+    ("auto and find_max", {"auto": True, "find_max": True, "slo": "ttft_p99=1s"}),
+    ("users and find_max", {"users": (1, 5), "find_max": True, "slo": "ttft_p99=1s"}),
+    ("rate and find_max", {"rate": (1.0, 5.0), "find_max": True, "slo": "ttft_p99=1s"}),
+]
+
+
+@pytest.mark.parametrize(("fields", "given"), MIXED)
+def test_fields_of_which_one_would_be_left_out_are_refused_in_words_and_in_a_file(
+    fields: str, given: dict[str, Any]
+) -> None:
+    Plan(**given)  # a stored run that was so given can still be read
+    with pytest.raises(UsageError) as caught:
+        plan_given(given)
+    options = " ".join(OPTIONS.get(word, word) for word in fields.split())
+    assert str(caught.value).startswith(f"{options}: ")
+    text = tomli_w.dumps({key: list(value) if isinstance(value, tuple) else value for key, value in given.items()})
+    with pytest.raises(UsageError, match=f"^plan.toml: {fields}: "):
+        read_plan_file(text, where="plan.toml")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"users": (5,), "think_s": 1.0},
+        {"rate": (5.0, 6.0), "arrivals": "constant"},
+        {"users": (5,), "find_max": True, "slo": "ttft_p99=1s"},
+        {"find_max": True, "slo": "ttft_p99=1s"},
+        {"auto": True, "slo": "ttft_p99=1s"},
+    ],
+)
+def test_fields_that_go_together_are_a_plan(given: dict[str, Any]) -> None:
+    assert plan_given(given) == Plan(**given)
+
+
+def test_every_option_that_an_error_names_sets_that_field() -> None:
+    actions: dict[str, Any] = parser()._subparsers._group_actions[0].choices["run"]._option_string_actions  # type: ignore[union-attr,index]
+    for field, option in OPTIONS.items():
+        assert field == "auto" or actions[option].dest == field
+
+
 def test_two_requests_a_user_are_enough_and_one_less_is_not() -> None:
     assert Plan(users=(100,), requests=200).requests == 200
     with pytest.raises(UsageError, match="give at least 200"):
@@ -105,6 +158,12 @@ def test_users_that_are_given_make_a_closed_loop_of_a_trace() -> None:
     assert Plan(workload="trace").is_replay
     closed = Plan(workload="trace", users=DEFAULT_USERS, requests=1000, think_s=1.0, ramp_s=1.0)
     assert not read_plan(tomli_w.dumps(plan_table(closed)), where="plan.toml").is_replay
+
+
+def test_a_search_needs_two_requests_a_user_of_its_first_load_only() -> None:
+    assert Plan(find_max=True, slo="ttft_p99=2s", users=(1,), requests=2).requests == 2
+    with pytest.raises(UsageError, match="requests: 15 is less than two for each of 8 users; give at least 16"):
+        Plan(find_max=True, slo="ttft_p99=2s", users=(8,), requests=15)
 
 
 def test_no_ramp_no_warmup_and_no_thinking_are_allowed() -> None:
@@ -125,7 +184,8 @@ plans = st.builds(
     api_key_env=st.none() | st.text(),
     users=st.none() | st.lists(st.integers(1, 10**6), min_size=1, max_size=6, unique=True).map(tuple),
     arrivals=st.none() | st.text(),
-    rate=st.none() | st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=4).map(tuple),
+    rate=st.none()
+    | st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=4, unique_by=lambda rate: round(rate, 3)).map(tuple),
     repeats=st.integers(1, 100),
     slo=st.none() | st.text(),
     options=st.dictionaries(st.text(), st.text(), max_size=3),

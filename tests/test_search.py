@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import random
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from breakeven.app.search import meets, search_levels
+from breakeven.cli import main
 from breakeven.load.level import LevelPlan
 from breakeven.metrics.bracket import CLOSE_ENOUGH, Outcome, bracket, next_load, outcomes
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
 from breakeven.plan import Plan
-from commands import Done, breakeven, run_folder
+from commands import Done, breakeven, finish, heard, run_folder, start
 from fault_answers import answer
 from fault_server import FaultServer
 from fault_wire import Play, Wire
@@ -38,6 +40,8 @@ def searched(
     whole: bool = True,
     known: tuple[LevelSummary, ...] = (),
     repeats: int = 1,
+    requests: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[LevelSummary]:
     """The levels of a search on a server whose TTFT at p99 follows the curve."""
     measured: list[LevelSummary] = []
@@ -47,9 +51,9 @@ def searched(
         measured.append(level(load, curve(load), whole=whole, repeat=plan.repeat))
         return measured[-1]
 
-    loads = (int(first),), None if whole else (first,)
-    plan = Plan(slo="ttft_p99=1s", find_max=True, users=loads[0], rate=loads[1], repeats=repeats)
-    asyncio.run(search_levels(plan, slo=SLO, measure=measure, salt=0, say=lambda _: None, known=known))
+    loads = (max(1, int(first)),), None if whole else (first,)
+    plan = Plan(slo="ttft_p99=1s", find_max=True, users=loads[0], rate=loads[1], repeats=repeats, requests=requests)
+    asyncio.run(search_levels(plan, slo=SLO, measure=measure, salt=0, say=say, known=known))
     return measured
 
 
@@ -61,10 +65,14 @@ CURVES: dict[str, Callable[[float, float], float]] = {
 }
 
 
+def curve(name: str, most: float) -> Callable[[float], float]:
+    return lambda load: CURVES[name](load, most)
+
+
 @pytest.mark.parametrize("name", CURVES)
 @pytest.mark.parametrize("most", [1, 3, 17, 64, 700])
 def test_the_search_ends_beside_the_highest_load_that_meets_the_slo(name: str, most: int) -> None:
-    measured = searched(lambda load: CURVES[name](load, most + 1e-9))
+    measured = searched(curve(name, most + 1e-9))
     found = bracket(measured, slo=SLO)
     assert found.met is not None
     assert found.missed is not None
@@ -84,6 +92,36 @@ def test_rates_are_closed_in_on_in_per_cent_however_small() -> None:
     assert len(measured) <= 8
 
 
+RATES_ACROSS = [0.0005 * 1.07**i for i in range(310)]
+"""From under the lowest rate that can be offered to 630,000 req/s."""
+
+
+@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("first", [0.001, 0.02, 1.0, 7.123, 5000.0])
+def test_every_search_for_a_rate_ends_after_few_levels_each_of_another_rate(name: str, first: float) -> None:
+    for most in RATES_ACROSS:
+        measured = searched(curve(name, most * (1 + 1e-9)), first=first, whole=False)
+        rates = [one.req_per_s_offered or 0.0 for one in measured]
+        assert len(set(rates)) == len(rates) <= 8 + abs(math.log2(most / first)), (most, rates)
+        assert all(round(rate, 3) == rate for rate in rates)
+        found = bracket(measured, slo=SLO)
+        if most < 0.001:
+            assert (found.met, found.missed) == (None, 0.001)
+            continue
+        assert found.met is not None
+        assert found.missed is not None
+        assert found.met <= most < found.missed
+        assert found.is_closed
+        assert found.missed - found.met <= max(0.001, CLOSE_ENOUGH * found.met) * (1 + 1e-9)
+
+
+def test_a_low_rate_is_known_to_a_thousandth_where_five_per_cent_would_be_less() -> None:
+    measured = searched(lambda load: 0.9 if load <= 0.0203 else 1.1, first=0.02, whole=False)
+    found = bracket(measured, slo=SLO)
+    assert (found.met, found.missed, found.is_closed) == (0.02, 0.021, True)
+    assert len(measured) <= 6
+
+
 def test_a_line_between_two_loads_saves_levels_against_halving() -> None:
     def count(*, worst: bool, most: float) -> int:
         measured: list[Outcome] = []
@@ -99,9 +137,12 @@ def test_a_line_between_two_loads_saves_levels_against_halving() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_noise_never_keeps_a_search_from_ending(seed: int) -> None:
+@pytest.mark.parametrize(("whole", "first", "most"), [(True, 1, 50), (False, 1, 50), (False, 0.02, 0.0203)])
+def test_noise_never_keeps_a_search_from_ending(seed: int, whole: bool, first: float, most: float) -> None:
     chance = random.Random(seed)
-    measured = searched(lambda load: (0.05 + 0.95 * load / 50) * math.exp(0.2 * chance.gauss(0, 1)))
+    measured = searched(
+        lambda load: (0.05 + 0.95 * load / most) * math.exp(0.2 * chance.gauss(0, 1)), first=first, whole=whole
+    )
     assert len(measured) < 20
     assert bracket(measured, slo=SLO).missed is not None
 
@@ -111,16 +152,29 @@ def test_where_one_user_is_too_many_nothing_meets_it() -> None:
     assert [one.users for one in measured] == [8, 4, 2, 1]
     found = bracket(measured, slo=SLO)
     assert (found.met, found.missed) == (None, 1)
-    assert found.text == "no load that was measured is known to meet ttft_p99 <= 1.00 s, not even 1 users"
+    assert found.text == "no load that was measured is known to meet ttft_p99 <= 1.00 s, not even 1 user"
 
 
 def test_a_load_too_small_to_tell_is_passed_upwards_and_said() -> None:
     measured = searched(lambda load: None if load < 8 else load / 20)
     found = bracket(measured, slo=SLO)
     assert (found.met, found.missed) == (20, 21)
+    given = bracket([level(2, None, stopped="duration")], slo=SLO)
+    assert given.text.endswith("at 2 users: measure for longer with --duration); no higher load was measured")
     some = bracket([level(2, None), level(4, 9.0)], slo=SLO)
     assert (some.met, some.missed) == (None, 4)
-    assert "too few answers to tell at 2 users: measure longer with --max-duration" in some.text
+    assert "too few answers to tell at 2 users: measure for longer with --max-duration" in some.text
+
+
+@pytest.mark.parametrize(("requests", "loads"), [(100, [1, 4, 16, 50]), (9, [1, 4]), (2, [1])])
+def test_a_count_of_requests_ends_the_search_where_it_holds_two_for_each_user(requests: int, loads: list[int]) -> None:
+    said: list[str] = []
+    measured = searched(lambda _: 0.1, requests=requests, say=said.append)
+    assert [one.users for one in measured] == loads
+    most = f"the search ends at {loads[-1]} user"
+    assert said[0].startswith(most)
+    assert f"since {requests} requests must hold two for each" in said[0]
+    assert most in said[-1]
 
 
 def test_levels_that_were_measured_before_are_not_measured_again() -> None:
@@ -133,6 +187,17 @@ def test_levels_that_were_measured_before_are_not_measured_again() -> None:
 def test_a_load_that_met_above_one_that_missed_is_luck() -> None:
     found = bracket([level(8, 0.5), level(10, 1.2), level(12, 0.9)], slo=SLO)
     assert (found.met, found.missed) == (8, 10)
+
+
+def test_one_user_is_not_called_users() -> None:
+    texts = [bracket(levels, slo=SLO).text for levels in ([level(1, 0.5)], [level(1, 0.5), level(2, 2)], [level(1, 2)])]
+    assert texts == [
+        "1 user still meets ttft_p99 <= 1.00 s; no higher load was measured",
+        "at most 1 user meets ttft_p99 <= 1.00 s; 2 do not",
+        "no load that was measured is known to meet ttft_p99 <= 1.00 s, not even 1 user",
+    ]
+    assert "too few answers to tell at 1 user: " in bracket([level(1, None)], slo=SLO).text
+    assert "too few answers to tell at 1, 2 users: " in bracket([level(1, None), level(2, None)], slo=SLO).text
 
 
 def test_all_repeats_of_a_load_must_meet_it() -> None:
@@ -176,7 +241,46 @@ def test_nothing_measured_is_no_bracket() -> None:
     assert (found.met, found.missed, found.is_closed) == (None, None, False)
 
 
+@pytest.mark.parametrize(
+    ("whole", "first", "last", "end"), [(True, 1, 10_000, "10000 users"), (False, 0.5, 1e6, "1e+06 req/s")]
+)
+def test_a_search_that_nothing_stops_tries_the_last_load_and_says_that_it_ends_there(
+    whole: bool, first: float, last: float, end: str
+) -> None:
+    said: list[str] = []
+    measured = searched(lambda _: 0.1, first=first, whole=whole, say=said.append)
+    assert (measured[-1].users if whole else measured[-1].req_per_s_offered) == last
+    assert len(measured) <= 12
+    assert said == [f"{end} still meet ttft_p99 <= 1.00 s; the search ends at {end}"]
+
+
 # the command
+
+
+@pytest.mark.parametrize(
+    ("words", "slots"), [(("--users", "2"), 100), (("--users", "128"), 128), (("--rate", "2"), 100)]
+)
+def test_a_search_on_the_embedded_engine_is_not_ended_by_the_slots_of_its_first_load(
+    words: tuple[str, ...], slots: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(("run", "--find-max", "--slo", "ttft_p50=2s", "--dry-run", *words)) == 0
+    assert f", {slots} slots of " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "one search; how many levels it takes is not known beforehand (7 to 11 are usual)"),
+        (("--repeats", "3"), "(7 to 11 loads, each up to 3 times, are usual)"),
+        (("--rate", "2"), "at 2 req/s, then where ttft_p50=2s leads"),
+        (("--requests", "50"), "total   no estimate: a search takes as many levels as it needs"),
+    ],
+)
+def test_a_dry_run_of_a_search_does_not_pretend_to_know_its_levels(
+    words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(("run", "--url", "http://h", "--find-max", "--slo", "ttft_p50=2s", "--dry-run", *words)) == 0
+    assert says in capsys.readouterr().out
 
 
 def places(count: int, then: Play) -> Play:
@@ -218,5 +322,32 @@ def test_a_search_that_no_load_can_pass_exits_3(tmp_path: Path) -> None:
     with FaultServer() as server:
         done = breakeven("run", "--url", server.url, *flags, "--output-tokens", 4, "--out", tmp_path, "--json", "-")
     assert done.code == 3
-    assert [one["users"] for one in done.json["levels"]] == [2, 1]
+    assert [one["users"] for one in done.json["levels"]] == [1, 2]  # by load, though 2 was measured first
     assert json.loads((run_folder(tmp_path) / "summary.json").read_text())["run"]["settings"]["found"]["met"] is None
+
+
+def test_a_search_by_a_count_of_requests_begins_where_the_count_is_enough_and_ends_there(tmp_path: Path) -> None:
+    flags = ("--find-max", "--slo", "ttft_p50=5s", "--requests", "8", "--output-tokens", "2", "--out", tmp_path)
+    with FaultServer() as server:
+        done = breakeven("run", "--url", server.url, *flags, "--json", "-")
+    assert done.code == 0, done.err
+    assert [one["users"] for one in done.json["levels"]] == [1, 4]
+    assert "the search ends at 4 users, since 8 requests must hold two for each" in done.err
+    assert done.json["run"]["settings"]["found"]["text"].endswith(
+        "still meet ttft_p50 <= 5.00 s; the search ends at 4 users"
+    )
+
+
+def test_a_level_that_was_interrupted_is_measured_again_by_a_resumed_search(tmp_path: Path) -> None:
+    flags = ("--find-max", "--slo", "ttft_p50=5s", "--users", "2", "--requests", "4", "--repeats", "2")
+    with FaultServer(answer(ttft_s=0.4)) as server:
+        process = start("run", "--url", server.url, *flags, "--output-tokens", "2", "--out", tmp_path)
+        for _ in range(2):
+            heard(process, "2 users: measuring")
+        process.send_signal(signal.SIGINT)
+        assert finish(process).code == 130
+        stored = breakeven("show", run_folder(tmp_path), "--json", "-").json["levels"]
+        done = breakeven("run", "--resume", run_folder(tmp_path), "--json", "-")
+    assert [(one["repeat"], one["status"]) for one in stored] == [(0, "done"), (1, "interrupted")]
+    assert done.code == 0, done.err
+    assert [(one["repeat"], one["status"]) for one in done.json["levels"]] == [(0, "done"), (1, "done")]

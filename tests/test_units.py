@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.units import load_text, parse_duration_s, short_count, short_s
+from breakeven.units import load_text, parse_duration_s, short_count, short_rate, short_s
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,23 @@ def test_a_load_is_told_in_users_or_in_requests_per_second() -> None:
     assert [load_text(users, None) for users in (1, 5)] == ["1 user", "5 users"]
     assert [load_text(None, rate) for rate in (2.5, 20.0)] == ["2.5 req/s", "20 req/s"]
     assert load_text(None, None) == "no rate"
+    assert [load_text(5, None, repeat=0), load_text(None, 2.5, repeat=1)] == [
+        "5 users, repeat 1",
+        "2.5 req/s, repeat 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.0, "0.0"),
+        (0.05, "0.0500"),
+        (0.4, "0.400"),
+        (3.826, "3.83"),
+        (21.9, "21.9"),
+        (99.96, "100"),
+        (12340.0, "12.3k"),
+    ],
+)
+def test_a_rate_of_requests_has_three_digits_however_small(value: float, expected: str) -> None:
+    assert short_rate(value) == expected

@@ -13,7 +13,7 @@ from breakeven.metrics.goodput import TOO_LATE_S, goodput
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.statistics import SHORTEST_BATCH_S
-from breakeven.metrics.summary import SUSPECT, UNSTEADY, Caution, ClientSummary, LevelSummary
+from breakeven.metrics.summary import SUSPECT, UNSTEADY, Caution, ClientSummary, LevelSummary, longer_with
 from breakeven.record import LevelFacts, Record
 from breakeven.units import short_s
 
@@ -60,7 +60,7 @@ def trend(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="trend",
             text=f"the window's halves gave {first:.1f} and {second:.1f} tok/s, so it was not steady",
-            remedy="lengthen --warmup, or measure for longer with --max-duration",
+            remedy=f"lengthen --warmup, or measure for longer with {longer_with(seen.facts.stopped)}",
         )
 
 
@@ -103,13 +103,13 @@ def little(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="little_not_checked",
             text=f"Little's law is not checked: the window holds {per_user:.1f} answers a user",
-            remedy="measure for longer with --max-duration, so that each user gets five answers",
+            remedy=f"measure for longer with {longer_with(seen.facts.stopped)}, so that each user gets five answers",
         )
     elif abs(found - users) > tolerance * users:
         yield Caution(
             id="little",
-            text=f"throughput x latency accounts for {found:.1f} of {users} users, so the window was not steady",
-            remedy="lengthen --warmup, or measure for longer with --max-duration",
+            text=f"throughput x latency accounts for {found:.1f} users of {users}, so the window was not steady",
+            remedy=f"lengthen --warmup, or measure for longer with {longer_with(seen.facts.stopped)}",
         )
 
 
@@ -127,13 +127,13 @@ def short_window(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="short_window",
             text=f"no answer came to its end in a window of {window}; the ± may be too small",
-            remedy="measure for longer with --max-duration, or ask for shorter answers",
+            remedy=f"measure for longer with {longer_with(seen.facts.stopped)}, or ask for shorter answers",
         )
     elif batch_s < e2e_s:
         yield Caution(
             id="short_window",
             text=f"an answer takes {short_s(e2e_s)}, longer than a tenth of the window; the ± may be too small",
-            remedy=f"measure for {short_s(10 * e2e_s)} or more with --max-duration",
+            remedy=f"measure for {short_s(10 * e2e_s)} or more with {longer_with(seen.facts.stopped)}",
         )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import tomllib
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -9,8 +10,42 @@ from msgspec import Struct
 
 from breakeven.errors import UsageError
 from breakeven.serving import Hardware, Launch
+from breakeven.units import load_text
 
 DEFAULT_USERS = (1, 5, 10, 50, 100)
+LEAST_REQ_PER_S = 1e-3
+"""The lowest rate, and the step in which rates are told apart: a level's files are named by three decimals of it."""
+MOST_REQ_PER_S = 1e6
+OPTIONS = {
+    "url": "--url",
+    "engine": "--engine",
+    "model": "--model",
+    "api": "--api",
+    "api_key_env": "--api-key-env",
+    "model_source": "--model-source",
+    "workload": "--workload",
+    "input_tokens": "--input-tokens",
+    "output_tokens": "--output-tokens",
+    "file": "--file",
+    "users": "--users",
+    "rate": "--rate",
+    "arrivals": "--arrivals",
+    "repeats": "--repeats",
+    "clients": "--clients",
+    "think_s": "--think",
+    "ramp_s": "--ramp",
+    "warmup_s": "--warmup",
+    "duration_s": "--duration",
+    "requests": "--requests",
+    "max_duration_s": "--max-duration",
+    "precision": "--precision",
+    "timeout_s": "--timeout",
+    "seed": "--seed",
+    "slo": "--slo",
+    "find_max": "--find-max",
+    "auto": "--users auto",
+}
+"""Fields of a plan and the options of `breakeven run` that set them; `options` and `name` have their own form."""
 _DURATIONS = {
     "duration_s": False,
     "max_duration_s": False,
@@ -136,9 +171,32 @@ def _bad_trace(plan: Plan) -> str | None:
     return None
 
 
+def check_given(given: Mapping[str, Any]) -> None:
+    """UsageError for fields that were given together though one would be left out; a plan's defaults hide that."""
+    problem = None if given.get("workload") == "trace" else _bad_mix(given)
+    if problem is not None:
+        raise UsageError(problem)
+
+
+def _bad_mix(given: Mapping[str, Any]) -> str | None:
+    if "users" in given and "rate" in given:
+        return "users and rate: a level has so many users or so many requests a second; give one of the two"
+    if "arrivals" in given and "rate" not in given:
+        return "arrivals: they are those of an open loop; give --rate too, or leave them out"
+    if given.get("auto") and "rate" in given:
+        return "auto and rate: auto chooses numbers of users, a rate has none; give one of the two"
+    if given.get("auto") and given.get("find_max"):
+        return "auto and find_max: each chooses the levels in its own way; give one of the two"
+    for name in ("users", "rate"):
+        if given.get("find_max") and len(given.get(name, ())) > 1:
+            first = f"{given[name][0]:g}"
+            return f"{name} and find_max: a search begins at one load and finds the others; give one, such as {first}"
+    return None
+
+
 def _bad_load(plan: Plan) -> str | None:
-    if plan.rate is not None and not (plan.rate and all(0 < rate < 1e6 for rate in plan.rate)):
-        return "rate: give requests per second above 0, such as --rate 5 or --rate 1,2,4,8"
+    if plan.rate is not None and (problem := _bad_rate(plan.rate)) is not None:
+        return problem
     if plan.rate is not None and plan.workload == "conversation":
         return "rate: a conversation goes on when it was answered, so it has no rate of its own; use --users"
     if plan.repeats < 1:
@@ -148,14 +206,30 @@ def _bad_load(plan: Plan) -> str | None:
     return None
 
 
+def _bad_rate(rates: tuple[float, ...]) -> str | None:
+    if not rates:
+        return "rate: give requests per second, such as --rate 5 or --rate 1,2,4,8"
+    for rate in rates:
+        if not LEAST_REQ_PER_S <= rate <= MOST_REQ_PER_S:
+            return f"rate: {rate:g} req/s cannot be offered; give {LEAST_REQ_PER_S:g} to {MOST_REQ_PER_S:.0f} of them"
+    told_apart = tuple(round(rate, 3) for rate in rates)
+    if len(set(told_apart)) < len(rates):
+        return (
+            f"rate: {_first_repeat(told_apart):g} stands twice; rates are told apart by three decimals, and each level "
+            "is measured once"
+        )
+    return None
+
+
 def _bad_end(plan: Plan) -> str | None:
     if plan.rate is not None and plan.requests is not None:
         return "requests and rate: an open loop ends by time; use --duration"
     if plan.duration_s is not None and plan.requests is not None:
-        return "duration and requests: a level ends by time or by count; give one of the two"
-    most = max(plan.user_levels)
+        return "duration_s and requests: a level ends by time or by count; give one of the two"
+    most = plan.user_levels[0] if plan.find_max else max(plan.user_levels)
     if plan.requests is not None and plan.requests < 2 * most:
-        return f"requests: {plan.requests} is less than two for each of {most} users; give at least {2 * most}"
+        whom = load_text(most, None)
+        return f"requests: {plan.requests} is less than two for each of {whom}; give at least {2 * most}"
     if not 0 < plan.precision < 1:
         return f"precision: {plan.precision} is not between 0 and 1; 0.05 stands for 5 %"
     return None
@@ -173,7 +247,7 @@ def _bad_number(plan: Plan) -> str | None:
     return None
 
 
-def _first_repeat(values: tuple[int, ...]) -> int:
+def _first_repeat(values: tuple[float, ...]) -> float:
     return next(value for index, value in enumerate(values) if value in values[:index])
 
 

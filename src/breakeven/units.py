@@ -33,6 +33,11 @@ def short_count(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.1f}"
 
 
+def short_rate(value: float) -> str:
+    """Requests per second in three significant digits, however few: 0.05 -> `0.0500`, 21.9 -> `21.9`."""
+    return f"{value:#.3g}" if 0 < abs(value) < 99.95 else short_count(value)
+
+
 def short_s(value_s: float) -> str:
     """A duration in the unit that a person would use: `0.4 ms`, `51 ms`, `4.03 s`, `12.6 s`, `3m20s`."""
     if value_s < 0.9995:
@@ -44,8 +49,11 @@ def short_s(value_s: float) -> str:
     return f"{minutes}m{seconds:02d}s"
 
 
-def load_text(users: int | None, req_per_s: float | None) -> str:
-    """`1 user`, `5 users`, `2.5 req/s`; `no rate` of requests that come at one moment."""
+def load_text(users: int | None, req_per_s: float | None, *, repeat: int | None = None) -> str:
+    """`1 user`, `5 users`, `2.5 req/s`, `no rate` of requests that come at one moment; with its repeat, counted from 0,
+    `5 users, repeat 2`.
+    """
+    again = "" if repeat is None else f", repeat {repeat + 1}"
     if users is None:
-        return "no rate" if req_per_s is None else f"{req_per_s:g} req/s"
-    return "1 user" if users == 1 else f"{users} users"
+        return ("no rate" if req_per_s is None else f"{req_per_s:g} req/s") + again
+    return ("1 user" if users == 1 else f"{users} users") + again

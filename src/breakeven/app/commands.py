@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -18,9 +18,9 @@ from breakeven.report.terminal import print_run
 from breakeven.store.folder import RunFolder, find_runs
 
 
-def run(given: dict[str, Any], *, out: Path, json_to: str | None) -> int:
-    """Measure a new run by the plan that the options give."""
-    return _finish(*run_plan(Plan(**given), out=out, live=Live()), json_to=json_to)
+def run(plan: Plan, *, out: Path, json_to: str | None) -> int:
+    """Measure a new run."""
+    return _finish(*run_plan(plan, out=out, live=Live()), json_to=json_to)
 
 
 def resume(path: Path, *, auto: bool = False, json_to: str | None) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from breakeven.load.level import LevelPlan
 from breakeven.metrics.slo import Slo, parse_slo
-from breakeven.plan import Plan
+from breakeven.plan import DEFAULT_USERS, Plan
 
 RAMP_S_PER_USER: Final = 0.05
 LONGEST_RAMP_S: Final = 5.0
@@ -49,6 +49,14 @@ def context_tokens(plan: Plan) -> int:
     return DRAWN_CONTEXT_TOKENS
 
 
+def slots(plan: Plan) -> int:
+    """Users that the embedded engine serves at once: the most of the plan; for a search as many as it has by default.
+
+    With the slots of its first load, a search would find where those end.
+    """
+    return max(*plan.user_levels, *DEFAULT_USERS) if plan.find_max else max(plan.user_levels)
+
+
 def level_plans(plan: Plan, *, salt: int, arrivals_s: tuple[float, ...] | None = None) -> list[LevelPlan]:
     """Every level of a plan, repeat by repeat, so that drift does not fall on one level.
 
@@ -60,6 +68,11 @@ def level_plans(plan: Plan, *, salt: int, arrivals_s: tuple[float, ...] | None =
         for repeat in range(plan.repeats)
         for users, rate in loads
     ]
+
+
+def first_load(plan: Plan) -> tuple[int | None, float | None]:
+    """Users or offered rate at which a search begins."""
+    return (plan.user_levels[0], None) if plan.rate is None else (None, plan.rate[0])
 
 
 def _loads(plan: Plan, *, arrivals_s: tuple[float, ...] | None) -> list[tuple[int | None, float | None]]:

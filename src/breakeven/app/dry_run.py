@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from breakeven.app.asks import arrivals_of, workload_of
-from breakeven.app.defaults import context_tokens, level_plans, output_tokens
+from breakeven.app.defaults import context_tokens, first_load, level_plan, level_plans, output_tokens, slots
 from breakeven.app.plan_file import PlanFile
 from breakeven.engine.detect import adapter
 from breakeven.launch.docker import image_of
@@ -16,7 +16,7 @@ from breakeven.plan import Plan
 from breakeven.serving import Hardware, Launch
 from breakeven.study.cells import Cell
 from breakeven.study.estimate import SETTLE_S, cost_usd, start_s, turn_s
-from breakeven.units import S_PER_H, short_s
+from breakeven.units import S_PER_H, load_text, short_s
 
 
 def dry_run_text(plan: PlanFile) -> str:
@@ -31,10 +31,18 @@ def round_levels(plan: Plan, repeat: int) -> list[LevelPlan]:
     return [level for level in level_plans(plan, salt=0) if level.repeat == repeat]
 
 
+def run_text(plan: Plan) -> str:
+    """`one run, 5 levels`; of a search nobody knows how many, so what is usual is said (docs/LOAD.md)."""
+    if not plan.find_max:
+        return f"one run, {counted(len(level_plans(plan, salt=0)), 'level')}"
+    usual = "7 to 11" if plan.repeats == 1 else f"7 to 11 loads, each up to {plan.repeats} times,"
+    return f"one search; how many levels it takes is not known beforehand ({usual} are usual)"
+
+
 def _title(plan: PlanFile) -> str:
-    levels = sum(len(level_plans(cell.plan, salt=0)) for cell in plan.cells)
     if plan.head is None:
-        return f"one run, {counted(levels, 'level')}"
+        return run_text(plan.cells[0].plan)
+    levels = sum(len(level_plans(cell.plan, salt=0)) for cell in plan.cells)
     head = plan.head
     rounds = f"{counted(head.repeats, 'round')}, {head.order}" + (
         f" (seed {head.seed})" if head.order == "shuffled" else ""
@@ -62,8 +70,8 @@ def _whom(plan: Plan) -> Iterator[str]:
         yield f"  server  {plan.url}" + (f", model {plan.model}" if plan.model else "")
         return
     if plan.is_embedded:
-        slots, context = min(max(plan.user_levels), MAX_SLOTS), max(context_tokens(plan), MIN_CONTEXT_PER_SLOT)
-        yield f"  starts  the embedded llama.cpp with {EMBEDDED.name}, {slots} slots of {context} tokens"
+        slot_count, context = min(slots(plan), MAX_SLOTS), max(context_tokens(plan), MIN_CONTEXT_PER_SLOT)
+        yield f"  starts  the embedded llama.cpp with {EMBEDDED.name}, {slot_count} slots of {context} tokens"
         return
     assert plan.engine is not None
     assert plan.model is not None
@@ -93,8 +101,11 @@ def _asks(plan: Plan) -> str:
         when = f"in {short_s(arrivals_s[-1])}" if arrivals_s[-1] else "at one moment"
         return f"trace {plan.file}, replayed by its arrival times: {counted(len(arrivals_s), 'request')} {when}"
     what = f"{plan.workload} {plan.file}" if plan.file is not None else plan.workload
+    what += f" ({lengths})" if lengths else ""
+    if plan.find_max:
+        return f"{what} at {load_text(*first_load(plan))}, then where {plan.slo} leads"
     load = f"users {_listed(plan.user_levels)}" if plan.rate is None else f"req/s {_listed(plan.rate)}"
-    return f"{what}{f' ({lengths})' if lengths else ''} at {load}"
+    return f"{what} at {load}"
 
 
 def _listed(numbers: Sequence[float]) -> str:
@@ -115,11 +126,19 @@ def _hardware(hardware: Hardware) -> str:
 
 
 def _takes(cell: Cell) -> str:
-    took_s = turn_s(cell.plan, round_levels(cell.plan, 0))
+    levels = [_first_level(cell.plan)] if cell.plan.find_max else round_levels(cell.plan, 0)
+    took_s = turn_s(cell.plan, levels)
     if took_s is None:
         return "as long as its requests take: no estimate of time or cost"
+    if cell.plan.find_max:
+        return f"at most about {short_s(took_s)} for its first level; at higher loads the warm-up is longer"
     cost = _cost(cost_usd(took_s, usd_per_h=cell.rent_usd_per_h))
     return f"at most about {short_s(took_s)} a round ({short_s(start_s(cell.plan))} of it taken for the start){cost}"
+
+
+def _first_level(plan: Plan) -> LevelPlan:
+    users, req_per_s = first_load(plan)
+    return level_plan(plan, users=users, req_per_s=req_per_s)
 
 
 def _cost(usd: float | None) -> str:
@@ -140,6 +159,9 @@ def _total(plan: PlanFile) -> Iterator[str]:
     if plan.head is None:
         took = [turn_s(plan.cells[0].plan, level_plans(plan.cells[0].plan, salt=0))]
     known = [seconds for seconds in took if seconds is not None]
+    if any(cell.plan.find_max for cell in plan.cells):
+        yield "total   no estimate: a search takes as many levels as it needs"
+        return
     if len(known) < len(took):
         yield "total   no estimate: some levels end by a count of requests or by their trace"
         return

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from breakeven.app.defaults import context_tokens, output_tokens
+from breakeven.app.defaults import context_tokens, output_tokens, slots
 from breakeven.engine.detect import adapter
 from breakeven.errors import UsageError
 from breakeven.launch.embedded import Launched, start_embedded
@@ -54,7 +54,7 @@ def launch_engine(plan: Plan, *, model_path: Path | None, log_path: Path, live: 
     if model_path is not None:
         live.say("starting llama.cpp with SmolLM2-135M-Instruct …")
         launched = start_embedded(
-            slots=max(plan.user_levels),
+            slots=slots(plan),
             context_per_slot=context_tokens(plan),
             model_path=model_path,
             log_path=log_path,

@@ -38,6 +38,7 @@ from breakeven.store.folder import RunFolder
 from breakeven.store.samples import seal_samples
 from breakeven.telemetry.handle import Sampler, Wanted, sources_for
 from breakeven.telemetry.host import host_facts, host_record, without_secrets
+from breakeven.units import load_text
 from breakeven.workload.base import Workload
 
 MOST_AUTO_LEVELS: Final = 6
@@ -162,7 +163,7 @@ class Measurement:
                 measure=measure_at,
                 salt=self._salt,
                 say=self._live.say,
-                known=[judged_level(*level, slo=slo) for level in self.folder.levels()],
+                known=[judged_level(*level, slo=slo) for level in self.folder.levels() if _is_over(level[0])],
             )
             return
         arrivals_s = arrivals_of(workload) if self.plan.is_replay else None
@@ -183,7 +184,7 @@ class Measurement:
             if chosen is None or chosen.users in asked:
                 return
             asked.add(chosen.users)
-            self._live.say(f"next: {chosen.users} users, since {chosen.reason}")
+            self._live.say(f"next: {load_text(chosen.users, None)}, since {chosen.reason}")
             level = level_plan(self.plan, users=chosen.users, salt=self._salt)
             await self._level(level, crew=crew, server=server)
 
@@ -332,6 +333,11 @@ def _ceiling(clients: int) -> dict[str, float | None]:
         "calibrated_itl_events_per_s": None if itl is None or itl.is_lower_bound else itl.events_per_s,
     }
     return {name: end * clients for name, end in ends.items() if end is not None}
+
+
+def _is_over(facts: LevelFacts) -> bool:
+    """It counts as measured; what was interrupted is measured again under the same name."""
+    return facts.status != "interrupted"
 
 
 def _with_remedy(note: str) -> str:

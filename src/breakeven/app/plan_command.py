@@ -6,20 +6,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.table import Table
 
 from breakeven.app.asks import workload_of
 from breakeven.app.commands import console, run, slo_code
 from breakeven.app.defaults import level_plans
-from breakeven.app.dry_run import counted, dry_run_text
+from breakeven.app.dry_run import counted, dry_run_text, run_text
+from breakeven.app.given import plan_given
 from breakeven.app.plan_file import PlanFile, read_file, understood
 from breakeven.app.run import check_plan
 from breakeven.app.runs import write_json
 from breakeven.app.study import StudyRun, cell_summary, resume_study, start_study
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
-from breakeven.plan import Plan
 from breakeven.report.live import Live
 from breakeven.store.log import cannot_write
 from breakeven.study.cells import Cell
@@ -33,7 +32,7 @@ def run_file(path: Path, *, out: Path, wanted: Wanted, json_to: str | None) -> i
     """Measure what a plan file says."""
     plan = understood(read_file(path), where=str(path), wanted=wanted)
     if plan.head is None:
-        return run(msgspec.structs.asdict(plan.cells[0].plan), out=out, json_to=json_to)
+        return run(plan.cells[0].plan, out=out, json_to=json_to)
     return _finish(start_study(plan, out=out, live=Live()), json_to=json_to)
 
 
@@ -50,7 +49,7 @@ def dry_run(path: Path, *, wanted: Wanted) -> int:
 
 def dry_run_plan(given: dict[str, Any]) -> int:
     """Print what a single run by these options would do."""
-    plan = Plan(**given)
+    plan = plan_given(given)
     check_plan(plan)
     workload_of(plan)
     print(dry_run_text(PlanFile("", None, (Cell(name=plan.name or "run", names={}, plan=plan),))))
@@ -61,10 +60,7 @@ def check(path: Path) -> int:
     """Read a plan file and say that it can be run, or what is wrong with it."""
     plan = understood(read_file(path), where=str(path))
     if plan.head is None:
-        print(
-            f"{path}: a single run of {counted(len(level_plans(plan.cells[0].plan, salt=0)), 'level')}; "
-            "nothing is wrong with it"
-        )
+        print(f"{path}: {run_text(plan.cells[0].plan)}; nothing is wrong with it")
         return 0
     levels = sum(len(level_plans(cell.plan, salt=0)) for cell in plan.cells)
     what = ", ".join((counted(len(plan.cells), "cell"), counted(levels, "level")))

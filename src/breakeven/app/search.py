@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from breakeven.app.defaults import level_plan
+from breakeven.app.defaults import first_load, level_plan
 from breakeven.load.level import LevelPlan
-from breakeven.metrics.bracket import Bracket, bracket, load_of, next_load, outcome, outcomes
+from breakeven.metrics.bracket import Bracket, bracket, load_of, most_load, next_load, outcome, outcomes
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.summary import LevelSummary
 from breakeven.plan import Plan
@@ -25,8 +25,11 @@ async def search_levels(
     earlier part of the run has measured.
     """
     whole = plan.rate is None
-    first = float(plan.user_levels[0] if plan.rate is None else plan.rate[0])
+    first = float(next(load for load in first_load(plan) if load is not None))
     levels = list(known)
+    if plan.requests is not None:
+        most = most_load(whole=whole, requests=plan.requests)
+        say(f"the search ends at {most:.0f} users, since {plan.requests} requests must hold two for each")
     while (load := _load_to_measure(levels, plan=plan, slo=slo, first=first)) is not None:
         level = level_plan(
             plan,
@@ -39,7 +42,7 @@ async def search_levels(
         if summary is None or outcome(summary, slo) is None:
             break
         levels.append(summary)
-    found = bracket(levels, slo=slo)
+    found = bracket(levels, slo=slo, requests=plan.requests)
     say(found.text)
     return found
 
@@ -50,7 +53,7 @@ def _load_to_measure(levels: Sequence[LevelSummary], *, plan: Plan, slo: Slo, fi
     for one in found:
         if one.verdict != "missed" and sum(load_of(level) == one.load for level in levels) < plan.repeats:
             return one.load
-    return next_load(found, first=first, whole=plan.rate is None)
+    return next_load(found, first=first, whole=plan.rate is None, requests=plan.requests)
 
 
 def meets(level: LevelSummary, slo: Slo) -> bool:

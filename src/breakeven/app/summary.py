@@ -7,7 +7,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from breakeven.cautions import judged_level
-from breakeven.metrics.bracket import bracket
+from breakeven.metrics.bracket import bracket, load_of
 from breakeven.metrics.machine import declared_energy
 from breakeven.metrics.repeats import repeats
 from breakeven.metrics.slo import parse_slo
@@ -20,7 +20,7 @@ from breakeven.store.samples import read_samples
 
 
 def summarise(folder: RunFolder) -> RunSummary:
-    """Read a run folder and derive everything from it."""
+    """Read a run folder and derive everything from it; levels in the order measured, those of a search by load."""
     host, plan = folder.host(), folder.plan()
     run: dict[str, Any] = host.get("run", {})
     slo = None if plan.slo is None else parse_slo(plan.slo)
@@ -31,9 +31,11 @@ def summarise(folder: RunFolder) -> RunSummary:
         return _with_watts(with_telemetry(level, facts=facts, records=records, samples=samples), plan)
 
     levels = tuple(derived(facts, records) for facts, records in folder.levels())
+    if plan.find_max:
+        levels = tuple(sorted(levels, key=lambda level: (load_of(level) or 0.0, level.repeat)))
     settings: dict[str, Any] = run.get("settings", {})
     if slo is not None and settings.get("find_max"):
-        settings = settings | {"found": to_builtins(bracket(levels, slo=slo))}
+        settings = settings | {"found": to_builtins(bracket(levels, slo=slo, requests=plan.requests))}
     return RunSummary(
         run=RunFacts(
             id=folder.id,

@@ -198,6 +198,7 @@ _HARDWARE: Final = {"gpu": "gpu", "gpu_count": "count", "power_w": "power_w", "p
 def do(arguments: argparse.Namespace) -> int:
     """Measure, or go on measuring."""
     from breakeven.app.commands import resume, run
+    from breakeven.app.given import plan_given
     from breakeven.store.study import is_study
 
     given = {key: value for key, value in vars(arguments).items() if key not in _NOT_PLAN and value is not None}
@@ -214,7 +215,7 @@ def do(arguments: argparse.Namespace) -> int:
     given |= {"auto": True} if is_auto else {}
     if arguments.plan is not None or arguments.dry_run or arguments.only:
         return study.run(arguments, given)
-    return run(given, out=arguments.out, json_to=arguments.json)
+    return run(plan_given(given), out=arguments.out, json_to=arguments.json)
 
 
 def _shape(given: dict[str, Any]) -> None:

@@ -20,8 +20,9 @@ def one_a_load(levels: Sequence[LevelSummary]) -> tuple[LevelSummary, ...]:
     """Levels by load, in the order given: the finished repeats of one together, as `compare` puts them together.
 
     Rates and percentiles are means of logs with the wider of two intervals, within and between the repeats; counts are
-    sums; cautions are those of any repeat. Of a load that no repeat has finished, the first one stands for all. Levels
-    whose load nobody knows, as in some files of other tools, are no repeats of one another.
+    sums; cautions are those of any repeat; requests of an open loop went out as late as in the worst. Of a load that no
+    repeat has finished, the first one stands for all. Levels whose load nobody knows, as in some files of other tools,
+    are no repeats of one another.
     """
     groups: dict[tuple[float | None, int], list[LevelSummary]] = {}
     for number, level in enumerate(levels):
@@ -58,6 +59,7 @@ def _together(group: Sequence[LevelSummary]) -> LevelSummary:
         itl_s=_distribution(group, figures, "itl"),
         e2e_s=_distribution(group, figures, "e2e"),
         tok_per_s_per_user=_speed(figures["tpot_p50"]),
+        client=replace(last.client, schedule_lag_p99_s=_worst([level.client.schedule_lag_p99_s for level in group])),
         cautions=tuple({caution.id: caution for level in group for caution in level.cautions}.values()),
         extra={**last.extra, **pool_extra(group), REPEATS: len(group)},
     )
@@ -66,6 +68,10 @@ def _together(group: Sequence[LevelSummary]) -> LevelSummary:
 def _sum(values: Sequence[Number | None]) -> Number | None:
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None
+
+
+def _worst(values: Sequence[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _distribution(group: Sequence[LevelSummary], figures: Mapping[str, Measured], name: str) -> Distribution:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec.structs import asdict
@@ -10,37 +10,7 @@ from msgspec.structs import asdict
 from breakeven.errors import UsageError
 from breakeven.findings.scrub import bare_url, clean
 from breakeven.metrics.summary import RunFacts
-from breakeven.plan import Plan
-
-_FLAGS: Final = {
-    "url": "--url",
-    "engine": "--engine",
-    "model": "--model",
-    "api": "--api",
-    "api_key_env": "--api-key-env",
-    "model_source": "--model-source",
-    "workload": "--workload",
-    "input_tokens": "--input-tokens",
-    "output_tokens": "--output-tokens",
-    "file": "--file",
-    "users": "--users",
-    "rate": "--rate",
-    "arrivals": "--arrivals",
-    "repeats": "--repeats",
-    "clients": "--clients",
-    "think_s": "--think",
-    "ramp_s": "--ramp",
-    "warmup_s": "--warmup",
-    "duration_s": "--duration",
-    "requests": "--requests",
-    "max_duration_s": "--max-duration",
-    "precision": "--precision",
-    "timeout_s": "--timeout",
-    "seed": "--seed",
-    "slo": "--slo",
-    "find_max": "--find-max",
-}
-"""Fields of a plan and the options that set them; `options` and `name` have their own form."""
+from breakeven.plan import OPTIONS, Plan
 
 
 def run_command(run: RunFacts) -> str | None:
@@ -64,7 +34,7 @@ def run_command(run: RunFacts) -> str | None:
 
 def _words(settings: Mapping[str, Any]) -> list[str]:
     words: list[str] = []
-    for name, flag in _FLAGS.items():
+    for name, flag in OPTIONS.items():
         value = settings.get(name)
         if value is None:
             continue

@@ -13,7 +13,8 @@ from breakeven.findings.ranking import side_of
 from breakeven.findings.repeat import run_command
 from breakeven.findings.series import LevelSeries
 from breakeven.findings.types import Level, Money, Place, Subject
-from breakeven.metrics.summary import Caution, Estimate, LevelSummary, RunSummary
+from breakeven.metrics.alike import alike
+from breakeven.metrics.summary import Estimate, LevelSummary, RunSummary
 from breakeven.units import S_PER_H, TOK_PER_MTOK
 
 BY_TPOT: Final = "1 / TPOT, median answer"
@@ -142,20 +143,21 @@ def _with_front(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
 
 
 def places(levels: Sequence[LevelSummary]) -> list[Place]:
-    """Every caution once, in the words of the highest load that has it, with all the loads that do."""
-    loads: dict[str, list[str]] = {}
-    last: dict[str, Caution] = {}
-    for level in levels:
-        for caution in level.cautions:
-            last[caution.id] = caution
-            named = loads.setdefault(caution.id, [])
-            if names.load(level) not in named:
-                named.append(names.load(level))
-    every = list(dict.fromkeys(names.load(level) for level in levels))
+    """Every kind of caution once, in the words of the highest load that has it, with all the loads that do."""
+    every = _loads(levels)
     return [
-        Place(levels="all levels" if len(every) > 1 and loads[name] == every else _joined(loads[name]), caution=caution)
-        for name, caution in last.items()
+        Place(levels=_levels(_loads(one.levels), every=every, figures_of=one.figures_of), caution=one.caution)
+        for one in alike(levels)
     ]
+
+
+def _loads(levels: Sequence[LevelSummary]) -> list[str]:
+    return list(dict.fromkeys(names.load(level) for level in levels))
+
+
+def _levels(loads: list[str], *, every: list[str], figures_of: LevelSummary | None) -> str:
+    told = "all levels" if len(every) > 1 and loads == every else _joined(loads)
+    return told if figures_of is None else f"{told} (figures of {names.load(figures_of)})"
 
 
 def _joined(loads: Sequence[str]) -> str:

@@ -6,19 +6,22 @@ from typing import Final
 
 from msgspec import Struct
 
-from breakeven.metrics.goodput import Verdict, judged
-from breakeven.metrics.slo import Limit, Slo
-from breakeven.metrics.summary import Distribution, LevelSummary
+from breakeven.metrics.goodput import Verdict, figure, judged
+from breakeven.metrics.slo import Slo
+from breakeven.metrics.summary import LevelSummary, longer_with
+from breakeven.plan import LEAST_REQ_PER_S, MOST_REQ_PER_S
+from breakeven.units import load_text
 
 CLOSE_ENOUGH: Final = 0.05
 """The bracket's width over its lower end at which it is closed; one user is always close enough."""
 MOST_USERS: Final = 10_000
-_RATES: Final = (1e-3, 1e6)
 _MARGIN: Final = 0.02
 """A level is put so far below (or above) where the limit is expected to be crossed, so that both ends close in."""
 _FAR_BELOW: Final = 0.25
 _MIDDLE_EACH: Final = 3
 """Every third level is put into the middle, whatever the line says: it may be wrong for ever."""
+_DIGITS: Final = 3
+"""Significant digits of a rate that a search tries."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -57,16 +60,9 @@ def load_of(level: LevelSummary) -> float | None:
 
 
 def _worst(level: LevelSummary, slo: Slo) -> float | None:
-    found = [_figure(level, limit) for limit in slo.limits]
+    found = [figure(level, limit) for limit in slo.limits]
     known = [value / limit.limit_s for value, limit in zip(found, slo.limits, strict=True) if value is not None]
     return max(known) if len(known) == len(slo.limits) and max(known) > 0 else None
-
-
-def _figure(level: LevelSummary, limit: Limit) -> float | None:
-    name, _, statistic = limit.metric.rpartition("_")
-    of: Distribution = getattr(level, f"{name}_s")
-    value: float | None = of.mean if statistic == "mean" else getattr(of, statistic).value
-    return value
 
 
 def outcomes(levels: Sequence[LevelSummary], slo: Slo) -> list[Outcome]:
@@ -79,15 +75,30 @@ def outcomes(levels: Sequence[LevelSummary], slo: Slo) -> list[Outcome]:
     return sorted(worst_first.values(), key=lambda one: one.load)
 
 
-def bracket(levels: Sequence[LevelSummary], *, slo: Slo) -> Bracket:
-    """What the levels of a run say of the highest load. A load that met the SLO above one that missed it is luck."""
+def most_load(*, whole: bool, requests: int | None = None) -> float:
+    """The highest load that a search tries: MOST_USERS, fewer where N requests must hold two for each, or a rate."""
+    if not whole:
+        return MOST_REQ_PER_S
+    return MOST_USERS if requests is None else min(MOST_USERS, requests // 2)
+
+
+def bracket(levels: Sequence[LevelSummary], *, slo: Slo, requests: int | None = None) -> Bracket:
+    """What the levels of a run say of the highest load. A load that met the SLO above one that missed it is luck.
+
+    `requests` are those of a level, where it ends by their number.
+    """
     unit = "req/s" if any(level.users is None for level in levels) else "users"
     found = outcomes(levels, slo)
     missed = _missed(found)
     met = max((one.load for one in found if one.verdict == "met" and _below(one, missed)), default=None)
     untold = [one.load for one in found if one.verdict == "unknown" and (met is None or one.load > met)]
     closed = met is not None and missed is not None and _is_close(met, missed, whole=unit == "users")
-    text = _text(met, missed, unit=unit, slo=slo) + _untold(untold, unit=unit)
+    most = most_load(whole=unit == "users", requests=requests)
+    text = _text(met, missed, unit=unit, slo=slo)
+    text += _untold(untold, unit=unit, longer=longer_with(levels[-1].stopped)) if untold else ""
+    if missed is None and found:
+        at_end = found[-1].load >= most
+        text += f"; the search ends at {_named(most, unit)}" if at_end else "; no higher load was measured"
     return Bracket(met=met, missed=missed, unit=unit, slo=slo.text(), is_closed=closed, text=text)
 
 
@@ -100,15 +111,20 @@ def _below(one: Outcome, missed: float | None) -> bool:
 
 
 def _is_close(low: float, high: float, *, whole: bool) -> bool:
-    return high - low <= max(1.0 if whole else 0.0, CLOSE_ENOUGH * low)
+    return high - low <= max(_least(whole=whole), CLOSE_ENOUGH * low) * (1 + 1e-9)
 
 
-def next_load(found: Sequence[Outcome], *, first: float, whole: bool) -> float | None:
-    """The load to measure next; None when the bracket is closed, or no load is left to try.
+def _least(*, whole: bool) -> float:
+    """The lowest load, which is also the step in which loads are told apart."""
+    return 1.0 if whole else LEAST_REQ_PER_S
+
+
+def next_load(found: Sequence[Outcome], *, first: float, whole: bool, requests: int | None = None) -> float | None:
+    """The load to measure next; None when the bracket is closed, or no load is left to try: the last is `most_load`.
 
     Doubles (fourfold, far below the limit) until one misses, halves until one does not; then where the worst figure
     should cross its limit, by a straight line between the ends on logarithmic scales. A load that cannot be told of is
-    passed upwards: more load brings more answers to tell from.
+    passed upwards: more load brings more answers to tell from. No load is given twice, so that every search ends.
     """
     missed = _missed(found)
     low = max((one for one in found if one.verdict != "missed" and _below(one, missed)), key=_load, default=None)
@@ -116,9 +132,10 @@ def next_load(found: Sequence[Outcome], *, first: float, whole: bool) -> float |
     if low is None and high is None:
         return first
     if high is None:
-        return _tried(low.load * _step(low), whole=whole) if low is not None else None
+        assert low is not None
+        return _above(low, most=most_load(whole=whole, requests=requests), whole=whole)
     if low is None:
-        return _tried(high.load / 2, whole=whole) if high.load > 1 or not whole else None
+        return _below_all(high, whole=whole)
     if _is_close(low.load, high.load, whole=whole):
         return None
     return _between(low, high, whole=whole, middle=len(found) % _MIDDLE_EACH == 0)
@@ -128,14 +145,20 @@ def _load(one: Outcome) -> float:
     return one.load
 
 
-def _step(low: Outcome) -> int:
-    return 4 if low.worst is not None and low.worst < _FAR_BELOW else 2
+def _above(low: Outcome, *, most: float, whole: bool) -> float | None:
+    step = 4 if low.worst is not None and low.worst < _FAR_BELOW else 2
+    return _rounded(min(low.load * step, most), whole=whole) if low.load < most else None
 
 
-def _tried(load: float, *, whole: bool) -> float | None:
-    if whole:
-        return float(int(load)) if 1 <= load <= MOST_USERS else None
-    return load if _RATES[0] <= load <= _RATES[1] else None
+def _below_all(high: Outcome, *, whole: bool) -> float | None:
+    least = _least(whole=whole)
+    half = high.load // 2 if whole else high.load / 2
+    return max(_rounded(half, whole=whole), least) if high.load > least else None
+
+
+def _rounded(load: float, *, whole: bool) -> float:
+    """To whole users, or to a rate of few digits that a level's name can hold."""
+    return float(round(load)) if whole else round(float(f"{load:.{_DIGITS}g}"), 3)
 
 
 def _between(low: Outcome, high: Outcome, *, whole: bool, middle: bool) -> float:
@@ -146,21 +169,25 @@ def _between(low: Outcome, high: Outcome, *, whole: bool, middle: bool) -> float
         at = -math.log(low.worst) / math.log(high.worst / low.worst)
         at += _MARGIN / span * (1 if at < 0.5 else -1)
         at = min(max(at, _MARGIN / span), 1 - _MARGIN / span)
-    load = low.load * math.exp(span * at)
-    return min(max(float(round(load)), low.load + 1), high.load - 1) if whole else load
+    load, least = _rounded(low.load * math.exp(span * at), whole=whole), _least(whole=whole)
+    return round(min(max(load, low.load + least), high.load - least), 3)
+
+
+def _named(load: float, unit: str) -> str:
+    return load_text(int(load), None) if unit == "users" else load_text(None, load)
 
 
 def _text(met: float | None, missed: float | None, *, unit: str, slo: Slo) -> str:
     if met is None:
-        least = "" if missed is None else f", not even {missed:g} {unit}"
+        least = "" if missed is None else f", not even {_named(missed, unit)}"
         return f"no load that was measured is known to meet {slo.text()}{least}"
+    one = unit == "users" and met == 1
     if missed is None:
-        return f"{met:g} {unit} still meet {slo.text()}; no higher load was measured"
-    return f"at most {met:g} {unit} meet {slo.text()}; {missed:g} do not"
+        return f"{_named(met, unit)} still {'meets' if one else 'meet'} {slo.text()}"
+    return f"at most {_named(met, unit)} {'meets' if one else 'meet'} {slo.text()}; {missed:g} do not"
 
 
-def _untold(untold: Sequence[float], *, unit: str) -> str:
-    if not untold:
-        return ""
-    loads = ", ".join(f"{load:g}" for load in untold)
-    return f" (too few answers to tell at {loads} {unit}: measure longer with --max-duration)"
+def _untold(untold: Sequence[float], *, unit: str, longer: str) -> str:
+    *others, last = untold
+    loads = "".join(f"{load:g}, " for load in others) + _named(last, unit)
+    return f" (too few answers to tell at {loads}: measure for longer with {longer})"

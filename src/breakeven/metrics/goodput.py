@@ -19,18 +19,24 @@ Verdict = Literal["met", "missed", "unknown"]
 
 
 class Goodput(Struct, frozen=True, kw_only=True):
-    """Good requests per second and their tokens (DistServe, arXiv 2401.09670): each within every limit by itself."""
+    """Good requests per second and their tokens (DistServe, arXiv 2401.09670): each within every limit by itself.
+
+    Both rates are of those that ended inside the window, as `req_per_s` is; the share is of all that count in the
+    latencies, which by a count or of a trace may end later.
+    """
 
     goodput_req_per_s: float
     goodput_tok_per_s: float
     good_share: float | None
-    """Good requests over those that ended in the window, failed ones included; None where none ended."""
+    """Good requests over those that ended, failed ones included; None where none ended."""
     failed_share: float | None
-    """Failed requests over those that ended in the window."""
+    """Failed requests over those that ended."""
     verdict: Verdict
     """Whether the level as a whole met the SLO: each limited percentile, not each request; `judged` says how."""
     missed: tuple[str, ...]
     """The limits that were missed or could not be judged, with what was found."""
+    met: tuple[str, ...] = ()
+    """The limits that were met, with how much of each was used: `ttft_p99 112 ms of 2.00 s`."""
 
 
 def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary, slo: Slo) -> Goodput | None:
@@ -40,18 +46,38 @@ def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary
     window = Window(facts, records)
     answers = window.answers()
     failed = [record for record in window.ended if record.k > 0 and record.status == "error"]
-    good = [record for record in answers if all(_is_within(record, limit) for limit in slo.limits)]
+    good = [record for record in answers if _is_good(record, slo)]
+    inside = [record for record in window.all_ended if record.k > 0 and record.status == "done"]
+    in_time = [record for record in inside if _is_good(record, slo)]
     ended = len(answers) + len(failed)
     failed_share = len(failed) / ended if ended else None
-    verdict, missed = judged(replace(level, extra=level.extra | {"failed_share": failed_share}), slo)
+    known = replace(level, extra=level.extra | {"failed_share": failed_share})
+    verdict, missed = judged(known, slo)
     return Goodput(
-        goodput_req_per_s=len(good) / window.length_s,
-        goodput_tok_per_s=sum(record.output_tokens or 0 for record in good) / window.length_s,
+        goodput_req_per_s=len(in_time) / window.length_s,
+        goodput_tok_per_s=sum(record.output_tokens or 0 for record in in_time) / window.length_s,
         good_share=len(good) / ended if ended else None,
         failed_share=failed_share,
         verdict=verdict,
         missed=missed,
+        met=tuple(_margin(known, limit) for limit in slo.limits if judge(known, limit)[0] == "met"),
     )
+
+
+def _margin(level: LevelSummary, limit: Limit) -> str:
+    return f"{limit.metric} {short_s(figure(level, limit) or 0.0)} of {short_s(limit.limit_s)}"
+
+
+def figure(level: LevelSummary, limit: Limit) -> float | None:
+    """The figure of a level that a limit is set on; None where the level cannot tell it."""
+    name, _, statistic = limit.metric.rpartition("_")
+    of: Distribution = getattr(level, f"{name}_s")
+    value: float | None = of.mean if statistic == "mean" else getattr(of, statistic).value
+    return value
+
+
+def _is_good(record: Record, slo: Slo) -> bool:
+    return all(_is_within(record, limit) for limit in slo.limits)
 
 
 def _is_within(record: Record, limit: Limit) -> bool:

@@ -25,6 +25,8 @@ PRESETS: Final = {
 MLCommons, inference_policies/inference_rules.adoc at ac93e89 (2026-07-23); it also asks for 600 s of Poisson arrivals.
 """
 
+LONGEST_BARE_S: Final = 600.0
+"""A limit above this needs a unit: other tools take milliseconds, so that 2000 is hardly meant as 33 minutes."""
 _LIMIT = re.compile(r"\s*(?P<metric>\w+)\s*(?:<=|<|=)\s*(?P<limit>\S+)\s*")
 
 
@@ -86,6 +88,10 @@ def parse_slo(text: str) -> Slo:
 
 def _limit(part: str) -> Limit:
     match = _LIMIT.fullmatch(part)
+    if match is None and part.strip() in PRESETS:
+        raise UsageError(
+            f"--slo: {part.strip()} stands alone; write out its limits to add one: {PRESETS[part.strip()]}"
+        )
     if match is None:
         raise UsageError(
             f"--slo: '{part.strip()}' is no limit; write metric=duration, such as ttft_p99=2s, "
@@ -97,6 +103,11 @@ def _limit(part: str) -> Limit:
         limit_s = parse_duration_s(match["limit"])
     except ValueError as error:
         raise UsageError(f"--slo: {match['metric']}: {error}") from None
+    if limit_s > LONGEST_BARE_S and match["limit"][-1].isdigit():
+        raise UsageError(
+            f"--slo: {match['metric']}: {match['limit']} without a unit is seconds; write {match['limit']}ms or "
+            f"{match['limit']}s, whichever is meant"
+        )
     if limit_s <= 0:
         raise UsageError(f"--slo: {match['metric']}: a limit of 0 s can never be met")
     return Limit(metric=match["metric"], limit_s=limit_s)

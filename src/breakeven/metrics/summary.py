@@ -111,6 +111,13 @@ class LevelSummary(Struct, frozen=True, kw_only=True):
     """Further facts by name, unit in the name: telemetry, goodput, schedule lag."""
 
 
+def longer_with(stopped: str | None) -> str:
+    """The option that makes a level longer which was stopped so: a given length or count; else the longest window."""
+    return {"duration": "--duration", "precision": "--duration", "requests": "more --requests"}.get(
+        stopped or "", "--max-duration"
+    )
+
+
 class RunFacts(Struct, frozen=True, kw_only=True):
     """What was measured, on what, with which settings."""
 

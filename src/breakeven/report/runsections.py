@@ -8,6 +8,7 @@ from breakeven.metrics.summary import Caution
 from breakeven.report import words
 from breakeven.report.chart import chart
 from breakeven.report.markup import Html, el, joined
+from breakeven.units import short_rate, short_s
 
 OPEN_RUNS: Final = 4
 """Runs whose panels stand open; more are folded."""
@@ -66,6 +67,8 @@ def table_columns(subject: Subject) -> list[Column]:
         Column("TTFT p95", quantile("ttft_s", "p95")),
         Column("TPOT p50", quantile("tpot_s", "p50")),
         Column("TPOT p95", quantile("tpot_s", "p95")),
+        Column("req/s answered", _answered),
+        Column("sent late p99", _sent_late),
         Column("answers", lambda level: (f"{level.summary.requests:,}" if level.summary.requests else words.DASH, "")),
         Column("errors", _errors),
         Column(f"{unit}/J", lambda level: (words.cost(level.tok_per_j), "")),
@@ -77,6 +80,19 @@ def table_columns(subject: Subject) -> list[Column]:
 def _throughput(level: Level) -> tuple[str, str]:
     estimate = level.summary.output_tok_per_s
     return words.rate(estimate.value), words.rate_range(estimate)
+
+
+def _answered(level: Level) -> tuple[str, str]:
+    """Of an open loop, where it may be less than what was due."""
+    value = level.summary.req_per_s.value
+    if level.summary.client.schedule_lag_p99_s is None or value is None:
+        return words.DASH, ""
+    return short_rate(value), "saturated" if level.summary.extra.get("saturated") else ""
+
+
+def _sent_late(level: Level) -> tuple[str, str]:
+    late_s = level.summary.client.schedule_lag_p99_s
+    return (words.DASH if late_s is None else short_s(late_s)), ""
 
 
 def _errors(level: Level) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from breakeven.metrics.alike import alike
 from breakeven.metrics.summary import (
     Caution,
     Distribution,
@@ -18,6 +19,7 @@ from breakeven.metrics.summary import (
     RepeatSummary,
     RunSummary,
 )
+from breakeven.report.openloop import open_loop_lines
 from breakeven.report.slo import slo_lines
 from breakeven.units import load_text, short_count
 
@@ -28,13 +30,13 @@ WIDE: Final = 90
 
 
 def print_run(console: Console, summary: RunSummary, *, where: str | None = None) -> None:
-    """Print the whole: table, chart, cautions, and where the run lies."""
+    """Print the whole: table, open loop, limits, chart, cautions, and where the run lies."""
     console.print()
     console.print(Text(headline(summary), style="bold"))
     console.print(level_table(summary.levels, width=console.width, means=summary.repeats))
-    limits = slo_lines(summary)
-    if limits is not None:
-        console.print(limits)
+    for lines in (open_loop_lines(summary), slo_lines(summary)):
+        if lines is not None:
+            console.print(lines)
     chart = throughput_chart(summary.levels, means=summary.repeats)
     if chart is not None:
         console.print(Padding(chart, (0, 0, 1, 1)))
@@ -197,7 +199,7 @@ def _bar(estimate: Estimate, most: float) -> Text:
 
 
 def caution_list(levels: Sequence[LevelSummary]) -> RenderableType:
-    """Every caution once, with the levels that it holds for, and its remedy."""
+    """Every kind of caution once, with the levels that it holds for, and its remedy."""
     found = grouped(levels)
     if not found:
         return Text("no cautions\n", style="green")
@@ -209,20 +211,12 @@ def caution_list(levels: Sequence[LevelSummary]) -> RenderableType:
 
 
 def grouped(levels: Sequence[LevelSummary]) -> list[tuple[str, Caution]]:
-    """The first caution of each id with the levels that have it, as people say them: `10, 50 and 100 users`."""
-    levels_of: dict[str, list[LevelSummary]] = {}
-    first: dict[str, Caution] = {}
-    for level in levels:
-        for caution in level.cautions:
-            first.setdefault(caution.id, caution)
-            if level not in levels_of.setdefault(caution.id, []):
-                levels_of[caution.id].append(level)
-    return [(_places(found), _shared(found, first[name])) for name, found in levels_of.items()]
+    """Every kind of caution with the levels that have it, as people say them: `10, 50 and 100 users`."""
+    return [(_places(one.levels) + _figures_of(one.figures_of), one.caution) for one in alike(levels)]
 
 
-def _shared(levels: Sequence[LevelSummary], caution: Caution) -> Caution:
-    """The text of the worst case is that of the level with the most load, which comes last."""
-    return next(one for one in reversed(levels[-1].cautions) if one.id == caution.id) if len(levels) > 1 else caution
+def _figures_of(level: LevelSummary | None) -> str:
+    return "" if level is None else f" (figures of {load_text(level.users, level.req_per_s_offered)})"
 
 
 def _places(levels: Iterable[LevelSummary]) -> str:

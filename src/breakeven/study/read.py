@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from breakeven.errors import UsageError
-from breakeven.plan import Plan
+from breakeven.plan import Plan, check_given
 from breakeven.study.lines import Path, line_of
 from breakeven.study.types import Study
 
@@ -28,7 +28,12 @@ def read_plan_file(text: str, *, where: str) -> Plan | Study:
     table = _parsed(text, where=where)
     if _STUDY_ONLY & table.keys() or isinstance(table.get("hardware"), list):
         return _converted(table, Study, text=text, where=where)
-    return _converted(table, Plan, text=text, where=where)
+    plan = _converted(table, Plan, text=text, where=where)
+    try:
+        check_given(table)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+    return plan
 
 
 def _parsed(text: str, *, where: str) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""The cautions of several levels, each kind once: alike are those that differ in nothing but their figures."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from breakeven.metrics.bracket import load_of
+from breakeven.metrics.summary import Caution, LevelSummary
+
+_FIGURE: Final = re.compile(r"(?<![\w-])\d[\d.,]*(e[+-]?\d+)?(m\d\ds| ?ms\b| ?s\b| ?%)?")
+
+
+class Alike(Struct, frozen=True, kw_only=True):
+    """A kind of caution and the levels that have it."""
+
+    levels: tuple[LevelSummary, ...]
+    caution: Caution
+    """As the level with the most load has it."""
+    figures_of: LevelSummary | None
+    """That level, where the figures of others differ."""
+
+
+def alike(levels: Sequence[LevelSummary]) -> list[Alike]:
+    """Every kind of caution, in the order in which they come up."""
+    found: dict[tuple[str, str, str], list[tuple[LevelSummary, Caution]]] = {}
+    for level in levels:
+        for caution in level.cautions:
+            kind = caution.id, _without_figures(caution.text), _without_figures(caution.remedy)
+            found.setdefault(kind, []).append((level, caution))
+    return [_alike(group) for group in found.values()]
+
+
+def _without_figures(text: str) -> str:
+    return _FIGURE.sub("#", text)
+
+
+def _alike(group: Sequence[tuple[LevelSummary, Caution]]) -> Alike:
+    most, caution = max(group, key=lambda one: load_of(one[0]) or 0.0)
+    differ = any(one != caution for _, one in group)
+    return Alike(levels=tuple(level for level, _ in group), caution=caution, figures_of=most if differ else None)
