@@ -82,13 +82,13 @@ def test_a_level_without_a_window_has_no_goodput() -> None:
 
 def test_a_percentile_within_its_limit_is_met_and_one_beyond_it_missed() -> None:
     limit = Limit(metric="ttft_p99", limit_s=2.0)
-    assert judge(level_with(ttft_s=at(2.0)), limit) == ("met", "ttft_p99 was 2 s")
-    assert judge(level_with(ttft_s=at(2.1)), limit) == ("missed", "ttft_p99 was 2.1 s")
+    assert judge(level_with(ttft_s=at(2.0)), limit) == ("met", "ttft_p99 was 2.00 s")
+    assert judge(level_with(ttft_s=at(2.1)), limit) == ("missed", "ttft_p99 was 2.10 s")
 
 
 def test_a_percentile_that_is_more_than_its_limit_is_missed() -> None:
     limit = Limit(metric="ttft_p99", limit_s=2.0)
-    assert judge(level_with(ttft_s=at(None, more_than=600.0)), limit) == ("missed", "ttft_p99 was more than 600 s")
+    assert judge(level_with(ttft_s=at(None, more_than=600.0)), limit) == ("missed", "ttft_p99 was more than 10m00s")
 
 
 def test_a_percentile_of_too_few_requests_decides_nothing() -> None:
@@ -108,7 +108,7 @@ def test_a_level_is_missed_by_one_limit_and_unknown_where_one_cannot_be_told() -
     missed = found(records, "ttft_p50=1s,ttft_p99=2s")
     assert missed.verdict == "missed"
     assert missed.missed == (
-        "ttft_p50 was 1.2 s",
+        "ttft_p50 was 1.20 s",
         "ttft_p99 cannot be told from 39 requests; it needs 100: measure for longer",
     )
 

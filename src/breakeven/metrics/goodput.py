@@ -127,9 +127,9 @@ def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:
         quantile: Quantile = getattr(of, statistic)
         value, more_than = quantile.value, quantile.more_than
     if value is not None:
-        return ("met" if value <= limit.limit_s else "missed"), f"{limit.metric} was {value:.4g} s"
+        return ("met" if value <= limit.limit_s else "missed"), f"{limit.metric} was {short_s(value)}"
     if more_than is not None and more_than > limit.limit_s:
-        return "missed", f"{limit.metric} was more than {more_than:.4g} s"
+        return "missed", f"{limit.metric} was more than {short_s(more_than)}"
     if of.n < limit.least_requests:
         needs = f"it needs {limit.least_requests}: measure for longer"
         return "unknown", f"{limit.metric} cannot be told from {of.n} requests; {needs}"
