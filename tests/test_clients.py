@@ -20,7 +20,7 @@ from breakeven.app.crew import parse_clients
 from breakeven.client.reference import ReferenceServer, Settings, Stamps
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.load.level import Progress
-from breakeven.load.merge import Tally, merged, shares
+from breakeven.load.merge import Tally, merged, on_our_clock, shares
 from breakeven.load.worker import Counts
 from breakeven.metrics.checks import check_level
 from breakeven.metrics.level import summarise_level
@@ -152,6 +152,13 @@ def test_what_clients_told_is_summed_at_the_latest_time_that_all_have_told_of() 
     second.is_dead = True
     both = merged([first, second], now_s=10.22)
     assert (both.at_s, both.chunks, both.users_begun, both.in_flight) == (10.2, 60, 4, 2)
+
+
+def test_every_time_that_a_client_told_is_put_on_our_clock() -> None:
+    there = counted(110.5, 7, measured_due_s=(103.0, 108.0), e2e_s=[1.5])
+    here = on_our_clock(there, offset_s=100.0)
+    assert here == counted(10.5, 7, measured_due_s=(3.0, 8.0), e2e_s=[1.5])
+    assert on_our_clock(counted(110.5, 7), offset_s=100.0) == counted(10.5, 7)
 
 
 @pytest.mark.parametrize("text", ["0", "two", "-1", "ray", "ray:", "slurm:2", "257", "1.5"])

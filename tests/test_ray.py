@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import shutil
+import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -21,6 +24,7 @@ from breakeven.metrics.checks import check_level
 from breakeven.metrics.definitions import ttft_s
 from breakeven.metrics.level import summarise_level
 from levels import Run, a_level, a_plan
+from test_clients import eventually
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -94,6 +98,42 @@ def test_the_offset_of_the_clocks_is_measured_and_stated(cluster: str) -> None:
     at_s = dict(zip(stamps.tag.tolist(), stamps.arrival_s.tolist(), strict=True))
     early_s = np.array([at_s[r.prompt] - (r.sent_s or 0.0) - run.zero_s for r in run.records if r.prompt in at_s])
     assert np.quantile(early_s, 0.05) > -0.005  # one machine, one clock: what was sent has not arrived before
+
+
+@pytest.fixture
+def far_node(cluster: str) -> Iterator[None]:
+    """A third node, whose monotonic clock is 100,000 s ahead of ours."""
+    ahead = ("unshare", "--time", "--monotonic", "100000", "--boottime", "100000", "--fork", "--kill-child")
+    if not shutil.which("unshare") or subprocess.run([*ahead, "true"], capture_output=True).returncode:
+        pytest.skip("needs a time namespace, which only root may make, and Linux")
+    words = ("-m", "ray.scripts.scripts", "start", f"--address={cluster}", "--num-cpus=1", "--block")
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    node = subprocess.Popen([*ahead, sys.executable, *words], **quiet)
+    assert eventually(lambda: nodes_alive() == 3, within_s=30)
+    yield
+    os.killpg(node.pid, signal.SIGTERM)
+    node.wait(20)
+    assert eventually(lambda: nodes_alive() == 2, within_s=60)
+
+
+def nodes_alive() -> int:
+    return sum(node["Alive"] for node in ray.nodes())
+
+
+def test_a_level_bounded_by_requests_has_its_window_on_our_clock_whatever_the_hosts_say(
+    cluster: str, far_node: None
+) -> None:
+    plan = a_plan(users=6, requests=40, duration_s=None, warmup_s=0.0)
+    with ReferenceServer(STEADY) as server:
+        (run,) = asyncio.run(on_ray(server.url, plan, clients=3))
+    measured = [record for record in run.records if record.measured]
+    assert len(measured) == 40
+    assert {record.client for record in measured} == {0, 1, 2}
+    assert run.facts.open_s == pytest.approx(min(record.due_s for record in measured), abs=0.005)
+    assert run.facts.close_s == pytest.approx(max(record.due_s for record in measured), abs=0.005)
+    assert run.facts.end_s is not None
+    assert 0.0 < run.facts.start_s < min(record.due_s for record in run.records) + 0.005
+    assert max(record.end_s for record in run.records) < run.facts.end_s + 0.1
 
 
 def test_an_open_loop_on_ray_is_the_schedule_of_one(cluster: str) -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from breakeven.clock import now_s
 from breakeven.errors import RunFailedError, UsageError, one_line
-from breakeven.load.merge import Tally, merged
+from breakeven.load.merge import Tally, merged, on_our_clock
 from breakeven.load.processes import Plant, quotas, split
 from breakeven.load.wire import REPORT_EVERY_S, Setup
 from breakeven.load.worker import Counts, LevelSpec
@@ -169,7 +169,7 @@ class RayCrew:
             while not client.is_cutting:
                 await asyncio.sleep(REPORT_EVERY_S)
                 counts, records = await asyncio.wait_for(client.actor.report.remote(), _LOST_S)
-                client.tally.take(replace(counts, at_s=counts.at_s - client.offset_s))
+                client.tally.take(on_our_clock(counts, offset_s=client.offset_s))
                 for record in records:
                     self._emit(record)
         except self._ray.exceptions.RayTaskError as problem:
