@@ -18,6 +18,7 @@ import pytest
 from breakeven.calibrate.cell import Nonces
 from breakeven.client.reference import ReferenceServer, Settings
 from breakeven.client.request import RequestMaker
+from breakeven.errors import RunFailedError
 from breakeven.load.level import LevelPlan, Progress
 from breakeven.load.processes import Plant
 from breakeven.metrics.checks import check_level
@@ -52,7 +53,14 @@ def cluster() -> Iterator[str]:
     made.shutdown()
 
 
-async def on_ray(url: str, *plans: LevelPlan, clients: int = 2, is_open: bool = False, watch: Any = None) -> list[Run]:
+async def on_ray(
+    url: str,
+    *plans: LevelPlan,
+    clients: int = 2,
+    is_open: bool = False,
+    watch: Any = None,
+    workload: Any = None,
+) -> list[Run]:
     from breakeven.load.ray_crew import RayCrew
 
     plant = Plant(
@@ -62,7 +70,7 @@ async def on_ray(url: str, *plans: LevelPlan, clients: int = 2, is_open: bool = 
         ca_file=None,
         timeout_s=20.0,
         maker=RequestMaker(api="chat", model="truth", exact_length_body={}),
-        workload=Nonces(20),
+        workload=workload or Nonces(20),
     )
     crew = RayCrew(plant, clients=clients)
     try:
@@ -166,6 +174,19 @@ def test_the_users_of_a_dead_actor_are_not_replaced_and_the_next_level_has_all_a
     assert any(record.client == 1 for record in first.records)
     assert [note.partition(":")[0] for note in second.facts.notes] == ["clock_offsets"]
     assert {record.user for record in second.records} == {0, 1, 2, 3}
+
+
+class Refusing(Nonces):
+    """A workload of which a client cannot start."""
+
+    def use_salt(self, salt: int) -> None:
+        raise ValueError("no salt here")
+
+
+def test_a_client_that_cannot_start_its_users_stops_the_run_with_its_reason(cluster: str) -> None:
+    with ReferenceServer(STEADY) as server, pytest.raises(RunFailedError) as raised:
+        asyncio.run(on_ray(server.url, a_plan(), workload=Refusing(20)))
+    assert str(raised.value) == "Ray client 1 failed: ValueError: no salt here"
 
 
 def test_the_command_runs_on_the_cluster(cluster: str, tmp_path: Path) -> None:

@@ -144,8 +144,11 @@ class RayCrew:
         there = replace(spec, zero_s=spec.zero_s + client.offset_s, start_s=spec.start_s + client.offset_s)
         try:
             await client.actor.start.remote(there, users)
+        except self._ray.exceptions.RayTaskError as problem:
+            self._fail(client, problem)
+            return
         except self._ray.exceptions.RayError:
-            client.tally.is_dead = True
+            self._lose(client, "ended in mid-level")
             return
         client.asking = asyncio.create_task(self._ask(client))
 
@@ -173,10 +176,10 @@ class RayCrew:
                 for record in records:
                     self._emit(record)
         except self._ray.exceptions.RayTaskError as problem:
-            client.fault = _first_line(problem.cause or problem)
+            self._fail(client, problem)
             client.tally.is_dead = True
         except (self._ray.exceptions.RayError, TimeoutError):
-            client.tally.is_dead = True
+            self._lose(client, "ended in mid-level")
 
     async def counts(self) -> Counts:
         """All that the clients have told; RunFailedError when none is left, or one reports a fault."""
@@ -191,6 +194,8 @@ class RayCrew:
         at_s = now_s() + _AHEAD_S
         for client, quota in zip(self._active, quotas(measured, [c.tally for c in self._active]), strict=True):
             client.tally.quota = quota
+            if client.tally.is_dead:
+                continue
             client.actor.open.remote(at_s + client.offset_s, quota)
         await asyncio.sleep(at_s - now_s())
         return at_s
@@ -198,7 +203,7 @@ class RayCrew:
     async def cut(self) -> float:
         """All cut at one stamp of our clock, each by its own."""
         at_s = now_s() + _AHEAD_S
-        await asyncio.gather(*(self._cut(client, at_s) for client in self._active))
+        await asyncio.gather(*(self._cut(client, at_s) for client in self._active if client.actor is not None))
         for client in self._active:
             _raise_fault(client)
         return at_s
@@ -208,26 +213,32 @@ class RayCrew:
         answer = client.actor.cut.remote(at_s + client.offset_s)
         if client.asking is not None:
             await client.asking
+        if client.tally.is_dead:
+            return
         try:
             records, client.facts = await asyncio.wait_for(answer, _AHEAD_S + _LOST_S)
         except self._ray.exceptions.RayTaskError as problem:
-            client.fault = _first_line(problem.cause or problem)
+            self._fail(client, problem)
             return
         except (self._ray.exceptions.RayError, TimeoutError):
-            self._bury(client)
+            self._lose(client, "ended in mid-level")
             return
         for record in records:
             self._emit(record)
 
-    def _bury(self, client: _Client) -> None:
-        """Note that a client is gone; the next level gets a new one in its place."""
+    def _fail(self, client: _Client, problem: Any) -> None:
+        """A fault of ours on a client, which stops the run; what follows from it is not told."""
+        client.fault = client.fault or _first_line(problem.cause or problem)
+
+    def _lose(self, client: _Client, how: str) -> None:
+        """A client is gone: the level says so, and the next one gets a new client in its place."""
         client.tally.is_dead = True
         self._ray.kill(client.actor)
         client.actor = None
         users = f"its {client.tally.users} users were" if client.tally.users else "its share of the requests was"
         self._notes.append(
-            f"client_died: Ray client {client.number + 1} of {len(self._active)} on {client.node} ended in "
-            f"mid-level; {users} not replaced | measure this level again"
+            f"client_died: Ray client {client.number + 1} of {len(self._active)} on {client.node} {how}; "
+            f"{users} not replaced | measure this level again"
         )
 
     def facts(self, *, close_s: float) -> tuple[ClientFacts, ...]:
