@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from breakeven.calibrate.cell import Nonces
@@ -25,7 +26,7 @@ from breakeven.metrics.checks import check_level
 from breakeven.metrics.definitions import ttft_s
 from breakeven.metrics.level import summarise_level
 from levels import Run, a_level, a_plan
-from test_clients import eventually
+from test_clients import eventually, is_over
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -174,6 +175,34 @@ def test_the_users_of_a_dead_actor_are_not_replaced_and_the_next_level_has_all_a
     assert any(record.client == 1 for record in first.records)
     assert [note.partition(":")[0] for note in second.facts.notes] == ["clock_offsets"]
     assert {record.user for record in second.records} == {0, 1, 2, 3}
+
+
+def test_an_actor_that_hangs_is_given_up_and_ended_and_the_level_says_so(
+    cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("breakeven.load.ray_crew._LOST_S", 1.0)
+    stopped: list[psutil.Process] = []
+
+    def watch(_crew: Any) -> Any:
+        def seen(progress: Progress) -> None:
+            if progress.phase == "measuring" and progress.phase_s > 0.3 and not stopped:
+                stopped.extend(actors()[:1])
+                stopped[0].suspend()
+
+        return seen
+
+    with ReferenceServer(STEADY) as server:
+        first, second = asyncio.run(on_ray(server.url, a_plan(duration_s=3.0), a_plan(), watch=watch))
+    assert first.facts.stopped == "duration"
+    assert "told nothing for 1 s and was given up; its 2 users were not replaced" in first.facts.notes[0]
+    assert eventually(lambda: is_over(stopped[0]))
+    assert {record.user for record in second.records} == {0, 1, 2, 3}
+    assert not any(note.startswith("client_died") for note in second.facts.notes)
+
+
+def actors() -> list[psutil.Process]:
+    """The processes of the actors on this machine."""
+    return [one for one in psutil.process_iter(["cmdline"]) if "ray::RayClient" in " ".join(one.info["cmdline"] or ())]
 
 
 class Refusing(Nonces):

@@ -178,8 +178,10 @@ class RayCrew:
         except self._ray.exceptions.RayTaskError as problem:
             self._fail(client, problem)
             client.tally.is_dead = True
-        except (self._ray.exceptions.RayError, TimeoutError):
+        except self._ray.exceptions.RayError:
             self._lose(client, "ended in mid-level")
+        except TimeoutError:
+            self._lose(client, f"told nothing for {_LOST_S:g} s and was given up")
 
     async def counts(self) -> Counts:
         """All that the clients have told; RunFailedError when none is left, or one reports a fault."""
@@ -219,12 +221,13 @@ class RayCrew:
             records, client.facts = await asyncio.wait_for(answer, _AHEAD_S + _LOST_S)
         except self._ray.exceptions.RayTaskError as problem:
             self._fail(client, problem)
-            return
-        except (self._ray.exceptions.RayError, TimeoutError):
+        except self._ray.exceptions.RayError:
             self._lose(client, "ended in mid-level")
-            return
-        for record in records:
-            self._emit(record)
+        except TimeoutError:
+            self._lose(client, f"told nothing for {_LOST_S:g} s and was given up")
+        else:
+            for record in records:
+                self._emit(record)
 
     def _fail(self, client: _Client, problem: Any) -> None:
         """A fault of ours on a client, which stops the run; what follows from it is not told."""
