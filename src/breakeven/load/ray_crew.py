@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from breakeven.clock import now_s
-from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.errors import RunFailedError, one_line
 from breakeven.load.merge import Tally, merged, on_our_clock
 from breakeven.load.processes import Plant, quotas, split
 from breakeven.load.wire import REPORT_EVERY_S, Setup
@@ -88,16 +88,15 @@ class _Client:
 
 
 class RayCrew:
-    """Clients as Ray actors, spread over the nodes. A dead actor's users are not replaced; the level says so."""
+    """Clients as Ray actors, spread over the nodes of the cluster that was joined.
+
+    A dead actor's users are not replaced; the level says so.
+    """
 
     def __init__(self, plant: Plant, *, clients: int) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise UsageError("--clients ray:N needs Ray: pip install 'breakeven[ray]'") from None
+        import ray
+
         self._ray = ray
-        if not ray.is_initialized():
-            ray.init(log_to_driver=False, logging_level="ERROR")
         self._actor = ray.remote(num_cpus=0)(RayClient)
         self._plant = plant
         self._clients = [_Client(number, None) for number in range(clients)]
