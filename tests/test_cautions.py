@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from breakeven.cautions import CHECKS, Seen, judged_level
 from breakeven.metrics.checks import check_level
 from breakeven.metrics.level import summarise_level
+from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import Caution, LevelSummary
 from breakeven.record import Record
 from breakeven.report.terminal import grouped
@@ -226,6 +227,9 @@ def test_missing_users_are_explained_by_a_client_that_died() -> None:
     died = replace(facts, notes=("client_died: client process 2 of 2 ended | measure this level again",))
     (caution,) = found_by("users_unaccounted_for", (died, records))
     assert "a client that died" in caution.remedy
+    assert judged_level(died, records).extra["clients_lost"] == 1
+    assert judged_level(died, records, slo=parse_slo("e2e_p50=1h")).extra["verdict"] == "unknown"
+    assert judged_level(facts, records, slo=parse_slo("e2e_p50=1h")).extra["verdict"] == "met"
 
 
 def test_estimated_tokens_are_fine_where_a_chunk_is_a_token() -> None:

@@ -325,6 +325,8 @@ def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | Non
     checks = check_level(facts, records, arrivals=arrivals)
     if checks is None:
         return msgspec.structs.replace(level, cautions=(_never_opened(level), *_notes(facts)))
+    if (lost := sum(note.startswith("client_died:") for note in facts.notes)) > 0:
+        level = msgspec.structs.replace(level, extra=level.extra | {"clients_lost": lost})
     if checks.backlog is not None:
         known = {"saturated": checks.backlog.is_growing, "backlog_growth_req_per_s": checks.backlog.growth_req_per_s}
         level = msgspec.structs.replace(level, extra=level.extra | known)

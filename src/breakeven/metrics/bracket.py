@@ -28,6 +28,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     verdict: Verdict
     worst: float | None
     """The largest figure over its limit: 1 where the limit is just met; None where one cannot be told."""
+    is_broken: bool = False
+    """It cannot be told since clients were lost: the load has to be measured again."""
 
 
 class Bracket(Struct, frozen=True, kw_only=True):
@@ -48,7 +50,9 @@ def outcome(level: LevelSummary, slo: Slo) -> Outcome | None:
     load = load_of(level)
     if load is None or level.status == "interrupted":
         return None
-    return Outcome(load=float(load), verdict=judged(level, slo)[0], worst=_worst(level, slo))
+    verdict = judged(level, slo)[0]
+    is_broken = verdict == "unknown" and bool(level.extra.get("clients_lost"))
+    return Outcome(load=float(load), verdict=verdict, worst=_worst(level, slo), is_broken=is_broken)
 
 
 def load_of(level: LevelSummary) -> float | None:
@@ -85,7 +89,7 @@ def bracket(levels: Sequence[LevelSummary], *, slo: Slo) -> Bracket:
     found = outcomes(levels, slo)
     missed = _missed(found)
     met = max((one.load for one in found if one.verdict == "met" and _below(one, missed)), default=None)
-    untold = [one.load for one in found if one.verdict == "unknown" and (met is None or one.load > met)]
+    untold = [one for one in found if one.verdict == "unknown" and (met is None or one.load > met)]
     closed = met is not None and missed is not None and _is_close(met, missed, whole=unit == "users")
     text = _text(met, missed, unit=unit, slo=slo) + _untold(untold, unit=unit)
     return Bracket(met=met, missed=missed, unit=unit, slo=slo.text(), is_closed=closed, text=text)
@@ -159,8 +163,14 @@ def _text(met: float | None, missed: float | None, *, unit: str, slo: Slo) -> st
     return f"at most {met:g} {unit} meet {slo.text()}; {missed:g} do not"
 
 
-def _untold(untold: Sequence[float], *, unit: str) -> str:
-    if not untold:
-        return ""
-    loads = ", ".join(f"{load:g}" for load in untold)
-    return f" (too few answers to tell at {loads} {unit}: measure longer with --max-duration)"
+def _untold(untold: Sequence[Outcome], *, unit: str) -> str:
+    """Loads above the highest that met it which cannot be told of, by why."""
+    few = _loads([one for one in untold if not one.is_broken], unit=unit)
+    broken = _loads([one for one in untold if one.is_broken], unit=unit)
+    return (f" (too few answers to tell at {few}: measure longer with --max-duration)" if few else "") + (
+        f" (clients were lost at {broken}: measure again with --resume)" if broken else ""
+    )
+
+
+def _loads(found: Sequence[Outcome], *, unit: str) -> str:
+    return f"{', '.join(f'{one.load:g}' for one in found)} {unit}" if found else ""

@@ -67,7 +67,8 @@ class Live:
         self._is_open = True
 
     def finished(self, level: LevelSummary) -> None:
-        """A line for a level that is over."""
+        """A line for a level that is over; the next may be the same once more."""
+        self._shown = None
         speed = level.output_tok_per_s.value
         doubt = plus_minus(level.output_tok_per_s)
         rate = "nothing measured" if speed is None else f"{short_count(speed)} tok/s ± {doubt}"
