@@ -386,6 +386,22 @@ def test_a_run_that_lost_a_client_says_so_keeps_what_it_had_and_marks_the_level(
     assert {record.client for record in records} == {0, 1}
 
 
+def test_a_level_that_lost_a_client_is_measured_again_by_resume(tmp_path: Path) -> None:
+    with ReferenceServer(STEADY) as server:
+        with run_command(server.url, tmp_path, "--duration", "2s") as running:
+            assert eventually(lambda: len(children(running.pid)) == 2)
+            time.sleep(1.5)
+            children(running.pid)[0].kill()
+            assert running.wait(30) == 0
+        (folder,) = (RunFolder.open(path) for path in tmp_path.iterdir())
+        assert folder.finished() == []
+        again = [sys.executable, "-m", "breakeven", "run", "--resume", str(folder.path)]
+        done = subprocess.run(again, check=True, capture_output=True, text=True)
+    assert "nothing is left to measure" not in done.stderr
+    ((facts, _),) = folder.levels()
+    assert (facts.clients_lost, folder.finished()) == (0, [facts])
+
+
 def test_shared_text_is_the_same_for_all_clients_of_a_level_and_for_no_other_level(tmp_path: Path) -> None:
     flags = ("--workload", "conversation", "--option", "prefix-tokens=30", "--output-tokens", "4", "--repeats", "2")
     with FaultServer() as server, run_command(server.url, tmp_path, *flags, "--duration", "0.5s") as running:

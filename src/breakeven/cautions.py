@@ -43,8 +43,8 @@ def users_unaccounted_for(seen: Seen) -> Iterator[Caution]:
 def _why_missing(seen: Seen) -> str:
     if seen.level.errors:
         return "look at the errors: a user pauses after a failed request"
-    if any(note.startswith("client_died:") for note in seen.facts.notes):
-        return "measure this level again: the users of a client that died are missing"
+    if seen.facts.clients_lost:
+        return "measure this level again with --resume: the users of a client that died are missing"
     if seen.level.status == "interrupted":
         return "run it again with --resume; what was in flight when the run was killed is not known"
     return "give the client more CPU; if it stays, report it as a fault of breakeven"
@@ -325,8 +325,8 @@ def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | Non
     checks = check_level(facts, records, arrivals=arrivals)
     if checks is None:
         return msgspec.structs.replace(level, cautions=(_never_opened(level), *_notes(facts)))
-    if (lost := sum(note.startswith("client_died:") for note in facts.notes)) > 0:
-        level = msgspec.structs.replace(level, extra=level.extra | {"clients_lost": lost})
+    if facts.clients_lost:
+        level = msgspec.structs.replace(level, extra=level.extra | {"clients_lost": facts.clients_lost})
     if checks.backlog is not None:
         known = {"saturated": checks.backlog.is_growing, "backlog_growth_req_per_s": checks.backlog.growth_req_per_s}
         level = msgspec.structs.replace(level, extra=level.extra | known)

@@ -102,3 +102,8 @@ class LevelFacts(Struct, frozen=True, kw_only=True):
     """Ids of cautions that only the load could see, with their text after a colon."""
     extra: dict[str, float | None] = field(default_factory=dict)
     """Further facts by name, with their unit in the name."""
+
+    @property
+    def clients_lost(self) -> int:
+        """Clients that ended in mid-level, as the notes say."""
+        return sum(note.startswith("client_died:") for note in self.notes)

@@ -235,7 +235,7 @@ class ProcessCrew:
         users = f"its {client.tally.users} users were" if client.tally.users else "its share of the requests was"
         self._notes.append(
             f"client_died: client process {client.number + 1} of {len(self._active)} ended in mid-level (exit code "
-            f"{code}); {users} not replaced | measure this level again"
+            f"{code}); {users} not replaced | measure this level again with --resume"
         )
 
     def facts(self, *, close_s: float) -> tuple[ClientFacts, ...]:

@@ -240,7 +240,7 @@ class RayCrew:
         users = f"its {client.tally.users} users were" if client.tally.users else "its share of the requests was"
         self._notes.append(
             f"client_died: Ray client {client.number + 1} of {len(self._active)} on {client.node} {how}; "
-            f"{users} not replaced | measure this level again"
+            f"{users} not replaced | measure this level again with --resume"
         )
 
     def facts(self, *, close_s: float) -> tuple[ClientFacts, ...]:
