@@ -1,6 +1,7 @@
 """`--clients ray:N` on a real local Ray cluster of two nodes."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ async def on_ray(
     is_open: bool = False,
     watch: Any = None,
     workload: Any = None,
+    between: Callable[[], None] = lambda: None,
 ) -> list[Run]:
     from breakeven.load.ray_crew import RayCrew
 
@@ -77,7 +79,11 @@ async def on_ray(
     crew = RayCrew(plant, clients=clients)
     try:
         await crew.launch()
-        return [await a_level(crew, plan, watch=None if watch is None else watch(crew)) for plan in plans]
+        runs = []
+        for plan in plans:
+            runs.append(await a_level(crew, plan, watch=None if watch is None else watch(crew)))
+            between()
+        return runs
     finally:
         await crew.close()
 
@@ -110,24 +116,32 @@ def test_the_offset_of_the_clocks_is_measured_and_stated(cluster: str) -> None:
     assert np.quantile(early_s, 0.05) > -0.005  # one machine, one clock: what was sent has not arrived before
 
 
-@pytest.fixture
-def far_node(cluster: str) -> Iterator[None]:
-    """A third node, whose monotonic clock is 100,000 s ahead of ours."""
-    ahead = ("unshare", "--time", "--monotonic", "100000", "--boottime", "100000", "--fork", "--kill-child")
-    if not shutil.which("unshare") or subprocess.run([*ahead, "true"], capture_output=True).returncode:
-        pytest.skip("needs a time namespace, which only root may make, and Linux")
+@contextlib.contextmanager
+def another_node(cluster: str, *before: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A third node of the cluster, started by this command."""
     words = ("-m", "ray.scripts.scripts", "start", f"--address={cluster}", "--num-cpus=1", "--block")
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    node = subprocess.Popen([*ahead, sys.executable, *words], **quiet)
+    node = subprocess.Popen([*before, sys.executable, *words], **quiet)
     assert eventually(lambda: nodes_alive() == 3, within_s=30)
-    yield
-    os.killpg(node.pid, signal.SIGTERM)
+    yield node
+    if node.poll() is None:
+        os.killpg(node.pid, signal.SIGTERM)
     node.wait(20)
     assert eventually(lambda: nodes_alive() == 2, within_s=60)
 
 
 def nodes_alive() -> int:
     return sum(node["Alive"] for node in ray.nodes())
+
+
+@pytest.fixture
+def far_node(cluster: str) -> Iterator[None]:
+    """A third node, whose monotonic clock is 100,000 s ahead of ours."""
+    ahead = ("unshare", "--time", "--monotonic", "100000", "--boottime", "100000", "--fork", "--kill-child")
+    if not shutil.which("unshare") or subprocess.run([*ahead, "true"], capture_output=True).returncode:
+        pytest.skip("needs a time namespace, which only root may make, and Linux")
+    with another_node(cluster, *ahead):
+        yield
 
 
 def test_a_level_bounded_by_requests_has_its_window_on_our_clock_whatever_the_hosts_say(
@@ -204,6 +218,45 @@ def test_an_actor_that_hangs_is_given_up_and_ended_and_the_level_says_so(
 def actors() -> list[psutil.Process]:
     """The processes of the actors on this machine."""
     return [one for one in psutil.process_iter(["cmdline"]) if "ray::RayClient" in " ".join(one.info["cmdline"] or ())]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "hangs"])
+def test_an_actor_that_is_lost_between_levels_is_replaced_before_the_next(
+    cluster: str, monkeypatch: pytest.MonkeyPatch, sign: signal.Signals
+) -> None:
+    monkeypatch.setattr("breakeven.load.ray_crew._ANSWER_S", 1.0)
+    lost: list[psutil.Process] = []
+
+    def between() -> None:
+        if not lost:
+            lost.extend(actors()[:1])
+            lost[0].send_signal(sign)
+
+    with ReferenceServer(STEADY) as server:
+        _, second = asyncio.run(on_ray(server.url, a_plan(), a_plan(), between=between))
+    assert second.facts.clients_lost == 0
+    assert {record.user for record in second.records} == {0, 1, 2, 3}
+    assert eventually(lambda: is_over(lost[0]))
+
+
+def test_the_clients_of_a_dead_node_are_on_other_nodes_in_the_next_level(cluster: str) -> None:
+    with another_node(cluster) as node, ReferenceServer(STEADY) as server:
+
+        def watch(_crew: Any) -> Any:
+            def seen(progress: Progress) -> None:
+                if progress.phase == "measuring" and progress.phase_s > 0.3 and node.poll() is None:
+                    for process in [*psutil.Process(node.pid).children(recursive=True), psutil.Process(node.pid)]:
+                        process.kill()
+                    node.wait()
+
+            return seen
+
+        plan = a_plan(users=6)
+        first, second = asyncio.run(on_ray(server.url, plan, plan, clients=3, watch=watch))
+    assert first.facts.clients_lost == 1
+    assert second.facts.clients_lost == 0
+    assert {record.client for record in second.records} == {0, 1, 2}
+    assert {record.user for record in second.records} == set(range(6))
 
 
 class Refusing(Nonces):

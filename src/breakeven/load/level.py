@@ -110,7 +110,7 @@ class Level:
     async def run(self, emit: Callable[[Record], None], note: Callable[[LevelFacts], None]) -> LevelFacts:
         """Measure the level. Whatever ends it early, what was in flight is cut and the facts say so."""
         plan = self._plan
-        self._crew.hush()
+        await self._crew.make_ready()
         self._start_s = now_s()
         self.facts = replace(self.facts, start_s=self._start_s - self._zero_s)
         note(self.facts)

@@ -174,12 +174,12 @@ class ProcessCrew:
                 await client.launch(self._plant.setup(client.number))
         await asyncio.gather(*(client.ready() for client in self._clients))
 
-    def hush(self) -> None:
-        """The clients see to their own garbage as they start."""
+    async def make_ready(self) -> None:
+        """Replace the processes that are gone; each sees to its garbage as it starts its users."""
+        await self.launch()
 
     async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
         """Start the users, each in its process."""
-        await self.launch()
         self._notes = []
         self._active = self._clients[: spec.users] if spec.users else self._clients
         for client, users in zip(self._active, split(spec, len(self._active)), strict=True):

@@ -15,62 +15,18 @@ from breakeven.clock import now_s
 from breakeven.errors import RunFailedError, one_line
 from breakeven.load.merge import Tally, merged, on_our_clock
 from breakeven.load.processes import Plant, quotas, split
-from breakeven.load.wire import REPORT_EVERY_S, Setup
+from breakeven.load.ray_client import RayClient
+from breakeven.load.wire import REPORT_EVERY_S
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import ClientFacts, Record
 
 _AHEAD_S = 0.2
 _PINGS = 15
 _LOST_S = 10.0
-
-
-class RayClient:
-    """The actor: one client on some node. All its times are on its node's clock."""
-
-    async def setup(self, setup: bytes) -> str:
-        """Make the worker; returns the name of the node, which is its host's with its number in the cluster."""
-        import platform
-
-        import ray
-
-        from breakeven.load.client_process import make_worker
-
-        self._worker = await make_worker(pickle.loads(setup))
-        self._records: list[Record] = []
-        return f"{platform.node()}/{ray.get_runtime_context().get_node_id()[:8]}"
-
-    async def clock(self) -> float:
-        """This node's monotonic clock."""
-        return now_s()
-
-    async def start(self, spec: LevelSpec, users: list[int]) -> None:
-        """Start these users."""
-        self._records.clear()
-        self._told = 0
-        self._worker.hush()
-        self._worker.start(spec, users, self._records.append)
-
-    async def report(self) -> tuple[Counts, list[Record]]:
-        """What was seen since the last report."""
-        counts = self._worker.counts(e2e_from=self._told)
-        self._told += len(counts.e2e_s)
-        return counts, self._taken()
-
-    def _taken(self) -> list[Record]:
-        taken = self._records.copy()
-        self._records.clear()
-        return taken
-
-    async def open(self, at_s: float, measured: int | None) -> None:
-        """The window opens at `at_s` of this node's clock."""
-        await asyncio.sleep(max(0.0, at_s - now_s()))
-        self._worker.open(measured=measured, at_s=at_s)
-
-    async def cut(self, at_s: float) -> tuple[list[Record], ClientFacts | None]:
-        """The level ends at `at_s` of this node's clock."""
-        await asyncio.sleep(max(0.0, at_s - now_s()))
-        cut_s = await self._worker.cut()
-        return self._taken(), self._worker.facts(close_s=cut_s)
+_ANSWER_S = 10.0
+_SET_UP_S = 60.0
+_BRING_UP_S = 60.0
+_AGAIN_S = 1.0
 
 
 class _Client:
@@ -104,35 +60,63 @@ class RayCrew:
         self._notes: list[str] = []
 
     async def launch(self) -> None:
-        """Start the actors that are not there, or not any more, and wait until all are ready."""
-        missing = [client for client in self._clients if client.actor is None]
-        for client in missing:
-            client.actor = self._actor.options(scheduling_strategy=self._place(client.number)).remote()
-        await asyncio.gather(*(self._set_up(client) for client in missing))
+        """Have an actor for every client, and know its clock."""
+        await asyncio.gather(*(self._bring_up(client) for client in self._clients))
 
-    def _place(self, number: int) -> Any:
+    async def make_ready(self) -> None:
+        """Replace the actors that are gone, or do not answer, and measure all clocks anew."""
+        await self.launch()
+
+    async def _bring_up(self, client: _Client) -> None:
+        """What dies or hangs is ended and started again, on another node where there is one, for about a minute.
+
+        Ray takes some seconds to notice that a node is gone.
+        """
+        until_s = now_s() + _BRING_UP_S
+        shunned: set[str] = set()
+        while (why := await self._try(client, shunned)) is not None:
+            self._end(client)
+            if now_s() > until_s:
+                raise RunFailedError(f"Ray client {client.number + 1} could not be started in {_BRING_UP_S:g} s: {why}")
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _try(self, client: _Client, shunned: set[str]) -> str | None:
+        """One try; what went wrong, or None. Nodes where a start went wrong are added to `shunned`."""
+        node = None
+        try:
+            if client.actor is None:
+                node = self._node_for(client, shunned)
+                await asyncio.wait_for(self._set_up(client, node), _SET_UP_S)
+                node = None
+            await asyncio.wait_for(self._measure_clock(client), _ANSWER_S)
+        except self._ray.exceptions.RayTaskError as problem:
+            self._fail(client, problem)
+            _raise_fault(client)
+        except self._ray.exceptions.RayError as problem:
+            shunned.update({node} if node else ())
+            return _first_line(problem)
+        except TimeoutError:
+            shunned.update({node} if node else ())
+            return "it did not answer in time"
+        return None
+
+    def _node_for(self, client: _Client, shunned: set[str]) -> str:
         """Client i belongs on node i mod nodes: Ray's own spreading goes by CPUs, and we ask for none."""
+        alive: list[str] = sorted(node["NodeID"] for node in self._ray.nodes() if node["Alive"])
+        nodes = [node for node in alive if node not in shunned] or alive
+        return nodes[client.number % len(nodes)]
+
+    async def _set_up(self, client: _Client, node: str) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        nodes = sorted(node["NodeID"] for node in self._ray.nodes() if node["Alive"])
-        return NodeAffinitySchedulingStrategy(nodes[number % len(nodes)], soft=False)
-
-    async def _set_up(self, client: _Client) -> None:
-        setup: Setup = self._plant.setup(client.number)
-        try:
-            client.node = await client.actor.setup.remote(pickle.dumps(setup))
-        except self._ray.exceptions.RayError as problem:
-            raise RunFailedError(f"client {client.number + 1} on Ray could not start: {_first_line(problem)}") from None
-
-    def hush(self) -> None:
-        """The clients see to their own garbage as they start."""
+        place = NodeAffinitySchedulingStrategy(node, soft=False)
+        client.actor = self._actor.options(scheduling_strategy=place).remote()
+        client.node = await client.actor.setup.remote(pickle.dumps(self._plant.setup(client.number)))
 
     async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
-        """Measure the actors' clocks, then start the users, each in its actor."""
-        await self.launch()
+        """Start the users, each in its actor."""
         self._notes, self._emit = [], emit
         self._active = self._clients[: spec.users] if spec.users else self._clients
-        await asyncio.gather(*(self._measure_clock(client) for client in self._active))
         groups = zip(self._active, split(spec, len(self._active)), strict=True)
         await asyncio.gather(*(self._start(client, spec, users) for client, users in groups))
 
@@ -142,26 +126,24 @@ class RayCrew:
         client.is_cutting, client.asking = False, None
         there = replace(spec, zero_s=spec.zero_s + client.offset_s, start_s=spec.start_s + client.offset_s)
         try:
-            await client.actor.start.remote(there, users)
+            await asyncio.wait_for(client.actor.start.remote(there, users), _ANSWER_S)
         except self._ray.exceptions.RayTaskError as problem:
             self._fail(client, problem)
-            return
         except self._ray.exceptions.RayError:
             self._lose(client, "ended in mid-level")
-            return
-        client.asking = asyncio.create_task(self._ask(client))
+        except TimeoutError:
+            self._lose(client, f"told nothing for {_ANSWER_S:g} s and was given up")
+        else:
+            client.asking = asyncio.create_task(self._ask(client))
 
     async def _measure_clock(self, client: _Client) -> None:
         """Their clock minus ours, from the quickest of several round trips; half of that trip is the doubt."""
         trips = []
-        try:
-            for _ in range(_PINGS):
-                before_s = now_s()
-                there_s = await client.actor.clock.remote()
-                after_s = now_s()
-                trips.append((after_s - before_s, there_s - (before_s + after_s) / 2))
-        except self._ray.exceptions.RayError:
-            return  # it died between levels: its start will find that out
+        for _ in range(_PINGS):
+            before_s = now_s()
+            there_s = await client.actor.clock.remote()
+            after_s = now_s()
+            trips.append((after_s - before_s, there_s - (before_s + after_s) / 2))
         trip_s, client.offset_s = min(trips)
         client.doubt_s = trip_s / 2
 
@@ -235,8 +217,7 @@ class RayCrew:
     def _lose(self, client: _Client, how: str) -> None:
         """A client is gone: the level says so, and the next one gets a new client in its place."""
         client.tally.is_dead = True
-        self._ray.kill(client.actor)
-        client.actor = None
+        self._end(client)
         users = f"its {client.tally.users} users were" if client.tally.users else "its share of the requests was"
         self._notes.append(
             f"client_died: Ray client {client.number + 1} of {len(self._active)} on {client.node} {how}; "
@@ -263,8 +244,12 @@ class RayCrew:
     async def close(self) -> None:
         """End the actors; the cluster stays."""
         for client in self._clients:
-            if client.actor is not None:
-                self._ray.kill(client.actor)
+            self._end(client)
+
+    def _end(self, client: _Client) -> None:
+        if client.actor is not None:
+            self._ray.kill(client.actor)
+            client.actor = None
 
 
 def _raise_fault(client: _Client) -> None:
