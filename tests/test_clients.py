@@ -246,6 +246,28 @@ def test_the_users_of_a_killed_client_are_not_replaced_and_the_next_level_has_al
     assert children() == []
 
 
+def test_a_client_lost_in_an_open_loop_leaves_its_share_of_the_requests_unasked() -> None:
+    killed: list[int] = []
+    begun: list[int] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.phase == "measuring" and progress.phase_s > 0.3 and not killed:
+            killed.append(children()[-1].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    async def go(url: str) -> Run:
+        async with a_crew(url, clients=2, is_open=True) as crew:
+            run = await a_level(crew, a_plan(users=None, req_per_s=60.0, ramp_s=0.0), watch=watch)
+            begun.extend(client.tally.users for client in crew._active)
+            return run
+
+    with ReferenceServer(STEADY) as server:
+        run = uvloop.run(go(server.url))
+    (note,) = run.facts.notes
+    assert "(exit code -9); its share of the requests was not replaced | measure this level again" in note
+    assert begun == [0, 0]
+
+
 def test_a_client_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("breakeven.load.processes._LOST_S", 0.5)
     stopped: list[int] = []

@@ -10,7 +10,7 @@ from breakeven.load.worker import Counts
 
 
 class Tally:
-    """What one client has told so far."""
+    """What one client has told so far. In an open loop it has no `users` of its own."""
 
     def __init__(self, users: int, *, start_s: float = 0.0) -> None:
         self.users = users

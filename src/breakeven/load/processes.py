@@ -183,7 +183,7 @@ class ProcessCrew:
         self._notes = []
         self._active = self._clients[: spec.users] if spec.users else self._clients
         for client, users in zip(self._active, split(spec, len(self._active)), strict=True):
-            client.tally = Tally(len(users), start_s=now_s())
+            client.tally = Tally(len(users) if spec.users else 0, start_s=now_s())
             client.finish, client.finished = None, asyncio.Event()
             client.tell(Start(spec=spec, users=users))
             client.reading = asyncio.create_task(client.listen(emit))
@@ -232,11 +232,8 @@ class ProcessCrew:
         if client.reading is not None:
             client.reading.cancel()
         code = await client.end()
-        users = f"its {client.tally.users} users were" if client.tally.users else "its share of the requests was"
-        self._notes.append(
-            f"client_died: client process {client.number + 1} of {len(self._active)} ended in mid-level (exit code "
-            f"{code}); {users} not replaced | measure this level again with --resume"
-        )
+        who = f"client process {client.number + 1} of {len(self._active)}"
+        self._notes.append(lost_note(who, how=f"ended in mid-level (exit code {code})", users=client.tally.users))
 
     def facts(self, *, close_s: float) -> tuple[ClientFacts, ...]:
         """How each client that lived did."""
@@ -257,6 +254,12 @@ class ProcessCrew:
 def _raise_fault(client: _Client) -> None:
     if client.fault is not None:
         raise RunFailedError(f"client process {client.number + 1} failed: {client.fault}")
+
+
+def lost_note(who: str, *, how: str, users: int) -> str:
+    """The caution of a level that lost a client; in an open loop `users` is 0."""
+    lacks = "its share of the requests was" if not users else f"its {users} user{'s were' if users > 1 else ' was'}"
+    return f"client_died: {who} {how}; {lacks} not replaced | measure this level again with --resume"
 
 
 def split(spec: LevelSpec, clients: int) -> list[list[int]]:

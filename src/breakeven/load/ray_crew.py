@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from breakeven.clock import now_s
 from breakeven.errors import RunFailedError, one_line
 from breakeven.load.merge import Tally, merged, on_our_clock
-from breakeven.load.processes import Plant, quotas, split
+from breakeven.load.processes import Plant, lost_note, quotas, split
 from breakeven.load.ray_client import RayClient
 from breakeven.load.wire import REPORT_EVERY_S
 from breakeven.load.worker import Counts, LevelSpec
@@ -122,7 +122,8 @@ class RayCrew:
 
     async def _start(self, client: _Client, spec: LevelSpec, users: list[int]) -> None:
         """Start a client's users on its own clock; waited for, since an actor may take later calls first."""
-        client.tally, client.facts, client.fault = Tally(len(users), start_s=now_s()), None, None
+        client.tally = Tally(len(users) if spec.users else 0, start_s=now_s())
+        client.facts, client.fault = None, None
         client.is_cutting, client.asking = False, None
         there = replace(spec, zero_s=spec.zero_s + client.offset_s, start_s=spec.start_s + client.offset_s)
         try:
@@ -218,11 +219,8 @@ class RayCrew:
         """A client is gone: the level says so, and the next one gets a new client in its place."""
         client.tally.is_dead = True
         self._end(client)
-        users = f"its {client.tally.users} users were" if client.tally.users else "its share of the requests was"
-        self._notes.append(
-            f"client_died: Ray client {client.number + 1} of {len(self._active)} on {client.node} {how}; "
-            f"{users} not replaced | measure this level again with --resume"
-        )
+        who = f"Ray client {client.number + 1} of {len(self._active)} on {client.node}"
+        self._notes.append(lost_note(who, how=how, users=client.tally.users))
 
     def facts(self, *, close_s: float) -> tuple[ClientFacts, ...]:
         """How each client that lived did."""
