@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -117,11 +118,11 @@ def test_the_offset_of_the_clocks_is_measured_and_stated(cluster: str) -> None:
 
 
 @contextlib.contextmanager
-def another_node(cluster: str, *before: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A third node of the cluster, started by this command."""
+def another_node(cluster: str, *before: str, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A third node of the cluster, started by this command and in this environment."""
     words = ("-m", "ray.scripts.scripts", "start", f"--address={cluster}", "--num-cpus=1", "--block")
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    node = subprocess.Popen([*before, sys.executable, *words], **quiet)
+    node = subprocess.Popen([*before, sys.executable, *words], env=os.environ | environment, **quiet)
     assert eventually(lambda: nodes_alive() == 3, within_s=30)
     yield node
     if node.poll() is None:
@@ -273,6 +274,41 @@ def test_a_client_that_cannot_start_its_users_stops_the_run_with_its_reason(clus
 
 
 COMMAND = ("--clients", "ray:2", "--users", "4", "--warmup", "0.5", "--output-tokens", "8")
+
+
+def test_another_version_on_a_node_is_refused_in_one_line(cluster: str, tmp_path: Path) -> None:
+    import breakeven as ours
+
+    there = tmp_path / "breakeven"
+    shutil.copytree(Path(ours.__file__).parent, there)
+    init = (there / "__init__.py").read_text()
+    assert ours.__version__ in init
+    (there / "__init__.py").write_text(init.replace(ours.__version__, "0.0.9"))
+    with another_node(cluster, PYTHONPATH=str(tmp_path)), pytest.raises(RunFailedError) as raised:
+        asyncio.run(on_ray("http://127.0.0.1:1", a_plan(), clients=3))
+    said = str(raised.value)
+    assert re.fullmatch(
+        rf"node [0-9.]+ has breakeven 0\.0\.9, this is {re.escape(ours.__version__)}; install the same on every node",
+        said,
+    )
+
+
+def test_a_node_without_breakeven_is_named(cluster: str, tmp_path: Path) -> None:
+    (tmp_path / "breakeven").mkdir()
+    gone = "raise ModuleNotFoundError(\"No module named 'breakeven'\", name='breakeven')"
+    (tmp_path / "breakeven" / "__init__.py").write_text(gone)
+    with another_node(cluster, PYTHONPATH=str(tmp_path)), pytest.raises(RunFailedError) as raised:
+        asyncio.run(on_ray("http://127.0.0.1:1", a_plan(), clients=3))
+    assert re.match(
+        r"breakeven is not installed on node [0-9.]+: pip install 'breakeven\[ray\]' there", str(raised.value)
+    )
+
+
+def test_of_a_long_error_of_ray_the_last_line_is_told_without_colours() -> None:
+    from breakeven.load.ray_crew import last_line
+
+    assert last_line(RuntimeError("Traceback\n\x1b[36mray::x()\x1b[39m\nValueError: why\n")) == "ValueError: why"
+    assert last_line(ValueError("\x1b[31mwhy\x1b[0m")) == "ValueError: why"
 
 
 def test_the_command_runs_on_the_cluster(cluster: str, tmp_path: Path) -> None:

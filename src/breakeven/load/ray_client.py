@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 
+from breakeven import __version__
 from breakeven.clock import now_s
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import ClientFacts, Record
@@ -11,17 +12,21 @@ from breakeven.record import ClientFacts, Record
 class RayClient:
     """The actor: one client on some node. All its times are on its node's clock."""
 
-    async def setup(self, setup: bytes) -> str:
-        """Make the worker; returns the name of the node, which is its host's with its number in the cluster."""
+    async def setup(self, setup: bytes, version: str) -> tuple[str, str]:
+        """Make the worker, where this node has the same `version` of us, which is what pickles are good for.
+
+        Returns the version here and the name of the node, which is its host's with its number in the cluster.
+        """
         import platform
 
         import ray
 
         from breakeven.load.client_process import make_worker
 
-        self._worker = await make_worker(pickle.loads(setup))
-        self._records: list[Record] = []
-        return f"{platform.node()}/{ray.get_runtime_context().get_node_id()[:8]}"
+        if version == __version__:
+            self._worker = await make_worker(pickle.loads(setup))
+            self._records: list[Record] = []
+        return __version__, f"{platform.node()}/{ray.get_runtime_context().get_node_id()[:8]}"
 
     async def clock(self) -> float:
         """This node's monotonic clock."""

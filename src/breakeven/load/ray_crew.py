@@ -11,11 +11,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from breakeven import __version__
 from breakeven.clock import now_s
 from breakeven.errors import RunFailedError, one_line
 from breakeven.load.merge import Tally, merged, on_our_clock
 from breakeven.load.processes import Plant, lost_note, quotas, split
 from breakeven.load.ray_client import RayClient
+from breakeven.load.ray_cluster import plain
 from breakeven.load.wire import REPORT_EVERY_S
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import ClientFacts, Record
@@ -93,8 +95,11 @@ class RayCrew:
             self._fail(client, problem)
             _raise_fault(client)
         except self._ray.exceptions.RayError as problem:
+            why = last_line(problem)
+            if node and "ModuleNotFoundError" in why:
+                raise RunFailedError(_not_installed(self._ip_of(node), why)) from None
             shunned.update({node} if node else ())
-            return _first_line(problem)
+            return why
         except TimeoutError:
             shunned.update({node} if node else ())
             return "it did not answer in time"
@@ -106,12 +111,20 @@ class RayCrew:
         nodes = [node for node in alive if node not in shunned] or alive
         return nodes[client.number % len(nodes)]
 
+    def _ip_of(self, node: str) -> str:
+        return next((str(one["NodeManagerAddress"]) for one in self._ray.nodes() if one["NodeID"] == node), node[:8])
+
     async def _set_up(self, client: _Client, node: str) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         place = NodeAffinitySchedulingStrategy(node, soft=False)
         client.actor = self._actor.options(scheduling_strategy=place).remote()
-        client.node = await client.actor.setup.remote(pickle.dumps(self._plant.setup(client.number)))
+        setup = pickle.dumps(self._plant.setup(client.number))
+        there, client.node = await client.actor.setup.remote(setup, __version__)
+        if there != __version__:
+            raise RunFailedError(
+                f"node {self._ip_of(node)} has breakeven {there}, this is {__version__}; install the same on every node"
+            )
 
     async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
         """Start the users, each in its actor."""
@@ -213,7 +226,7 @@ class RayCrew:
 
     def _fail(self, client: _Client, problem: Any) -> None:
         """A fault of ours on a client, which stops the run; what follows from it is not told."""
-        client.fault = client.fault or _first_line(problem.cause or problem)
+        client.fault = client.fault or last_line(problem.cause or problem)
 
     def _lose(self, client: _Client, how: str) -> None:
         """A client is gone: the level says so, and the next one gets a new client in its place."""
@@ -255,5 +268,13 @@ def _raise_fault(client: _Client) -> None:
         raise RunFailedError(f"Ray client {client.number + 1} failed: {client.fault}")
 
 
-def _first_line(problem: BaseException) -> str:
-    return one_line(f"{type(problem).__name__}: {problem}")
+def _not_installed(ip: str, why: str) -> str:
+    if why.rstrip("'").endswith("'breakeven"):
+        return f"breakeven is not installed on node {ip}: pip install 'breakeven[ray]' there, in version {__version__}"
+    return f"node {ip} cannot run a client of breakeven {__version__}: {why}"
+
+
+def last_line(problem: BaseException) -> str:
+    """What an error of Ray says in the end: its texts are whole tracebacks, in colours."""
+    lines = plain(str(problem)).strip().splitlines() or [""]
+    return one_line(lines[-1] if len(lines) > 1 else f"{type(problem).__name__}: {lines[0]}")
