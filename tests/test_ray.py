@@ -110,8 +110,14 @@ def test_the_offset_of_the_clocks_is_measured_and_stated(cluster: str) -> None:
     with ReferenceServer(STEADY) as server:
         (run,) = asyncio.run(on_ray(server.url, a_plan()))
         stamps = server.stamps()
-    (note,) = run.facts.notes
-    assert note.startswith("clock_offsets: the clocks of 2 clients on 2 nodes differ from ours by up to 0.00")
+    assert run.facts.notes == ()
+    assert len({client.node for client in run.facts.clients}) == 2
+    for client in run.facts.clients:
+        assert client.clock_doubt_s is not None
+        assert abs(client.clock_offset_s or 9.0) <= client.clock_doubt_s < 0.05
+        assert abs(client.clock_drift_s or 0.0) < 0.05
+    extra = summarise_level(run.facts, run.records).extra
+    assert (extra["client_nodes"], extra["clock_doubt_s"] > 0) == (2, True)
     at_s = dict(zip(stamps.tag.tolist(), stamps.arrival_s.tolist(), strict=True))
     early_s = np.array([at_s[r.prompt] - (r.sent_s or 0.0) - run.zero_s for r in run.records if r.prompt in at_s])
     assert np.quantile(early_s, 0.05) > -0.005  # one machine, one clock: what was sent has not arrived before
@@ -157,6 +163,7 @@ def test_a_level_bounded_by_requests_has_its_window_on_our_clock_whatever_the_ho
     assert run.facts.open_s == pytest.approx(min(record.due_s for record in measured), abs=0.005)
     assert run.facts.close_s == pytest.approx(max(record.due_s for record in measured), abs=0.005)
     assert run.facts.end_s is not None
+    assert max(client.clock_offset_s or 0.0 for client in run.facts.clients) == pytest.approx(100_000, abs=1)
     assert 0.0 < run.facts.start_s < min(record.due_s for record in run.records) + 0.005
     assert max(record.end_s for record in run.records) < run.facts.end_s + 0.1
 
@@ -189,7 +196,7 @@ def test_the_users_of_a_dead_actor_are_not_replaced_and_the_next_level_has_all_a
     assert first.facts.status == "done"
     assert first.facts.notes[0].startswith("client_died: Ray client 2 of 2 on ")
     assert any(record.client == 1 for record in first.records)
-    assert [note.partition(":")[0] for note in second.facts.notes] == ["clock_offsets"]
+    assert second.facts.notes == ()
     assert {record.user for record in second.records} == {0, 1, 2, 3}
 
 
@@ -319,7 +326,8 @@ def test_the_command_runs_on_the_cluster(cluster: str, tmp_path: Path) -> None:
     (level,) = done.json["levels"]
     assert level["errors"] == 0
     assert level["requests"] > 20
-    assert "clock_offsets" in done.caution_ids(0)
+    assert "clients on 2 nodes: clocks differ from ours by up to" in done.err
+    assert level["extra"]["client_nodes"] == 2
 
 
 def test_stdout_holds_the_json_alone_also_where_ray_tells_of_a_dead_worker(cluster: str, tmp_path: Path) -> None:

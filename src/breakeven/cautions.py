@@ -19,6 +19,7 @@ from breakeven.units import short_s
 
 _LAG_S: Final = 0.002
 _KERNEL_STAMPED: Final = 0.99
+_CLOCKS_S: Final = 0.005
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -292,6 +293,18 @@ def not_settled(seen: Seen) -> Iterator[Caution]:
         )
 
 
+def clocks_apart(seen: Seen) -> Iterator[Caution]:
+    """The clocks of the clients' hosts are aligned well enough for the window: within a thousandth of it, or 5 ms."""
+    doubt_s, drift_s = seen.level.extra.get("clock_doubt_s"), seen.level.extra.get("clock_drift_s")
+    if doubt_s is not None and doubt_s + (drift_s or 0.0) > max(_CLOCKS_S, 1e-3 * (seen.level.window_s or 0.0)):
+        yield Caution(
+            id="clock_offsets",
+            text=f"the clocks of the clients' hosts are known to {short_s(doubt_s)} and drifted by "
+            f"{short_s(drift_s or 0.0)}, so arrivals are aligned no better; latencies are not touched",
+            remedy="use hosts on one quick network, or a longer --duration",
+        )
+
+
 def noted(seen: Seen) -> Iterator[Caution]:
     """What the load itself saw."""
     yield from _notes(seen.facts)
@@ -314,6 +327,7 @@ CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
     "cached_prompts": cached_prompts,
     "lengths_off": lengths_off,
     "not_settled": not_settled,
+    "clocks_apart": clocks_apart,
     "noted": noted,
 }
 

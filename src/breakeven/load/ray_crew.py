@@ -5,6 +5,7 @@ clock and ours is measured (the middle of the quickest of several round trips), 
 """
 
 import asyncio
+import contextlib
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -90,7 +91,7 @@ class RayCrew:
                 node = self._node_for(client, shunned)
                 await asyncio.wait_for(self._set_up(client, node), _SET_UP_S)
                 node = None
-            await asyncio.wait_for(self._measure_clock(client), _ANSWER_S)
+            client.offset_s, client.doubt_s = await asyncio.wait_for(self._clock_of(client), _ANSWER_S)
         except self._ray.exceptions.RayTaskError as problem:
             self._fail(client, problem)
             _raise_fault(client)
@@ -150,7 +151,7 @@ class RayCrew:
         else:
             client.asking = asyncio.create_task(self._ask(client))
 
-    async def _measure_clock(self, client: _Client) -> None:
+    async def _clock_of(self, client: _Client) -> tuple[float, float]:
         """Their clock minus ours, from the quickest of several round trips; half of that trip is the doubt."""
         trips = []
         for _ in range(_PINGS):
@@ -158,8 +159,8 @@ class RayCrew:
             there_s = await client.actor.clock.remote()
             after_s = now_s()
             trips.append((after_s - before_s, there_s - (before_s + after_s) / 2))
-        trip_s, client.offset_s = min(trips)
-        client.doubt_s = trip_s / 2
+        trip_s, offset_s = min(trips)
+        return offset_s, trip_s / 2
 
     async def _ask(self, client: _Client) -> None:
         """Fetch the client's reports, ten a second, until it is cut or gone. What a report holds comes only once."""
@@ -201,6 +202,7 @@ class RayCrew:
         """All cut at one stamp of our clock, each by its own."""
         at_s = now_s() + _AHEAD_S
         await asyncio.gather(*(self._cut(client, at_s) for client in self._active if client.actor is not None))
+        await asyncio.gather(*(self._date(client) for client in self._active if client.facts is not None))
         for client in self._active:
             _raise_fault(client)
         return at_s
@@ -224,6 +226,21 @@ class RayCrew:
             for record in records:
                 self._emit(record)
 
+    async def _date(self, client: _Client) -> None:
+        """Put into a client's facts where it ran, and its clock before the level and after it."""
+        drift_s = None
+        with contextlib.suppress(self._ray.exceptions.RayError, TimeoutError):
+            after_s, _ = await asyncio.wait_for(self._clock_of(client), _ANSWER_S)
+            drift_s = after_s - client.offset_s
+        assert client.facts is not None
+        client.facts = replace(
+            client.facts,
+            node=client.node,
+            clock_offset_s=client.offset_s,
+            clock_doubt_s=client.doubt_s,
+            clock_drift_s=drift_s,
+        )
+
     def _fail(self, client: _Client, problem: Any) -> None:
         """A fault of ours on a client, which stops the run; what follows from it is not told."""
         client.fault = client.fault or last_line(problem.cause or problem)
@@ -241,16 +258,8 @@ class RayCrew:
         return tuple(client.facts for client in self._active if client.facts is not None)
 
     def notes(self) -> tuple[str, ...]:
-        """Which clients died, and how well the clocks are aligned."""
-        worst_s = max((client.doubt_s for client in self._active), default=0.0)
-        furthest_s = max((abs(client.offset_s) for client in self._active), default=0.0)
-        nodes = len({client.node for client in self._active})
-        aligned = (
-            f"clock_offsets: the clocks of {len(self._active)} clients on {nodes} nodes differ from ours by up to "
-            f"{furthest_s:.6f} s, known to {worst_s * 1e3:.2f} ms; arrivals are aligned by that, latencies are taken "
-            "within one client and need none | no remedy is needed"
-        )
-        return (*self._notes, aligned)
+        """Which clients died."""
+        return tuple(self._notes)
 
     async def close(self) -> None:
         """End the actors; the cluster stays."""
