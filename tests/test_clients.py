@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -392,14 +393,17 @@ def test_a_run_that_lost_a_client_says_so_keeps_what_it_had_and_marks_the_level(
         assert eventually(lambda: len(children(running.pid)) == 2)
         time.sleep(1.5)
         children(running.pid)[0].kill()
-        out, _ = running.communicate(timeout=30)
+        out, err = (text.decode() for text in running.communicate(timeout=30))
     assert running.returncode == 0
+    when, finished = err.splitlines()[-2:]
+    assert re.fullmatch(r"4 users: client process [12] of 2 ended in mid-level \(exit code -9\); its 2 .*", when)
+    assert finished.endswith("stopped by duration  ! 1 client lost")
+    assert "duration !\n" in out
+    assert "! a client was lost: not the load that was asked for; --resume measures it again" in out
     (folder,) = (tmp_path / "runs").iterdir()
     shown = subprocess.run([sys.executable, "-m", "breakeven", "show", str(folder)], check=True, capture_output=True)
-    for said in (out, shown.stdout):
-        assert "of 2 ended in mid-level (exit code -9); its 2 users were not replaced" in " ".join(
-            said.decode().split()
-        )
+    for said in (out, shown.stdout.decode()):
+        assert "of 2 ended in mid-level (exit code -9); its 2 users were not replaced" in " ".join(said.split())
     (level,) = json.loads((tmp_path / "out.json").read_text())["levels"]
     assert "client_died" in [caution["id"] for caution in level["cautions"]]
     assert level["steady"] is False

@@ -65,6 +65,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     """Relative half-width of the interval at the last look."""
     done: int
     errors: int
+    notes: tuple[str, ...] = ()
+    """Cautions of the crew so far, as `id: text | remedy`."""
 
 
 class Level:
@@ -226,6 +228,7 @@ class Level:
             half_width=self._rule.half_width,
             done=counts.done,
             errors=counts.errors,
+            notes=self._crew.notes(),
         )
 
     def _end(self, stopped: Stopped, *, cut_s: float) -> None:

@@ -32,6 +32,7 @@ _AHEAD_S = 0.05
 """Borders are set this far ahead, so that every process has heard of them in time."""
 _START_S = 60.0
 _FINISH_S = 20.0
+_LAST_WORDS_S = 1.0
 _LOST_S = 10.0
 """A client that has told nothing for so long is taken for dead."""
 
@@ -76,6 +77,7 @@ class _Client:
         self.tally = Tally(0)
         self.finish: Finish | None = None
         self.fault: str | None = None
+        self.is_buried = False
         self.finished = asyncio.Event()
         self.process: asyncio.subprocess.Process | None = None
         self.reading: asyncio.Task[None] | None = None
@@ -184,7 +186,7 @@ class ProcessCrew:
         self._active = self._clients[: spec.users] if spec.users else self._clients
         for client, users in zip(self._active, split(spec, len(self._active)), strict=True):
             client.tally = Tally(len(users) if spec.users else 0, start_s=now_s())
-            client.finish, client.finished = None, asyncio.Event()
+            client.finish, client.finished, client.is_buried = None, asyncio.Event(), False
             client.tell(Start(spec=spec, users=users))
             client.reading = asyncio.create_task(client.listen(emit))
 
@@ -193,8 +195,9 @@ class ProcessCrew:
         for client in self._active:
             client.give_up_if_lost()
             _raise_fault(client)
-            if client.reading is not None and client.reading.done() and (problem := client.reading.exception()):
-                raise problem
+            if client.tally.is_dead:
+                await self._bury(client)
+            _raise_problem(client.reading)
         if all(client.tally.is_dead for client in self._active):
             raise RunFailedError("every client process ended in mid-level; what they had told is kept")
         return merged([client.tally for client in self._active], now_s=now_s())
@@ -227,11 +230,14 @@ class ProcessCrew:
         return at_s
 
     async def _bury(self, client: _Client) -> None:
-        """Note that a client is gone."""
-        client.tally.is_dead = True
-        if client.reading is not None:
-            client.reading.cancel()
+        """Note that a client is gone, once."""
+        if client.is_buried:
+            return
+        client.tally.is_dead = client.is_buried = True
         code = await client.end()
+        if client.reading is not None:
+            await asyncio.wait({client.reading}, timeout=_LAST_WORDS_S)
+            client.reading.cancel()
         who = f"client process {client.number + 1} of {len(self._active)}"
         self._notes.append(lost_note(who, how=f"ended in mid-level (exit code {code})", users=client.tally.users))
 
@@ -254,6 +260,11 @@ class ProcessCrew:
 def _raise_fault(client: _Client) -> None:
     if client.fault is not None:
         raise RunFailedError(f"client process {client.number + 1} failed: {client.fault}")
+
+
+def _raise_problem(task: "asyncio.Task[None] | None") -> None:
+    if task is not None and task.done() and not task.cancelled() and (problem := task.exception()) is not None:
+        raise problem
 
 
 def lost_note(who: str, *, how: str, users: int) -> str:

@@ -33,6 +33,8 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
     console.print()
     console.print(Text(headline(summary), style="bold"))
     console.print(level_table(summary.levels, width=console.width, means=summary.repeats))
+    if any(level.extra.get("clients_lost") for level in summary.levels):
+        console.print(Text("! a client was lost: not the load that was asked for; --resume measures it again", "red"))
     limits = slo_lines(summary)
     if limits is not None:
         console.print(limits)
@@ -133,7 +135,11 @@ def _cells(level: LevelSummary, *, repeats: bool, ttft: _Unit, tpot: _Unit, p99:
         *_percentiles(level.tpot_s, unit=tpot, p99=p99),
         str(level.requests),
         Text(str(level.errors), style="red" if level.errors else ""),
-        Text.assemble(level.stopped or _DASH, ("" if level.client.verdict == "ok" else " ?", "yellow")),
+        Text.assemble(
+            level.stopped or _DASH,
+            ("" if level.client.verdict == "ok" else " ?", "yellow"),
+            (" !" if level.extra.get("clients_lost") else "", "bold red"),
+        ),
     ]
 
 
