@@ -285,8 +285,31 @@ def test_a_client_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     with ReferenceServer(STEADY) as server:
         run = uvloop.run(go(server.url))
     assert run.facts.stopped == "duration"
-    assert run.facts.notes[0].startswith("client_died: client process 2 of 2")
+    (note,) = run.facts.notes
+    assert note.startswith(
+        "client_died: client process 2 of 2 told nothing for 0.5 s and was given up; its 2 users were"
+    )
     assert not psutil.pid_exists(stopped[0])
+
+
+def test_a_client_that_hangs_at_the_end_of_a_level_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("breakeven.load.processes._LOST_S", 2.0)
+    stopped: list[float] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.phase == "measuring" and progress.phase_s > 0.6 and not stopped:
+            stopped.append(time.perf_counter())
+            os.kill(children()[-1].pid, signal.SIGSTOP)
+
+    async def go(url: str) -> tuple[Run, float]:
+        async with a_crew(url, clients=2) as crew:
+            run = await a_level(crew, a_plan(duration_s=1.0), watch=watch)
+            return run, time.perf_counter() - stopped[0]
+
+    with ReferenceServer(STEADY) as server:
+        run, took_s = uvloop.run(go(server.url))
+    assert "told nothing for 2 s and was given up" in run.facts.notes[0]
+    assert took_s < 4.0
 
 
 def test_when_all_clients_are_killed_the_level_fails_and_their_records_are_kept() -> None:

@@ -16,7 +16,7 @@ from breakeven import __version__
 from breakeven.clock import now_s
 from breakeven.errors import RunFailedError, one_line
 from breakeven.load.merge import Tally, merged, on_our_clock
-from breakeven.load.processes import Plant, lost_note, quotas, split
+from breakeven.load.processes import Plant, given_up, lost_note, quotas, split
 from breakeven.load.ray_client import RayClient
 from breakeven.load.ray_cluster import plain
 from breakeven.load.wire import REPORT_EVERY_S
@@ -147,7 +147,7 @@ class RayCrew:
         except self._ray.exceptions.RayError:
             self._lose(client, "ended in mid-level")
         except TimeoutError:
-            self._lose(client, f"told nothing for {_ANSWER_S:g} s and was given up")
+            self._lose(client, given_up(_ANSWER_S))
         else:
             client.asking = asyncio.create_task(self._ask(client))
 
@@ -177,7 +177,7 @@ class RayCrew:
         except self._ray.exceptions.RayError:
             self._lose(client, "ended in mid-level")
         except TimeoutError:
-            self._lose(client, f"told nothing for {_LOST_S:g} s and was given up")
+            self._lose(client, given_up(_LOST_S))
 
     async def counts(self) -> Counts:
         """All that the clients have told; RunFailedError when none is left, or one reports a fault."""
@@ -221,7 +221,7 @@ class RayCrew:
         except self._ray.exceptions.RayError:
             self._lose(client, "ended in mid-level")
         except TimeoutError:
-            self._lose(client, f"told nothing for {_LOST_S:g} s and was given up")
+            self._lose(client, given_up(_LOST_S))
         else:
             for record in records:
                 self._emit(record)
