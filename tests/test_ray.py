@@ -124,9 +124,12 @@ def test_the_offset_of_the_clocks_is_measured_and_stated(cluster: str) -> None:
 
 
 @contextlib.contextmanager
-def another_node(cluster: str, *before: str, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+def another_node(
+    cluster: str, *before: str, address: str | None = None, **environment: str
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A third node of the cluster, started by this command and in this environment."""
-    words = ("-m", "ray.scripts.scripts", "start", f"--address={cluster}", "--num-cpus=1", "--block")
+    words = ["-m", "ray.scripts.scripts", "start", f"--address={cluster}", "--num-cpus=1", "--block"]
+    words += [] if address is None else [f"--node-ip-address={address}"]
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
     node = subprocess.Popen([*before, sys.executable, *words], env=os.environ | environment, **quiet)
     assert eventually(lambda: nodes_alive() == 3, within_s=30)
@@ -298,6 +301,14 @@ def test_another_version_on_a_node_is_refused_in_one_line(cluster: str, tmp_path
         rf"node [0-9.]+ has breakeven 0\.0\.9, this is {re.escape(ours.__version__)}; install the same on every node",
         said,
     )
+
+
+def test_a_loopback_server_is_refused_where_the_cluster_has_two_hosts(cluster: str, tmp_path: Path) -> None:
+    words = ("run", "--url", "http://127.0.0.1:1", *COMMAND, "--out", tmp_path)
+    with another_node(cluster, address="127.0.0.9"):
+        done = breakeven(*words, env={"RAY_ADDRESS": cluster})
+    assert done.code == 2, done.err
+    assert "can be reached from this host only, and the cluster has 2 (127.0.0.9, " in done.line()
 
 
 def test_a_node_without_breakeven_is_named(cluster: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from breakeven.errors import UsageError
-from breakeven.load.ray_cluster import parse_address
+from breakeven.load.ray_cluster import check_reach, parse_address
 from commands import Done, breakeven
 from fault_server import FaultServer
 
@@ -84,3 +84,20 @@ def test_an_address_is_a_host_and_a_port_and_auto_is_this_machine() -> None:
     assert (found.host, found.text) == ("fd00::1", "[fd00::1]:6379")
     with pytest.raises(UsageError):
         parse_address(":6379")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://localhost:8000/v1", "http://[::1]:8000", None])
+def test_a_server_that_one_host_alone_can_reach_is_refused_on_a_cluster_of_several(url: str | None) -> None:
+    check_reach(url, hosts=["10.0.0.1"])
+    with pytest.raises(UsageError) as raised:
+        check_reach(url, hosts=["10.0.0.2", "10.0.0.1"])
+    what = "an engine that is started here" if url is None else f"--url {url}"
+    assert str(raised.value) == (
+        f"--clients ray:N: {what} can be reached from this host only, and the cluster has 2 (10.0.0.1, 10.0.0.2); give "
+        "--url an address that all of them reach"
+    )
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.7:8000", "https://llm.example.com", "http://[fd00::7]:8000"])
+def test_a_server_with_an_address_of_its_own_is_asked_from_every_host(url: str) -> None:
+    check_reach(url, hosts=["10.0.0.1", "10.0.0.2"])

@@ -105,7 +105,7 @@ def _measure(
 ) -> tuple[RunFolder, RunSummary, bool]:
     with contextlib.ExitStack() as stack:
         if parse_clients(plan.clients)[0]:
-            stack.enter_context(joined())
+            stack.enter_context(joined(plan.url))
         started = wall_now()
         launched: Launched | None = None
         if plan.url is None:

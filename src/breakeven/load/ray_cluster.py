@@ -1,12 +1,14 @@
 """The Ray cluster of `--clients ray:N`: one that runs already is joined, none is ever started."""
 
 import contextlib
+import ipaddress
 import os
 import re
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from breakeven.errors import RunFailedError, UsageError, one_line
 
@@ -31,18 +33,46 @@ class Address(NamedTuple):
 
 
 @contextlib.contextmanager
-def joined() -> Iterator[None]:
-    """Be a driver of the cluster while the block runs; one that this process has joined before is left as it is."""
+def joined(url: str | None) -> Iterator[None]:
+    """Be a driver of the cluster while the block runs; UsageError where its hosts cannot all reach `url`.
+
+    None is an engine that we start, which only this host can reach. A cluster that was joined before is not left.
+    """
     ray = _ray()
     if ray.is_initialized():
+        check_reach(url, hosts=_hosts(ray))
         yield
         return
     with _clean_stdout():
         _join(ray)
         try:
+            check_reach(url, hosts=_hosts(ray))
             yield
         finally:
             ray.shutdown()
+
+
+def _hosts(ray: Any) -> set[str]:
+    return {str(node["NodeManagerAddress"]) for node in ray.nodes() if node["Alive"]}
+
+
+def check_reach(url: str | None, *, hosts: Collection[str]) -> None:
+    """UsageError where a cluster of several hosts is to ask a server on the loopback address of one of them."""
+    if len(hosts) < 2 or (url is not None and not _is_loopback(urlsplit(url).hostname or "")):
+        return
+    what = "an engine that is started here" if url is None else f"--url {url}"
+    some = ", ".join(sorted(hosts)[:3]) + (", …" if len(hosts) > 3 else "")
+    raise UsageError(
+        f"--clients ray:N: {what} can be reached from this host only, and the cluster has {len(hosts)} ({some}); give "
+        "--url an address that all of them reach"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _join(ray: Any) -> None:
