@@ -10,8 +10,10 @@ from breakeven.cautions import CHECKS, Seen, judged_level
 from breakeven.findings.subjects import places
 from breakeven.metrics.checks import check_level
 from breakeven.metrics.level import summarise_level
+from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import Caution, LevelSummary
-from breakeven.record import Record
+from breakeven.record import ClientFacts, Record
+from breakeven.report.clients import clients_line
 from breakeven.report.terminal import grouped
 from builders import Level, a_client, a_record, an_honest_level, changed, packed, some_facts
 
@@ -19,6 +21,11 @@ from builders import Level, a_client, a_record, an_honest_level, changed, packed
 def every(number: int, **fields: Any) -> Callable[[Record], dict[str, Any]]:
     """Set fields in every n-th answer that is done."""
     return lambda record: fields if record.status == "done" and record.k % number == 0 else {}
+
+
+def far_away(*, doubt_s: float, drift_s: float) -> ClientFacts:
+    """A client on a host of a cluster."""
+    return a_client(node="box/1", clock_offset_s=1e5, clock_doubt_s=doubt_s, clock_drift_s=drift_s)
 
 
 def without_user(user: int) -> Level:
@@ -90,6 +97,7 @@ SPOILED: dict[str, list[tuple[str, Callable[[], Level]]]] = {
         ("output_length", lambda: changed(an_honest_level(), every(3, asked_output_tokens=10))),
     ],
     "not_settled": [("carry_over", lambda: an_honest_level(settled=False))],
+    "clocks_apart": [("clock_offsets", lambda: an_honest_level(clients=(far_away(doubt_s=0.01, drift_s=-0.015),)))],
     "noted": [("field_dropped", lambda: an_honest_level(notes=("field_dropped: it refuses x | see its docs",)))],
 }
 
@@ -217,6 +225,22 @@ def test_missing_users_are_explained_by_what_the_level_went_through(
     assert remedy in caution.remedy
 
 
+def test_clocks_that_are_known_well_enough_are_stated_without_a_caution() -> None:
+    level = an_honest_level(clients=(far_away(doubt_s=0.004, drift_s=0.009), far_away(doubt_s=0.001, drift_s=-0.0154)))
+    assert "clock_offsets" not in ids(level)
+    summary = judged_level(*level)
+    stated = {
+        name: summary.extra[name] for name in ("client_nodes", "clock_offset_s", "clock_doubt_s", "clock_drift_s")
+    }
+    assert stated == {"client_nodes": 1, "clock_offset_s": 1e5, "clock_doubt_s": 0.004, "clock_drift_s": 0.0154}
+    said = clients_line([summary])
+    assert said is not None
+    assert said.startswith(
+        "clients on 1 node: clocks differ from ours by up to 1666m40s, known to 4.0 ms, drifted by 15.4"
+    )
+    assert clients_line([judged_level(*an_honest_level())]) is None
+
+
 def test_a_trace_that_was_too_fast_is_to_be_replayed_slower() -> None:
     facts, records = an_overrun_queue()
     (rate,) = found_by("saturated", (facts, records))
@@ -230,6 +254,9 @@ def test_missing_users_are_explained_by_a_client_that_died() -> None:
     died = replace(facts, notes=("client_died: client process 2 of 2 ended | measure this level again",))
     (caution,) = found_by("users_unaccounted_for", (died, records))
     assert "a client that died" in caution.remedy
+    assert judged_level(died, records).extra["clients_lost"] == 1
+    assert judged_level(died, records, slo=parse_slo("e2e_p50=1h")).extra["verdict"] == "unknown"
+    assert judged_level(facts, records, slo=parse_slo("e2e_p50=1h")).extra["verdict"] == "met"
 
 
 def test_estimated_tokens_are_fine_where_a_chunk_is_a_token() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from breakeven.app.crew import parse_clients
 from breakeven.client.reference import ReferenceServer, Settings, Stamps
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.load.level import Progress
-from breakeven.load.merge import Tally, merged, shares
+from breakeven.load.merge import Tally, merged, on_our_clock, shares
 from breakeven.load.worker import Counts
 from breakeven.metrics.checks import check_level
 from breakeven.metrics.level import summarise_level
@@ -154,6 +155,13 @@ def test_what_clients_told_is_summed_at_the_latest_time_that_all_have_told_of() 
     assert (both.at_s, both.chunks, both.users_begun, both.in_flight) == (10.2, 60, 4, 2)
 
 
+def test_every_time_that_a_client_told_is_put_on_our_clock() -> None:
+    there = counted(110.5, 7, measured_due_s=(103.0, 108.0), e2e_s=[1.5])
+    here = on_our_clock(there, offset_s=100.0)
+    assert here == counted(10.5, 7, measured_due_s=(3.0, 8.0), e2e_s=[1.5])
+    assert on_our_clock(counted(110.5, 7), offset_s=100.0) == counted(10.5, 7)
+
+
 @pytest.mark.parametrize("text", ["0", "two", "-1", "ray", "ray:", "slurm:2", "257", "1.5"])
 def test_what_is_no_number_of_clients_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--clients"):
@@ -239,6 +247,28 @@ def test_the_users_of_a_killed_client_are_not_replaced_and_the_next_level_has_al
     assert children() == []
 
 
+def test_a_client_lost_in_an_open_loop_leaves_its_share_of_the_requests_unasked() -> None:
+    killed: list[int] = []
+    begun: list[int] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.phase == "measuring" and progress.phase_s > 0.3 and not killed:
+            killed.append(children()[-1].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    async def go(url: str) -> Run:
+        async with a_crew(url, clients=2, is_open=True) as crew:
+            run = await a_level(crew, a_plan(users=None, req_per_s=60.0, ramp_s=0.0), watch=watch)
+            begun.extend(client.tally.users for client in crew._active)
+            return run
+
+    with ReferenceServer(STEADY) as server:
+        run = uvloop.run(go(server.url))
+    (note,) = run.facts.notes
+    assert "(exit code -9); its share of the requests was not replaced | measure this level again" in note
+    assert begun == [0, 0]
+
+
 def test_a_client_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("breakeven.load.processes._LOST_S", 0.5)
     stopped: list[int] = []
@@ -255,8 +285,31 @@ def test_a_client_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     with ReferenceServer(STEADY) as server:
         run = uvloop.run(go(server.url))
     assert run.facts.stopped == "duration"
-    assert run.facts.notes[0].startswith("client_died: client process 2 of 2")
+    (note,) = run.facts.notes
+    assert note.startswith(
+        "client_died: client process 2 of 2 told nothing for 0.5 s and was given up; its 2 users were"
+    )
     assert not psutil.pid_exists(stopped[0])
+
+
+def test_a_client_that_hangs_at_the_end_of_a_level_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("breakeven.load.processes._LOST_S", 2.0)
+    stopped: list[float] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.phase == "measuring" and progress.phase_s > 0.6 and not stopped:
+            stopped.append(time.perf_counter())
+            os.kill(children()[-1].pid, signal.SIGSTOP)
+
+    async def go(url: str) -> tuple[Run, float]:
+        async with a_crew(url, clients=2) as crew:
+            run = await a_level(crew, a_plan(duration_s=1.0), watch=watch)
+            return run, time.perf_counter() - stopped[0]
+
+    with ReferenceServer(STEADY) as server:
+        run, took_s = uvloop.run(go(server.url))
+    assert "told nothing for 2 s and was given up" in run.facts.notes[0]
+    assert took_s < 4.0
 
 
 def test_when_all_clients_are_killed_the_level_fails_and_their_records_are_kept() -> None:
@@ -363,20 +416,39 @@ def test_a_run_that_lost_a_client_says_so_keeps_what_it_had_and_marks_the_level(
         assert eventually(lambda: len(children(running.pid)) == 2)
         time.sleep(1.5)
         children(running.pid)[0].kill()
-        out, _ = running.communicate(timeout=30)
+        out, err = (text.decode() for text in running.communicate(timeout=30))
     assert running.returncode == 0
+    when, finished = err.splitlines()[-2:]
+    assert re.fullmatch(r"4 users: client process [12] of 2 ended in mid-level \(exit code -9\); its 2 .*", when)
+    assert finished.endswith("stopped by duration  ! 1 client lost")
+    assert "duration !\n" in out
+    assert "! a client was lost: not the load that was asked for; --resume measures it again" in out
     (folder,) = (tmp_path / "runs").iterdir()
     shown = subprocess.run([sys.executable, "-m", "breakeven", "show", str(folder)], check=True, capture_output=True)
-    for said in (out, shown.stdout):
-        assert "of 2 ended in mid-level (exit code -9); its 2 users were not replaced" in " ".join(
-            said.decode().split()
-        )
+    for said in (out, shown.stdout.decode()):
+        assert "of 2 ended in mid-level (exit code -9); its 2 users were not replaced" in " ".join(said.split())
     (level,) = json.loads((tmp_path / "out.json").read_text())["levels"]
     assert "client_died" in [caution["id"] for caution in level["cautions"]]
     assert level["steady"] is False
     ((facts, records),) = RunFolder.open(folder).levels()
     assert (facts.status, facts.stopped) == ("done", "duration")
     assert {record.client for record in records} == {0, 1}
+
+
+def test_a_level_that_lost_a_client_is_measured_again_by_resume(tmp_path: Path) -> None:
+    with ReferenceServer(STEADY) as server:
+        with run_command(server.url, tmp_path, "--duration", "2s") as running:
+            assert eventually(lambda: len(children(running.pid)) == 2)
+            time.sleep(1.5)
+            children(running.pid)[0].kill()
+            assert running.wait(30) == 0
+        (folder,) = (RunFolder.open(path) for path in tmp_path.iterdir())
+        assert folder.finished() == []
+        again = [sys.executable, "-m", "breakeven", "run", "--resume", str(folder.path)]
+        done = subprocess.run(again, check=True, capture_output=True, text=True)
+    assert "nothing is left to measure" not in done.stderr
+    ((facts, _),) = folder.levels()
+    assert (facts.clients_lost, folder.finished()) == (0, [facts])
 
 
 def test_shared_text_is_the_same_for_all_clients_of_a_level_and_for_no_other_level(tmp_path: Path) -> None:

@@ -6,15 +6,18 @@ import math
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from breakeven.app.search import meets, search_levels
 from breakeven.cli import main
 from breakeven.load.level import LevelPlan
 from breakeven.metrics.bracket import CLOSE_ENOUGH, Outcome, bracket, next_load, outcomes
+from breakeven.metrics.goodput import judged
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
 from breakeven.plan import Plan
@@ -22,6 +25,7 @@ from commands import Done, breakeven, finish, heard, run_folder, start
 from fault_answers import answer
 from fault_server import FaultServer
 from fault_wire import Play, Wire
+from test_clients import children, eventually
 
 SLO = parse_slo("ttft_p99=1s")
 
@@ -236,6 +240,35 @@ def test_a_backlog_that_grows_and_a_level_that_failed_meet_nothing() -> None:
     assert outcomes([level(8, 0.5, status="interrupted")], SLO) == []
 
 
+def test_a_load_that_lost_a_client_is_not_met_and_says_why() -> None:
+    lost = level(8, 0.5, extra={"clients_lost": 1})
+    assert not meets(lost, SLO)
+    assert judged(lost, SLO) == ("unknown", ("a client was lost, so this load was not held",))
+    assert judged(level(8, 2.0, extra={"clients_lost": 2}), SLO)[0] == "missed"
+    found = bracket([level(4, 0.5), lost, level(9, 2.0)], slo=SLO)
+    assert (found.met, found.missed) == (4, 9)
+    assert found.text.endswith("(clients were lost at 8 users: measure again with --resume)")
+
+
+@pytest.mark.parametrize(("times", "loads"), [(1, [4, 8, 8, 16]), (2, [4, 8, 8, 8, 16]), (9, [4, 8, 8, 8])])
+def test_a_load_that_lost_a_client_is_measured_again_in_its_place_twice_at_most(times: int, loads: list[int]) -> None:
+    measured: list[LevelSummary] = []
+    said: list[str] = []
+
+    async def measure(plan: LevelPlan) -> LevelSummary | None:
+        lost = plan.users == 8 and sum(one.users == 8 for one in measured) < times
+        found = level(plan.users or 0, 2.0 if plan.users == 16 else 0.9, extra={"clients_lost": 1} if lost else {})
+        measured.append(replace(found, repeat=plan.repeat))
+        return measured[-1] if len(measured) < 6 else None
+
+    plan = Plan(slo="ttft_p99=1s", find_max=True, users=(4,))
+    asyncio.run(search_levels(plan, slo=SLO, measure=measure, salt=0, say=said.append))
+    assert [one.users for one in measured][: len(loads)] == loads
+    assert {one.repeat for one in measured} == {0}
+    assert ("clients were lost at 8 users" in said[0]) == (times == 9)
+    assert times < 9 or len(measured) == 4
+
+
 def test_nothing_measured_is_no_bracket() -> None:
     found = bracket([], slo=SLO)
     assert (found.met, found.missed, found.is_closed) == (None, None, False)
@@ -315,6 +348,20 @@ def test_the_command_finds_the_places_of_a_server_and_show_says_it_again(tmp_pat
     assert len(done.json["levels"]) <= 5
     shown = breakeven("show", run_folder(out))
     assert found["text"] in shown.out
+
+
+def test_the_command_measures_a_load_again_that_lost_a_client(tmp_path: Path) -> None:
+    flags = ("--find-max", "--slo", "ttft_p50=117ms", "--users", "3", "--duration", "1.2", "--warmup", "1.5")
+    with FaultServer({"*": places(3, answer(ttft_s=0.1, itl_s=0.0))}) as server:
+        words = ("run", "--url", server.url, *flags, "--clients", "2", "--output-tokens", 2, "--out", tmp_path)
+        process = start(*words, "--json", "-")
+        assert eventually(lambda: len(children(process.pid)) == 2)
+        time.sleep(1.0)
+        children(process.pid)[0].kill()
+        done = finish(process)
+    assert done.err.count("3 users: measuring") == 2
+    assert not any("client_died" in done.caution_ids(index) for index in range(len(done.json["levels"])))
+    assert len({(one["users"], one["repeat"]) for one in done.json["levels"]}) == len(done.json["levels"])
 
 
 def test_a_search_that_no_load_can_pass_exits_3(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from breakeven.units import short_s
 
 _LAG_S: Final = 0.002
 _KERNEL_STAMPED: Final = 0.99
+_CLOCKS_S: Final = 0.005
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -43,8 +44,8 @@ def users_unaccounted_for(seen: Seen) -> Iterator[Caution]:
 def _why_missing(seen: Seen) -> str:
     if seen.level.errors:
         return "look at the errors: a user pauses after a failed request"
-    if any(note.startswith("client_died:") for note in seen.facts.notes):
-        return "measure this level again: the users of a client that died are missing"
+    if seen.facts.clients_lost:
+        return "measure this level again with --resume: the users of a client that died are missing"
     if seen.level.status == "interrupted":
         return "run it again with --resume; what was in flight when the run was killed is not known"
     return "give the client more CPU; if it stays, report it as a fault of breakeven"
@@ -302,6 +303,18 @@ def not_settled(seen: Seen) -> Iterator[Caution]:
         )
 
 
+def clocks_apart(seen: Seen) -> Iterator[Caution]:
+    """The clocks of the clients' hosts are aligned well enough for the window: within a thousandth of it, or 5 ms."""
+    doubt_s, drift_s = seen.level.extra.get("clock_doubt_s"), seen.level.extra.get("clock_drift_s")
+    if doubt_s is not None and doubt_s + (drift_s or 0.0) > max(_CLOCKS_S, 1e-3 * (seen.level.window_s or 0.0)):
+        yield Caution(
+            id="clock_offsets",
+            text=f"the clocks of the clients' hosts are known to {short_s(doubt_s)} and drifted by "
+            f"{short_s(drift_s or 0.0)}, so arrivals are aligned no better; latencies are not touched",
+            remedy="use hosts on one quick network, or a longer --duration",
+        )
+
+
 def noted(seen: Seen) -> Iterator[Caution]:
     """What the load itself saw."""
     yield from _notes(seen.facts)
@@ -325,6 +338,7 @@ CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
     "cached_prompts": cached_prompts,
     "lengths_off": lengths_off,
     "not_settled": not_settled,
+    "clocks_apart": clocks_apart,
     "noted": noted,
 }
 
@@ -336,6 +350,8 @@ def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | Non
     checks = check_level(facts, records, arrivals=arrivals)
     if checks is None:
         return msgspec.structs.replace(level, cautions=(_never_opened(level), *_notes(facts)))
+    if facts.clients_lost:
+        level = msgspec.structs.replace(level, extra=level.extra | {"clients_lost": facts.clients_lost})
     if checks.backlog is not None:
         known = {"saturated": checks.backlog.is_growing, "backlog_growth_req_per_s": checks.backlog.growth_req_per_s}
         level = msgspec.structs.replace(level, extra=level.extra | known)

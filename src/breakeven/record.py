@@ -68,6 +68,14 @@ class ClientFacts(Struct, frozen=True, kw_only=True):
     schedule_lag_p50_s: float | None = None
     """Open loop: from when a request was due until the client turned to it."""
     schedule_lag_p99_s: float | None = None
+    node: str | None = None
+    """The node of a cluster that the client ran on; None: this machine, whose clock needs no alignment."""
+    clock_offset_s: float | None = None
+    """That node's monotonic clock minus ours, before the level."""
+    clock_doubt_s: float | None = None
+    """Half of the round trip that `clock_offset_s` was measured by."""
+    clock_drift_s: float | None = None
+    """How much the offset had grown when the level was cut."""
 
 
 class LevelFacts(Struct, frozen=True, kw_only=True):
@@ -102,3 +110,8 @@ class LevelFacts(Struct, frozen=True, kw_only=True):
     """Ids of cautions that only the load could see, with their text after a colon."""
     extra: dict[str, float | None] = field(default_factory=dict)
     """Further facts by name, with their unit in the name."""
+
+    @property
+    def clients_lost(self) -> int:
+        """Clients that ended in mid-level, as the notes say."""
+        return sum(note.startswith("client_died:") for note in self.notes)

@@ -20,6 +20,7 @@ from breakeven.errors import UsageError
 from breakeven.launch.embedded import Launched
 from breakeven.launch.models import fetch_embedded_model
 from breakeven.load.arrivals import parse_arrivals
+from breakeven.load.ray_cluster import joined
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
@@ -105,6 +106,8 @@ def _measure(
     session: Session = Session(),  # noqa: B008  (it is frozen)
 ) -> tuple[RunFolder, RunSummary, bool]:
     with contextlib.ExitStack() as stack:
+        if parse_clients(plan.clients)[0]:
+            stack.enter_context(joined(plan.url))
         started = wall_now()
         launched: Launched | None = None
         if plan.url is None:

@@ -1,6 +1,8 @@
 """`--find-max`: the highest load that still meets the SLO, in as few levels as can be."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
 
 from breakeven.app.defaults import first_load, level_plan
 from breakeven.load.level import LevelPlan
@@ -8,6 +10,16 @@ from breakeven.metrics.bracket import Bracket, bracket, load_of, most_load, next
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.summary import LevelSummary
 from breakeven.plan import Plan
+
+MOST_AGAIN: Final = 2
+"""A load whose clients were lost is measured again so often, at most."""
+
+
+class _Turn(NamedTuple):
+    """What is measured next."""
+
+    load: float
+    repeat: int
 
 
 async def search_levels(
@@ -22,7 +34,7 @@ async def search_levels(
     """Measure levels until the bracket is closed; says what it found. `measure` gives None to stop early.
 
     A load is measured `plan.repeats` times, or until one of them misses, which settles it. `known` are levels that an
-    earlier part of the run has measured.
+    earlier part of the run has measured. A level that lost clients is measured again, in its own place.
     """
     whole = plan.rate is None
     first = float(next(load for load in first_load(plan) if load is not None))
@@ -30,21 +42,40 @@ async def search_levels(
     if plan.requests is not None:
         most = most_load(whole=whole, requests=plan.requests)
         say(f"the search ends at {most:.0f} users, since {plan.requests} requests must hold two for each")
-    while (load := _load_to_measure(levels, plan=plan, slo=slo, first=first)) is not None:
+    again: Counter[_Turn] = Counter()
+    while (turn := _turn(levels, plan=plan, slo=slo, first=first)) is not None:
+        broken = [one for one in levels if _is_at(one, turn)]
+        again[turn] += len(broken)
+        if again[turn] > MOST_AGAIN:
+            break
         level = level_plan(
             plan,
-            users=int(load) if whole else None,
-            req_per_s=None if whole else round(load, 3),
-            repeat=sum(load_of(one) == round(load, 3) for one in levels),
+            users=int(turn.load) if whole else None,
+            req_per_s=None if whole else round(turn.load, 3),
+            repeat=turn.repeat,
             salt=salt,
         )
         summary = await measure(level)
         if summary is None or outcome(summary, slo) is None:
             break
-        levels.append(summary)
+        levels = [one for one in levels if one not in broken] + [summary]
     found = bracket(levels, slo=slo, requests=plan.requests)
     say(found.text)
     return found
+
+
+def _turn(levels: Sequence[LevelSummary], *, plan: Plan, slo: Slo, first: float) -> _Turn | None:
+    """First what lost its clients, then a load that has met so far but was not measured as often as asked."""
+    for level in levels:
+        found = outcome(level, slo)
+        if found is not None and found.is_broken:
+            return _Turn(round(found.load, 3), level.repeat)
+    load = _load_to_measure(levels, plan=plan, slo=slo, first=first)
+    return None if load is None else _Turn(load, sum(load_of(one) == round(load, 3) for one in levels))
+
+
+def _is_at(level: LevelSummary, turn: _Turn) -> bool:
+    return _Turn(load_of(level) or 0.0, level.repeat) == turn
 
 
 def _load_to_measure(levels: Sequence[LevelSummary], *, plan: Plan, slo: Slo, first: float) -> float | None:

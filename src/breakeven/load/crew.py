@@ -10,7 +10,7 @@ from breakeven.record import ClientFacts, Record
 class Crew(Protocol):
     """All users of a level, wherever they run."""
 
-    def hush(self) -> None:
+    async def make_ready(self) -> None:
         """Get what takes long out of the way before the level's clock starts."""
         ...
 
@@ -45,7 +45,7 @@ class LocalCrew:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
 
-    def hush(self) -> None:
+    async def make_ready(self) -> None:
         """Collect garbage now."""
         self._worker.hush()
 

@@ -65,6 +65,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     """Relative half-width of the interval at the last look."""
     done: int
     errors: int
+    notes: tuple[str, ...] = ()
+    """Cautions of the crew so far, as `id: text | remedy`."""
 
 
 class Level:
@@ -110,7 +112,7 @@ class Level:
     async def run(self, emit: Callable[[Record], None], note: Callable[[LevelFacts], None]) -> LevelFacts:
         """Measure the level. Whatever ends it early, what was in flight is cut and the facts say so."""
         plan = self._plan
-        self._crew.hush()
+        await self._crew.make_ready()
         self._start_s = now_s()
         self.facts = replace(self.facts, start_s=self._start_s - self._zero_s)
         note(self.facts)
@@ -226,6 +228,7 @@ class Level:
             half_width=self._rule.half_width,
             done=counts.done,
             errors=counts.errors,
+            notes=self._crew.notes(),
         )
 
     def _end(self, stopped: Stopped, *, cut_s: float) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from breakeven.load.stop import Series
 from breakeven.load.worker import Counts
 
 
 class Tally:
-    """What one client has told so far."""
+    """What one client has told so far. In an open loop it has no `users` of its own."""
 
     def __init__(self, users: int, *, start_s: float = 0.0) -> None:
         self.users = users
@@ -64,6 +65,16 @@ def merged(tallies: Sequence[Tally], *, now_s: float) -> Counts:
         exhausted=all(tally.is_dead or (tally.last is not None and tally.last.exhausted) for tally in tallies),
         own_pauses=any(last.own_pauses for last in lasts),
         measured_due_s=(min(due[0] for due in dues), max(due[1] for due in dues)) if dues else None,
+    )
+
+
+def on_our_clock(counts: Counts, *, offset_s: float) -> Counts:
+    """What a client told by its host's clock, which is `offset_s` ahead of ours."""
+    due_s = counts.measured_due_s
+    return replace(
+        counts,
+        at_s=counts.at_s - offset_s,
+        measured_due_s=None if due_s is None else (due_s[0] - offset_s, due_s[1] - offset_s),
     )
 
 

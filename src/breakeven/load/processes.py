@@ -31,7 +31,8 @@ from breakeven.workload.base import Workload
 _AHEAD_S = 0.05
 """Borders are set this far ahead, so that every process has heard of them in time."""
 _START_S = 60.0
-_FINISH_S = 20.0
+_LOOK_S = 0.02
+_LAST_WORDS_S = 1.0
 _LOST_S = 10.0
 """A client that has told nothing for so long is taken for dead."""
 
@@ -76,6 +77,7 @@ class _Client:
         self.tally = Tally(0)
         self.finish: Finish | None = None
         self.fault: str | None = None
+        self.is_given_up = self.is_buried = False
         self.finished = asyncio.Event()
         self.process: asyncio.subprocess.Process | None = None
         self.reading: asyncio.Task[None] | None = None
@@ -140,9 +142,9 @@ class _Client:
 
     def give_up_if_lost(self) -> None:
         """End a process that lives but has told nothing for long: it would hold up all the others."""
-        if self.is_alive and now_s() - self.tally.told_s > _LOST_S:
+        if self.is_alive and not self.finished.is_set() and now_s() - self.tally.told_s > _LOST_S:
             assert self.process is not None
-            self.tally.is_dead = True
+            self.tally.is_dead = self.is_given_up = True
             self.process.kill()
 
     async def end(self) -> int | None:
@@ -174,17 +176,18 @@ class ProcessCrew:
                 await client.launch(self._plant.setup(client.number))
         await asyncio.gather(*(client.ready() for client in self._clients))
 
-    def hush(self) -> None:
-        """The clients see to their own garbage as they start."""
+    async def make_ready(self) -> None:
+        """Replace the processes that are gone; each sees to its garbage as it starts its users."""
+        await self.launch()
 
     async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
         """Start the users, each in its process."""
-        await self.launch()
         self._notes = []
         self._active = self._clients[: spec.users] if spec.users else self._clients
         for client, users in zip(self._active, split(spec, len(self._active)), strict=True):
-            client.tally = Tally(len(users), start_s=now_s())
+            client.tally = Tally(len(users) if spec.users else 0, start_s=now_s())
             client.finish, client.finished = None, asyncio.Event()
+            client.is_given_up = client.is_buried = False
             client.tell(Start(spec=spec, users=users))
             client.reading = asyncio.create_task(client.listen(emit))
 
@@ -193,8 +196,9 @@ class ProcessCrew:
         for client in self._active:
             client.give_up_if_lost()
             _raise_fault(client)
-            if client.reading is not None and client.reading.done() and (problem := client.reading.exception()):
-                raise problem
+            if client.tally.is_dead:
+                await self._bury(client)
+            _raise_problem(client.reading)
         if all(client.tally.is_dead for client in self._active):
             raise RunFailedError("every client process ended in mid-level; what they had told is kept")
         return merged([client.tally for client in self._active], now_s=now_s())
@@ -213,9 +217,10 @@ class ProcessCrew:
         at_s = now_s() + _AHEAD_S
         for client in self._active:
             client.tell(Cut(at_s=at_s))
-        waiting = [client.finished.wait() for client in self._active]
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*waiting), _FINISH_S)
+        while any(not client.finished.is_set() for client in self._active):
+            await asyncio.sleep(_LOOK_S)
+            for client in self._active:
+                client.give_up_if_lost()
         dead = [client for client in self._active if client.finish is None]
         for client in dead:
             await self._bury(client)
@@ -227,16 +232,17 @@ class ProcessCrew:
         return at_s
 
     async def _bury(self, client: _Client) -> None:
-        """Note that a client is gone."""
-        client.tally.is_dead = True
-        if client.reading is not None:
-            client.reading.cancel()
+        """Note that a client is gone, once."""
+        if client.is_buried:
+            return
+        client.tally.is_dead = client.is_buried = True
         code = await client.end()
-        users = f"its {client.tally.users} users were" if client.tally.users else "its share of the requests was"
-        self._notes.append(
-            f"client_died: client process {client.number + 1} of {len(self._active)} ended in mid-level (exit code "
-            f"{code}); {users} not replaced | measure this level again"
-        )
+        if client.reading is not None:
+            await asyncio.wait({client.reading}, timeout=_LAST_WORDS_S)
+            client.reading.cancel()
+        who = f"client process {client.number + 1} of {len(self._active)}"
+        how = given_up(_LOST_S) if client.is_given_up else f"ended in mid-level (exit code {code})"
+        self._notes.append(lost_note(who, how=how, users=client.tally.users))
 
     def facts(self, *, close_s: float) -> tuple[ClientFacts, ...]:
         """How each client that lived did."""
@@ -257,6 +263,22 @@ class ProcessCrew:
 def _raise_fault(client: _Client) -> None:
     if client.fault is not None:
         raise RunFailedError(f"client process {client.number + 1} failed: {client.fault}")
+
+
+def _raise_problem(task: "asyncio.Task[None] | None") -> None:
+    if task is not None and task.done() and not task.cancelled() and (problem := task.exception()) is not None:
+        raise problem
+
+
+def given_up(silent_s: float) -> str:
+    """How a client was lost that did not end by itself."""
+    return f"told nothing for {silent_s:g} s and was given up"
+
+
+def lost_note(who: str, *, how: str, users: int) -> str:
+    """The caution of a level that lost a client; in an open loop `users` is 0."""
+    lacks = "its share of the requests was" if not users else f"its {users} user{'s were' if users > 1 else ' was'}"
+    return f"client_died: {who} {how}; {lacks} not replaced | measure this level again with --resume"
 
 
 def split(spec: LevelSpec, clients: int) -> list[list[int]]:

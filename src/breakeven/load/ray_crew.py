@@ -5,72 +5,31 @@ clock and ours is measured (the middle of the quickest of several round trips), 
 """
 
 import asyncio
+import contextlib
 import pickle
 from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
+from breakeven import __version__
 from breakeven.clock import now_s
-from breakeven.errors import RunFailedError, UsageError, one_line
-from breakeven.load.merge import Tally, merged
-from breakeven.load.processes import Plant, quotas, split
-from breakeven.load.wire import REPORT_EVERY_S, Setup
+from breakeven.errors import RunFailedError, one_line
+from breakeven.load.merge import Tally, merged, on_our_clock
+from breakeven.load.processes import Plant, given_up, lost_note, quotas, split
+from breakeven.load.ray_client import RayClient
+from breakeven.load.ray_cluster import plain
+from breakeven.load.wire import REPORT_EVERY_S
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import ClientFacts, Record
 
 _AHEAD_S = 0.2
 _PINGS = 15
 _LOST_S = 10.0
-
-
-class RayClient:
-    """The actor: one client on some node. All its times are on its node's clock."""
-
-    async def setup(self, setup: bytes) -> str:
-        """Make the worker; returns the name of the node, which is its host's with its number in the cluster."""
-        import platform
-
-        import ray
-
-        from breakeven.load.client_process import make_worker
-
-        self._worker = await make_worker(pickle.loads(setup))
-        self._records: list[Record] = []
-        return f"{platform.node()}/{ray.get_runtime_context().get_node_id()[:8]}"
-
-    async def clock(self) -> float:
-        """This node's monotonic clock."""
-        return now_s()
-
-    async def start(self, spec: LevelSpec, users: list[int]) -> None:
-        """Start these users."""
-        self._records.clear()
-        self._told = 0
-        self._worker.hush()
-        self._worker.start(spec, users, self._records.append)
-
-    async def report(self) -> tuple[Counts, list[Record]]:
-        """What was seen since the last report."""
-        counts = self._worker.counts(e2e_from=self._told)
-        self._told += len(counts.e2e_s)
-        return counts, self._taken()
-
-    def _taken(self) -> list[Record]:
-        taken = self._records.copy()
-        self._records.clear()
-        return taken
-
-    async def open(self, at_s: float, measured: int | None) -> None:
-        """The window opens at `at_s` of this node's clock."""
-        await asyncio.sleep(max(0.0, at_s - now_s()))
-        self._worker.open(measured=measured, at_s=at_s)
-
-    async def cut(self, at_s: float) -> tuple[list[Record], ClientFacts | None]:
-        """The level ends at `at_s` of this node's clock."""
-        await asyncio.sleep(max(0.0, at_s - now_s()))
-        cut_s = await self._worker.cut()
-        return self._taken(), self._worker.facts(close_s=cut_s)
+_ANSWER_S = 10.0
+_SET_UP_S = 60.0
+_BRING_UP_S = 60.0
+_AGAIN_S = 1.0
 
 
 class _Client:
@@ -88,16 +47,15 @@ class _Client:
 
 
 class RayCrew:
-    """Clients as Ray actors, spread over the nodes. A dead actor's users are not replaced; the level says so."""
+    """Clients as Ray actors, spread over the nodes of the cluster that was joined.
+
+    A dead actor's users are not replaced; the level says so.
+    """
 
     def __init__(self, plant: Plant, *, clients: int) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise UsageError("--clients ray:N needs Ray: pip install 'breakeven[ray]'") from None
+        import ray
+
         self._ray = ray
-        if not ray.is_initialized():
-            ray.init(log_to_driver=False, logging_level="ERROR")
         self._actor = ray.remote(num_cpus=0)(RayClient)
         self._plant = plant
         self._clients = [_Client(number, None) for number in range(clients)]
@@ -105,63 +63,104 @@ class RayCrew:
         self._notes: list[str] = []
 
     async def launch(self) -> None:
-        """Start the actors that are not there, or not any more, and wait until all are ready."""
-        missing = [client for client in self._clients if client.actor is None]
-        for client in missing:
-            client.actor = self._actor.options(scheduling_strategy=self._place(client.number)).remote()
-        await asyncio.gather(*(self._set_up(client) for client in missing))
+        """Have an actor for every client, and know its clock."""
+        await asyncio.gather(*(self._bring_up(client) for client in self._clients))
 
-    def _place(self, number: int) -> Any:
+    async def make_ready(self) -> None:
+        """Replace the actors that are gone, or do not answer, and measure all clocks anew."""
+        await self.launch()
+
+    async def _bring_up(self, client: _Client) -> None:
+        """What dies or hangs is ended and started again, on another node where there is one, for about a minute.
+
+        Ray takes some seconds to notice that a node is gone.
+        """
+        until_s = now_s() + _BRING_UP_S
+        shunned: set[str] = set()
+        while (why := await self._try(client, shunned)) is not None:
+            self._end(client)
+            if now_s() > until_s:
+                raise RunFailedError(f"Ray client {client.number + 1} could not be started in {_BRING_UP_S:g} s: {why}")
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _try(self, client: _Client, shunned: set[str]) -> str | None:
+        """One try; what went wrong, or None. Nodes where a start went wrong are added to `shunned`."""
+        node = None
+        try:
+            if client.actor is None:
+                node = self._node_for(client, shunned)
+                await asyncio.wait_for(self._set_up(client, node), _SET_UP_S)
+                node = None
+            client.offset_s, client.doubt_s = await asyncio.wait_for(self._clock_of(client), _ANSWER_S)
+        except self._ray.exceptions.RayTaskError as problem:
+            self._fail(client, problem)
+            _raise_fault(client)
+        except self._ray.exceptions.RayError as problem:
+            why = last_line(problem)
+            if node and "ModuleNotFoundError" in why:
+                raise RunFailedError(_not_installed(self._ip_of(node), why)) from None
+            shunned.update({node} if node else ())
+            return why
+        except TimeoutError:
+            shunned.update({node} if node else ())
+            return "it did not answer in time"
+        return None
+
+    def _node_for(self, client: _Client, shunned: set[str]) -> str:
         """Client i belongs on node i mod nodes: Ray's own spreading goes by CPUs, and we ask for none."""
+        alive: list[str] = sorted(node["NodeID"] for node in self._ray.nodes() if node["Alive"])
+        nodes = [node for node in alive if node not in shunned] or alive
+        return nodes[client.number % len(nodes)]
+
+    def _ip_of(self, node: str) -> str:
+        return next((str(one["NodeManagerAddress"]) for one in self._ray.nodes() if one["NodeID"] == node), node[:8])
+
+    async def _set_up(self, client: _Client, node: str) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        nodes = sorted(node["NodeID"] for node in self._ray.nodes() if node["Alive"])
-        return NodeAffinitySchedulingStrategy(nodes[number % len(nodes)], soft=False)
-
-    async def _set_up(self, client: _Client) -> None:
-        setup: Setup = self._plant.setup(client.number)
-        try:
-            client.node = await client.actor.setup.remote(pickle.dumps(setup))
-        except self._ray.exceptions.RayError as problem:
-            raise RunFailedError(f"client {client.number + 1} on Ray could not start: {_first_line(problem)}") from None
-
-    def hush(self) -> None:
-        """The clients see to their own garbage as they start."""
+        place = NodeAffinitySchedulingStrategy(node, soft=False)
+        client.actor = self._actor.options(scheduling_strategy=place).remote()
+        setup = pickle.dumps(self._plant.setup(client.number))
+        there, client.node = await client.actor.setup.remote(setup, __version__)
+        if there != __version__:
+            raise RunFailedError(
+                f"node {self._ip_of(node)} has breakeven {there}, this is {__version__}; install the same on every node"
+            )
 
     async def start(self, spec: LevelSpec, emit: Callable[[Record], None]) -> None:
-        """Measure the actors' clocks, then start the users, each in its actor."""
-        await self.launch()
+        """Start the users, each in its actor."""
         self._notes, self._emit = [], emit
         self._active = self._clients[: spec.users] if spec.users else self._clients
-        await asyncio.gather(*(self._measure_clock(client) for client in self._active))
         groups = zip(self._active, split(spec, len(self._active)), strict=True)
         await asyncio.gather(*(self._start(client, spec, users) for client, users in groups))
 
     async def _start(self, client: _Client, spec: LevelSpec, users: list[int]) -> None:
         """Start a client's users on its own clock; waited for, since an actor may take later calls first."""
-        client.tally, client.facts, client.fault = Tally(len(users), start_s=now_s()), None, None
+        client.tally = Tally(len(users) if spec.users else 0, start_s=now_s())
+        client.facts, client.fault = None, None
         client.is_cutting, client.asking = False, None
         there = replace(spec, zero_s=spec.zero_s + client.offset_s, start_s=spec.start_s + client.offset_s)
         try:
-            await client.actor.start.remote(there, users)
+            await asyncio.wait_for(client.actor.start.remote(there, users), _ANSWER_S)
+        except self._ray.exceptions.RayTaskError as problem:
+            self._fail(client, problem)
         except self._ray.exceptions.RayError:
-            client.tally.is_dead = True
-            return
-        client.asking = asyncio.create_task(self._ask(client))
+            self._lose(client, "ended in mid-level")
+        except TimeoutError:
+            self._lose(client, given_up(_ANSWER_S))
+        else:
+            client.asking = asyncio.create_task(self._ask(client))
 
-    async def _measure_clock(self, client: _Client) -> None:
+    async def _clock_of(self, client: _Client) -> tuple[float, float]:
         """Their clock minus ours, from the quickest of several round trips; half of that trip is the doubt."""
         trips = []
-        try:
-            for _ in range(_PINGS):
-                before_s = now_s()
-                there_s = await client.actor.clock.remote()
-                after_s = now_s()
-                trips.append((after_s - before_s, there_s - (before_s + after_s) / 2))
-        except self._ray.exceptions.RayError:
-            return  # it died between levels: its start will find that out
-        trip_s, client.offset_s = min(trips)
-        client.doubt_s = trip_s / 2
+        for _ in range(_PINGS):
+            before_s = now_s()
+            there_s = await client.actor.clock.remote()
+            after_s = now_s()
+            trips.append((after_s - before_s, there_s - (before_s + after_s) / 2))
+        trip_s, offset_s = min(trips)
+        return offset_s, trip_s / 2
 
     async def _ask(self, client: _Client) -> None:
         """Fetch the client's reports, ten a second, until it is cut or gone. What a report holds comes only once."""
@@ -169,14 +168,16 @@ class RayCrew:
             while not client.is_cutting:
                 await asyncio.sleep(REPORT_EVERY_S)
                 counts, records = await asyncio.wait_for(client.actor.report.remote(), _LOST_S)
-                client.tally.take(replace(counts, at_s=counts.at_s - client.offset_s))
+                client.tally.take(on_our_clock(counts, offset_s=client.offset_s))
                 for record in records:
                     self._emit(record)
         except self._ray.exceptions.RayTaskError as problem:
-            client.fault = _first_line(problem.cause or problem)
+            self._fail(client, problem)
             client.tally.is_dead = True
-        except (self._ray.exceptions.RayError, TimeoutError):
-            client.tally.is_dead = True
+        except self._ray.exceptions.RayError:
+            self._lose(client, "ended in mid-level")
+        except TimeoutError:
+            self._lose(client, given_up(_LOST_S))
 
     async def counts(self) -> Counts:
         """All that the clients have told; RunFailedError when none is left, or one reports a fault."""
@@ -191,6 +192,8 @@ class RayCrew:
         at_s = now_s() + _AHEAD_S
         for client, quota in zip(self._active, quotas(measured, [c.tally for c in self._active]), strict=True):
             client.tally.quota = quota
+            if client.tally.is_dead:
+                continue
             client.actor.open.remote(at_s + client.offset_s, quota)
         await asyncio.sleep(at_s - now_s())
         return at_s
@@ -198,7 +201,8 @@ class RayCrew:
     async def cut(self) -> float:
         """All cut at one stamp of our clock, each by its own."""
         at_s = now_s() + _AHEAD_S
-        await asyncio.gather(*(self._cut(client, at_s) for client in self._active))
+        await asyncio.gather(*(self._cut(client, at_s) for client in self._active if client.actor is not None))
+        await asyncio.gather(*(self._date(client) for client in self._active if client.facts is not None))
         for client in self._active:
             _raise_fault(client)
         return at_s
@@ -208,27 +212,45 @@ class RayCrew:
         answer = client.actor.cut.remote(at_s + client.offset_s)
         if client.asking is not None:
             await client.asking
+        if client.tally.is_dead:
+            return
         try:
             records, client.facts = await asyncio.wait_for(answer, _AHEAD_S + _LOST_S)
         except self._ray.exceptions.RayTaskError as problem:
-            client.fault = _first_line(problem.cause or problem)
-            return
-        except (self._ray.exceptions.RayError, TimeoutError):
-            self._bury(client)
-            return
-        for record in records:
-            self._emit(record)
+            self._fail(client, problem)
+        except self._ray.exceptions.RayError:
+            self._lose(client, "ended in mid-level")
+        except TimeoutError:
+            self._lose(client, given_up(_LOST_S))
+        else:
+            for record in records:
+                self._emit(record)
 
-    def _bury(self, client: _Client) -> None:
-        """Note that a client is gone; the next level gets a new one in its place."""
-        client.tally.is_dead = True
-        self._ray.kill(client.actor)
-        client.actor = None
-        users = f"its {client.tally.users} users were" if client.tally.users else "its share of the requests was"
-        self._notes.append(
-            f"client_died: Ray client {client.number + 1} of {len(self._active)} on {client.node} ended in "
-            f"mid-level; {users} not replaced | measure this level again"
+    async def _date(self, client: _Client) -> None:
+        """Put into a client's facts where it ran, and its clock before the level and after it."""
+        drift_s = None
+        with contextlib.suppress(self._ray.exceptions.RayError, TimeoutError):
+            after_s, _ = await asyncio.wait_for(self._clock_of(client), _ANSWER_S)
+            drift_s = after_s - client.offset_s
+        assert client.facts is not None
+        client.facts = replace(
+            client.facts,
+            node=client.node,
+            clock_offset_s=client.offset_s,
+            clock_doubt_s=client.doubt_s,
+            clock_drift_s=drift_s,
         )
+
+    def _fail(self, client: _Client, problem: Any) -> None:
+        """A fault of ours on a client, which stops the run; what follows from it is not told."""
+        client.fault = client.fault or last_line(problem.cause or problem)
+
+    def _lose(self, client: _Client, how: str) -> None:
+        """A client is gone: the level says so, and the next one gets a new client in its place."""
+        client.tally.is_dead = True
+        self._end(client)
+        who = f"Ray client {client.number + 1} of {len(self._active)} on {client.node}"
+        self._notes.append(lost_note(who, how=how, users=client.tally.users))
 
     def facts(self, *, close_s: float) -> tuple[ClientFacts, ...]:
         """How each client that lived did."""
@@ -236,22 +258,18 @@ class RayCrew:
         return tuple(client.facts for client in self._active if client.facts is not None)
 
     def notes(self) -> tuple[str, ...]:
-        """Which clients died, and how well the clocks are aligned."""
-        worst_s = max((client.doubt_s for client in self._active), default=0.0)
-        furthest_s = max((abs(client.offset_s) for client in self._active), default=0.0)
-        nodes = len({client.node for client in self._active})
-        aligned = (
-            f"clock_offsets: the clocks of {len(self._active)} clients on {nodes} nodes differ from ours by up to "
-            f"{furthest_s:.6f} s, known to {worst_s * 1e3:.2f} ms; arrivals are aligned by that, latencies are taken "
-            "within one client and need none | no remedy is needed"
-        )
-        return (*self._notes, aligned)
+        """Which clients died."""
+        return tuple(self._notes)
 
     async def close(self) -> None:
         """End the actors; the cluster stays."""
         for client in self._clients:
-            if client.actor is not None:
-                self._ray.kill(client.actor)
+            self._end(client)
+
+    def _end(self, client: _Client) -> None:
+        if client.actor is not None:
+            self._ray.kill(client.actor)
+            client.actor = None
 
 
 def _raise_fault(client: _Client) -> None:
@@ -259,5 +277,13 @@ def _raise_fault(client: _Client) -> None:
         raise RunFailedError(f"Ray client {client.number + 1} failed: {client.fault}")
 
 
-def _first_line(problem: BaseException) -> str:
-    return one_line(f"{type(problem).__name__}: {problem}")
+def _not_installed(ip: str, why: str) -> str:
+    if why.rstrip("'").endswith("'breakeven"):
+        return f"breakeven is not installed on node {ip}: pip install 'breakeven[ray]' there, in version {__version__}"
+    return f"node {ip} cannot run a client of breakeven {__version__}: {why}"
+
+
+def last_line(problem: BaseException) -> str:
+    """What an error of Ray says in the end: its texts are whole tracebacks, in colours."""
+    lines = plain(str(problem)).strip().splitlines() or [""]
+    return one_line(lines[-1] if len(lines) > 1 else f"{type(problem).__name__}: {lines[0]}")

@@ -31,6 +31,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     verdict: Verdict
     worst: float | None
     """The largest figure over its limit: 1 where the limit is just met; None where one cannot be told."""
+    is_broken: bool = False
+    """It cannot be told since clients were lost: the load has to be measured again."""
 
 
 class Bracket(Struct, frozen=True, kw_only=True):
@@ -51,7 +53,9 @@ def outcome(level: LevelSummary, slo: Slo) -> Outcome | None:
     load = load_of(level)
     if load is None or level.status == "interrupted":
         return None
-    return Outcome(load=float(load), verdict=judged(level, slo)[0], worst=_worst(level, slo))
+    verdict = judged(level, slo)[0]
+    is_broken = verdict == "unknown" and bool(level.extra.get("clients_lost"))
+    return Outcome(load=float(load), verdict=verdict, worst=_worst(level, slo), is_broken=is_broken)
 
 
 def load_of(level: LevelSummary) -> float | None:
@@ -91,7 +95,7 @@ def bracket(levels: Sequence[LevelSummary], *, slo: Slo, requests: int | None = 
     found = outcomes(levels, slo)
     missed = _missed(found)
     met = max((one.load for one in found if one.verdict == "met" and _below(one, missed)), default=None)
-    untold = [one.load for one in found if one.verdict == "unknown" and (met is None or one.load > met)]
+    untold = [one for one in found if one.verdict == "unknown" and (met is None or one.load > met)]
     closed = met is not None and missed is not None and _is_close(met, missed, whole=unit == "users")
     most = most_load(whole=unit == "users", requests=requests)
     text = _text(met, missed, unit=unit, slo=slo)
@@ -187,7 +191,18 @@ def _text(met: float | None, missed: float | None, *, unit: str, slo: Slo) -> st
     return f"at most {_named(met, unit)} {'meets' if one else 'meet'} {slo.text()}; {missed:g} do not"
 
 
-def _untold(untold: Sequence[float], *, unit: str, longer: str) -> str:
-    *others, last = untold
-    loads = "".join(f"{load:g}, " for load in others) + _named(last, unit)
-    return f" (too few answers to tell at {loads}: measure for longer with {longer})"
+def _untold(untold: Sequence[Outcome], *, unit: str, longer: str) -> str:
+    """Loads above the highest that met it which cannot be told of, by why."""
+    few = _loads([one for one in untold if not one.is_broken], unit=unit)
+    broken = _loads([one for one in untold if one.is_broken], unit=unit)
+    return (f" (too few answers to tell at {few}: measure for longer with {longer})" if few else "") + (
+        f" (clients were lost at {broken}: measure again with --resume)" if broken else ""
+    )
+
+
+def _loads(found: Sequence[Outcome], *, unit: str) -> str:
+    """`10, 20 users`; empty of none."""
+    if not found:
+        return ""
+    *others, last = [one.load for one in found]
+    return "".join(f"{load:g}, " for load in others) + _named(last, unit)

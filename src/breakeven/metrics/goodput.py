@@ -93,7 +93,8 @@ def judged(level: LevelSummary, slo: Slo) -> tuple[Verdict, tuple[str, ...]]:
     """Whether a level met the SLO, and what was missed or cannot be told.
 
     A server that refuses what it cannot serve in time, one whose backlog grows, and a client that cannot send what was
-    asked for meet nothing, however fast the answers that did come.
+    asked for meet nothing, however fast the answers that did come. Where clients were lost the load was less than asked
+    for, so that what it met is not known to be met.
     """
     found = [judge(level, limit) for limit in slo.limits]
     reasons = [text for verdict, text in found if verdict != "met"]
@@ -107,8 +108,14 @@ def judged(level: LevelSummary, slo: Slo) -> tuple[Verdict, tuple[str, ...]]:
         verdicts, reasons = {"missed"}, [*reasons, text]
     if level.status == "failed":
         verdicts = {"missed"}
+    if lost := level.extra.get("clients_lost"):
+        verdicts, reasons = verdicts | {"unknown"}, [*reasons, f"{_clients(lost)} lost, so this load was not held"]
     verdict: Verdict = "missed" if "missed" in verdicts else "unknown" if "unknown" in verdicts else "met"
     return verdict, tuple(reasons)
+
+
+def _clients(count: int) -> str:
+    return "a client was" if count == 1 else f"{count} clients were"
 
 
 def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:

@@ -98,7 +98,7 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: A
         **_tokens(arrivals, window),
         **_latencies(arrivals, window),
         client=_client(facts, arrivals, window),
-        extra={**facts.extra, "estimated_token_share": estimated_share(arrivals, window)},
+        extra={**facts.extra, **clocks(facts.clients), "estimated_token_share": estimated_share(arrivals, window)},
     )
 
 
@@ -213,6 +213,20 @@ def _client(facts: LevelFacts, arrivals: Arrivals, window: Window) -> ClientSumm
         schedule_lag_p99_s=max(schedule_lags) if schedule_lags else None,
         kernel_stamped=_kernel_stamped(facts.clients),
     )
+
+
+def clocks(clients: Sequence[ClientFacts]) -> dict[str, float | None]:
+    """On how many nodes of a cluster clients ran, and the worst of their clocks; empty where all ran here."""
+    nodes = {client.node for client in clients if client.node is not None}
+    if not nodes:
+        return {}
+    drifts_s = [abs(client.clock_drift_s) for client in clients if client.clock_drift_s is not None]
+    return {
+        "client_nodes": len(nodes),
+        "clock_offset_s": max(abs(client.clock_offset_s or 0.0) for client in clients),
+        "clock_doubt_s": max(client.clock_doubt_s or 0.0 for client in clients),
+        "clock_drift_s": max(drifts_s, default=None),
+    }
 
 
 def _kernel_stamped(clients: Sequence[ClientFacts]) -> float | None:

@@ -23,6 +23,7 @@ class Live:
         self._is_terminal = self._stream.isatty()
         self._last_s = 0.0
         self._shown: object = None
+        self._noted = 0
         self._is_open = False
 
     def say(self, text: str) -> None:
@@ -51,7 +52,10 @@ class Live:
             self._is_open = False
 
     def show(self, progress: Progress) -> None:
-        """Show how far a level is; called at every tick."""
+        """Show how far a level is; called at every tick. What its crew notes is said once, when it happens."""
+        for note in progress.notes[self._noted :]:
+            self.say(f"{_load_text(progress.plan)}: {note.partition(': ')[2].partition(' | ')[0]}")
+        self._noted = len(progress.notes)
         if not self._is_terminal:
             place = progress.plan
             if progress.phase == "measuring" and place != self._shown:
@@ -67,13 +71,16 @@ class Live:
         self._is_open = True
 
     def finished(self, level: LevelSummary) -> None:
-        """A line for a level that is over."""
+        """A line for a level that is over; the next may be the same once more."""
+        self._shown = None
         speed = level.output_tok_per_s.value
         doubt = plus_minus(level.output_tok_per_s)
         rate = "nothing measured" if speed is None else f"{short_count(speed)} tok/s ± {doubt}"
         errors = f", {level.errors} errors" if level.errors else ""
         load = load_text(level.users, level.req_per_s_offered)
-        self.say(f"{load:>10}  {rate}, {level.requests} answers{errors}, stopped by {level.stopped}")
+        lost = level.extra.get("clients_lost")
+        mark = f"  ! {lost} client{'s' if lost > 1 else ''} lost" if lost else ""
+        self.say(f"{load:>10}  {rate}, {level.requests} answers{errors}, stopped by {level.stopped}{mark}")
 
     def _line(self, progress: Progress) -> str:
         parts = [f"{_load_text(progress.plan):>10}  {progress.phase:<9} {_bar(progress)}"]

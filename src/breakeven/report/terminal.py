@@ -19,6 +19,7 @@ from breakeven.metrics.summary import (
     RepeatSummary,
     RunSummary,
 )
+from breakeven.report.clients import clients_line
 from breakeven.report.openloop import open_loop_lines
 from breakeven.report.slo import slo_lines
 from breakeven.units import load_text, short_count
@@ -34,12 +35,17 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
     console.print()
     console.print(Text(headline(summary), style="bold"))
     console.print(level_table(summary.levels, width=console.width, means=summary.repeats))
+    if any(level.extra.get("clients_lost") for level in summary.levels):
+        console.print(Text("! a client was lost: not the load that was asked for; --resume measures it again", "red"))
     for lines in (open_loop_lines(summary), slo_lines(summary)):
         if lines is not None:
             console.print(lines)
     chart = throughput_chart(summary.levels, means=summary.repeats)
     if chart is not None:
         console.print(Padding(chart, (0, 0, 1, 1)))
+    clients = clients_line(summary.levels)
+    if clients is not None:
+        console.print(Text(clients + "\n"))
     console.print(caution_list(summary.levels), soft_wrap=False)
     if where is not None:
         console.print(Text.assemble("run folder: ", (where, "bold")), soft_wrap=True)
@@ -131,7 +137,11 @@ def _cells(level: LevelSummary, *, repeats: bool, ttft: _Unit, tpot: _Unit, p99:
         *_percentiles(level.tpot_s, unit=tpot, p99=p99),
         str(level.requests),
         Text(str(level.errors), style="red" if level.errors else ""),
-        Text.assemble(level.stopped or _DASH, ("" if level.client.verdict == "ok" else " ?", "yellow")),
+        Text.assemble(
+            level.stopped or _DASH,
+            ("" if level.client.verdict == "ok" else " ?", "yellow"),
+            (" !" if level.extra.get("clients_lost") else "", "bold red"),
+        ),
     ]
 
 

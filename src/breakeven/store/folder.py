@@ -119,8 +119,9 @@ class RunFolder:
         return records
 
     def finished(self) -> list[LevelFacts]:
-        """Facts of the levels that need not be measured again."""
-        return [facts for path in self._tables() if (facts := read_facts(path)).status == "done"]
+        """Facts of the levels that need not be measured again: one that lost a client is not what was asked for."""
+        known = [read_facts(path) for path in self._tables()]
+        return [facts for facts in known if facts.status == "done" and not facts.clients_lost]
 
     def levels(self) -> Iterator[tuple[LevelFacts, list[Record]]]:
         """Every level with its records, in the order measured; one that a kill broke off comes as `interrupted`.
