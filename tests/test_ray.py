@@ -352,5 +352,4 @@ def test_stdout_holds_the_json_alone_also_where_ray_tells_of_a_dead_worker(clust
         actors()[0].kill()
         done = finish(process)
     assert done.code == 0, done.err
-    assert "(raylet)" in done.err
-    assert "client_died" in done.caution_ids(0)
+    assert "client_died" in done.caution_ids(0)  # which the JSON says; Ray tells of a death mostly, not always

@@ -78,7 +78,7 @@ def _is_loopback(host: str) -> bool:
 def _join(ray: Any) -> None:
     """Attach to the running cluster; RunFailedError, within seconds, where there is none."""
     address = parse_address(os.environ.get("RAY_ADDRESS", "")) or _of_this_machine()
-    _probe(address)
+    probe(address)
     try:
         ray.init(address=address.text, log_to_driver=False, logging_level="ERROR")
     except Exception as problem:  # noqa: BLE001  (Ray raises what it likes, plain Exception too)
@@ -87,6 +87,12 @@ def _join(ray: Any) -> None:
         raise RunFailedError(
             f"the Ray cluster at {address.text} ({address.source}) cannot be joined: {why}{hint}"
         ) from None
+
+
+def head_of(ray: Any) -> Address:
+    """The head of the cluster that was joined."""
+    host, _, port = str(ray.get_runtime_context().gcs_address).rpartition(":")
+    return Address(host.strip("[]"), int(port), "the cluster of this run")
 
 
 def parse_address(text: str) -> Address | None:
@@ -118,8 +124,8 @@ def _of_this_machine() -> Address:
     return Address(host.strip("[]"), int(port), "started last on this machine")
 
 
-def _probe(address: Address) -> None:
-    """Ask whether a Ray head answers, since Ray itself would wait for minutes, deaf to Ctrl-C."""
+def probe(address: Address) -> None:
+    """RunFailedError unless a Ray head answers: Ray itself would wait for minutes, deaf to Ctrl-C."""
     try:
         with socket.create_connection((address.host, address.port), timeout=_PROBE_S) as head:
             if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):

@@ -18,7 +18,7 @@ from breakeven.errors import RunFailedError, one_line
 from breakeven.load.merge import Tally, merged, on_our_clock
 from breakeven.load.processes import Plant, given_up, lost_note, quotas, split
 from breakeven.load.ray_client import RayClient
-from breakeven.load.ray_cluster import plain
+from breakeven.load.ray_cluster import head_of, plain, probe
 from breakeven.load.wire import REPORT_EVERY_S
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import ClientFacts, Record
@@ -108,6 +108,7 @@ class RayCrew:
 
     def _node_for(self, client: _Client, shunned: set[str]) -> str:
         """Client i belongs on node i mod nodes: Ray's own spreading goes by CPUs, and we ask for none."""
+        probe(head_of(self._ray))
         alive: list[str] = sorted(node["NodeID"] for node in self._ray.nodes() if node["Alive"])
         nodes = [node for node in alive if node not in shunned] or alive
         return nodes[client.number % len(nodes)]
