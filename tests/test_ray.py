@@ -134,12 +134,26 @@ def another_node(
     words += [] if address is None else [f"--node-ip-address={address}"]
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
     node = subprocess.Popen([*before, sys.executable, *words], env=os.environ | environment, **quiet)
-    assert eventually(lambda: nodes_alive() == 3, within_s=30)
-    yield node
-    if node.poll() is None:
-        os.killpg(node.pid, signal.SIGTERM)
-    node.wait(20)
+    try:
+        assert eventually(lambda: nodes_alive() == 3, within_s=30)
+        yield node
+    finally:
+        end(node)
     assert eventually(lambda: nodes_alive() == 2, within_s=60)
+
+
+def end(node: "subprocess.Popen[bytes]") -> None:
+    """End a node with all its processes; `ray start` does not always end when it is told to."""
+    if node.poll() is not None:
+        return
+    started = psutil.Process(node.pid).children(recursive=True)
+    os.killpg(node.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        node.wait(5)
+    for process in [node, *started]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    node.wait()
 
 
 def nodes_alive() -> int:
