@@ -93,6 +93,7 @@ class Level:
         self._series = Series()
         self._rule = StopRule(precision=plan.precision)
         self._is_precise = False
+        self._done_at_open = 0
         self._start_s = now_s()
         self._open_s: float | None = None
         self._sent_s: float | None = None
@@ -161,6 +162,7 @@ class Level:
             if counts.exhausted:
                 return "failed"
         self._open_s = await self._crew.open(measured=plan.requests)
+        self._done_at_open = 0 if self._counts is None else self._counts.done
         self.facts = replace(self.facts, open_s=self._open_s - self._zero_s)
         return "failed"
 
@@ -191,7 +193,7 @@ class Level:
 
     def _can_be_judged(self, counts: Counts) -> bool:
         """Enough answers came, and few enough are awaited, for the percentiles that an SLO limits."""
-        answers = len(counts.e2e_s)
+        answers = counts.done - self._done_at_open
         return answers >= self._plan.least_answers and counts.waiting <= self._plan.most_waiting_share * answers
 
     def _trace_is_over(self, counts: Counts) -> Stopped | None:
