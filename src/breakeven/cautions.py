@@ -270,27 +270,36 @@ def _lag_limit_s(level: LevelSummary) -> float:
 
 def beyond_calibration(seen: Seen) -> Iterator[Caution]:
     """The load is one at which this machine's client was found to be right (`breakeven calibrate`)."""
-    events_per_s = (seen.level.output_tok_per_s.value or 0.0) / seen.checks.tokens_per_chunk
-    ceiling = seen.facts.extra.get("calibrated_events_per_s")
-    if ceiling is not None and events_per_s > 1.02 * ceiling:
+    beyond = _beyond(seen, "calibrated_events_per_s")
+    if beyond is not None:
         yield Caution(
             id="beyond_calibration",
-            text=f"{events_per_s:.0f} events/s is more than the {ceiling:.0f} that this client was found right at",
+            text=f"{beyond} that this client was found right at",
             remedy="share the users among --clients N, or calibrate again",
         )
 
 
 def itl_beyond_calibration(seen: Seen) -> Iterator[Caution]:
     """The load is one at which this machine's client was found to read ITL right, its p99 too."""
-    events_per_s = (seen.level.output_tok_per_s.value or 0.0) / seen.checks.tokens_per_chunk
-    ceiling = seen.facts.extra.get("calibrated_itl_events_per_s")
-    if ceiling is not None and events_per_s > 1.02 * ceiling:
+    beyond = _beyond(seen, "calibrated_itl_events_per_s")
+    if beyond is not None:
         yield Caution(
             id="itl_beyond_calibration",
-            text=f"{events_per_s:.0f} events/s is more than the {ceiling:.0f} at which this client was found to read "
-            "ITL right: chunks that are read together have one stamp, so the p99 may be a chunk's time too high",
+            text=f"{beyond} at which this client was found to read ITL right: chunks that are read together have one "
+            "stamp, so the p99 may be a chunk's time too high",
             remedy="share the users among --clients N, or go by TPOT",
         )
+
+
+def _beyond(seen: Seen, ceiling: str) -> str | None:
+    """What was read is more than this ceiling, by over 2 %; None where it is not, or there is none."""
+    events_per_s = (seen.level.output_tok_per_s.value or 0.0) / seen.checks.tokens_per_chunk
+    most = seen.facts.extra.get(ceiling)
+    return (
+        None
+        if most is None or events_per_s <= 1.02 * most
+        else f"{events_per_s:.0f} events/s is more than the {most:.0f}"
+    )
 
 
 def not_settled(seen: Seen) -> Iterator[Caution]:
