@@ -98,7 +98,7 @@ def _add_cost(commands: Any) -> None:
         help="change an input, such as candidate.count=1.54",
     )
     cost.add_argument(
-        "--from-runs", nargs=2, type=Path, metavar=("REF", "CAND"), help="take k, throughput and power from two runs"
+        "--from-runs", nargs=2, metavar=("REF", "CAND"), help="take k, throughput and power from two runs"
     )
     cost.add_argument(
         "--sweep", metavar="KEY=LOW:HIGH:STEP", help="vary one input, such as candidate.rent_usd_per_h=0.1:2:0.05"
@@ -129,7 +129,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from breakeven.app.money import DataRuns, Level, compare
+    from breakeven.app.compare import DataRuns, Level, compare
 
     runs: list[Path] | DataRuns = arguments.runs
     if arguments.data is not None:
@@ -156,7 +156,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _cost(arguments: argparse.Namespace) -> int:
-    from breakeven.app.money import CostRequest, Level, cost
+    from breakeven.app.compare import Level
+    from breakeven.app.money import CostRequest, cost
 
     request = CostRequest(
         scenario=arguments.scenario,

@@ -74,6 +74,14 @@ def same_gpu(one: str, other: str) -> bool:
     return any(gpu.key in keys for gpu in find_gpus(other))
 
 
+def same_card(one: str, other: str) -> bool:
+    """Whether two names may be of one card; names that the table does not know, as of a CPU, must be the same."""
+    try:
+        return same_gpu(one, other)
+    except UsageError:
+        return compact(one) == compact(other)
+
+
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(compact(name), _index(), n=5, cutoff=0.5)
     keys = list(dict.fromkeys(key for match in near for key in _index()[match]))

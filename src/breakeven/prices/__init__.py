@@ -4,7 +4,18 @@ from typing import Final
 
 from breakeven.prices.file import quotes_csv, read_quotes
 from breakeven.prices.nosana import market_quotes
-from breakeven.prices.quote import KINDS, Fetched, Kind, Quote, is_old, old_warning, quotes_for, range_usd_per_h
+from breakeven.prices.quote import (
+    KINDS,
+    Fetched,
+    Kind,
+    Quote,
+    is_old,
+    newest_quote,
+    old_warning,
+    quote_range,
+    quotes_for,
+    range_usd_per_h,
+)
 from breakeven.prices.shipped import shipped_quotes
 from breakeven.prices.table import table_text
 
@@ -29,7 +40,9 @@ __all__ = [
     "Quote",
     "is_old",
     "known_quotes",
+    "newest_quote",
     "old_warning",
+    "quote_range",
     "quotes_csv",
     "quotes_for",
     "range_usd_per_h",
