@@ -1,4 +1,4 @@
-"""The commands about money: compare, cost, prices, gpus."""
+"""The commands about money: compare, cost."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Struct
 
 from breakeven.app.runs import read_run, read_text, write_file
-from breakeven.clock import wall_now
 from breakeven.compare.gate import gate
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.text import render, render_gate, to_json
@@ -22,12 +21,9 @@ from breakeven.cost.text import render as render_cost
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.findings.money import k_per_card, per_card
 from breakeven.findings.names import card, gpu_count
-from breakeven.hardware import table_text
 from breakeven.metrics.slo import Slo, parse_slo
 from breakeven.metrics.summary import RunSummary
-from breakeven.prices import known_quotes, quotes_csv, quotes_for, read_quotes
-from breakeven.prices.quote import Fetched, Quote, range_usd_per_h
-from breakeven.prices.table import table_text as price_text
+from breakeven.prices import known_quotes, range_usd_per_h
 from breakeven.reference import find_run, in_tokens
 
 POWER: Final = {
@@ -206,31 +202,6 @@ def rent_quotes() -> dict[str, RentQuotes]:
             dates = sorted(quote.as_of for quote in mine)
             found[gpu] = RentQuotes(*span, source=f"{len(mine)} dated asks, {dates[0]} to {dates[-1]}")
     return found
-
-
-def gpus(name: str | None) -> int:
-    """List the GPU table, or what a name may stand for."""
-    sys.stdout.write(table_text(name))
-    return 0
-
-
-def prices(gpu: str | None, *, refresh: bool, file: Path | None, save: Path | None) -> int:
-    """List dated quotes, with the user's own or fresh ones where asked for."""
-    today = wall_now().date()
-    quotes: Sequence[Quote] = known_quotes()
-    if file is not None:
-        quotes = [*quotes, *read_quotes(read_text(file), where=str(file))]
-    if refresh:
-        from breakeven.prices.live import read as read_live
-
-        fresh: Fetched = read_live(today=today, gpu=gpu)
-        for note in fresh.notes:
-            print(note, file=sys.stderr)
-        quotes = [*quotes, *fresh.quotes]
-    if save is not None:
-        write_file(save, quotes_csv(quotes_for(gpu, quotes) if gpu else quotes).encode())
-    sys.stdout.write(price_text(quotes, today=today, gpu=gpu))
-    return 0
 
 
 def _print(text: str, *, as_json: str, json_to: str | None) -> None:

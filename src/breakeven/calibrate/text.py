@@ -5,7 +5,7 @@ from typing import Final
 
 from breakeven.calibrate.cell import Result
 from breakeven.calibrate.grid import FIGURES, Ceiling, Limit
-from breakeven.hardware.columns import Align, columns
+from breakeven.say import Align, columns
 from breakeven.units import short_count
 
 _CELL: Final = ("users", "tok/event", "burst")

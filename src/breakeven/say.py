@@ -1,4 +1,4 @@
-"""Plain text in aligned columns, for tables that are printed without colour or boxes."""
+"""The one writer of plain tables: text in aligned columns, without colour or boxes."""
 
 from collections.abc import Sequence
 from typing import Literal
