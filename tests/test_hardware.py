@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from breakeven.cli import main
 from breakeven.errors import UsageError
 from breakeven.hardware import find_gpu, find_gpus, gpu_key, gpus, key_of, may_mean, same_gpu
 from breakeven.hardware.names import compact
@@ -241,6 +242,16 @@ def test_the_table_of_one_card_names_its_source_and_keeps_the_two_rates_apart() 
     assert "source       NVIDIA Ada whitepaper" in text
     assert "165.2 TFLOP/s dense, summed in FP32" in text
     assert "330.3 TFLOP/s dense, summed in FP16" in text
+
+
+@pytest.mark.parametrize("key", gpus())
+def test_the_table_of_any_card_fits_a_terminal(key: str) -> None:
+    assert max(len(line) for line in gpu_table(key).splitlines()) <= 120
+
+
+def test_a_name_of_several_words_needs_no_quotes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gpus", "RTX", "4080", "SUPER"]) == 0
+    assert capsys.readouterr().out == gpu_table("rtx4080super")
 
 
 def test_what_has_no_source_is_a_dash_and_not_a_zero() -> None:

@@ -17,8 +17,8 @@ from breakeven.prices.offers import Offer
 from breakeven.prices.quote import Kind
 
 NEEDED: Final = ("InstanceType", "AcceleratorName", "AcceleratorCount", "GpuInfo", "Price", "SpotPrice", "Region")
-MOST_USD_PER_H_CARD: Final = 1000.0
-"""No card is let for as much: such a row is a mistake of the file."""
+MOST_USD_PER_H_CARD: Final = 100.0
+"""No card is let for as much: files write 700 or more where there is no price."""
 _NAMED: Final = 5
 """So many of the names that are not known are printed."""
 
@@ -32,7 +32,7 @@ _OTHER_CARD: Final = frozenset(("d", "ti", "super", "laptop", "mobile", "max", "
 """Words that make another card of the name before them."""
 
 
-LeftOut = Literal["no whole number of cards", "no price"]
+LeftOut = Literal["no whole number of cards", "no price", "price of a card without its machine"]
 
 
 class Offers(Struct, frozen=True, kw_only=True):
@@ -101,6 +101,8 @@ def _rows(data: bytes, left_out: Counter[LeftOut]) -> Iterator[_Row]:
 
 def _row(line: Mapping[str, str]) -> _Row | LeftOut:
     """The row, or why it is left out."""
+    if not line["InstanceType"]:
+        return "price of a card without its machine"
     count = _number(line["AcceleratorCount"])
     if count is None or count != int(count) or not 1 <= count <= 1024:
         return "no whole number of cards"

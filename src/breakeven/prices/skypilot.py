@@ -17,9 +17,10 @@ CATALOGUE: Final = "https://raw.githubusercontent.com/skypilot-org/skypilot-cata
 FROM_ENV: Final = "BREAKEVEN_PRICES_FROM"
 """Environment variable that names another place of prices: an address, a folder, one file, or `gpuhunt`."""
 CLOUDS: Final = (
-    *("aws", "azure", "cudo", "do", "gcp", "hyperbolic", "hyperstack", "jarvislabs", "lambda", "lium", "mithril"),
-    *("nebius", "oci", "primeintellect", "runpod", "seeweb", "shadeform", "spheron", "vast", "verda", "yotta"),
+    *("aws", "azure", "cudo", "do", "gcp", "hyperbolic", "hyperstack", "jarvislabs", "lambda", "lium", "nebius"),
+    *("oci", "primeintellect", "runpod", "seeweb", "shadeform", "spheron", "vast", "verda", "yotta"),
 )
+"""Not mithril: it lets by auction, and its file has $1.00 for every card."""
 FILE: Final = "vms.csv"
 LARGEST_BYTES: Final = 64 * 1024 * 1024
 TIMEOUT_S: Final = 30.0

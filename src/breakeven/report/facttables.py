@@ -61,7 +61,8 @@ def _gpu_card(gpu: Gpu) -> str:
         "confidence": gpu.confidence,
         "source": gpu.source,
     }
-    return "\n".join((gpu.name, *(f"  {label:<12} {text}" for label, text in facts.items())))
+    lines = (line for label, text in facts.items() for line in _wrapped(f"  {label:<12} {text}", indent=15))
+    return "\n".join((gpu.name, *lines))
 
 
 _QUOTE_HEAD: Final = ("GPU", "kind", "USD/h", "market", "offer", "region", "cards ≥", "as of", "days", "from")
@@ -90,8 +91,8 @@ def price_table(quotes: Sequence[Quote], *, today: datetime.date, gpu: str | Non
     return "\n".join(parts) + "\n"
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, width=WIDTH, subsequent_indent="    ")
+def _wrapped(text: str, *, indent: int = 4) -> list[str]:
+    return textwrap.wrap(text, width=WIDTH, subsequent_indent=" " * indent)
 
 
 def _in_order(quotes: Sequence[Quote]) -> list[Quote]:
