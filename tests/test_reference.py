@@ -13,7 +13,8 @@ from breakeven.errors import UsageError
 from breakeven.hardware import gpus
 from breakeven.metrics.statistics import distribution
 from breakeven.metrics.summary import RunSummary
-from breakeven.reference import DATA_SETS, DEFAULT_WORKLOADS, find_run, in_tokens, reference_runs, table_text
+from breakeven.reference import DATA_SETS, DEFAULT_WORKLOADS, find_run, in_tokens, reference_runs
+from breakeven.report.facttables import reference_table
 
 ROOT = Path(__file__).parents[1]
 RAW = ROOT.parent / "shared" / "data"
@@ -225,7 +226,7 @@ def test_an_open_interval_stays_open_in_tokens() -> None:
 
 @pytest.mark.parametrize("data", DATA_SETS)
 def test_the_table_of_a_data_set_shows_every_run_and_its_source(data: str) -> None:
-    text = table_text(data)
+    text = reference_table(data)
     for run in reference_runs(data):
         assert run.run.workload["name"] in text
         assert run.run.host["gpu"] in text
@@ -247,4 +248,4 @@ def test_a_median_needs_six_values_for_an_interval() -> None:
 def test_the_docs_show_each_data_set_as_it_is(data: str) -> None:
     facts = (ROOT / "docs" / "FACTS.md").read_text(encoding="utf-8")
     assert f"### `{data}`" in facts
-    assert table_text(data) in facts
+    assert reference_table(data) in facts

@@ -130,6 +130,11 @@ def columns(
     ]
 
 
+def number(value: float | None, *, digits: int = 0) -> str:
+    """A number for a cell; `-` where there is none."""
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
 def wrapped(text: str, *, first: str = "", rest: str = "  ") -> list[str]:
     """Running text as lines of at most WIDTH columns."""
     return textwrap.wrap(

@@ -1,7 +1,5 @@
-"""The commands about money: cost, prices, gpus."""
+"""`breakeven cost`: what a scenario, perhaps with two measured runs in it, comes to."""
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from breakeven.app.compare import ANY_LEVEL, Level, print_both
-from breakeven.app.runs import read_text, write_file
-from breakeven.clock import wall_now
+from breakeven.app.prices import quotes
+from breakeven.app.runs import read_text
 from breakeven.cost.evaluate import run_scenario
 from breakeven.cost.jsonform import to_json
 from breakeven.cost.presets import preset_text
@@ -19,10 +17,6 @@ from breakeven.cost.result import CostReport
 from breakeven.cost.scenario import read_scenario
 from breakeven.cost.text import render
 from breakeven.errors import RunFailedError, UsageError
-from breakeven.hardware import table_text
-from breakeven.prices import known_quotes, quotes_csv, quotes_for, read_quotes
-from breakeven.prices.quote import Fetched, Quote
-from breakeven.prices.table import table_text as price_text
 
 BARE: Final = """name = "from-runs"
 title = "two measured runs at one service level"
@@ -70,7 +64,7 @@ def _ranges(text: str, request: CostRequest, *, where: str) -> dict[str, RentQuo
     from breakeven.cost.scenario import overridden
     from breakeven.findings.pricing import ranges_for
 
-    return ranges_for(overridden(read_scenario(text, where=where), request.overrides), known_quotes())
+    return ranges_for(overridden(read_scenario(text, where=where), request.overrides), quotes())
 
 
 def _of_runs(request: CostRequest, level: Level) -> tuple[CostReport, tuple[str, ...]]:
@@ -84,7 +78,7 @@ def _of_runs(request: CostRequest, level: Level) -> tuple[CostReport, tuple[str,
         scenarios=(read_scenario(text, where=where),),
         overrides=request.overrides,
         ranges=request.ranges,
-        quotes=known_quotes(),
+        quotes=quotes(),
         sweep=request.sweep,
         seed=request.seed,
     )
@@ -107,28 +101,3 @@ def _scenario(request: CostRequest) -> tuple[str, str]:
     raise UsageError(
         "cost: give a scenario file, --preset NAME (nosana-2024, owner, renter, self-host), or --from-runs"
     )
-
-
-def gpus(name: str | None) -> int:
-    """List the GPU table, or what a name may stand for."""
-    sys.stdout.write(table_text(name))
-    return 0
-
-
-def prices(gpu: str | None, *, refresh: bool, file: Path | None, save: Path | None) -> int:
-    """List dated quotes, with the user's own or fresh ones where asked for."""
-    today = wall_now().date()
-    quotes: Sequence[Quote] = known_quotes()
-    if file is not None:
-        quotes = [*quotes, *read_quotes(read_text(file), where=str(file))]
-    if refresh:
-        from breakeven.prices.live import read as read_live
-
-        fresh: Fetched = read_live(today=today, gpu=gpu)
-        for note in fresh.notes:
-            print(note, file=sys.stderr)
-        quotes = [*quotes, *fresh.quotes]
-    if save is not None:
-        write_file(save, quotes_csv(quotes_for(gpu, quotes) if gpu else quotes).encode())
-    sys.stdout.write(price_text(quotes, today=today, gpu=gpu))
-    return 0

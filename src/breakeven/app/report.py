@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from breakeven.app.compare import ANY_LEVEL, Level, compared
+from breakeven.app.prices import quotes
 from breakeven.app.runs import read_run
 from breakeven.app.summary import summarise
 from breakeven.compare.types import Comparison
@@ -20,7 +21,6 @@ from breakeven.findings.level import choose_level
 from breakeven.findings.money import NO_PRICES
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
-from breakeven.prices import known_quotes
 from breakeven.reference import DATA_SETS, find_run
 from breakeven.report.sentence import answer_text, sure_text
 from breakeven.store.folder import PLAN, SUMMARY, RunFolder
@@ -75,7 +75,7 @@ def find(asked: Asked) -> Findings:
             scenarios=tuple(load_scenario(text) for text in asked.scenarios),
             overrides=asked.overrides,
             ranges=asked.ranges,
-            quotes=known_quotes(),
+            quotes=quotes(),
         ),
         title=asked.title,
         commands=[command(asked, loaded)],

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from breakeven.app.compare import Level
+from breakeven.app.prices import quotes
 from breakeven.app.report import findings_of, load_folder, load_scenario
 from breakeven.app.summary import summarise
 from breakeven.cost.inputs import Scenario
@@ -15,7 +16,6 @@ from breakeven.errors import BreakevenError, RunFailedError, UsageError
 from breakeven.findings import Prices, names, throughput_series
 from breakeven.findings.scrub import clean, scrubbed
 from breakeven.metrics.summary import RunSummary
-from breakeven.prices import known_quotes
 from breakeven.report.html import to_html
 from breakeven.report.pagedata import series_data
 from breakeven.report.server import Source, make_server
@@ -78,7 +78,7 @@ class Shelf:
         """The page of some runs."""
         loaded = [load_folder(self._folder(name)) for name in ids]
         scenarios = self._scenarios if len(ids) == 1 or all(one.reference for one in self._scenarios) else ()
-        prices = Prices(scenarios=tuple(scenarios), quotes=known_quotes())
+        prices = Prices(scenarios=tuple(scenarios), quotes=quotes())
         return to_html(findings_of(loaded, level=Level(floors=tuple(self._floors), slo=self._slo), prices=prices))
 
     def live(self, name: str) -> dict[str, Any]:

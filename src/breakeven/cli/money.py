@@ -1,4 +1,4 @@
-"""The commands about money: compare, cost, prices, gpus."""
+"""The commands about money: compare, cost."""
 
 import argparse
 from pathlib import Path
@@ -24,10 +24,6 @@ def add(commands: Any) -> None:
     """Add the commands and their options."""
     _add_compare(commands)
     _add_cost(commands)
-    _add_prices(commands)
-    gpus = commands.add_parser("gpus", help="list the GPU table", description="List GPU facts, each with its source.")
-    gpus.add_argument("gpu", nargs="?", metavar="GPU", help="a key or a name; without it the whole table")
-    gpus.set_defaults(do=_gpus)
 
 
 def _add_level(parser: Any) -> None:
@@ -110,17 +106,6 @@ def _add_cost(commands: Any) -> None:
     cost.set_defaults(do=_cost)
 
 
-def _add_prices(commands: Any) -> None:
-    prices = commands.add_parser(
-        "prices", help="list dated quotes of GPU rents", description="List quotes per card, with kind, date and source."
-    )
-    prices.add_argument("gpu", nargs="?", metavar="GPU", help="a key or a name; without it every GPU")
-    prices.add_argument("--refresh", action="store_true", help="ask the clouds through gpuhunt (extra: prices)")
-    prices.add_argument("--file", type=Path, metavar="CSV", help="add quotes of your own")
-    prices.add_argument("--save", type=Path, metavar="CSV", help="write what is listed to a file")
-    prices.set_defaults(do=_prices)
-
-
 def _numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
@@ -171,15 +156,3 @@ def _cost(arguments: argparse.Namespace) -> int:
     )
     level = Level(floors=arguments.floor or (), slo=arguments.slo, seed=arguments.seed)
     return cost(request, level, json_to=arguments.json)
-
-
-def _prices(arguments: argparse.Namespace) -> int:
-    from breakeven.app.money import prices
-
-    return prices(arguments.gpu, refresh=arguments.refresh, file=arguments.file, save=arguments.save)
-
-
-def _gpus(arguments: argparse.Namespace) -> int:
-    from breakeven.app.money import gpus
-
-    return gpus(arguments.gpu)

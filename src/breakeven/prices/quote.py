@@ -6,8 +6,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from breakeven.errors import UsageError
-from breakeven.hardware import Gpu, find_gpus, same_gpu
+from breakeven.hardware import find_gpus, may_mean, same_gpu
 
 Kind = Literal["ask", "median", "spot", "payout", "owner_tco"]
 
@@ -96,7 +95,7 @@ def _of_card(gpu: str, quotes: Iterable[Quote], *, kind: Kind) -> list[Quote]:
 
 
 def _keys(gpu: str) -> frozenset[str]:
-    return frozenset(found.key for found in _may_mean(gpu))
+    return frozenset(found.key for found in may_mean(gpu))
 
 
 def _cheapest_first(quote: Quote) -> tuple[float, int, str, str, str, str]:
@@ -105,18 +104,6 @@ def _cheapest_first(quote: Quote) -> tuple[float, int, str, str, str, str]:
         *(quote.usd_per_h_card, quote.cards_at_least, quote.provider),
         *(quote.region, quote.tier, quote.gpu),
     )
-
-
-def range_usd_per_h(quotes: Sequence[Quote]) -> tuple[float, float] | None:
-    """Lowest and highest price of quotes of one kind, USD per hour of a card; None for none.
-
-    UsageError where kinds are mixed: an owner's payout and a renter's price are not two ends of one range.
-    """
-    kinds = sorted({quote.kind for quote in quotes})
-    if len(kinds) > 1:
-        raise UsageError(f"quotes of different kinds are not compared: {', '.join(kinds)}; choose one kind")
-    prices = [quote.usd_per_h_card for quote in quotes]
-    return (min(prices), max(prices)) if prices else None
 
 
 def age_days(quote: Quote, *, today: datetime.date) -> int:
@@ -138,10 +125,3 @@ def old_warning(quotes: Sequence[Quote], *, today: datetime.date) -> str | None:
         f"{len(ages)} of {len(quotes)} quotes are older than {OLD_DAYS} days (the oldest: {max(ages)} days); "
         "`breakeven prices --refresh` fetches new ones"
     )
-
-
-def _may_mean(name: str) -> tuple[Gpu, ...]:
-    try:
-        return find_gpus(name)
-    except UsageError:
-        return ()
