@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from breakeven.compare.capacity import operating_point
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
-from breakeven.compare.interpolate import throughput_at
+from breakeven.compare.interpolate import load_at_speed, throughput_at
 from breakeven.compare.nextlevel import next_level
 from breakeven.compare.side import Side, curve, make_side
 from breakeven.compare.types import Equivalence
@@ -95,12 +95,15 @@ def test_the_interval_holds_every_way_to_read_between_the_levels(
 
 @FEW
 @given(run_a=runs(), run_b=runs(), users=st.sampled_from([10.0, 27.0, 50.0, 100.0]))
-def test_same_load_k_is_the_least_number_that_is_as_fast(run_a: RunSummary, run_b: RunSummary, users: float) -> None:
+def test_same_load_k_is_the_least_number_that_is_as_fast_where_a_falls(
+    run_a: RunSummary, run_b: RunSummary, users: float
+) -> None:
     a, b = side(run_a), side(run_b, 1)
     found = k_same_load(a, b, users)
     assume(found.status == "exact" and found.value is not None)
     n, of_a, of_b = found.value or 0.0, curve(a)[:1], curve(b)[:1]
     wanted = throughput_at(a.users, of_a, np.array([users]), method="loglog")[0]
+    assume(load_at_speed(a.users, of_a, np.array([wanted / users]), method="loglog")[0] < users * (1 + 1e-9))
 
     def give(count: float) -> float:
         return count * float(throughput_at(b.users, of_b, np.array([users / count]), method="loglog")[0])
@@ -109,6 +112,38 @@ def test_same_load_k_is_the_least_number_that_is_as_fast(run_a: RunSummary, run_
     fewer = 0.999 * n
     if users / fewer <= 100:
         assert give(fewer) < wanted
+
+
+@FEW
+@given(run=runs(), users=st.floats(1, 100))
+def test_one_card_shares_its_own_load(run: RunSummary, users: float) -> None:
+    found = k_same_load(side(run), side(run, 1), users)
+    assert found.status == "exact"
+    assert found.value == pytest.approx(1.0, rel=1e-9)
+    low, high = found.ci95
+    assert (low or 0) <= 1 <= (high or math.inf)
+
+
+@FEW
+@given(run_a=runs(), run_b=runs(), users=st.floats(1, 100))
+def test_same_load_k_turned_round_at_the_same_speed_is_its_inverse(
+    run_a: RunSummary, run_b: RunSummary, users: float
+) -> None:
+    a, b = side(run_a), side(run_b, 1)
+    ab = k_same_load(a, b, users)
+    assume(ab.status == "exact" and ab.value is not None)
+    speed = throughput_at(a.users, curve(a), np.full(201, users), method="loglog") / users
+    load = float(load_at_speed(b.users, curve(b), speed, method="loglog")[0])
+    ba = k_same_load(b, a, min(load, 100.0))
+    assert ba.status == "exact"
+    assert (ab.value or 0) * (ba.value or 0) == pytest.approx(1.0, rel=1e-6)
+
+
+def test_a_machine_whose_speed_is_level_is_one_of_itself_at_every_load() -> None:
+    # 0.20 before: one user is as fast as five, so "one of it at five users" did the work of one at one user
+    run = a_run({1: 100.0, 5: 500.0})
+    for users in (1.0, 2.0, 5.0):
+        assert k_same_load(side(run), side(run, 1), users).value == pytest.approx(1.0, rel=1e-9)
 
 
 def test_a_machine_does_its_own_work_where_its_speed_is_level_over_two_levels() -> None:
@@ -192,10 +227,20 @@ def test_a_run_of_one_level_gives_bounds_and_never_more() -> None:
     assert k(side(a_run(B)), side(one, 1), 70).relation == "<="
 
 
+def test_where_one_way_finds_no_load_that_way_gives_no_value_and_the_interval_is_open() -> None:
+    # at 2 users A gives a user 82, 86 or 100.4 tok/s, by the way it is read; B never more than 100
+    a = side(a_run(dict(zip(LEVELS, (138.0, 276.0, 552.0, 552.0, 552.0), strict=True)), share=0.001))
+    b = side(a_run(dict.fromkeys(LEVELS, 100.0), share=0.001), 1, role="B")
+    found = k_same_load(a, b, 2.0)
+    assert found.status == "exact"
+    assert set(found.by_method) == {"loglog", "linear"}
+    assert found.ci95 == (None, None)
+
+
 def test_same_load_k_is_at_most_users_over_top_where_b_is_as_fast_there() -> None:
     found = k_same_load(side(a_run(B)), side(a_run(A), 1, role="B"), 100)
     assert (found.status, found.relation, found.value) == ("bound", "<=", 1.0)
-    assert found.reason == "B is still as fast at its top level, 100 users"
+    assert found.reason == "B is faster still at its top level, 100 users"
 
 
 def test_same_load_k_is_none_where_each_b_would_serve_less_than_one_user() -> None:

@@ -84,8 +84,11 @@ def at_capacity(side: Side, level: ServiceLevel, by_method: Capacities) -> NextL
 
 
 def near(side: Side, loads: Array, users: Array) -> NextLevel | None:
-    """The whole number of users nearest the middle of `loads` (one by each way) strictly between two levels."""
-    middle = float(np.exp(np.log(loads).mean()))
+    """The whole number of users nearest the middle of `loads` (one by each way) strictly between two levels.
+
+    A way by which the side misses the level at its lowest load has no load (NaN), and none in the middle.
+    """
+    middle = float(np.exp(np.nanmean(np.log(loads))))
     right = min(max(int(np.searchsorted(users, middle)), 1), users.size - 1)
     if users.size < 2 or middle in users:
         return None

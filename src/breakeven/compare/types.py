@@ -52,7 +52,7 @@ class Equivalence(Struct, frozen=True, kw_only=True):
     ci95: tuple[float | None, float | None] = NO_INTERVAL
     """Sampling error and the spread over interpolants; an open end is None."""
     by_method: dict[str, float] = field(default_factory=dict)
-    """The point value by each interpolant; `loglog` is `value`."""
+    """The point value by each interpolant that gives one of this kind; `loglog` is `value`."""
     tie: bool | None = None
     """The interval holds 1; None unless exact."""
     whole_cards: int | None = None
