@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -11,7 +12,7 @@ from breakeven.compare.capacity import operating_point
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
 from breakeven.compare.interpolate import load_at_speed, throughput_at
 from breakeven.compare.nextlevel import next_level
-from breakeven.compare.side import Side, curve, make_side
+from breakeven.compare.side import Side, curve, make_side, raw_throughput
 from breakeven.compare.types import Equivalence
 from breakeven.metrics.slo import Limit, ServiceLevel, Slo
 from breakeven.metrics.summary import Quantile, RunFacts, RunSummary
@@ -280,6 +281,15 @@ def test_a_spread_between_nodes_widens_the_interval_as_it_should() -> None:
     assert high is not None
     # each side 5 % on the log scale: log width 2 x 1.96 x root(2) x 0.05
     assert math.log(high / low) == pytest.approx(2 * 1.96 * math.sqrt(2) * 0.05, rel=0.05)
+
+
+def test_medians_over_nodes_move_as_a_whole_and_a_run_s_levels_each_by_itself() -> None:
+    nodes = msgspec.structs.replace(
+        a_run(A), levels=tuple(a_level(users, tput, extra={"nodes": 3}) for users, tput in A.items())
+    )
+    for run, whole in ((nodes, True), (a_run(A), False)):
+        moved = raw_throughput(side(run)) / np.array(list(A.values()))
+        assert bool(np.allclose(moved, moved[:, :1])) is whole
 
 
 def test_runs_without_intervals_leave_only_the_spread_over_the_ways() -> None:

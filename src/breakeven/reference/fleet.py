@@ -123,7 +123,7 @@ def _cautions(row: Row) -> tuple[Caution, ...]:
         found.append(Caution(id="few_nodes", text=text, remedy="measure a card of your own before you decide"))
     if row.between_node_sd_log is not None and row.between_node_sd_log > TWO_POPULATIONS_SD_LOG:
         spread_pct = 100 * row.between_node_sd_log
-        text = f"nodes differ by {spread_pct:.0f} % (robust sd of the log), so they are hardly one population"
+        text = f"nodes differ by {spread_pct:.0f} % (sd of the log), so they are hardly one population"
         found.append(Caution(id="not_one_population", text=text, remedy="do not take the median for a typical card"))
     if row.failures:
         text = f"{row.failures} of {row.jobs + row.failures} jobs failed at this level and are not in the figures"
