@@ -13,7 +13,8 @@ from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
 from breakeven.compare.interpolate import load_at_speed, throughput_at
 from breakeven.compare.nextlevel import next_level
 from breakeven.compare.side import Side, curve, make_side, raw_throughput
-from breakeven.compare.types import Equivalence
+from breakeven.compare.types import Equivalence, Reason
+from breakeven.compare.words import reason_text, reasons_text
 from breakeven.metrics.slo import Limit, ServiceLevel, Slo
 from breakeven.metrics.summary import Quantile, RunFacts, RunSummary
 from compare_fixture import a_level, a_run, quantile, with_ttft_p99
@@ -137,7 +138,8 @@ def test_same_load_k_turned_round_at_the_same_speed_is_its_inverse(
     load = float(load_at_speed(b.users, curve(b), speed, method="loglog")[0])
     ba = k_same_load(b, a, min(load, 100.0))
     assert ba.status == "exact"
-    assert (ab.value or 0) * (ba.value or 0) == pytest.approx(1.0, rel=1e-6)
+    # where the speed is level in one point, rounding of 1e-12 moves the load by its cube root
+    assert (ab.value or 0) * (ba.value or 0) == pytest.approx(1.0, rel=1e-3)
 
 
 def test_a_machine_whose_speed_is_level_is_one_of_itself_at_every_load() -> None:
@@ -183,7 +185,7 @@ def test_capacity_is_the_greatest_throughput_and_not_that_of_the_highest_load() 
 def test_a_reference_that_still_meets_the_level_at_its_top_makes_k_at_least_that() -> None:
     found = k(side(a_run(A)), side(a_run(B), 1), 20)
     assert (found.status, found.relation) == ("bound", ">=")
-    assert found.reason == "A still meets it at its top level, 100 users"
+    assert reasons_text(found.reasons) == "A still meets it at its top level, 100 users"
     assert found.value is not None
     assert found.value > 3000 / 1000
     assert found.ci95[1] is None
@@ -197,26 +199,26 @@ def test_a_candidate_that_still_meets_the_level_at_its_top_makes_k_at_most_that(
     assert (found.status, found.relation) == ("bound", "<=")
     assert found.ci95[0] is None
     assert found.whole_cards == 1
-    assert found.reason == "B still meets it at its top level, 100 users"
+    assert reasons_text(found.reasons) == "B still meets it at its top level, 100 users"
 
 
 def test_two_bounds_give_no_k() -> None:
     found = k(side(a_run(A)), side(a_run(B), 1, role="B"), 5)
     assert (found.status, found.value, found.ci95) == ("none", None, (None, None))
-    assert found.reason == (
+    assert reasons_text(found.reasons) == (
         "A still meets it at its top level, 100 users; B still meets it at its top level, 100 users"
     )
 
 
 def test_a_side_that_misses_the_level_with_one_user_gives_no_k() -> None:
     found = k(side(a_run(A)), side(a_run(B), 1, role="B"), 90)
-    assert (found.status, found.value, found.reason) == ("none", None, "B misses it with 1 user")
+    assert (found.status, found.value, reasons_text(found.reasons)) == ("none", None, "B misses it with 1 user")
     assert found.level_to_measure_next is None
 
 
 def test_a_side_measured_from_ten_users_up_is_asked_for_one_user() -> None:
     found = k(side(a_run(A)), side(a_run({10: 500.0, 100: 1000.0}), 1, role="B"), 60)
-    assert found.reason == "B misses it with 10 users, its lowest level"
+    assert reasons_text(found.reasons) == "B misses it with 10 users, its lowest level"
     assert found.level_to_measure_next is not None
     assert found.level_to_measure_next.users == 1
 
@@ -241,13 +243,13 @@ def test_where_one_way_finds_no_load_that_way_gives_no_value_and_the_interval_is
 def test_same_load_k_is_at_most_users_over_top_where_b_is_as_fast_there() -> None:
     found = k_same_load(side(a_run(B)), side(a_run(A), 1, role="B"), 100)
     assert (found.status, found.relation, found.value) == ("bound", "<=", 1.0)
-    assert found.reason == "B is faster still at its top level, 100 users"
+    assert reasons_text(found.reasons) == "B is faster still at its top level, 100 users"
 
 
 def test_same_load_k_is_none_where_each_b_would_serve_less_than_one_user() -> None:
     found = k_same_load(side(a_run(A)), side(a_run(B), 1, role="B"), 1)
     assert (found.status, found.value) == ("none", None)
-    assert found.reason == "each B would have to serve fewer than 1 user to be as fast"
+    assert reasons_text(found.reasons) == "each B would have to serve fewer than 1 user to be as fast"
 
 
 def test_same_load_k_is_worked_out_by_hand() -> None:
@@ -261,7 +263,7 @@ def test_nothing_is_said_of_users_that_were_not_measured() -> None:
     a, b = side(a_run(A)), side(a_run(B), 1, role="B")
     for figure in (k_same_load(a, b, 101), ratio_equal_users(a, b, 0.5)):
         assert (figure.status, figure.value) == ("none", None)
-        assert figure.reason == "A was measured from 1 to 100 users only"
+        assert reasons_text(figure.reasons) == "A was measured from 1 to 100 users only"
 
 
 def test_the_equal_users_ratio_is_that_of_the_measured_throughputs() -> None:
@@ -304,7 +306,7 @@ def test_where_the_ways_differ_most_a_level_inside_that_gap_is_named() -> None:
     named = found.level_to_measure_next
     assert named is not None
     assert 10 < named.users < 100
-    assert "between 10 and 100 users" in named.reason
+    assert "between 10 and 100 users" in reason_text(named.reason)
 
 
 def test_measuring_the_named_level_narrows_the_interval() -> None:
@@ -368,7 +370,10 @@ def test_levels_without_the_limited_percentile_are_left_out() -> None:
     run = with_ttft_p99({1: 100.0, 10: 800.0, 100: 3000.0}, {10: quantile(1.0), 100: quantile(3.0)})
     assert operating_point(run, slo).status == "exact"
     bare = operating_point(a_run(A), slo)
-    assert (bare.status, bare.reason) == ("none", "run has no level where every limited percentile is known")
+    assert (bare.status, bare.reason) == ("none", Reason(id="no_percentile", role="run"))
+    assert (
+        reasons_text([Reason(id="no_percentile", role="A")]) == "A has no level where every limited percentile is known"
+    )
 
 
 def test_a_latency_that_never_ended_makes_the_capacity_a_least_value() -> None:
@@ -377,7 +382,8 @@ def test_a_latency_that_never_ended_makes_the_capacity_a_least_value() -> None:
     run = with_ttft_p99({1: 100.0, 10: 800.0, 100: 3000.0}, {1: quantile(0.1), 10: quantile(1.0), 100: censored})
     point = operating_point(run, slo)
     assert (point.status, point.output_tok_per_s.value) == ("bound", 800.0)
-    assert point.reason == "run surely misses it at 100 users, by an unknown amount"
+    assert point.reason is not None
+    assert reason_text(point.reason) == "run surely misses it at 100 users, by an unknown amount"
     named = next_level(run, slo=slo.slo)
     assert named is not None
     assert 10 < named.users < 100

@@ -14,6 +14,7 @@ from breakeven.compare.gate import gate
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.text import render, render_gate, to_json
 from breakeven.compare.types import Comparison, Equivalence, OperatingPoint
+from breakeven.compare.words import reasons_text
 from breakeven.cost.evaluate import run_scenario
 from breakeven.cost.measured import MeasuredInputs, MeasuredSide
 from breakeven.cost.presets import preset_text
@@ -37,8 +38,6 @@ POWER: Final = {
     "cpu_package_power_mean_w": "RAPL over the steady window, CPU package",
 }
 """What a level may know of power, best first, and where it is from."""
-
-_MEDIANS = "these GPU types, by the medians of their nodes: the intervals hold the spread between nodes"
 
 
 class Level(Struct, frozen=True, kw_only=True):
@@ -82,8 +81,6 @@ def compare(runs: Sequence[Path] | DataRuns, level: Level, *, gates: Sequence[st
     else:
         reference, *candidates = (read_run(path) for path in runs)
     found = compared(reference, candidates, level)
-    if isinstance(runs, DataRuns):
-        found = tuple(msgspec.structs.replace(one, scope=_MEDIANS) for one in found)
     results = [gate(expression, reference, candidate) for expression in gates for candidate in candidates]
     text = "\n".join([render(found), *(render_gate(result) for result in results)])
     _print(text, as_json=to_json(found), json_to=json_to)
@@ -176,7 +173,7 @@ def _best(comparison: Comparison) -> Equivalence:
     exact = [figure for figure in comparison.k_at_slo if figure.status == "exact"]
     if exact:
         return exact[len(exact) // 2]
-    reasons = "; ".join(f"{figure.at}: {figure.reason}" for figure in comparison.k_at_slo)
+    reasons = "; ".join(f"{figure.at}: {reasons_text(figure.reasons)}" for figure in comparison.k_at_slo)
     raise RunFailedError(
         f"the runs give no exact k ({reasons or 'no service level in common'}); choose one with --floor"
     )

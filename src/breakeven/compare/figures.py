@@ -11,9 +11,9 @@ from breakeven.compare.capacity import MAIN, Capacities, Capacity, capacities, p
 from breakeven.compare.interpolate import METHODS, Method, faster_than, load_at_speed, throughput_at
 from breakeven.compare.interval import Draws, Interval, interval
 from breakeven.compare.nextlevel import at_capacity, near
-from breakeven.compare.pool import people
 from breakeven.compare.side import Array, Bool, Side, curve, raw_throughput
-from breakeven.compare.types import Equivalence, FigureName, NextLevel, Relation, Status
+from breakeven.compare.types import Equivalence, FigureName, NextLevel, Reason, Relation, Status
+from breakeven.compare.words import people
 from breakeven.metrics.slo import ServiceLevel
 
 FORMULAS: Final[dict[FigureName, str]] = {
@@ -30,8 +30,9 @@ def k_at_slo(a: Side, b: Side, level: ServiceLevel, *, unit: str) -> Equivalence
     """
     ca, cb = capacities(a, level), capacities(b, level)
     draws = {method: _quotient(ca[method], cb[method]) for method in METHODS}
-    reasons = [reason_of(side, level, one[MAIN]) for side, one in ((a, ca), (b, cb))]
-    figure = _figure("k_at_slo", level.text(unit=unit), draws=draws, reason="; ".join(filter(None, reasons)))
+    found = (reason_of(side, level, one[MAIN]) for side, one in ((a, ca), (b, cb)))
+    reasons = tuple(reason for reason in found if reason is not None)
+    figure = _figure("k_at_slo", level.text(unit=unit), draws=draws, reasons=reasons)
     unsure = figure.status != "exact" or figure.dominated_by == "method"
     return replace(
         figure,
@@ -76,9 +77,9 @@ def k_same_load(a: Side, b: Side, users: float) -> Equivalence:
     at its top level.
     """
     at = f"{people(users)} in all"
-    if not a.users[0] <= users <= a.users[-1]:
-        reason = f"A was measured from {a.users[0]:g} to {a.users[-1]:g} users only"
-        return _none("k_same_load", at, users=users, reason=reason)
+    outside = _outside(a, users)
+    if outside is not None:
+        return _none("k_same_load", at, users=users, reason=outside)
     ta, tb = curve(a), curve(b)
     u = np.full(ta.shape[0], users)
     speeds = {method: throughput_at(a.users, ta, u, method=method) / users for method in METHODS}
@@ -88,8 +89,8 @@ def k_same_load(a: Side, b: Side, users: float) -> Equivalence:
     )
     faster = {method: faster_than(tb[:, -1] / b.users[-1], speed) for method, speed in speeds.items()}
     draws = {method: _shared(of_a[method], of_b[method], faster=faster[method]) for method in METHODS}
-    reason = _shared_reason(b, of_b[MAIN][0], faster=bool(faster[MAIN][0]))
-    figure = _figure("k_same_load", at, draws=draws, reason=reason)
+    reasons = _shared_reasons(b, of_b[MAIN][0], faster=bool(faster[MAIN][0]))
+    figure = _figure("k_same_load", at, draws=draws, reasons=reasons)
     points = np.array([of_b[method][0] for method in METHODS])
     unsure = figure.dominated_by == "method"
     return replace(figure, users=users, level_to_measure_next=near(b, points, b.users) if unsure else None)
@@ -102,23 +103,21 @@ def _shared(of_a: Array, of_b: Array, *, faster: Bool) -> Draws:
     return Draws(np.where(missed | faster, 0.0, n), np.where(missed, np.inf, n))
 
 
-def _shared_reason(b: Side, load: float, *, faster: bool) -> str:
-    first, top = b.users[0], b.users[-1]
+def _shared_reasons(b: Side, load: float, *, faster: bool) -> tuple[Reason, ...]:
     if math.isnan(load):
-        fewer = "1 user" if first <= 1 else f"{people(first)}, its lowest level,"
-        return f"each B would have to serve fewer than {fewer} to be as fast"
-    return f"B is faster still at its top level, {people(top)}" if faster else ""
+        return (Reason(id="needs_fewer_users", role=b.role, users=float(b.users[0])),)
+    return (Reason(id="faster_at_top", role=b.role, users=float(b.users[-1])),) if faster else ()
 
 
 def ratio_equal_users(a: Side, b: Side, users: float) -> Equivalence:
     """T_A(u) / T_B(u) as measured: how much faster one A is with as many users; not a number of cards."""
     at = f"{people(users)} each"
     for side in (a, b):
-        if not side.users[0] <= users <= side.users[-1]:
-            reason = f"{side.role} was measured from {side.users[0]:g} to {side.users[-1]:g} users only"
-            return _none("ratio_equal_users", at, users=users, reason=reason)
+        outside = _outside(side, users)
+        if outside is not None:
+            return _none("ratio_equal_users", at, users=users, reason=outside)
     draws = {method: _equal_users(a, b, users, method=method) for method in METHODS}
-    return replace(_figure("ratio_equal_users", at, draws=draws, reason=""), users=users)
+    return replace(_figure("ratio_equal_users", at, draws=draws), users=users)
 
 
 def _equal_users(a: Side, b: Side, users: float, *, method: Method) -> Draws:
@@ -134,16 +133,25 @@ def _tput(side: Side, users: float, *, method: Method) -> Array:
     return throughput_at(side.users, curve(side), np.full(side.node.size, users), method=method)
 
 
-def _none(name: FigureName, at: str, *, users: float, reason: str) -> Equivalence:
-    return Equivalence(name=name, at=at, users=users, status="none", formula=FORMULAS[name], reason=reason)
+def _outside(side: Side, users: float) -> Reason | None:
+    """Why nothing is known of a side at a load beyond its levels."""
+    low, high = float(side.users[0]), float(side.users[-1])
+    inside = low <= users <= high
+    return None if inside else Reason(id="not_measured", role=side.role, users=low, up_to_users=high)
 
 
-def _figure(name: FigureName, at: str, *, draws: Mapping[Method, Draws], reason: str) -> Equivalence:
+def _none(name: FigureName, at: str, *, users: float, reason: Reason) -> Equivalence:
+    return Equivalence(name=name, at=at, users=users, status="none", formula=FORMULAS[name], reasons=(reason,))
+
+
+def _figure(
+    name: FigureName, at: str, *, draws: Mapping[Method, Draws], reasons: tuple[Reason, ...] = ()
+) -> Equivalence:
     """The parts that all three figures have in common."""
     spread = interval(draws)
     status, relation = _status(draws[MAIN])
     if status == "none":
-        return Equivalence(name=name, at=at, status=status, formula=FORMULAS[name], reason=reason or None)
+        return Equivalence(name=name, at=at, status=status, formula=FORMULAS[name], reasons=reasons)
     alike = {method: one for method, one in draws.items() if _status(one) == (status, relation)}
     ends = {method: float(one.high[0] if relation == "<=" else one.low[0]) for method, one in alike.items()}
     whole = name != "ratio_equal_users"
@@ -154,12 +162,13 @@ def _figure(name: FigureName, at: str, *, draws: Mapping[Method, Draws], reason:
         relation=relation,
         value=ends[MAIN],
         ci95=spread.ci95,
+        interval_holds=spread.holds,
         by_method={str(method): value for method, value in ends.items()},
-        tie=_holds_one(spread.ci95) if status == "exact" and spread.ci95 != (None, None) else None,
+        tie=_holds_one(spread.ci95) if status == "exact" and spread.holds == "sampling" else None,
         whole_cards=_up(ends[MAIN]) if whole and relation != ">=" else None,
         whole_cards_ci95=(_up(spread.ci95[0]), _up(spread.ci95[1])) if whole else (None, None),
         formula=FORMULAS[name],
-        reason=reason or None,
+        reasons=reasons,
         dominated_by=_dominated(spread) if status == "exact" else None,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.compare.interpolate import Method
+from breakeven.compare.types import NO_INTERVAL, Holds
 
 Array = NDArray[np.float64]
 
@@ -28,6 +29,8 @@ class Interval(NamedTuple):
     ci95: tuple[float | None, float | None]
     method_log: float
     sampling_log: float
+    holds: Holds
+    """What is in it: without an interval of any throughput only the ways, and where they agree nothing (then open)."""
 
     def dominated_by_method(self) -> bool:
         return self.method_log > self.sampling_log
@@ -38,7 +41,20 @@ def interval(by_method: Mapping[Method, Draws]) -> Interval:
     ends = [_ends(draws) for draws in by_method.values()]
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
     points = [float(draws.low[0]) for draws in by_method.values()]
-    return Interval(_closed(low, high), log_width(min(points), max(points)), log_width(*_ends(by_method["loglog"])))
+    holds = _holds(by_method)
+    return Interval(
+        NO_INTERVAL if holds == "nothing" else _closed(low, high),
+        log_width(min(points), max(points)),
+        log_width(*_ends(by_method["loglog"])),
+        holds,
+    )
+
+
+def _holds(by_method: Mapping[Method, Draws]) -> Holds:
+    if any((values != values[0]).any() for draws in by_method.values() for values in draws):
+        return "sampling"
+    measured = {(float(draws.low[0]), float(draws.high[0])) for draws in by_method.values()}
+    return "method" if len(measured) > 1 else "nothing"
 
 
 def _ends(draws: Draws) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from breakeven.compare.capacity import MAIN, Capacities, capacities, point_loads
 from breakeven.compare.interpolate import METHODS, throughput_at
 from breakeven.compare.interval import Draws, Interval, interval
 from breakeven.compare.side import Side, curve, make_side, usable_range
-from breakeven.compare.types import NextLevel
+from breakeven.compare.types import NextLevel, Reason
 from breakeven.metrics.slo import ServiceLevel, Slo, service_levels
 from breakeven.metrics.summary import RunSummary
 
@@ -55,13 +55,17 @@ def _of_gaps(side: Side) -> Iterable[tuple[float, NextLevel]]:
         values = {method: throughput_at(side.users, tput, at, method=method) for method in METHODS}
         spread = interval({method: Draws(value, value) for method, value in values.items()})
         if spread.dominated_by_method():
-            yield spread.method_log, NextLevel(run_id=side.run_id, role=side.role, users=users, reason=_why(spread))
+            yield spread.method_log, _named(side, users, _why(side, spread, users=(float(u0), float(u1))))
 
 
-def _why(spread: Interval) -> str:
-    method, sampling = (100 * math.expm1(width) for width in (spread.method_log, spread.sampling_log))
-    return (
-        f"the ways to read throughput between the levels differ by {method:.0f} %, its interval spans {sampling:.0f} %"
+def _why(side: Side, spread: Interval, *, users: tuple[float, float]) -> Reason:
+    return Reason(
+        id="ways_differ",
+        role=side.role,
+        users=users[0],
+        up_to_users=users[1],
+        method_share=math.expm1(spread.method_log),
+        sampling_share=math.expm1(spread.sampling_log),
     )
 
 
@@ -71,15 +75,16 @@ def at_capacity(side: Side, level: ServiceLevel, by_method: Capacities) -> NextL
     if usable.missed_at is not None and (usable.keep.size == 0 or main.capped[0]):
         below = side.users[usable.keep[-1]] if usable.keep.size else 0.0
         users = between(below, usable.missed_at, math.sqrt(max(below, 1.0) * usable.missed_at))
-        return _named(side, users, f"{side.role} stops meeting it somewhere below {usable.missed_at} users")
+        reason = Reason(id="misses_somewhere", role=side.role, users=usable.missed_at)
+        return None if users is None else _named(side, users, reason)
     if usable.keep.size == 0:
         return None
     kept = side.users[usable.keep]
     if main.missed[0]:
-        users = None if kept[0] <= 1 else 1
-        return _named(side, users, f"{side.role} misses it at its lowest level")
+        reason = Reason(id="misses_lowest", role=side.role, users=float(kept[0]))
+        return None if kept[0] <= 1 else _named(side, 1, reason)
     if main.capped[0]:
-        return _named(side, int(2 * kept[-1]), f"{side.role} still meets it at its top level")
+        return _named(side, int(2 * kept[-1]), Reason(id="meets_top", role=side.role, users=float(kept[-1])))
     return near(side, point_loads(by_method), kept)
 
 
@@ -92,13 +97,14 @@ def near(side: Side, loads: Array, users: Array) -> NextLevel | None:
     right = min(max(int(np.searchsorted(users, middle)), 1), users.size - 1)
     if users.size < 2 or middle in users:
         return None
-    chosen = between(users[right - 1], users[right], middle)
-    text = f"most of the interval is how {side.role} is read between {users[right - 1]:g} and {users[right]:g} users"
-    return _named(side, chosen, text)
+    low, high = float(users[right - 1]), float(users[right])
+    chosen = between(low, high, middle)
+    reason = Reason(id="read_between", role=side.role, users=low, up_to_users=high)
+    return None if chosen is None else _named(side, chosen, reason)
 
 
-def _named(side: Side, users: int | None, reason: str) -> NextLevel | None:
-    return None if users is None else NextLevel(run_id=side.run_id, role=side.role, users=users, reason=reason)
+def _named(side: Side, users: int, reason: Reason) -> NextLevel:
+    return NextLevel(run_id=side.run_id, role=side.role, users=users, reason=reason)
 
 
 def between(low: float, high: float, wanted: float) -> int | None:

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.compare.isotonic import non_decreasing, non_increasing
-from breakeven.compare.pool import Z95, Measured, Pooled, pool, unit_of
-from breakeven.errors import UsageError
+from breakeven.compare.pool import Z95, Measured, Pooled, nodes_of, pool, unit_of
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 
@@ -15,8 +14,6 @@ Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 DRAWS: Final = 2000
-DEFAULT_NODE_SD_LOG: Final = 0.05
-"""Spread between nodes of one GPU type on the log scale, where none was given: our choice, and said so."""
 
 
 class Side(NamedTuple):
@@ -52,27 +49,24 @@ class Range(NamedTuple):
 def make_side(
     run: RunSummary, *, role: str, seed: int, index: int = 0, node_sd_log: float = 0.0, draws: int = DRAWS
 ) -> Side:
-    """Pool a run and prepare its draws; the same seed and index give the same draws.
+    """Pool a run and prepare its draws; the same seed and index give the same draws."""
+    return side_of(pool(run), role=role, seed=(seed, index), node_sd_log=node_sd_log, draws=draws)
+
+
+def side_of(pooled: Pooled, *, role: str, seed: tuple[int, int], node_sd_log: float = 0.0, draws: int = DRAWS) -> Side:
+    """The draws of a pooled run.
 
     Where the levels are medians over nodes, their intervals are of which nodes those were, the same at every level (in
     the fleet of 2024 the logs of neighbouring levels mostly correlate by 0.9 to 1.0): a draw moves the whole curve.
     """
-    if not 0 <= node_sd_log < 1:
-        raise UsageError(f"between_node_sd_log: {node_sd_log:g} is no spread; give a share such as 0.05 for 5 %")
-    pooled = pool(run)
-    rng = np.random.default_rng((seed, index))
+    rng = np.random.default_rng(seed)
     noise = rng.standard_normal((draws + 1, len(pooled.levels)))
     if nodes_of(pooled) > 1:
         noise[:] = noise[:, :1]
     node = node_sd_log * rng.standard_normal(draws + 1)
     noise[0], node[0] = 0.0, 0.0
     users = np.array([float(level.users) for level in pooled.levels])
-    return Side(role, pooled, users, noise, node, (seed, index))
-
-
-def nodes_of(pooled: Pooled) -> int:
-    """Of how many nodes the levels are medians, where a data set says so (least over the levels); 0: a run."""
-    return min(int(level.extra.get("nodes", 0)) for level in pooled.levels)
+    return Side(role, pooled, users, noise, node, seed)
 
 
 def raw_throughput(side: Side) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from breakeven.compare.types import Equivalence, OperatingPoint
+from breakeven.compare.words import reasons_text
 from breakeven.cost.evaluate import report
 from breakeven.cost.inputs import Input, Scenario, Spread, inputs
 from breakeven.cost.limits import check, limits
@@ -156,7 +157,7 @@ def _bound_note(k: Equivalence | None) -> tuple[str, ...]:
     if k is None or k.status != "bound":
         return ()
     most = "most" if k.relation == "<=" else "least"
-    return (f"k is a bound: the candidate needs at {most} this many cards ({k.reason})",)
+    return (f"k is a bound: the candidate needs at {most} this many cards ({reasons_text(k.reasons)})",)
 
 
 def _sweep_text(scenario: Scenario) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from breakeven.compare.types import OperatingPoint
+from breakeven.compare.words import reason_text
 from breakeven.cost import say
 from breakeven.cost.result import Side
 from breakeven.findings.money import per_card
@@ -171,4 +172,4 @@ def _with_interval(cost: float | None, capacity: Estimate) -> Estimate:
 def _reason(point: OperatingPoint | None) -> str | None:
     if point is None:
         return "no closed-loop levels to read a service level from"
-    return point.reason
+    return None if point.reason is None else reason_text(point.reason)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from breakeven.compare.types import Comparison, Equivalence, OperatingPoint
-from breakeven.compare.verdict import digits
+from breakeven.compare.words import digits, reasons_text
 from breakeven.cost import say
 from breakeven.findings.types import Money, Subject
 from breakeven.metrics.slo import ServiceLevel
@@ -29,7 +29,7 @@ def compared(
 ) -> Told:
     """How many of B do the work of one A, and at what share of its cost."""
     if figure is None or figure.value is None:
-        why = "no service level fits both runs" if figure is None else f"{figure.at}: {figure.reason}"
+        why = "no service level fits both runs" if figure is None else f"{figure.at}: {reasons_text(figure.reasons)}"
         return f"{_name(candidate)} and {_name(reference)} cannot be held against each other here.", f"{why}."
     more = {"<=": "at most ", ">=": "at least "}.get(figure.relation or "=", "")
     verb = "does" if digits(figure.value) == "1.00" else "do"
@@ -55,7 +55,7 @@ def _sure(parts: Sequence[tuple[str, tuple[float | None, float | None]]], figure
     told = [f"{ends(interval)} {what}" for what, interval in parts if ends(interval)]
     interval = f"95 %: {', '.join(told)}." if told else "Without an interval."
     tie = " A tie in throughput: neither is shown to be ahead." if figure.tie else ""
-    bound = f" A bound: {figure.reason}." if figure.status == "bound" and figure.reason else ""
+    bound = f" A bound: {reasons_text(figure.reasons)}." if figure.status == "bound" and figure.reasons else ""
     return interval + tie + bound
 
 

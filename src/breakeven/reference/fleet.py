@@ -83,7 +83,6 @@ def _run(rows: Sequence[Row]) -> RunSummary:
             id=f"{NAME}/{gpu}/{workload}",
             started="2024-09",
             host={"gpu": gpu, "gpu_name": gpus()[gpu].name, "gpu_count": 1},
-            engine={"name": "unknown"},
             model=WEIGHTS[workload],
             workload={"name": workload},
             settings={"unit": "words", "data_set": NAME, "source": SOURCE, "notes": list(FAULTS)},

@@ -1,6 +1,6 @@
 """How the reports write a number: the same in every form."""
 
-from breakeven.compare.verdict import digits
+from breakeven.compare.words import digits
 from breakeven.cost import say
 from breakeven.cost.result import Figure
 from breakeven.findings import Findings, Ranked
