@@ -362,7 +362,7 @@ def test_a_floor_and_an_slo_together_are_met_where_the_stricter_is() -> None:
     slo = Slo(limits=(Limit(metric="ttft_p99", limit_s=2.0),))
     both = ServiceLevel(floor_tok_per_s_per_user=80.0, slo=slo)
     assert operating_point(run, both).users.value == pytest.approx(10)
-    assert operating_point(run, both).at == "at least 80 tok/s per user and ttft_p99 <= 2.00 s"
+    assert operating_point(run, both).at == "at least 80 tok/s a user on average and ttft_p99 <= 2.00 s"
 
 
 def test_levels_without_the_limited_percentile_are_left_out() -> None:

@@ -1,7 +1,7 @@
 """Comparing runs: service levels, warnings, scope, units, gates, and what is printed."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -10,7 +10,7 @@ from breakeven.compare.gate import gate, parse_gate
 from breakeven.compare.interpolate import METHODS
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.text import render, render_gate, to_json
-from breakeven.compare.types import RATES, Comparison, EngineComparison, Scope, SideScope
+from breakeven.compare.types import RATES, Comparison, EngineComparison, Holds, Scope, SideScope, WarnedId
 from breakeven.compare.words import engine_comparison_text, range_text, rests_on, scope_lines, verdict_text, warned_text
 from breakeven.errors import UsageError
 from breakeven.metrics.slo import LATENCIES, LIMITED, STATISTICS, parse_slo
@@ -81,7 +81,7 @@ def test_cards_with_no_speed_in_common_are_compared_at_speeds_of_the_slower() ->
 def test_floors_and_slo_each_give_a_k_and_always_name_it() -> None:
     run = with_ttft_p99(A, {u: quantile(0.1 * u) for u in A})
     found = compared(run, run, floors=(50.0, 40.0), slo=parse_slo("ttft_p99=2s"))
-    names = ["at least 40 tok/s per user", "at least 50 tok/s per user", "ttft_p99 <= 2.00 s"]
+    names = ["at least 40 tok/s a user on average", "at least 50 tok/s a user on average", "ttft_p99 <= 2.00 s"]
     assert [figure.at for figure in found.k_at_slo] == names
     assert all(name in verdict_text(found.k_at_slo) for name in names)
 
@@ -342,8 +342,8 @@ def test_the_text_names_the_service_level_the_tie_and_the_level_to_measure() -> 
     # 30 tok/s per user is A's speed at its top: B's 30 lies between its levels
     found = compared(a_run(A, run_id="a", share=0.001), a_run(B, run_id="b", share=0.001), floors=(30.0, 40.0, 90.0))
     text = render([found, compared(a_run(A), a_run(A))])
-    assert "at least 30 tok/s per user: A still meets it at its top level, 100 users" in text
-    assert "at least 90 tok/s per user: B misses it with 1 user" in text
+    assert "at least 30 tok/s a user on average: A still meets it at its top level, 100 users" in text
+    assert "at least 90 tok/s a user on average: B misses it with 1 user" in text
     assert "to narrow it, measure B (b) at" in text
     assert "tie" in text
     assert "whole B" in text
@@ -443,7 +443,7 @@ def test_a_gate_needs_a_level_in_common() -> None:
 
 def test_without_any_k_the_verdict_gives_the_reasons() -> None:
     found = compared(a_run(A), a_run(B), floors=(90.0,))
-    assert verdict_text(found.k_at_slo) == "No k: at least 90 tok/s per user: B misses it with 1 user."
+    assert verdict_text(found.k_at_slo) == "No k: at least 90 tok/s a user on average: B misses it with 1 user."
 
 
 def test_engines_missing_levels_and_missing_latencies_are_printed() -> None:
@@ -483,8 +483,8 @@ DOC = (Path(__file__).parents[1] / "docs" / "COMPARE.md").read_text(encoding="ut
     "word",
     [
         *("k_at_slo", "k_same_load", "ratio_equal_users", "exact", "bound", "none", "passed", "failed", "undecided"),
-        *(*METHODS, *RATES, *LATENCIES, *STATISTICS, "other_model", "other_precision", "other_workload"),
-        *("other_settings", "other_engine_settings", "level_left_out", "no_interval", "caution", "think_time"),
+        *(*METHODS, *RATES, *LATENCIES, *STATISTICS, *get_args(WarnedId), *get_args(Holds)),
+        *("machine", "data_machine", "node_medians", "interval_over_nodes", "node_sd_log"),
     ],
 )
 def test_every_name_stands_in_the_docs(word: str) -> None:

@@ -32,7 +32,9 @@ def add(commands: Any) -> None:
 
 def _add_level(parser: Any) -> None:
     service = parser.add_argument_group("at which service")
-    service.add_argument("--floor", type=_numbers, metavar="LIST", help="tok/s that every user must get at least")
+    service.add_argument(
+        "--floor", type=_numbers, metavar="LIST", help="tok/s that on average a user must get at least"
+    )
     service.add_argument("--slo", metavar="LIMITS", help="limits such as ttft_p99=2s,tpot_p99=100ms, or a preset")
     service.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (default: 0)")
 

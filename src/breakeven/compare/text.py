@@ -127,7 +127,7 @@ def _half_width(estimate: Estimate) -> str:
 def _figures(one: Comparison) -> Iterator[str]:
     yield "k at a service level: how many B do the work of one A, each at its highest load that still meets"
     yield from _table(
-        [["", "k", "95 %", "", "whole B", "A then gives", "B then gives"], *_k_lines(one)], left=(0, 3, 5, 6)
+        [["", "k", "95 %", "", "whole B", f"{one.unit} of A then", "of B then"], *_k_lines(one)], left=(0, 3, 5, 6)
     )
     yield from _notes(one.k_at_slo)
     yield ""
@@ -142,7 +142,7 @@ def _figures(one: Comparison) -> Iterator[str]:
 
 def _k_lines(one: Comparison) -> Iterator[list[str]]:
     for figure in one.k_at_slo:
-        points = (_point(point, one.unit) for point in (figure.reference_at, figure.candidate_at))
+        points = (_point(point) for point in (figure.reference_at, figure.candidate_at))
         yield [*_shared_line(figure), *points]
 
 
@@ -166,11 +166,11 @@ def _whole(figure: Equivalence) -> str:
     return f"{figure.whole_cards} ({low or '?'}–{high or '?'})"
 
 
-def _point(point: OperatingPoint | None, unit: str) -> str:
+def _point(point: OperatingPoint | None) -> str:
     if point is None or point.users.value is None:
         return "–"
     more = "at least " if point.status == "bound" else ""
-    return f"{more}{_count(point.output_tok_per_s.value)} {unit} at {people(round(point.users.value, 1))}"
+    return f"{more}{_count(point.output_tok_per_s.value)} at {people(round(point.users.value, 1))}"
 
 
 def _notes(figures: Sequence[Equivalence]) -> Iterator[str]:
