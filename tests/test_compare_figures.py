@@ -12,7 +12,7 @@ from breakeven.compare.capacity import operating_point
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
 from breakeven.compare.interpolate import load_at_speed, throughput_at
 from breakeven.compare.nextlevel import next_level
-from breakeven.compare.side import Side, curve, make_side, raw_throughput
+from breakeven.compare.side import Side, make_side
 from breakeven.compare.types import Equivalence, Reason
 from breakeven.compare.words import reason_text, reasons_text
 from breakeven.metrics.slo import Limit, ServiceLevel, Slo
@@ -103,7 +103,7 @@ def test_same_load_k_is_the_least_number_that_is_as_fast_where_a_falls(
     a, b = side(run_a), side(run_b, 1)
     found = k_same_load(a, b, users)
     assume(found.status == "exact" and found.value is not None)
-    n, of_a, of_b = found.value or 0.0, curve(a)[:1], curve(b)[:1]
+    n, of_a, of_b = found.value or 0.0, a.curve[:1], b.curve[:1]
     wanted = throughput_at(a.users, of_a, np.array([users]), method="loglog")[0]
     assume(load_at_speed(a.users, of_a, np.array([wanted / users]), method="loglog")[0] < users * (1 + 1e-9))
 
@@ -134,8 +134,8 @@ def test_same_load_k_turned_round_at_the_same_speed_is_its_inverse(
     a, b = side(run_a), side(run_b, 1)
     ab = k_same_load(a, b, users)
     assume(ab.status == "exact" and ab.value is not None)
-    speed = throughput_at(a.users, curve(a), np.full(201, users), method="loglog") / users
-    load = float(load_at_speed(b.users, curve(b), speed, method="loglog")[0])
+    speed = throughput_at(a.users, a.curve, np.full(201, users), method="loglog") / users
+    load = float(load_at_speed(b.users, b.curve, speed, method="loglog")[0])
     ba = k_same_load(b, a, min(load, 100.0))
     assert ba.status == "exact"
     # where the speed is level in one point, rounding of 1e-12 moves the load by its cube root
@@ -290,7 +290,7 @@ def test_medians_over_nodes_move_as_a_whole_and_a_run_s_levels_each_by_itself() 
         a_run(A), levels=tuple(a_level(users, tput, extra={"nodes": 3}) for users, tput in A.items())
     )
     for run, whole in ((nodes, True), (a_run(A), False)):
-        moved = raw_throughput(side(run)) / np.array(list(A.values()))
+        moved = side(run).throughput / np.array(list(A.values()))
         assert bool(np.allclose(moved, moved[:, :1])) is whole
 
 

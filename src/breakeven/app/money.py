@@ -1,18 +1,16 @@
-"""The commands about money: compare, cost, prices, gpus."""
+"""The commands about money: cost, prices, gpus."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from breakeven.app.compare import Level, compared, put_out
 from breakeven.app.runs import read_run, read_text, write_file
 from breakeven.clock import wall_now
-from breakeven.compare.gate import gate
-from breakeven.compare.runs import compare_runs
-from breakeven.compare.text import render, render_gate, to_json
 from breakeven.compare.types import Comparison, Equivalence, OperatingPoint
 from breakeven.compare.words import reasons_text
 from breakeven.cost.evaluate import run_scenario
@@ -24,12 +22,10 @@ from breakeven.errors import RunFailedError, UsageError
 from breakeven.findings.money import k_per_card, per_card
 from breakeven.findings.names import card, gpu_count
 from breakeven.hardware import table_text
-from breakeven.metrics.slo import Slo, parse_slo
 from breakeven.metrics.summary import RunSummary
 from breakeven.prices import known_quotes, quotes_csv, quotes_for, read_quotes
 from breakeven.prices.quote import Fetched, Quote, range_usd_per_h
 from breakeven.prices.table import table_text as price_text
-from breakeven.reference import find_run, in_tokens
 
 POWER: Final = {
     "gpu_board_power_mean_w": "NVML over the steady window, GPU board",
@@ -38,67 +34,6 @@ POWER: Final = {
     "cpu_package_power_mean_w": "RAPL over the steady window, CPU package",
 }
 """What a level may know of power, best first, and where it is from."""
-
-
-class Level(Struct, frozen=True, kw_only=True):
-    """At which service two runs are compared."""
-
-    floors: tuple[float, ...] = ()
-    slo: str | None = None
-    users: tuple[float, ...] = ()
-    scope: Literal["machines", "gpu_type"] = "machines"
-    between_node_sd_log: float | None = None
-    seed: int = 0
-
-    def limits(self) -> Slo | None:
-        """The SLO, read."""
-        return None if self.slo is None else parse_slo(self.slo)
-
-
-class DataRuns(Struct, frozen=True, kw_only=True):
-    """Runs out of a shipped data set, by GPU."""
-
-    data: str
-    reference: str
-    candidates: tuple[str, ...]
-    workload: str | None = None
-    tokens_per_word: float | None = None
-
-    def read(self) -> tuple[RunSummary, list[RunSummary]]:
-        """The reference and the candidates."""
-        reference, *candidates = (self._run(gpu) for gpu in (self.reference, *self.candidates))
-        return reference, candidates
-
-    def _run(self, gpu: str) -> RunSummary:
-        run = find_run(gpu, data=self.data, workload=self.workload)
-        return run if self.tokens_per_word is None else in_tokens(run, tokens_per_word=self.tokens_per_word)
-
-
-def compare(runs: Sequence[Path] | DataRuns, level: Level, *, gates: Sequence[str], json_to: str | None) -> int:
-    """Print the comparison and the gates; exit code 3 where a gate failed."""
-    if isinstance(runs, DataRuns):
-        reference, candidates = runs.read()
-    else:
-        reference, *candidates = (read_run(path) for path in runs)
-    found = compared(reference, candidates, level)
-    results = [gate(expression, reference, candidate) for expression in gates for candidate in candidates]
-    text = "\n".join([render(found), *(render_gate(result) for result in results)])
-    _print(text, as_json=to_json(found), json_to=json_to)
-    return 3 if any(result.verdict == "failed" for result in results) else 0
-
-
-def compared(reference: RunSummary, candidates: Sequence[RunSummary], level: Level) -> tuple[Comparison, ...]:
-    """Hold the candidates against the reference at the wanted service."""
-    return compare_runs(
-        reference,
-        candidates,
-        floors=level.floors,
-        slo=level.limits(),
-        users=level.users,
-        scope=level.scope,
-        between_node_sd_log=level.between_node_sd_log,
-        seed=level.seed,
-    )
 
 
 class CostRequest(Struct, frozen=True, kw_only=True):
@@ -129,7 +64,7 @@ def cost(request: CostRequest, level: Level, *, json_to: str | None) -> int:
         measured=measured,
     )
     as_json = msgspec.json.format(msgspec.json.encode(report.to_json()), indent=2).decode()
-    _print(render_cost(report, explain=request.explain), as_json=as_json, json_to=json_to)
+    put_out(render_cost(report, explain=request.explain), as_json=as_json, json_to=json_to)
     return 0
 
 
@@ -228,12 +163,3 @@ def prices(gpu: str | None, *, refresh: bool, file: Path | None, save: Path | No
         write_file(save, quotes_csv(quotes_for(gpu, quotes) if gpu else quotes).encode())
     sys.stdout.write(price_text(quotes, today=today, gpu=gpu))
     return 0
-
-
-def _print(text: str, *, as_json: str, json_to: str | None) -> None:
-    """The text on stdout, or on stderr with the JSON on stdout."""
-    print(text, file=sys.stderr if json_to == "-" else sys.stdout)
-    if json_to == "-":
-        print(as_json)
-    elif json_to is not None:
-        write_file(Path(json_to), as_json.encode() + b"\n")

@@ -131,7 +131,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from breakeven.app.money import DataRuns, Level, compare
+    from breakeven.app.compare import DataRuns, Level, compare
 
     runs: list[Path] | DataRuns = arguments.runs
     if arguments.data is not None:
@@ -158,7 +158,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _cost(arguments: argparse.Namespace) -> int:
-    from breakeven.app.money import CostRequest, Level, cost
+    from breakeven.app.compare import Level
+    from breakeven.app.money import CostRequest, cost
 
     request = CostRequest(
         scenario=arguments.scenario,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from breakeven.compare.interpolate import METHODS, Method, load_at_latency, load_at_speed, throughput_at
 from breakeven.compare.interval import Draws, interval
-from breakeven.compare.side import Array, Bool, Range, Side, curve, latency, make_side, usable_range
+from breakeven.compare.side import Array, Bool, Range, Side, curve_of, latency, make_side, usable_range
 from breakeven.compare.types import OperatingPoint, Reason, Status
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunSummary
@@ -40,7 +40,7 @@ def capacities(side: Side, level: ServiceLevel) -> dict[Method, Capacity]:
     usable = usable_range(side, level)
     if usable.keep.size == 0:
         return dict.fromkeys(METHODS, _nothing(side.node.size))
-    tput = curve(side, usable.keep)
+    tput = curve_of(side, usable.keep)
     return {method: _capacity(side, level, usable=usable, tput=tput, method=method) for method in METHODS}
 
 

@@ -11,7 +11,7 @@ from breakeven.compare.capacity import MAIN, Capacities, Capacity, capacities, p
 from breakeven.compare.interpolate import METHODS, Method, faster_than, load_at_speed, throughput_at
 from breakeven.compare.interval import Draws, Interval, interval
 from breakeven.compare.nextlevel import at_capacity, near
-from breakeven.compare.side import Array, Bool, Side, curve, raw_throughput
+from breakeven.compare.side import Array, Bool, Side
 from breakeven.compare.types import Equivalence, FigureName, NextLevel, Reason, Relation, Status
 from breakeven.compare.words import people
 from breakeven.metrics.slo import ServiceLevel
@@ -44,7 +44,7 @@ def k_at_slo(a: Side, b: Side, level: ServiceLevel, *, unit: str) -> Equivalence
 
 
 def _quotient(a: Capacity, b: Capacity) -> Draws:
-    k = np.nan_to_num(a.tput / b.tput, nan=1.0)
+    k = a.tput / b.tput
     unknown = a.missed | b.missed | (a.capped & b.capped)
     return Draws(np.where(unknown | b.capped, 0.0, k), np.where(unknown | a.capped, np.inf, k))
 
@@ -80,7 +80,7 @@ def k_same_load(a: Side, b: Side, users: float) -> Equivalence:
     outside = _outside(a, users)
     if outside is not None:
         return _none("k_same_load", at, users=users, reason=outside)
-    ta, tb = curve(a), curve(b)
+    ta, tb = a.curve, b.curve
     u = np.full(ta.shape[0], users)
     speeds = {method: throughput_at(a.users, ta, u, method=method) / users for method in METHODS}
     of_a, of_b = (
@@ -129,8 +129,8 @@ def _tput(side: Side, users: float, *, method: Method) -> Array:
     """As measured at a level, read from the curve between levels."""
     level = np.flatnonzero(side.users == users)
     if level.size:
-        return raw_throughput(side)[:, level[0]]
-    return throughput_at(side.users, curve(side), np.full(side.node.size, users), method=method)
+        return side.throughput[:, level[0]]
+    return throughput_at(side.users, side.curve, np.full(side.node.size, users), method=method)
 
 
 def _outside(side: Side, users: float) -> Reason | None:

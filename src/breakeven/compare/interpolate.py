@@ -23,7 +23,7 @@ Bool = NDArray[np.bool_]
 Index = NDArray[np.intp]
 Method = Literal["loglog", "linear", "speed"]
 METHODS: Final[tuple[Method, ...]] = ("loglog", "linear", "speed")
-_HALVINGS: Final = 50
+_HALVINGS: Final = 40
 
 
 class Gap(NamedTuple):

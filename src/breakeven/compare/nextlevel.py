@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from breakeven.compare.capacity import MAIN, Capacities, capacities, point_loads
 from breakeven.compare.interpolate import METHODS, throughput_at
 from breakeven.compare.interval import Draws, Interval, interval
-from breakeven.compare.side import Side, curve, make_side, usable_range
+from breakeven.compare.side import Side, make_side, usable_range
 from breakeven.compare.types import NextLevel, Reason
 from breakeven.metrics.slo import ServiceLevel, Slo, service_levels
 from breakeven.metrics.summary import RunSummary
@@ -46,7 +46,7 @@ def _exact(by_method: Capacities) -> bool:
 
 
 def _of_gaps(side: Side) -> Iterable[tuple[float, NextLevel]]:
-    tput = curve(side)
+    tput = side.curve
     for u0, u1 in zip(side.users, side.users[1:], strict=False):
         users = between(u0, u1, math.sqrt(u0 * u1))
         if users is None:

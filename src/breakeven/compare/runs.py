@@ -8,7 +8,7 @@ from breakeven.compare.differences import engine_comparison, engine_name, same_u
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
 from breakeven.compare.pool import Measured, Pooled, PooledLevel, pool
 from breakeven.compare.scope import side_scope
-from breakeven.compare.side import Side, curve, side_of
+from breakeven.compare.side import Side, side_of
 from breakeven.compare.types import Comparison, LevelRow, LevelSide, Role, Scope, ScopeName, SideScope
 from breakeven.errors import UsageError, one_line
 from breakeven.metrics.slo import LIMITED, ServiceLevel, Slo, service_levels
@@ -95,7 +95,7 @@ def _loads(a: Side, b: Side, users: Sequence[float]) -> tuple[float, ...]:
 
 def _default_levels(*sides: Side) -> tuple[ServiceLevel, ...]:
     """Three round floors where every side goes from meeting to missing; empty where there is no such speed."""
-    speeds = [curve(side)[0] / side.users for side in sides]
+    speeds = [side.curve[0] / side.users for side in sides]
     low, high = max(float(one[-1]) for one in speeds), min(float(one[0]) for one in speeds)
     if low >= high:
         slowest = min(speeds, key=lambda one: float(one[0]))

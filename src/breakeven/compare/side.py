@@ -23,8 +23,10 @@ class Side(NamedTuple):
     """How reasons call it: `A`, `B`, or the run's id."""
     pooled: Pooled
     users: Array
-    noise: Array
-    """Standard normal, one row a draw (row 0: zeros), one column a level: throughput."""
+    throughput: Array
+    """Of every level as measured, one row a draw."""
+    curve: Array
+    """Throughput whose speed per user does not increase with load: isotonic regression of T(u)/u, times u."""
     node: Array
     """Log of each draw's node effect, the same for all levels."""
     seed: tuple[int, int]
@@ -66,27 +68,25 @@ def side_of(pooled: Pooled, *, role: str, seed: tuple[int, int], node_sd_log: fl
     node = node_sd_log * rng.standard_normal(draws + 1)
     noise[0], node[0] = 0.0, 0.0
     users = np.array([float(level.users) for level in pooled.levels])
-    return Side(role, pooled, users, noise, node, seed)
+    tput = _draw([level.figures["output_tok_per_s"] for level in pooled.levels], noise, node)
+    return Side(role, pooled, users, tput, _fitted(users, tput), node, seed)
 
 
-def raw_throughput(side: Side) -> Array:
-    """Draws of the throughput of every level (draws + 1, levels), as measured."""
-    figures = [level.figures["output_tok_per_s"] for level in side.pooled.levels]
-    return _draw(figures, side.noise, side.node)
+def curve_of(side: Side, keep: NDArray[np.intp]) -> Array:
+    """The curve through some of the levels."""
+    if keep.size == side.users.size:
+        return side.curve
+    return _fitted(side.users[keep], side.throughput[:, keep])
 
 
-def curve(side: Side, keep: NDArray[np.intp] | None = None) -> Array:
-    """Throughput whose speed per user does not increase with load: isotonic regression of T(u)/u, times u."""
-    tput = raw_throughput(side)
-    kept = np.arange(side.users.size) if keep is None else keep
-    users = side.users[kept]
-    return non_increasing(tput[:, kept] / users) * users
+def _fitted(users: Array, tput: Array) -> Array:
+    return non_increasing(tput / users) * users
 
 
 def latency(side: Side, metric: str, keep: NDArray[np.intp]) -> Array:
     """Draws of a latency that does not decrease with load; a slower node is slower in both figures."""
     rng = np.random.default_rng((*side.seed, *metric.encode()))
-    noise = rng.standard_normal(side.noise.shape)
+    noise = rng.standard_normal(side.throughput.shape)
     noise[0] = 0.0
     figures = [level.figures[metric] for level in side.pooled.levels]
     chosen = [figures[i] for i in keep]
