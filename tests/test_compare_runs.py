@@ -92,7 +92,7 @@ def test_floors_and_slo_each_give_a_k_and_always_name_it() -> None:
         ({"floors": (0.0,)}, "--floor: 0 is no speed"),
         ({"floors": (float("nan"),)}, "--floor: nan is no speed"),
         ({"users": (-1.0,)}, "--at-users: -1 is no number of users"),
-        ({"between_node_sd_log": 0.1}, "belongs to the scope gpu_type"),
+        ({"between_node_sd_log": 0.1}, "--node-spread: a spread between nodes belongs to --scope gpu_type"),
         ({"scope": "gpu_type", "between_node_sd_log": 5.0}, "5 is no spread"),
     ],
 )
@@ -241,7 +241,7 @@ def of_nodes(nodes: int, *, share: float | None = 0.02) -> RunSummary:
             of_nodes(1, share=None),
             {},
             SideScope(of="data_machine", nodes=1),
-            "one card of the data set; the intervals hold no spread between cards: another of its type may differ",
+            "one card of the data set; the intervals hold no spread between cards: another of the same type may",
         ),
         (
             of_nodes(16),
@@ -313,6 +313,20 @@ def test_a_figure_without_any_interval_says_so() -> None:
     assert "by the ways to read between the levels alone) with at least 40" in text
     assert "ways only: no throughput has an interval" in text
     assert "95 % intervals" not in text
+
+
+def test_a_bound_has_an_interval_also_where_all_draws_agree() -> None:
+    # B is faster at its top in every draw, so that each says "at most 100 / 100"
+    found = compared(a_run(B), a_run(A), users=(100,)).k_same_load[0]
+    assert (found.relation, found.interval_holds, found.ci95) == ("<=", "sampling", (None, 1.0))
+    point = compared(a_run(A), a_run(B), floors=(20.0,)).k_at_slo[0].reference_at
+    assert point is not None
+    assert point.users.ci95 == (100.0, None)
+
+
+def test_whole_cards_of_an_interval_without_bounds_are_not_printed_as_sure() -> None:
+    found = compared(a_run(A, share=0.5), a_run(A, share=0.5), floors=(95.0,))
+    assert "1 (?)" in render([found])
 
 
 def test_an_open_interval_of_a_level_and_a_wide_one_are_printed_as_they_are() -> None:

@@ -144,6 +144,8 @@ def _compare(arguments: argparse.Namespace) -> int:
             workload=arguments.data_workload,
             tokens_per_word=arguments.tokens_per_word,
         )
+    elif {arguments.reference, *arguments.candidate, arguments.data_workload, arguments.tokens_per_word} != {None}:
+        raise UsageError("compare: --reference, --candidate, --data-workload and --tokens-per-word go with --data NAME")
     elif len(arguments.runs) < 2:
         raise UsageError("compare: give a reference and at least one candidate, such as `compare runs/a runs/b`")
     level = Level(

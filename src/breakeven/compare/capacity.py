@@ -113,8 +113,8 @@ def point_of(side: Side, level: ServiceLevel, by_method: Capacities) -> Operatin
         run_id=side.run_id,
         at=at,
         status=status,
-        users=Estimate(value=float(main.users[0]), ci95=interval(users).ci95),
-        output_tok_per_s=Estimate(value=float(main.tput[0]), ci95=interval(tput).ci95),
+        users=Estimate(value=float(main.users[0]), ci95=interval(users, sampled=side.sampled).ci95),
+        output_tok_per_s=Estimate(value=float(main.tput[0]), ci95=interval(tput, sampled=side.sampled).ci95),
         extra=extra_at(side, float(main.users[0])),
         reason=reason,
     )

@@ -32,7 +32,7 @@ def k_at_slo(a: Side, b: Side, level: ServiceLevel, *, unit: str) -> Equivalence
     draws = {method: _quotient(ca[method], cb[method]) for method in METHODS}
     found = (reason_of(side, level, one[MAIN]) for side, one in ((a, ca), (b, cb)))
     reasons = tuple(reason for reason in found if reason is not None)
-    figure = _figure("k_at_slo", level.text(unit=unit), draws=draws, reasons=reasons)
+    figure = _figure("k_at_slo", level.text(unit=unit), sides=(a, b), draws=draws, reasons=reasons)
     unsure = figure.status != "exact" or figure.dominated_by == "method"
     return replace(
         figure,
@@ -90,7 +90,7 @@ def k_same_load(a: Side, b: Side, users: float) -> Equivalence:
     faster = {method: faster_than(tb[:, -1] / b.users[-1], speed) for method, speed in speeds.items()}
     draws = {method: _shared(of_a[method], of_b[method], faster=faster[method]) for method in METHODS}
     reasons = _shared_reasons(b, of_b[MAIN][0], faster=bool(faster[MAIN][0]))
-    figure = _figure("k_same_load", at, draws=draws, reasons=reasons)
+    figure = _figure("k_same_load", at, sides=(a, b), draws=draws, reasons=reasons)
     points = np.array([of_b[method][0] for method in METHODS])
     unsure = figure.dominated_by == "method"
     return replace(figure, users=users, level_to_measure_next=near(b, points, b.users) if unsure else None)
@@ -117,7 +117,7 @@ def ratio_equal_users(a: Side, b: Side, users: float) -> Equivalence:
         if outside is not None:
             return _none("ratio_equal_users", at, users=users, reason=outside)
     draws = {method: _equal_users(a, b, users, method=method) for method in METHODS}
-    return replace(_figure("ratio_equal_users", at, draws=draws), users=users)
+    return replace(_figure("ratio_equal_users", at, sides=(a, b), draws=draws), users=users)
 
 
 def _equal_users(a: Side, b: Side, users: float, *, method: Method) -> Draws:
@@ -145,10 +145,15 @@ def _none(name: FigureName, at: str, *, users: float, reason: Reason) -> Equival
 
 
 def _figure(
-    name: FigureName, at: str, *, draws: Mapping[Method, Draws], reasons: tuple[Reason, ...] = ()
+    name: FigureName,
+    at: str,
+    *,
+    sides: tuple[Side, Side],
+    draws: Mapping[Method, Draws],
+    reasons: tuple[Reason, ...] = (),
 ) -> Equivalence:
     """The parts that all three figures have in common."""
-    spread = interval(draws)
+    spread = interval(draws, sampled=any(side.sampled for side in sides))
     status, relation = _status(draws[MAIN])
     if status == "none":
         return Equivalence(name=name, at=at, status=status, formula=FORMULAS[name], reasons=reasons)

@@ -36,12 +36,15 @@ class Interval(NamedTuple):
         return self.method_log > self.sampling_log
 
 
-def interval(by_method: Mapping[Method, Draws]) -> Interval:
-    """The union, over the ways, of each one's 2.5 % and 97.5 % quantiles and its point."""
+def interval(by_method: Mapping[Method, Draws], *, sampled: bool) -> Interval:
+    """The union, over the ways, of each one's 2.5 % and 97.5 % quantiles and its point.
+
+    `sampled`: throughput is drawn from an interval; the draws of a bound may agree all the same.
+    """
     ends = [_ends(draws) for draws in by_method.values()]
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
     points = [float(draws.low[0]) for draws in by_method.values()]
-    holds = _holds(by_method)
+    holds = "sampling" if sampled else _seen_in(by_method)
     return Interval(
         NO_INTERVAL if holds == "nothing" else _closed(low, high),
         log_width(min(points), max(points)),
@@ -50,7 +53,7 @@ def interval(by_method: Mapping[Method, Draws]) -> Interval:
     )
 
 
-def _holds(by_method: Mapping[Method, Draws]) -> Holds:
+def _seen_in(by_method: Mapping[Method, Draws]) -> Holds:
     if any((values != values[0]).any() for draws in by_method.values() for values in draws):
         return "sampling"
     measured = {(float(draws.low[0]), float(draws.high[0])) for draws in by_method.values()}

@@ -37,8 +37,9 @@ def _of_service_levels(side: Side, levels: Iterable[ServiceLevel]) -> Iterable[t
         by_method = capacities(side, level)
         tput = {method: one.draws(one.tput) for method, one in by_method.items()}
         found = at_capacity(side, level, by_method)
-        if found is not None and (not _exact(by_method) or interval(tput).dominated_by_method()):
-            yield (interval(tput).method_log if _exact(by_method) else math.inf), found
+        spread = interval(tput, sampled=side.sampled)
+        if found is not None and (not _exact(by_method) or spread.dominated_by_method()):
+            yield (spread.method_log if _exact(by_method) else math.inf), found
 
 
 def _exact(by_method: Capacities) -> bool:
@@ -53,7 +54,7 @@ def _of_gaps(side: Side) -> Iterable[tuple[float, NextLevel]]:
             continue
         at = np.full(tput.shape[0], float(users))
         values = {method: throughput_at(side.users, tput, at, method=method) for method in METHODS}
-        spread = interval({method: Draws(value, value) for method, value in values.items()})
+        spread = interval({method: Draws(value, value) for method, value in values.items()}, sampled=side.sampled)
         if spread.dominated_by_method():
             yield spread.method_log, _named(side, users, _why(side, spread, users=(float(u0), float(u1))))
 

@@ -18,9 +18,9 @@ def side_scope(pooled: Pooled, *, wanted: ScopeName, node_sd_log: float | None) 
     are over nodes do not need. UsageError for a spread without that scope, and for one that is none.
     """
     if wanted == "machines" and node_sd_log is not None:
-        raise UsageError("between_node_sd_log: a spread between nodes belongs to the scope gpu_type; ask for that")
+        raise UsageError("--node-spread: a spread between nodes belongs to --scope gpu_type; ask for that")
     if not 0 <= (node_sd_log or 0.0) < 1:
-        raise UsageError(f"between_node_sd_log: {node_sd_log:g} is no spread; give a share such as 0.05 for 5 %")
+        raise UsageError(f"--node-spread: {node_sd_log:g} is no spread; give a share such as 0.05 for 5 %")
     nodes = nodes_of(pooled)
     over_nodes = nodes > 1 and all(level.figures["output_tok_per_s"].log_half is not None for level in pooled.levels)
     default = None if over_nodes or wanted == "machines" else DEFAULT_NODE_SD_LOG

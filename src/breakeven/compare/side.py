@@ -36,6 +36,11 @@ class Side(NamedTuple):
         return self.pooled.run.run.id
 
     @property
+    def sampled(self) -> bool:
+        """Draws differ in throughput: some level has an interval, or there is a spread between nodes."""
+        return bool((self.throughput != self.throughput[0]).any())
+
+    @property
     def unit(self) -> str:
         return unit_of(self.pooled)
 

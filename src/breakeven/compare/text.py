@@ -155,14 +155,16 @@ def _remark(figure: Equivalence) -> str:
 
 
 def _whole(figure: Equivalence) -> str:
-    """`2`, or `2 (1–2)` where the interval leaves it open; `?` where an end of the interval is open."""
+    """`2`, or `2 (1–2)` where the interval leaves it open; `?` for an end, or both, without a bound."""
     if figure.whole_cards is None:
         return "–"
     low, high = figure.whole_cards_ci95
     if figure.relation == "<=":
         return f"at most {figure.whole_cards}"
-    if low == high and low in (None, figure.whole_cards):
+    if low == high == figure.whole_cards or figure.interval_holds == "nothing":
         return str(figure.whole_cards)
+    if low is None and high is None:
+        return f"{figure.whole_cards} (?)"
     return f"{figure.whole_cards} ({low or '?'}–{high or '?'})"
 
 

@@ -24,7 +24,7 @@ from breakeven.compare.types import (
 from breakeven.errors import one_line
 from breakeven.units import load_text, short_s
 
-ANOTHER: Final = "another of its type may differ by several per cent"
+ANOTHER: Final = "another of the same type may differ by several per cent"
 
 
 def people(users: float | None) -> str:
