@@ -10,8 +10,28 @@ from breakeven.compare.gate import gate, parse_gate
 from breakeven.compare.interpolate import METHODS
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.text import render, render_gate, to_json
-from breakeven.compare.types import RATES, Comparison, EngineComparison, Holds, Scope, SideScope, WarnedId
-from breakeven.compare.words import engine_comparison_text, range_text, rests_on, scope_lines, verdict_text, warned_text
+from breakeven.compare.types import (
+    RATES,
+    Comparison,
+    EngineComparison,
+    Holds,
+    LeftOut,
+    Reason,
+    ReasonId,
+    Scope,
+    SideScope,
+    Warned,
+    WarnedId,
+)
+from breakeven.compare.words import (
+    engine_comparison_text,
+    range_text,
+    reason_text,
+    rests_on,
+    scope_lines,
+    verdict_text,
+    warned_text,
+)
 from breakeven.errors import UsageError
 from breakeven.metrics.slo import LATENCIES, LIMITED, STATISTICS, parse_slo
 from breakeven.metrics.summary import Caution, Distribution, Estimate, Quantile, RunFacts, RunSummary
@@ -488,6 +508,21 @@ def test_floors_are_found_also_where_no_round_number_fits() -> None:
 def test_a_figure_that_only_one_run_has_leaves_a_gate_undecided() -> None:
     a = with_ttft_p99({1: 100.0}, {1: quantile(0.1)})
     assert gate("ttft_p99 <= reference", a, a_run({1: 100.0})).verdict == "undecided"
+
+
+@pytest.mark.parametrize("kind", get_args(ReasonId))
+def test_every_reason_has_words(kind: ReasonId) -> None:
+    text = reason_text(Reason(id=kind, role="B", users=10, up_to_users=50, method_share=0.123, sampling_share=0.02))
+    assert "B" in text or "12 %, its interval spans 2 %" in text
+    assert "None" not in text
+
+
+@pytest.mark.parametrize("kind", get_args(WarnedId))
+def test_every_warning_has_words_and_names_its_side(kind: WarnedId) -> None:
+    left_out = LeftOut(users=None, req_per_s=3.0, repeat=0, why="open_loop", status="done")
+    text = warned_text(Warned(id=kind, role="B", host="driver", left_out=left_out, caution="c", users=(5, 1), gpus=2))
+    assert text.startswith("B: ")
+    assert "None" not in text
 
 
 DOC = (Path(__file__).parents[1] / "docs" / "COMPARE.md").read_text(encoding="utf-8")
