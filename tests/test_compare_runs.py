@@ -8,10 +8,10 @@ import pytest
 
 from breakeven.compare.gate import gate, parse_gate
 from breakeven.compare.interpolate import METHODS
+from breakeven.compare.pool import RATES
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.text import render, render_gate, to_json
 from breakeven.compare.types import (
-    RATES,
     Comparison,
     EngineComparison,
     Holds,

@@ -7,8 +7,8 @@ from statistics import NormalDist
 from typing import Final, Literal, NamedTuple
 
 from breakeven.compare.differences import same_unit
-from breakeven.compare.pool import Z95, Measured, Pooled, from_log, pool
-from breakeven.compare.types import RATES, GateLevel, GateResult
+from breakeven.compare.pool import RATES, Z95, Measured, Pooled, from_log, pool
+from breakeven.compare.types import GateLevel, GateResult
 from breakeven.compare.words import people
 from breakeven.errors import UsageError, unknown
 from breakeven.metrics.slo import LIMITED
@@ -76,6 +76,7 @@ def gate(expression: str, reference: RunSummary, candidate: RunSummary) -> GateR
         metric=condition.metric,
         threshold=condition.threshold,
         relative=condition.relative,
+        in_seconds=not condition.relative and condition.metric not in RATES,
         reference_id=reference.run.id,
         candidate_id=candidate.run.id,
         verdict=_overall([level.verdict for level in levels]),

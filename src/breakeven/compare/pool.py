@@ -7,12 +7,13 @@ from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
 
-from breakeven.compare.types import RATES, LeftOut
+from breakeven.compare.types import LeftOut
 from breakeven.compare.words import left_out_text
 from breakeven.errors import UsageError, one_line
 from breakeven.metrics.slo import LATENCIES, STATISTICS
 from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RunSummary
 
+RATES: Final = ("output_tok_per_s", "total_tok_per_s", "req_per_s")
 Z95: Final = NormalDist().inv_cdf(0.975)
 _T975: Final = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
 """Student's t at 0.975 for 1…10 degrees of freedom."""

@@ -3,7 +3,7 @@
 No sentence is kept here: `words.py` makes them of these.
 """
 
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import Struct, field
 
@@ -14,7 +14,6 @@ Relation = Literal["=", "<=", ">="]
 FigureName = Literal["k_at_slo", "k_same_load", "ratio_equal_users"]
 ScopeName = Literal["machines", "gpu_type"]
 Holds = Literal["sampling", "method", "nothing"]
-RATES: Final = ("output_tok_per_s", "total_tok_per_s", "req_per_s")
 NO_INTERVAL: tuple[float | None, float | None] = (None, None)
 
 ReasonId = Literal[
@@ -242,6 +241,8 @@ class GateResult(Struct, frozen=True, kw_only=True):
     threshold: float
     relative: bool
     """The threshold is a share of the reference's figure."""
+    in_seconds: bool
+    """The figures are latencies, not rates or shares."""
     reference_id: str
     candidate_id: str
     verdict: Literal["passed", "failed", "undecided"]

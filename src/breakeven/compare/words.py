@@ -5,7 +5,6 @@ from typing import Final
 
 from breakeven.compare.types import (
     NO_INTERVAL,
-    RATES,
     Comparison,
     Difference,
     EngineComparison,
@@ -225,7 +224,7 @@ def gate_level_text(level: GateLevel, result: GateResult) -> str:
 
 def _gated(level: GateLevel, result: GateResult) -> str:
     def said(value: float) -> str:
-        return f"{value:.4g}" if result.relative or result.metric in RATES else short_s(value)
+        return short_s(value) if result.in_seconds else f"{value:.4g}"
 
     if level.more_than is not None:
         return f"more than {said(level.more_than)}"
