@@ -41,6 +41,7 @@ def test_the_sweep_is_of_one_card_each_and_no_interval_is_called_95_percent(caps
     assert HOLD_NODES not in text
     assert "95 % intervals" not in text
     assert "1 user each      1.48  no interval" in text
+    assert "to narrow it, measure" not in text
 
 
 def test_two_engines_on_one_kind_of_machine_are_told_as_that(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from breakeven.compare.capacity import MAIN, Capacities, capacities, point_loads
 from breakeven.compare.interpolate import METHODS, throughput_at
 from breakeven.compare.interval import Draws, Interval, interval
+from breakeven.compare.pool import nodes_of
 from breakeven.compare.side import Side, make_side, usable_range
 from breakeven.compare.types import NextLevel, Reason
 from breakeven.metrics.slo import ServiceLevel, Slo, service_levels
@@ -46,7 +47,7 @@ def _exact(by_method: Capacities) -> bool:
     return not (by_method[MAIN].missed[0] or by_method[MAIN].capped[0])
 
 
-def _of_gaps(side: Side) -> Iterable[tuple[float, NextLevel]]:
+def _of_gaps(side: Side) -> Iterable[tuple[float, NextLevel | None]]:
     tput = side.curve
     for u0, u1 in zip(side.users, side.users[1:], strict=False):
         users = between(u0, u1, math.sqrt(u0 * u1))
@@ -104,7 +105,10 @@ def near(side: Side, loads: Array, users: Array) -> NextLevel | None:
     return None if chosen is None else _named(side, chosen, reason)
 
 
-def _named(side: Side, users: int, reason: Reason) -> NextLevel:
+def _named(side: Side, users: int, reason: Reason) -> NextLevel | None:
+    """None for a side out of a data set, to which nobody can add a level."""
+    if nodes_of(side.pooled):
+        return None
     return NextLevel(run_id=side.run_id, role=side.role, users=users, reason=reason)
 
 
