@@ -112,7 +112,7 @@ def test_a_single_run_stands_for_the_side_whose_card_it_is() -> None:
 def test_without_a_scenario_every_card_takes_its_newest_quote_of_one_kind() -> None:
     found = told(A100, RTX, H100)
     prices = {row.hardware: row.price for row in found.ranking}
-    assert {name: (p.usd_per_h, p.kind) for name, p in prices.items() if p is not None} == {
+    assert {name: (round(p.usd_per_h, 9), p.kind) for name, p in prices.items() if p is not None} == {
         "A100-SXM4-80GB": (1.65, "ask"),
         "RTX 4090": (0.32, "ask"),
         "H100 PCIe": (1.9, "ask"),

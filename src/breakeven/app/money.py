@@ -6,9 +6,10 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from breakeven.app.compare import ANY_LEVEL, Level, print_both
+from breakeven.app.compare import ANY_LEVEL, Level, put_out
 from breakeven.app.prices import quotes
 from breakeven.app.runs import read_text
+from breakeven.compare.words import warned_text
 from breakeven.cost.evaluate import run_scenario
 from breakeven.cost.jsonform import to_json
 from breakeven.cost.presets import preset_text
@@ -43,7 +44,7 @@ def cost(request: CostRequest, level: Level = ANY_LEVEL, *, json_to: str | None)
     """Work a scenario out and print it."""
     report, warnings = _of_runs(request, level) if request.from_runs is not None else (_of_scenario(request), ())
     as_json = msgspec.json.format(msgspec.json.encode(to_json(report)), indent=2).decode()
-    print_both(render(report, explain=request.explain, warnings=warnings), as_json=as_json, json_to=json_to)
+    put_out(render(report, explain=request.explain, warnings=warnings), as_json=as_json, json_to=json_to)
     return 0
 
 
@@ -85,7 +86,7 @@ def _of_runs(request: CostRequest, level: Level) -> tuple[CostReport, tuple[str,
     found = findings_of([load_run(path) for path in request.from_runs], level=level, prices=prices)
     if not found.money:
         raise RunFailedError("; ".join(found.notes) or "the runs have no closed-loop levels that can be compared")
-    return found.money[0].report, tuple(warned.text for warned in found.comparisons[0].warnings)
+    return found.money[0].report, tuple(warned_text(warned) for warned in found.comparisons[0].warnings)
 
 
 def _scenario(request: CostRequest) -> tuple[str, str]:

@@ -28,7 +28,9 @@ def add(commands: Any) -> None:
 
 def _add_level(parser: Any) -> None:
     service = parser.add_argument_group("at which service")
-    service.add_argument("--floor", type=_numbers, metavar="LIST", help="tok/s that every user must get at least")
+    service.add_argument(
+        "--floor", type=_numbers, metavar="LIST", help="tok/s that on average a user must get at least"
+    )
     service.add_argument("--slo", metavar="LIMITS", help="limits such as ttft_p99=2s,tpot_p99=100ms, or a preset")
     service.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (default: 0)")
 
@@ -127,6 +129,8 @@ def _compare(arguments: argparse.Namespace) -> int:
             workload=arguments.data_workload,
             tokens_per_word=arguments.tokens_per_word,
         )
+    elif {arguments.reference, *arguments.candidate, arguments.data_workload, arguments.tokens_per_word} != {None}:
+        raise UsageError("compare: --reference, --candidate, --data-workload and --tokens-per-word go with --data NAME")
     elif len(arguments.runs) < 2:
         raise UsageError("compare: give a reference and at least one candidate, such as `compare runs/a runs/b`")
     level = Level(

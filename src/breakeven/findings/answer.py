@@ -10,7 +10,7 @@ from breakeven.metrics.summary import Estimate
 def compared(index: int, figure: Equivalence | None, *, money: Money | None) -> Answer:
     """Of the candidate with that index against the first run."""
     if figure is None or figure.value is None:
-        return Answer(kind="apart", subject=index, reference=0, why=None if figure is None else figure.reason)
+        return Answer(kind="apart", subject=index, reference=0, why=() if figure is None else figure.reasons)
     return Answer(
         kind="compared",
         subject=index,
@@ -18,7 +18,8 @@ def compared(index: int, figure: Equivalence | None, *, money: Money | None) -> 
         k=Estimate(value=figure.value, ci95=figure.ci95),
         relation=figure.relation,
         tie=figure.tie,
-        why=figure.reason if figure.status == "bound" else None,
+        why=figure.reasons if figure.status == "bound" else (),
+        k_holds=figure.interval_holds,
         cost_ratio=Estimate() if money is None else money.cost_ratio,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from breakeven.compare.types import Comparison, Equivalence
+from breakeven.compare.words import reasons_text
 from breakeven.cost.evaluate import report
 from breakeven.cost.inputs import Scenario, Spread, inputs
 from breakeven.cost.limits import check, limits
@@ -144,7 +145,11 @@ def money_case(
 def _bound_note(k: Equivalence | None) -> tuple[Note, ...]:
     if k is None or k.status != "bound":
         return ()
-    return (Note(kind="k_bound", facts={"end": "most" if k.relation == "<=" else "least", "reason": k.reason}),)
+    return (
+        Note(
+            kind="k_bound", facts={"end": "most" if k.relation == "<=" else "least", "reason": reasons_text(k.reasons)}
+        ),
+    )
 
 
 def told(case: MoneyCase, *, label: str) -> Money:

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from breakeven.compare.types import Comparison, OperatingPoint, Relation
+from breakeven.compare.types import Comparison, Holds, OperatingPoint, Relation
+from breakeven.compare.types import Reason as Why
 from breakeven.cost.result import CostReport, Crossing
 from breakeven.findings.series import LevelSeries
 from breakeven.metrics.slo import ServiceLevel
@@ -80,8 +81,10 @@ class Answer(Struct, frozen=True, kw_only=True):
     """How many of the candidate do the work of one reference, as machines."""
     relation: Relation | None = None
     tie: bool | None = None
-    why: str | None = None
+    why: tuple[Why, ...] = ()
     """Why k is a bound, or why there is none."""
+    k_holds: Holds = "sampling"
+    """What the interval of k holds."""
     cost_ratio: Estimate = field(default_factory=Estimate)
     """Cost per output token of the candidate / the reference's."""
     speed: Estimate = field(default_factory=Estimate)
@@ -139,7 +142,7 @@ class Reason(Struct, frozen=True, kw_only=True):
     """Why a line of the ranking has no rank, or holds with a reserve."""
 
     kind: Literal["no service level", "declared", "capacity"]
-    why: str | None = None
+    why: Why | None = None
     """Of a capacity that is a bound or none."""
 
 

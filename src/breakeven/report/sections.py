@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from breakeven.compare.words import rests_on
 from breakeven.findings import Findings
 from breakeven.report import words
 from breakeven.report.chart import chart
@@ -224,17 +225,12 @@ def method(found: Findings) -> Html:
 
 
 def _warnings(found: Findings) -> Html | None:
+    """What every comparison rests on, then what one of several does, with the run that it is about."""
     known = {subject.id: subject.label for subject in found.subjects}
-    told = [
-        (known.get(one.candidate_id, one.candidate_id), warned.text)
-        for one in found.comparisons
-        for warned in one.warnings
-    ]
-    many = len(found.comparisons) > 1
-    lines = [f"{run}: {text}" if many else text for run, text in told]
-    scopes = list(dict.fromkeys(one.scope for one in found.comparisons))
-    engines = list(dict.fromkeys(one.engine_comparison for one in found.comparisons if one.engine_comparison))
-    items = [f"Holds for {scope}." for scope in scopes] + engines + lines
+    told = [(known.get(one.candidate_id, one.candidate_id), rests_on(one)) for one in found.comparisons]
+    shared = [text for text in (told[0][1] if told else ()) if all(text in texts for _, texts in told)]
+    own = [f"{run}: {text}" for run, texts in told for text in texts if text not in shared]
+    items = shared + own
     if not items:
         return None
     return joined(el("h3", "What the comparison rests on"), el("ul", *(el("li", text) for text in items)))

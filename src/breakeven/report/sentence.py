@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from breakeven.compare.verdict import digits
+from breakeven.compare.words import digits, range_text, reasons_text
 from breakeven.findings import Answer, Findings, Subject
+from breakeven.findings.types import NO_ENDS
 from breakeven.metrics.summary import Estimate
 from breakeven.say import amount
 from breakeven.units import short_count
@@ -106,7 +107,8 @@ def sure_text(found: Findings, answer: Answer | None = None) -> str:
     if answer.kind == "compared":
         return _sure([("of the cost", answer.cost_ratio), ("cards", answer.k)], answer)
     if answer.kind == "apart":
-        return "No service level fits both runs." if answer.why is None else f"At {level_text(found)}: {answer.why}."
+        why = reasons_text(answer.why)
+        return f"At {level_text(found)}: {why}." if why else "No service level fits both runs."
     if answer.kind == "nothing":
         return "Nothing was measured to the end."
     low, high = answer.speed.ci95
@@ -116,18 +118,18 @@ def sure_text(found: Findings, answer: Answer | None = None) -> str:
 
 
 def _sure(parts: Sequence[tuple[str, Estimate]], answer: Answer) -> str:
-    told = [f"{ends(one.ci95)} {what}" for what, one in parts if ends(one.ci95)]
-    interval = f"95 %: {', '.join(told)}." if told else "Without an interval."
+    held = "95 %" if answer.k_holds == "sampling" else "between the ways to read the curves only"
+    told = [f"{ends(one.ci95)} {what}" for what, one in parts if one.value is not None]
+    known = answer.k_holds != "nothing" and any(one.ci95 != NO_ENDS for _, one in parts)
+    interval = f"{held}: {', '.join(told)}." if known else "Without an interval."
     tie = " A tie in throughput: neither is shown to be ahead." if answer.tie else ""
-    bound = f" A bound: {answer.why}." if answer.why is not None else ""
+    bound = f" A bound: {reasons_text(answer.why)}." if answer.why else ""
     return interval + tie + bound
 
 
 def ends(interval: tuple[float | None, float | None]) -> str:
-    """`0.37–0.46`, `0.37, no bound above`, `up to 0.46`; nothing where both ends are open."""
+    """`0.37–0.46`; an open end is said: `0.37, no bound above`."""
     low, high = interval
-    if low is None and high is None:
-        return ""
-    if low is None:
-        return f"up to {digits(high or 0.0)}"
-    return f"{digits(low)}, no bound above" if high is None else f"{digits(low)}–{digits(high)}"
+    if low is None or high is None:
+        return range_text(low, high)
+    return f"{digits(low)}–{digits(high)}"

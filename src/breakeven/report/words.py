@@ -1,7 +1,7 @@
 """How the reports write a number: the same in every form."""
 
 from breakeven import say
-from breakeven.compare.verdict import digits
+from breakeven.compare.words import digits, reason_text
 from breakeven.cost import words
 from breakeven.cost.figures import COMPARISON, SIDE
 from breakeven.cost.formula import readable
@@ -64,10 +64,11 @@ def reason(row: Ranked) -> str | None:
     """Why a line of the ranking has no rank, or holds with a reserve."""
     if row.reason is None:
         return None
-    if row.reason.kind == "capacity":
-        return row.reason.why
+    if row.reason.why is not None:
+        return reason_text(row.reason.why)
     return {
         "declared": "as the scenario declares it, not measured here",
+        "capacity": None,
         "no service level": "no closed-loop levels to read a service level from",
     }[row.reason.kind]
 
