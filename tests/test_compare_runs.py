@@ -8,14 +8,15 @@ import pytest
 
 from breakeven.compare.gate import gate, parse_gate
 from breakeven.compare.interpolate import METHODS
-from breakeven.compare.pool import RATES
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.text import render, render_gate, to_json
 from breakeven.compare.types import Comparison
 from breakeven.errors import UsageError
-from breakeven.metrics.slo import LATENCIES, LIMITED, STATISTICS, parse_slo
-from breakeven.metrics.summary import Caution, Distribution, Estimate, Quantile, RunFacts, RunSummary
-from compare_fixture import a_level, a_run, quantile, with_ttft_p99
+from breakeven.metrics.definitions import METRICS, RATES
+from breakeven.metrics.slo import limited, parse_slo
+from breakeven.metrics.statistics import STATISTICS
+from breakeven.metrics.summary import Caution, Estimate, Quantile, RunFacts, RunSummary
+from compare_fixture import a_level, a_run, one_metric, quantile, with_ttft_p99
 
 A = {1: 100.0, 10: 800.0, 100: 3000.0}
 B = {1: 80.0, 10: 500.0, 100: 1000.0}
@@ -38,7 +39,7 @@ def test_an_slo_is_read_with_units() -> None:
     assert slo.text() == "ttft_p99 <= 2.00 s, tpot_p99 <= 100 ms"
 
 
-@pytest.mark.parametrize("metric", LIMITED)
+@pytest.mark.parametrize("metric", limited())
 def test_every_latency_can_be_limited(metric: str) -> None:
     assert parse_slo(f"{metric}=1s").limits[0].metric == metric
 
@@ -287,7 +288,7 @@ def test_a_gate_can_hold_a_latency_to_a_limit_at_one_level() -> None:
 
 def test_a_latency_that_never_ended_fails_a_gate_on_latency() -> None:
     never = Quantile(value=None, ci95=(None, None), more_than=600.0)
-    run = RunSummary(run=RunFacts(id="r"), levels=(a_level(1, 1.0, ttft_s=Distribution(n=200, p99=never)),))
+    run = RunSummary(run=RunFacts(id="r"), levels=(a_level(1, 1.0, distributions=one_metric("ttft_s", p99=never)),))
     result = gate("ttft_p99 <= 2s", run, run)
     assert result.verdict == "failed"
     assert "ttft_p99 more than 10m00s" in result.levels[0].text
@@ -328,7 +329,7 @@ def test_without_any_k_the_verdict_gives_the_reasons() -> None:
 def test_engines_missing_levels_and_missing_latencies_are_printed() -> None:
     b = a_run({1: 80.0, 50: 900.0}, engine={"name": "sglang"}, share=None)
     levels = tuple(
-        a_level(users, 800.0, ttft_s=Distribution(n=99, p50=quantile(0.2) if users == 1 else quantile(0.3)))
+        a_level(users, 800.0, distributions=one_metric("ttft_s", p50=quantile(0.2 if users == 1 else 0.3)))
         for users in (1, 10)
     )
     a = RunSummary(run=RunFacts(id="a", engine={"name": "vllm"}), levels=(*levels, a_level(100, 3000.0)))
@@ -355,6 +356,7 @@ def test_a_figure_that_only_one_run_has_leaves_a_gate_undecided() -> None:
     assert gate("ttft_p99 <= reference", a, a_run({1: 100.0})).verdict == "undecided"
 
 
+LATENCIES = [metric.short for metric in METRICS.values() if metric.is_limited]
 DOC = (Path(__file__).parents[1] / "docs" / "COMPARE.md").read_text(encoding="utf-8")
 
 
@@ -362,7 +364,15 @@ DOC = (Path(__file__).parents[1] / "docs" / "COMPARE.md").read_text(encoding="ut
     "word",
     [
         *("k_at_slo", "k_same_load", "ratio_equal_users", "exact", "bound", "none", "passed", "failed", "undecided"),
-        *(*METHODS, *RATES, *LATENCIES, *STATISTICS, "other_model", "other_precision", "other_workload"),
+        *(
+            *METHODS,
+            *RATES,
+            *LATENCIES,
+            *STATISTICS,
+            "other_model",
+            "other_precision",
+            "other_workload",
+        ),
         *("other_settings", "other_engine_settings", "level_left_out", "no_interval", "caution", "think_time"),
     ],
 )

@@ -296,7 +296,7 @@ def test_a_summary_of_another_format_says_so(tmp_path: Path, capsys: pytest.Capt
     path.write_text('{"format": 9, "run": {}, "levels": []}')
     for command in ("show", "report"):
         assert main([command, str(path)]) == 2
-        assert "a summary of format 9; this version reads format 1" in capsys.readouterr().err
+        assert "a summary of format 9; this version reads formats 1 and 2" in capsys.readouterr().err
 
 
 def test_a_folder_that_holds_only_a_summary_is_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

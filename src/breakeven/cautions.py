@@ -158,7 +158,7 @@ def estimated_tokens(seen: Seen) -> Iterator[Caution]:
 def chunks_are_not_tokens(seen: Seen) -> Iterator[Caution]:
     """One chunk is one token, so that ITL is what its name says."""
     ratio = seen.checks.tokens_per_chunk
-    if abs(ratio - 1) > 0.02 and seen.level.itl_s.n:
+    if abs(ratio - 1) > 0.02 and seen.level.of("itl_s").n:
         yield Caution(
             id="inter_chunk",
             text=f"a chunk holds {ratio:.2f} tokens, so ITL here is the gap between chunks, not between tokens",
@@ -250,7 +250,7 @@ def _lag_reason(level: LevelSummary) -> str | None:
         return f"the client's own clockwork ran {short_s(lag_s)} late at p99"
     if share is not None and share > 0.8:
         return f"the client used {share:.0%} of a core"
-    ttft_s = level.ttft_s.p50.value
+    ttft_s = level.of("ttft_s").p50.value
     if late_s is not None and late_s > max(0.002, 0.05 * (ttft_s or 0.0)):
         return f"the client sent requests {short_s(late_s)} after they were due at p99"
     return None
@@ -262,7 +262,7 @@ def _lag_limit_s(level: LevelSummary) -> float:
     Then half a token's time is the limit, and 5 % of an answer's, since a user who sees the end late asks again late.
     The figures are in docs/ACCURACY.md.
     """
-    itl_s, e2e_s = level.itl_s.p50.value or 0.0, level.e2e_s.p50.value
+    itl_s, e2e_s = level.of("itl_s").p50.value or 0.0, level.of("e2e_s").p50.value
     if (level.client.kernel_stamped or 0.0) < _KERNEL_STAMPED:
         return max(_LAG_S, 0.05 * itl_s)
     return max(_LAG_S, min(0.5 * itl_s, math.inf if e2e_s is None else 0.05 * e2e_s))

@@ -14,6 +14,7 @@ from breakeven.errors import BreakevenError, RunFailedError, UsageError
 from breakeven.findings import names, throughput_series
 from breakeven.findings.scrub import clean, scrubbed
 from breakeven.metrics.slo import Slo, parse_slo
+from breakeven.metrics.stored import decode_summary
 from breakeven.metrics.summary import RunSummary
 from breakeven.report.html import to_html
 from breakeven.report.pagedata import series_data
@@ -159,7 +160,7 @@ def _summary(folder: RunFolder) -> RunSummary:
     if stored.is_file() and all(path.suffix == ".parquet" for path in files):
         if stored.stat().st_mtime >= max((path.stat().st_mtime for path in files), default=0.0):
             try:
-                return msgspec.json.decode(stored.read_bytes(), type=RunSummary)
-            except (msgspec.MsgspecError, OSError):
+                return decode_summary(stored.read_bytes())
+            except (msgspec.MsgspecError, UsageError, OSError):
                 pass
     return summarise(folder)

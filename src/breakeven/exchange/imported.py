@@ -62,7 +62,7 @@ def imported(
     workload: Mapping[str, Any] | None = None,
     name: str = "",
 ) -> Imported:
-    """The run of format 1, its definitions and notes in `settings`; what is None or empty is left out."""
+    """The run, its definitions and notes in `settings`; what is None or empty is left out."""
     settings = {
         "unit": "tokens",
         "imported": {

@@ -17,13 +17,11 @@ from breakeven.findings.sentence import Told, alone, best_comparison, compared, 
 from breakeven.findings.series import LevelSeries
 from breakeven.findings.subjects import interactivity_of, subjects_of
 from breakeven.findings.types import Findings, Money, Subject
-from breakeven.metrics.definitions import METRICS
+from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 
 DEFINED: tuple[tuple[str, str], ...] = (
-    ("output throughput", "output tokens that arrived in the steady window / its length"),
-    ("interactivity", "1 / TPOT: the speed that one user sees while an answer runs"),
     ("capacity C(s)", "the greatest throughput within the measured range that still meets the service level s"),
     ("k(s)", "C_A(s) / C_B(s): how many of B do the work of one A at the service level s"),
     ("rented share", "part of the time it is up in which somebody rents the card: the owner's income"),
@@ -117,7 +115,8 @@ def _title(subjects: Sequence[Subject]) -> str:
 
 def definitions(*, priced: bool) -> tuple[tuple[str, str], ...]:
     """Name and formula of everything that is shown; the economics only where there are prices."""
-    measured = tuple((metric.label, metric.formula) for metric in METRICS.values())
+    rates = ((rate.label, rate.formula) for rate in RATES.values())
+    measured = (*rates, *((metric.label, metric.formula) for metric in METRICS.values()))
     if not priced:
         return (*measured, *DEFINED)
     rows = {**SIDE, **COMPARISON}

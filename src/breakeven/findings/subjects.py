@@ -14,6 +14,7 @@ from breakeven.findings.repeat import run_command
 from breakeven.findings.series import LevelSeries
 from breakeven.findings.types import Level, Money, Place, Subject
 from breakeven.metrics.alike import alike
+from breakeven.metrics.definitions import output_tok_per_s_per_user
 from breakeven.metrics.summary import Estimate, LevelSummary, RunSummary
 from breakeven.units import S_PER_H, TOK_PER_MTOK
 
@@ -80,7 +81,7 @@ def letter(index: int) -> str:
 
 def interactivity_of(runs: Sequence[RunSummary]) -> str:
     """1 / TPOT where every run has it, else throughput / users, so that one chart shows one thing."""
-    with_speed = [any(level.tok_per_s_per_user.p50.value for level in run.levels) for run in runs]
+    with_speed = [any(level.of("tok_per_s_per_user").p50.value for level in run.levels) for run in runs]
     return BY_TPOT if all(with_speed) else BY_LOAD
 
 
@@ -115,9 +116,8 @@ def _level(level: LevelSummary, run: RunSummary, *, cost: tuple[float, float] | 
 
 def _speed(level: LevelSummary, interactivity: str) -> float | None:
     if interactivity == BY_TPOT:
-        return level.tok_per_s_per_user.p50.value
-    value = level.output_tok_per_s.value
-    return None if value is None or not level.users else value / level.users
+        return level.of("tok_per_s_per_user").p50.value
+    return output_tok_per_s_per_user(level).value
 
 
 def _with_front(subjects: Sequence[Subject]) -> tuple[Subject, ...]:

@@ -9,7 +9,7 @@ from breakeven.cost.result import CostReport, Crossing
 from breakeven.findings.series import LevelSeries
 from breakeven.metrics.summary import Caution, Estimate, LevelSummary
 
-FORMAT = 1
+FORMAT = 2
 """Version of the JSON that findings give."""
 NO_ENDS: tuple[float | None, float | None] = (None, None)
 

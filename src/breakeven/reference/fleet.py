@@ -99,7 +99,7 @@ def _level(row: Row) -> LevelSummary:
         stopped="duration",
         window_s=row.window_s,
         output_tok_per_s=Estimate(value=row.words_per_s, ci95=(row.ci95_low, row.ci95_high)),
-        e2e_s=Distribution(mean=row.latency_s),
+        distributions={"e2e_s": Distribution(mean=row.latency_s)},
         cautions=_cautions(row),
         extra={
             "nodes": row.nodes,

@@ -44,6 +44,11 @@ def latency(quantile: Quantile) -> str:
     return DASH if quantile.more_than is None else f"> {short_s(quantile.more_than)}"
 
 
+def unit(of: str, counted_in: str) -> str:
+    """A unit of tokens as the run counts them: `tok/s`, or `words/s`."""
+    return of.replace("tok", counted_in)
+
+
 def margin(row: Ranked, *, priced: bool) -> str:
     """How far a line of the ranking is from the first."""
     if row.more_than_best is None:
