@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from breakeven.caution import Caution
 from breakeven.compare.gate import gate, parse_gate
 from breakeven.compare.interpolate import METHODS
 from breakeven.compare.runs import compare_runs
@@ -15,7 +16,7 @@ from breakeven.errors import UsageError
 from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.slo import limited, parse_slo
 from breakeven.metrics.statistics import STATISTICS
-from breakeven.metrics.summary import Caution, Estimate, Quantile, RunFacts, RunSummary
+from breakeven.metrics.summary import Estimate, Quantile, RunFacts, RunSummary
 from compare_fixture import a_level, a_run, one_metric, quantile, with_ttft_p99
 
 A = {1: 100.0, 10: 800.0, 100: 3000.0}
@@ -185,7 +186,7 @@ def test_different_engines_are_an_engine_comparison_and_not_a_warning() -> None:
 
 
 def test_what_a_number_suffers_from_travels_with_it() -> None:
-    caution = Caution(id="short_window", text="t", remedy="r")
+    caution = Caution(id="short_window", seen="t", advice="r")
     levels = (a_level(1, 100.0, share=None), a_level(10, 800.0, cautions=(caution,), errors=2, steady=False))
     b = RunSummary(
         run=RunFacts(id="b", settings={"think_s": 2.0}, host={"gpus": ["x", "y"]}),

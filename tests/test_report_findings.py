@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from breakeven.app.report import Asked, find, findings_of, load_run
+from breakeven.caution import Caution
 from breakeven.compare.capacity import operating_point
 from breakeven.errors import UsageError
 from breakeven.findings import Findings, throughput_series
@@ -16,7 +17,7 @@ from breakeven.findings.repeat import run_command
 from breakeven.findings.scrub import HIDDEN, clean, scrubbed
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.statistics import inverted
-from breakeven.metrics.summary import Caution, Distribution, Estimate, LevelSummary, Quantile, RunFacts
+from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts
 from breakeven.record import LevelFacts, Record
 from breakeven.reference import find_run
 from report_findings import PRICES, pair, scenario, single
@@ -252,7 +253,7 @@ def test_the_repeats_of_a_load_are_one_level_of_the_page(tmp_path: Path) -> None
         requests=10,
         errors=1,
         errors_by_kind={"timeout": 1},
-        cautions=(Caution(id="trend", text="halves differ", remedy="wait"),),
+        cautions=(Caution(id="trend", seen="halves differ", advice="wait"),),
     )
     fast = replace(
         slow,

@@ -49,7 +49,7 @@ def evil_run(gpu: str, *, text: str = EVIL) -> RunSummary:
     run["settings"]["notes"] = [text]
     for level in table["levels"]:
         level["errors"], level["errors_by_kind"] = 1, {text: 1}
-        level["cautions"] = [{"id": text, "text": text, "remedy": text}]
+        level["cautions"] = [{"id": text, "seen": "{what}", "advice": text, "values": {"what": text}}]
     return msgspec.convert(table, RunSummary)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from breakeven.caution import Caution
 from breakeven.client.reference import ReferenceServer, Settings, Stamps
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import resolve
@@ -97,7 +98,7 @@ class Nonces:
     def __init__(self, output_tokens: int) -> None:
         self._output_tokens = output_tokens
 
-    async def prepare(self, server: object) -> Sequence[str]:
+    async def prepare(self, server: object) -> Sequence[Caution]:
         """Nothing to prepare."""
         del server
         return ()

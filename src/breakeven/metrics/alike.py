@@ -1,15 +1,12 @@
 """The cautions of several levels, each kind once: alike are those that differ in nothing but their figures."""
 
-import re
 from collections.abc import Sequence
-from typing import Final
 
 from msgspec import Struct
 
+from breakeven.caution import Caution
 from breakeven.metrics.bracket import load_of
-from breakeven.metrics.summary import Caution, LevelSummary
-
-_FIGURE: Final = re.compile(r"(?<![\w-])\d[\d.,]*(e[+-]?\d+)?(m\d\ds| ?ms\b| ?s\b| ?%)?")
+from breakeven.metrics.summary import LevelSummary
 
 
 class Alike(Struct, frozen=True, kw_only=True):
@@ -24,16 +21,11 @@ class Alike(Struct, frozen=True, kw_only=True):
 
 def alike(levels: Sequence[LevelSummary]) -> list[Alike]:
     """Every kind of caution, in the order in which they come up."""
-    found: dict[tuple[str, str, str], list[tuple[LevelSummary, Caution]]] = {}
+    found: dict[tuple[object, ...], list[tuple[LevelSummary, Caution]]] = {}
     for level in levels:
         for caution in level.cautions:
-            kind = caution.id, _without_figures(caution.text), _without_figures(caution.remedy)
-            found.setdefault(kind, []).append((level, caution))
+            found.setdefault(caution.kind, []).append((level, caution))
     return [_alike(group) for group in found.values()]
-
-
-def _without_figures(text: str) -> str:
-    return _FIGURE.sub("#", text)
 
 
 def _alike(group: Sequence[tuple[LevelSummary, Caution]]) -> Alike:

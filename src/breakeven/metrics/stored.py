@@ -22,7 +22,7 @@ def decode_summary(data: bytes) -> RunSummary:
 
 
 def _upgraded(stored: dict[str, Any]) -> dict[str, Any]:
-    """Format 1 as format 2: a level's distributions in one table."""
+    """Format 1 as format 2: a level's distributions in one table, its cautions as sentences without slots."""
     levels = stored.get("levels")
     if not isinstance(levels, list):
         return stored
@@ -33,4 +33,9 @@ def _level(level: Any) -> Any:
     if not isinstance(level, dict):
         return level
     kept = {name: value for name, value in level.items() if name not in _DISTRIBUTIONS}
-    return kept | {"distributions": {name: level[name] for name in _DISTRIBUTIONS if name in level}}
+    return kept | {
+        "distributions": {name: level[name] for name in _DISTRIBUTIONS if name in level},
+        "cautions": [
+            {"id": one["id"], "seen": one["text"], "advice": one["remedy"]} for one in level.get("cautions", ())
+        ],
+    }

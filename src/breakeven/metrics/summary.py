@@ -7,6 +7,8 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct, field
 
+from breakeven.caution import Caution
+
 FORMAT = 2
 
 
@@ -57,14 +59,6 @@ UNSTEADY: Final = frozenset(
 """Cautions that say that the window was no steady state."""
 SUSPECT: Final = frozenset({"client_suspect", "beyond_calibration"})
 """Cautions that say that the client may have spoiled the level."""
-
-
-class Caution(Struct, frozen=True, kw_only=True):
-    """A reason to doubt a number, and what to do about it."""
-
-    id: str
-    text: str
-    remedy: str
 
 
 class ClientSummary(Struct, frozen=True, kw_only=True):

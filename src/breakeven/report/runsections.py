@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from breakeven.caution import Caution
 from breakeven.findings import Findings, Level, Subject
 from breakeven.metrics.definitions import METRICS, RATES
-from breakeven.metrics.summary import Caution
 from breakeven.report import words
 from breakeven.report.chart import chart
 from breakeven.report.markup import Html, el, joined

@@ -8,10 +8,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from breakeven.caution import Caution
 from breakeven.metrics.alike import alike
 from breakeven.metrics.definitions import METRICS, Metric
 from breakeven.metrics.summary import (
-    Caution,
     Distribution,
     Estimate,
     LevelSummary,
