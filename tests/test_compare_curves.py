@@ -7,12 +7,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
-from scipy.stats import t as student
 
 from breakeven.compare.interpolate import METHODS, Method, load_at_latency, load_at_speed, throughput_at
 from breakeven.compare.isotonic import non_decreasing, non_increasing
 from breakeven.compare.pchip import hermite, pchip_slopes
-from breakeven.compare.pool import Measured, pool, pool_figure, student_t975
+from breakeven.compare.pool import Measured, pool, pool_figure
 from breakeven.errors import UsageError
 from breakeven.metrics.summary import Distribution, Estimate, RunFacts, RunSummary
 from compare_fixture import a_level, a_run
@@ -117,11 +116,6 @@ def test_nothing_is_read_beyond_the_measured_levels(method: Method) -> None:
     assert np.isnan(load_at_speed(users, tput, np.array([51.0]), method=method)[0])
     assert load_at_latency(users, np.array([[1.0, 2.0]]), 9.0, method=method)[0] == 10
     assert np.isnan(load_at_latency(users, np.array([[1.0, 2.0]]), 0.5, method=method)[0])
-
-
-@pytest.mark.parametrize("degrees", [1, 2, 5, 10, 11, 20, 100])
-def test_student_t_is_the_quantile_of_scipy(degrees: int) -> None:
-    assert student_t975(degrees) == pytest.approx(student.ppf(0.975, degrees), abs=1e-3)
 
 
 def test_repeats_are_pooled_on_the_log_scale_with_the_wider_interval() -> None:

@@ -9,13 +9,11 @@ from msgspec import Struct
 
 from breakeven.errors import UsageError, one_line
 from breakeven.metrics.definitions import METRICS, RATES
-from breakeven.metrics.statistics import STATISTICS
+from breakeven.metrics.statistics import STATISTICS, t_quantile
 from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RunSummary
 from breakeven.units import load_text
 
 Z95: Final = NormalDist().inv_cdf(0.975)
-_T975: Final = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
-"""Student's t at 0.975 for 1…10 degrees of freedom."""
 
 
 class Measured(NamedTuple):
@@ -151,22 +149,13 @@ def pool_figure(repeats: Iterable[Measured]) -> Measured:
     logs = [math.log(value) for value in values]
     halves = [one.log_half for one in figures if one.log_half is not None]
     within = math.sqrt(sum(half * half for half in halves)) / len(halves) if len(halves) == len(figures) else 0.0
-    half = max(within, student_t975(len(logs) - 1) * stdev(logs) / math.sqrt(len(logs)))
+    half = max(within, t_quantile(len(logs) - 1) * stdev(logs) / math.sqrt(len(logs)))
     return from_log(fmean(logs), half)
 
 
 def from_log(log_value: float, half: float) -> Measured:
     """A figure and its interval from the log scale."""
     return Measured(math.exp(log_value), half, (math.exp(log_value - half), math.exp(log_value + half)))
-
-
-def student_t975(degrees: int) -> float:
-    """Student's t at 0.975: a table to 10 degrees of freedom, then its series in 1/degrees (error below 0.001)."""
-    if degrees <= len(_T975):
-        return _T975[degrees - 1]
-    z, n = Z95, degrees
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
-    return z + (z**3 + z) / (4 * n) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2) + third
 
 
 def pool_extra(levels: Sequence[LevelSummary]) -> dict[str, float]:
