@@ -144,29 +144,7 @@ def _with_front(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
 
 def places(levels: Sequence[LevelSummary]) -> list[Place]:
     """Every kind of caution once, in the words of the highest load that has it, with all the loads that do."""
-    every = _loads(levels)
-    return [
-        Place(levels=_levels(_loads(one.levels), every=every, figures_of=one.figures_of), caution=one.caution)
-        for one in alike(levels)
-    ]
-
-
-def _loads(levels: Sequence[LevelSummary]) -> list[str]:
-    return list(dict.fromkeys(names.load(level) for level in levels))
-
-
-def _levels(loads: list[str], *, every: list[str], figures_of: LevelSummary | None) -> str:
-    told = "all levels" if len(every) > 1 and loads == every else _joined(loads)
-    return told if figures_of is None else f"{told} (figures of {names.load(figures_of)})"
-
-
-def _joined(loads: Sequence[str]) -> str:
-    """`10, 50 and 100 users`."""
-    if len(loads) == 1:
-        return loads[0]
-    numbers = [text.rpartition(" ")[0] for text in loads]
-    unit = loads[-1].rpartition(" ")[2]
-    return f"{', '.join(numbers[:-1])} and {numbers[-1]} {unit}"
+    return [Place(levels=one.where(levels), caution=one.caution) for one in alike(levels)]
 
 
 def _notes(run: RunSummary) -> tuple[str, ...]:

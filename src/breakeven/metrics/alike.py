@@ -7,6 +7,7 @@ from msgspec import Struct
 from breakeven.caution import Caution
 from breakeven.metrics.bracket import load_of
 from breakeven.metrics.summary import LevelSummary
+from breakeven.units import load_text, loads_text
 
 
 class Alike(Struct, frozen=True, kw_only=True):
@@ -17,6 +18,13 @@ class Alike(Struct, frozen=True, kw_only=True):
     """As the level with the most load has it."""
     figures_of: LevelSummary | None
     """That level, where the figures of others differ."""
+
+    def where(self, every: Sequence[LevelSummary] = ()) -> str:
+        """The levels' loads, and whose figures are told; `all levels` where it holds for `every` one of several."""
+        loads, known = ({(one.users, one.req_per_s_offered) for one in levels} for levels in (self.levels, every))
+        told = "all levels" if len(known) > 1 and loads == known else loads_text(loads)
+        most = self.figures_of
+        return told if most is None else f"{told} (figures of {load_text(most.users, most.req_per_s_offered)})"
 
 
 def alike(levels: Sequence[LevelSummary]) -> list[Alike]:

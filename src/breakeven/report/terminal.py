@@ -1,6 +1,6 @@
 """A run as people see it in a terminal: one table, a small chart, the cautions, where it lies."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from rich.console import Console, Group, RenderableType
@@ -222,26 +222,7 @@ def caution_list(levels: Sequence[LevelSummary]) -> RenderableType:
 
 def grouped(levels: Sequence[LevelSummary]) -> list[tuple[str, Caution]]:
     """Every kind of caution with the levels that have it, as people say them: `10, 50 and 100 users`."""
-    return [(_places(one.levels) + _figures_of(one.figures_of), one.caution) for one in alike(levels)]
-
-
-def _figures_of(level: LevelSummary | None) -> str:
-    return "" if level is None else f" (figures of {load_text(level.users, level.req_per_s_offered)})"
-
-
-def _places(levels: Iterable[LevelSummary]) -> str:
-    by_users = [level.users for level in levels if level.users is not None]
-    by_rate = [level.req_per_s_offered for level in levels if level.req_per_s_offered is not None]
-    return " and ".join(filter(None, [_joined(by_users, "user"), _joined(by_rate, "req/s")])) or load_text(None, None)
-
-
-def _joined(loads: Sequence[float], unit: str) -> str:
-    """Loads by size, each once: `1 user`, `10, 50 and 100 users`, `0.5 and 20 req/s`."""
-    told = [f"{load:g}" for load in sorted(set(loads))]
-    if not told:
-        return ""
-    many = "s" if unit == "user" and told != ["1"] else ""
-    return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]])) + f" {unit}{many}"
+    return [(one.where(), one.caution) for one in alike(levels)]
 
 
 def _load(one: LevelSummary | RepeatSummary) -> str:
