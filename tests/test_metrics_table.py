@@ -126,3 +126,24 @@ def test_a_summary_of_format_1_is_read_with_the_same_figures() -> None:
         for name in METRICS:
             for which in ("p50", "p95", "p99"):
                 assert one.of(name).at(which).value == pytest.approx(again.of(name).at(which).value)
+
+
+def test_the_two_speeds_of_a_user_have_a_name_each(found: Findings, run: RunSummary) -> None:
+    """Throughput / users holds the wait for the first token; 1 / TPOT, interactivity, does not."""
+    told = to_csv(found)
+    for level in run.levels:
+        assert level.users is not None
+        throughput, tpot_s = level.output_tok_per_s.value, level.of("tpot_s").p50.value
+        assert throughput is not None
+        assert tpot_s is not None
+        waits, answers = throughput / level.users, 1 / tpot_s
+        assert waits < answers
+        assert f",output_tok_per_s_per_user,{waits!r}," in told
+        assert f",tok_per_s_per_user_p50,{answers!r}," in told
+    for text in (to_html(found), to_markdown(found)):
+        assert "tok/s a user: throughput / users, waits included" in text
+        assert "interactivity: 1 / TPOT, tok/s while answering" in text
+    out = io.StringIO()
+    print_run(Console(file=out, width=100), run)
+    assert "tok/s a user" not in " ".join(out.getvalue().split())
+    assert "interactivity: 1 / TPOT, tok/s while answering" in out.getvalue()
