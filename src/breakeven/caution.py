@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from breakeven.units import short_s
 
-Value = float | int | str | dict[str, float | int] | None
+Value = float | int | str | Mapping[str, float | int] | None
 _SLOT: Final = re.compile(r"{(\w+)(?::(\w+))?}")
 _SAID: Final[dict[str, Callable[[float], str]]] = {
     "time": short_s,
@@ -30,7 +30,7 @@ class Caution(Struct, frozen=True, kw_only=True):
     id: str
     seen: str
     advice: str
-    values: dict[str, Value] = {}
+    values: Mapping[str, Value] = {}
 
     @property
     def text(self) -> str:
@@ -48,7 +48,7 @@ class Caution(Struct, frozen=True, kw_only=True):
 
 def _words(value: Value) -> object:
     """What of a value is no figure."""
-    return tuple(value) if isinstance(value, dict) else value if isinstance(value, str) else None
+    return tuple(value) if isinstance(value, Mapping) else value if isinstance(value, str) else None
 
 
 def _filled(sentence: str, values: Mapping[str, Value]) -> str:
@@ -56,7 +56,7 @@ def _filled(sentence: str, values: Mapping[str, Value]) -> str:
 
 
 def _said(value: Value, kind: str | None) -> str:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return ", ".join(f"{name} {_said(one, kind)}" if kind else f"{one} x {name}" for name, one in value.items())
     if isinstance(value, str):
         return value

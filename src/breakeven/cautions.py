@@ -1,7 +1,7 @@
 """Cautions: reasons to doubt a number, in plain words, each with its remedy. CHECKS is walked for every level."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -121,7 +121,7 @@ def little(seen: Seen) -> Iterator[Caution]:
 def short_window(seen: Seen) -> Iterator[Caution]:
     """Even the longest batches of the interval are as long as an answer."""
     e2e_s, batch_s = seen.checks.median_e2e_s, seen.checks.longest_batch_s
-    values: dict[str, Value] = {"window_s": seen.level.window_s or 0.0}
+    values = {"window_s": seen.level.window_s or 0.0}
     if batch_s < SHORTEST_BATCH_S * (1 - 1e-9):
         yield Caution(
             id="short_window",
@@ -238,7 +238,7 @@ def errors(seen: Seen) -> Iterator[Caution]:
         )
 
 
-def _failed(level: LevelSummary) -> dict[str, Value]:
+def _failed(level: LevelSummary) -> Mapping[str, Value]:
     return {"errors": level.errors, "kinds": dict(sorted(level.errors_by_kind.items()))}
 
 
@@ -312,7 +312,7 @@ def itl_beyond_calibration(seen: Seen) -> Iterator[Caution]:
         )
 
 
-def _beyond(seen: Seen, ceiling: str) -> dict[str, Value] | None:
+def _beyond(seen: Seen, ceiling: str) -> Mapping[str, Value] | None:
     """What was read and the ceiling, where it is more by over 2 %; None where it is not, or there is none."""
     events_per_s = (seen.level.output_tok_per_s.value or 0.0) / seen.checks.tokens_per_chunk
     most = seen.facts.extra.get(ceiling)

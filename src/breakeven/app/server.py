@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from breakeven.caution import Caution, Value
+from breakeven.caution import Caution
 from breakeven.client.answer import Meter
 from breakeven.client.ask import Asker, FetchError, Route, Seen, fetch
 from breakeven.client.openai import BAD_JSON, error_in_body
@@ -223,8 +223,7 @@ def _judge(server: Server, seen: Seen, models: ModelList | None) -> None:
         )
     if seen.error in _NO_SERVER and (status in (None, 200)):
         raise RunFailedError(f"{url}: {text}")
-    why: dict[str, Value] = {"why": text or seen.error}
-    failed = "the first request failed: {why}"
+    failed, why = "the first request failed: {why}", {"why": text or seen.error}
     server.notes.append(Caution(id="first_request", seen=failed, advice="see the server's log", values=why))
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from breakeven.caution import Caution, Value
+from breakeven.caution import Caution
 from breakeven.hardware import gpus
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, RunFacts, RunSummary
 
@@ -125,7 +125,7 @@ def _cautions(row: Row) -> tuple[Caution, ...]:
         found.append(Caution(id="few_nodes", seen=seen, advice=advice, values={"nodes": row.nodes}))
     if row.between_node_sd_log is not None and row.between_node_sd_log > TWO_POPULATIONS_SD_LOG:
         seen = "nodes differ by {spread_pct:whole} % (robust sd of the log), so they are hardly one population"
-        values: dict[str, Value] = {"spread_pct": 100 * row.between_node_sd_log}
+        values = {"spread_pct": 100 * row.between_node_sd_log}
         advice = "do not take the median for a typical card"
         found.append(Caution(id="not_one_population", seen=seen, advice=advice, values=values))
     if row.failures:

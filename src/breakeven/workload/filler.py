@@ -106,7 +106,7 @@ def short_inputs(wished: Sequence[int], *, least: int) -> list[Caution]:
     if not short:
         return []
     short_ones = "{percent:one} % of the prompts should have fewer than the {least} tokens that template and nonce take"
-    values: dict[str, Value] = {"percent": 100 * short / len(wished), "least": least}
+    values = {"percent": 100 * short / len(wished), "least": least}
     seen = f"{short_ones}; they are sent with that many"
     return [Caution(id="short_inputs", seen=seen, advice=_SEE, values=values)]
 
@@ -115,7 +115,7 @@ def left_out(count: int, *, of: int, why: str) -> list[Caution]:
     """A caution where rows of the workload's file are not asked."""
     if not count:
         return []
-    values: dict[str, Value] = {"count": count, "of": of}
+    values = {"count": count, "of": of}
     seen = f"{{count}} of {{of}} rows of the file are not asked: {why}"
     return [Caution(id="left_out", seen=seen, advice="see whether what is left is your mix", values=values)]
 
@@ -125,7 +125,7 @@ def shared_prefixes(share: float) -> list[Caution]:
     if share == 0:
         return []
     repeated = "{percent:whole} % of the input repeats the start of an earlier prompt, as the workload wants"
-    values: dict[str, Value] = {"percent": 100 * share}
+    values = {"percent": 100 * share}
     seen = f"{repeated}; a prefix cache may answer that part"
     return [Caution(id="shared_prefixes", seen=seen, advice=_SEE, values=values)]
 
