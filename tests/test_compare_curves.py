@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
+from scipy.stats import t as student
 
 from breakeven.compare.interpolate import METHODS, Method, load_at_latency, load_at_speed, throughput_at
 from breakeven.compare.isotonic import non_decreasing, non_increasing
 from breakeven.compare.pchip import hermite, pchip_slopes
-from breakeven.compare.pool import Measured, pool, pool_figure
+from breakeven.compare.pool import Measured, pool, pool_figure, student_t975
+from breakeven.compare.words import left_out_text
 from breakeven.errors import UsageError
 from breakeven.metrics.summary import Distribution, Estimate, RunFacts, RunSummary
 from compare_fixture import a_level, a_run
@@ -118,6 +120,11 @@ def test_nothing_is_read_beyond_the_measured_levels(method: Method) -> None:
     assert np.isnan(load_at_latency(users, np.array([[1.0, 2.0]]), 0.5, method=method)[0])
 
 
+@pytest.mark.parametrize("degrees", [1, 2, 5, 10, 11, 20, 100])
+def test_student_t_is_the_quantile_of_scipy(degrees: int) -> None:
+    assert student_t975(degrees) == pytest.approx(student.ppf(0.975, degrees), abs=1e-3)
+
+
 def test_repeats_are_pooled_on_the_log_scale_with_the_wider_interval() -> None:
     pooled = pool_figure([Measured(100.0, 0.01), Measured(400.0, 0.01)])
     assert pooled.value == pytest.approx(200)
@@ -153,12 +160,12 @@ def test_levels_that_did_not_finish_are_left_out_and_said() -> None:
     )
     pooled = pool(run)
     assert [level.users for level in pooled.levels] == [1]
-    assert pooled.left_out == (
+    assert [left_out_text(level) for level in pooled.left_out] == [
         "5 users: the level is marked failed",
         "3 req/s: an open loop has no number of users",
         "10 users: no throughput",
         "10 users (repeat 1): no throughput",
-    )
+    ]
 
 
 def test_a_run_without_a_usable_level_is_one_clear_line() -> None:

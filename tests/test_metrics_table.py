@@ -24,6 +24,7 @@ from breakeven.report.csvform import to_csv
 from breakeven.report.html import to_html
 from breakeven.report.markdown import to_markdown
 from breakeven.report.terminal import print_run
+from breakeven.report.words import definitions
 from report_runs import make_run
 
 SHARE = 0.25
@@ -97,7 +98,7 @@ def test_a_new_row_is_a_column_of_the_level_table(form: object, edge: str, found
 
 
 def test_a_new_row_is_explained_in_the_report(found: Findings) -> None:
-    assert ("quarter", "TTFT / 4") in found.definitions
+    assert ("quarter", "TTFT / 4") in definitions(found)
 
 
 def test_a_new_row_is_pooled_over_repeats(run: RunSummary) -> None:

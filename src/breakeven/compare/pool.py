@@ -3,17 +3,20 @@
 import math
 from collections.abc import Iterable, Sequence
 from statistics import NormalDist, fmean, stdev
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
 
+from breakeven.compare.types import LeftOut
+from breakeven.compare.words import left_out_text
 from breakeven.errors import UsageError, one_line
 from breakeven.metrics.definitions import METRICS, RATES
-from breakeven.metrics.statistics import STATISTICS, t_quantile
+from breakeven.metrics.statistics import STATISTICS
 from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RunSummary
-from breakeven.units import load_text
 
 Z95: Final = NormalDist().inv_cdf(0.975)
+_T975: Final = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
+"""Student's t at 0.975 for 1…10 degrees of freedom."""
 
 
 class Measured(NamedTuple):
@@ -45,7 +48,7 @@ class Pooled(Struct, frozen=True, kw_only=True):
 
     run: RunSummary
     levels: tuple[PooledLevel, ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def pool(run: RunSummary) -> Pooled:
@@ -53,11 +56,11 @@ def pool(run: RunSummary) -> Pooled:
     used: dict[int, list[LevelSummary]] = {}
     left_out = []
     for level in run.levels:
-        reason = _unusable(level)
-        if reason is None and level.users is not None:
+        unusable = _unusable(level)
+        if unusable is None and level.users is not None:
             used.setdefault(level.users, []).append(level)
-        else:
-            left_out.append(f"{_level_name(level)}: {reason}")
+        elif unusable is not None:
+            left_out.append(unusable)
     if not used:
         raise UsageError(f"{one_line(run.run.id)}: no level with a throughput to compare; {_why(left_out)}")
     levels = tuple(
@@ -67,8 +70,8 @@ def pool(run: RunSummary) -> Pooled:
     return Pooled(run=run, levels=levels, left_out=tuple(left_out))
 
 
-def _why(left_out: Sequence[str]) -> str:
-    return "; ".join(left_out) if left_out else "the run holds no level at all"
+def _why(left_out: Sequence[LeftOut]) -> str:
+    return "; ".join(map(left_out_text, left_out)) if left_out else "the run holds no level at all"
 
 
 def unit_of(pooled: Pooled) -> str:
@@ -79,22 +82,25 @@ def unit_of(pooled: Pooled) -> str:
     )
 
 
-def people(users: float) -> str:
-    """`1 user`, `50 users`."""
-    return f"{users:g} user{'' if users == 1 else 's'}"
+def nodes_of(pooled: Pooled) -> int:
+    """Of how many nodes the levels are medians, where a data set says so (least over the levels); 0: a run."""
+    return min(int(level.extra.get("nodes", 0)) for level in pooled.levels)
 
 
-def _level_name(level: LevelSummary) -> str:
-    return load_text(level.users, level.req_per_s_offered) + (f" (repeat {level.repeat})" if level.repeat else "")
-
-
-def _unusable(level: LevelSummary) -> str | None:
-    if level.users is None:
-        return "an open loop has no number of users"
-    if level.status != "done":
-        return f"the level is marked {level.status}"
+def _unusable(level: LevelSummary) -> LeftOut | None:
     value = level.output_tok_per_s.value
-    return None if value is not None and value > 0 else "no throughput"
+    why: Literal["open_loop", "not_done", "no_throughput"] | None = None
+    if level.users is None:
+        why = "open_loop"
+    elif level.status != "done":
+        why = "not_done"
+    elif value is None or value <= 0:
+        why = "no_throughput"
+    if why is None:
+        return None
+    return LeftOut(
+        users=level.users, req_per_s=level.req_per_s_offered, repeat=level.repeat, why=why, status=level.status
+    )
 
 
 def pool_figures(levels: Sequence[LevelSummary]) -> dict[str, Measured]:
@@ -149,13 +155,22 @@ def pool_figure(repeats: Iterable[Measured]) -> Measured:
     logs = [math.log(value) for value in values]
     halves = [one.log_half for one in figures if one.log_half is not None]
     within = math.sqrt(sum(half * half for half in halves)) / len(halves) if len(halves) == len(figures) else 0.0
-    half = max(within, t_quantile(len(logs) - 1) * stdev(logs) / math.sqrt(len(logs)))
+    half = max(within, student_t975(len(logs) - 1) * stdev(logs) / math.sqrt(len(logs)))
     return from_log(fmean(logs), half)
 
 
 def from_log(log_value: float, half: float) -> Measured:
     """A figure and its interval from the log scale."""
     return Measured(math.exp(log_value), half, (math.exp(log_value - half), math.exp(log_value + half)))
+
+
+def student_t975(degrees: int) -> float:
+    """Student's t at 0.975: a table to 10 degrees of freedom, then its series in 1/degrees (error below 0.001)."""
+    if degrees <= len(_T975):
+        return _T975[degrees - 1]
+    z, n = Z95, degrees
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    return z + (z**3 + z) / (4 * n) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2) + third
 
 
 def pool_extra(levels: Sequence[LevelSummary]) -> dict[str, float]:

@@ -84,7 +84,6 @@ def _run(rows: Sequence[Row]) -> RunSummary:
             id=f"{NAME}/{gpu}/{workload}",
             started="2024-09",
             host={"gpu": gpu, "gpu_name": gpus()[gpu].name, "gpu_count": 1},
-            engine={"name": "unknown"},
             model=WEIGHTS[workload],
             workload={"name": workload},
             settings={"unit": "words", "data_set": NAME, "source": SOURCE, "notes": list(FAULTS)},
@@ -124,7 +123,7 @@ def _cautions(row: Row) -> tuple[Caution, ...]:
         advice = "measure a card of your own before you decide"
         found.append(Caution(id="few_nodes", seen=seen, advice=advice, values={"nodes": row.nodes}))
     if row.between_node_sd_log is not None and row.between_node_sd_log > TWO_POPULATIONS_SD_LOG:
-        seen = "nodes differ by {spread_pct:whole} % (robust sd of the log), so they are hardly one population"
+        seen = "nodes differ by {spread_pct:whole} % (sd of the log), so they are hardly one population"
         values = {"spread_pct": 100 * row.between_node_sd_log}
         advice = "do not take the median for a typical card"
         found.append(Caution(id="not_one_population", seen=seen, advice=advice, values=values))
