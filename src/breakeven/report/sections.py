@@ -189,8 +189,7 @@ def pareto(found: Findings) -> Html:
         el("h2", "Throughput or speed"),
         el(
             "p",
-            "A GPU that serves more users serves each more slowly. Speed of a user: "
-            f"{words.INTERACTIVITY[found.interactivity]}.",
+            f"A GPU that serves more users serves each more slowly. Across: {words.speed_axis(found)}.",
             class_="lead",
         ),
         chart(
