@@ -264,5 +264,7 @@ def _reason(row: Row, value: float | None, missing: tuple[str, ...]) -> Reason |
         return Reason(kind="missing", missing=missing)
     if math.isfinite(value):
         return None
-    never = math.isinf(value) and bool(row.never)
-    return Reason(kind="never" if never else "undefined", why=row.never if never else row.undefined or row.never)
+    if math.isinf(value) and row.never:
+        return Reason(kind="never", why=row.never)
+    beyond = row.at_no_price if math.isinf(value) else ""
+    return Reason(kind="undefined", why=beyond or row.undefined or row.never)
