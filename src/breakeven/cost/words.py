@@ -222,6 +222,8 @@ def _sure(report: CostReport) -> Iterator[str]:
 
 
 def _chance(report: CostReport, statement: str, p: float) -> str:
+    if statement == "cheapest":
+        return f"In {say.chance(p)} of the draws it is the cheapest."
     return f"In {say.chance(p)} of the draws {say.label_of(SAYS[statement], report.counted)}."
 
 
