@@ -398,7 +398,7 @@
   one("#case")?.addEventListener("change", (event) => { state.b = Number(event.target.value); showFields(); render(); remember(); });
   window.addEventListener("hashchange", () => { state.shared = {}; state.own = data.money.map(() => ({})); recall(); showFields(); render(); });
 
-  /* Start: legends, fields, figures; each chart when it comes into view, all of them before printing. */
+  /* Start: legends, fields, figures, charts; all of them again before printing. */
   for (const list of all(".legend[data-legend=runs]")) {
     list.replaceChildren(...data.subjects.slice(0, Charts.COLOURED).map((subject, i) => {
       const item = document.createElement("li");
@@ -413,6 +413,9 @@
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) if (entry.isIntersecting && !drawn.has(entry.target)) drawOne(entry.target);
   }, { rootMargin: "600px" });
+  /* So that a screenshot, a print and a preview show them; a page of very many waits for the scroll. */
+  const AT_ONCE = 30;
+  if (all(".chart").length <= AT_ONCE) all(".chart").filter((element) => element.clientWidth).forEach((element) => drawOne(element));
   all(".chart").forEach((element) => seen.observe(element));
   let resizing = null;
   window.addEventListener("resize", () => {
