@@ -25,6 +25,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `sent_s`."""
     chunk_tokens: bytes = b""
     """Tokens of every chunk, packed unsigned 32-bit, where the server put usage into every chunk; else empty."""
+    reasoning_chunks: int = 0
+    """Chunks of reasoning before the answer's first: that one is the next, where there is one."""
     end_s: float
     """When the answer was complete, failed, timed out or was cut."""
     status: Status
@@ -37,6 +39,10 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """As the server counted them; None when the server did not say."""
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    """Of `output_tokens`, those of reasoning, shown or hidden, where the server tells them apart."""
+    without_done: bool = False
+    """The stream ended without `[DONE]`; its finish_reason or its usage was taken for the end."""
     asked_input_tokens: int | None = None
     """What the workload wanted the prompt to be; None when it promised nothing."""
     asked_output_tokens: int | None = None

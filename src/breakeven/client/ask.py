@@ -1,15 +1,15 @@
 """One user's way of asking: a request goes out, an answer comes in, and one observation of it is left."""
 
 import asyncio
-from array import array
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from breakeven.client.answer import Meter, Reply, StreamAnswer
+from breakeven.client.answer import Meter, Reply, StreamAnswer, compressed
 from breakeven.client.connection import Connection, connect, why
 from breakeven.client.target import Target
+from breakeven.client.usage import token_counts
 from breakeven.clock import now_s
 from breakeven.record import Record, Status
 
@@ -138,7 +138,7 @@ class Asker:
         seen.end_s = now_s()
         answer, connection = seen.answer, self._connection
         if seen.status == "done" and answer is not None and connection is not None:
-            if answer.error is None and not answer.complete and not answer.saw_done:
+            if answer.error is None and not answer.complete and not _is_whole(answer, connection):
                 seen.status, (seen.error, seen.error_text) = "error", self._unfinished(answer, connection)
             else:
                 answer.conclude()
@@ -167,6 +167,11 @@ class Asker:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _is_whole(answer: StreamAnswer, connection: Connection) -> bool:
+    """All of it has come, though its body never ended: [DONE] has, or the server hung up in order behind its end."""
+    return answer.saw_done or (connection.failure is None and answer.is_stream and answer.has_end())
 
 
 def _let_go(answer: Reply | None) -> None:
@@ -207,6 +212,8 @@ async def fetch(target: Target, path: str, *, body: object = None, timeout_s: fl
         reply.let_go()
     if not reply.complete or reply.status is None:
         raise FetchError(*why(connection.failure))
+    if reply.encoding:
+        raise FetchError("not_openai", compressed(reply.encoding))
     return reply.status, reply.content_type, bytes(reply.body)
 
 
@@ -245,17 +252,16 @@ def to_record(
 
 
 def _observed(answer: StreamAnswer) -> dict[str, Any]:
+    each, tokens = token_counts(answer.said_tokens, chunks=len(answer.steps_us), total=answer.output_tokens)
     return {
         "chunk_us": answer.steps_us.tobytes(),
-        "chunk_tokens": _whole(answer.chunk_tokens, answer.steps_us),
+        "chunk_tokens": each,
+        "reasoning_chunks": answer.reasoning_chunks,
         "finish_reason": None if answer.finish_reason is None else answer.finish_reason[:_TEXT_LIMIT],
+        "without_done": answer.is_stream and answer.error is None and answer.has_end() and not answer.saw_done,
         "http_status": answer.status,
         "input_tokens": answer.input_tokens,
-        "output_tokens": answer.output_tokens,
+        "output_tokens": tokens,
         "cached_tokens": answer.cached_tokens,
+        "reasoning_tokens": answer.reasoning_tokens,
     }
-
-
-def _whole(tokens: "array[int]", steps: "array[int]") -> bytes:
-    """Tokens of each chunk, only where every chunk of several said them."""
-    return tokens.tobytes() if len(tokens) == len(steps) > 1 else b""
