@@ -240,7 +240,7 @@ def to_record(
         end_s=seen.end_s - zero_s,
         status=seen.status,
         error=seen.error,
-        error_text=None if seen.error_text is None else seen.error_text[:_TEXT_LIMIT],
+        error_text=_kept(seen.error_text),
         asked_input_tokens=asked_input_tokens,
         asked_output_tokens=asked_output_tokens,
         reconnected=seen.reconnected,
@@ -257,7 +257,7 @@ def _observed(answer: StreamAnswer) -> dict[str, Any]:
         "chunk_us": answer.steps_us.tobytes(),
         "chunk_tokens": each,
         "reasoning_chunks": answer.reasoning_chunks,
-        "finish_reason": None if answer.finish_reason is None else answer.finish_reason[:_TEXT_LIMIT],
+        "finish_reason": _kept(answer.finish_reason),
         "without_done": answer.is_stream and answer.error is None and answer.has_end() and not answer.saw_done,
         "http_status": answer.status,
         "input_tokens": answer.input_tokens,
@@ -265,3 +265,8 @@ def _observed(answer: StreamAnswer) -> dict[str, Any]:
         "cached_tokens": answer.cached_tokens,
         "reasoning_tokens": answer.reasoning_tokens,
     }
+
+
+def _kept(text: str | None) -> str | None:
+    """The beginning of a server's text, in characters that can be written down: JSON may hold half of one."""
+    return None if text is None else text[:_TEXT_LIMIT].encode("utf-8", "replace").decode()

@@ -69,7 +69,7 @@ def error_text(error: Any) -> str:
         error = found
     try:
         return error if isinstance(error, str) else msgspec.json.encode(error).decode()
-    except (msgspec.EncodeError, OverflowError, RecursionError):
+    except (msgspec.EncodeError, UnicodeEncodeError, OverflowError, RecursionError):
         return "an error that cannot be shown"
 
 
