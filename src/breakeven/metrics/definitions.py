@@ -41,12 +41,21 @@ def e2e_s(record: Record) -> float | None:
     return float(arrived_s[-1]) - record.due_s if len(arrived_s) else None
 
 
+def hidden_tokens(record: Record) -> int:
+    """Tokens of reasoning that the server counted and sent no chunk of."""
+    return 0 if record.reasoning_chunks else record.reasoning_tokens or 0
+
+
 def tpot_s(record: Record) -> float | None:
-    """Time per output token after the first: (E2E - TTFT) / (output tokens - 1), tokens as the server counts them."""
+    """Time per output token after the first: (E2E - TTFT) / (output tokens - 1), tokens as the server counts them.
+
+    Hidden tokens came before the first chunk, so they are none of these.
+    """
     first_s, last_s = ttft_s(record), e2e_s(record)
-    if first_s is None or last_s is None or record.output_tokens is None or record.output_tokens < 2:
+    if first_s is None or last_s is None or record.output_tokens is None:
         return None
-    return (last_s - first_s) / (record.output_tokens - 1)
+    tokens = record.output_tokens - hidden_tokens(record)
+    return (last_s - first_s) / (tokens - 1) if tokens > 1 else None
 
 
 def tok_per_s_per_user(record: Record) -> float | None:

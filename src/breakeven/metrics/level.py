@@ -8,6 +8,7 @@ import numpy as np
 
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, Metric
+from breakeven.metrics.failures import failures
 from breakeven.metrics.statistics import Cumulative, Floats, cumulative, distribution, rate_estimate
 from breakeven.metrics.steady import steady_from_s
 from breakeven.metrics.summary import (
@@ -87,7 +88,7 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: A
         "reconnects": sum(record.reconnected for record in records),
     }
     if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
-        return LevelSummary(**counts, steady=False)
+        return LevelSummary(**counts, steady=False, extra=failures(records))
     arrivals = Arrivals(records) if arrivals is None else arrivals
     window = Window(facts, records, arrivals=arrivals)
     return LevelSummary(
@@ -98,7 +99,12 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: A
         **_tokens(arrivals, window),
         **_latencies(arrivals, window),
         client=_client(facts, arrivals, window),
-        extra={**facts.extra, **clocks(facts.clients), "estimated_token_share": estimated_share(arrivals, window)},
+        extra={
+            **facts.extra,
+            **clocks(facts.clients),
+            **failures(records),
+            "estimated_token_share": estimated_share(arrivals, window),
+        },
     )
 
 

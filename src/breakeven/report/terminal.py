@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from breakeven.metrics.alike import alike
+from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import (
     Caution,
     Distribution,
@@ -20,6 +21,7 @@ from breakeven.metrics.summary import (
     RunSummary,
 )
 from breakeven.report.clients import clients_line
+from breakeven.report.failures import failure_lines
 from breakeven.report.openloop import open_loop_lines
 from breakeven.report.slo import slo_lines
 from breakeven.units import load_text, short_count
@@ -37,7 +39,7 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
     console.print(level_table(summary.levels, width=console.width, means=summary.repeats))
     if any(level.extra.get("clients_lost") for level in summary.levels):
         console.print(Text("! a client was lost: not the load that was asked for; --resume measures it again", "red"))
-    for lines in (open_loop_lines(summary), slo_lines(summary)):
+    for lines in (failure_lines(summary), open_loop_lines(summary), slo_lines(summary)):
         if lines is not None:
             console.print(lines)
     chart = throughput_chart(summary.levels, means=summary.repeats)
@@ -140,7 +142,7 @@ def _cells(level: LevelSummary, *, repeats: bool, ttft: _Unit, tpot: _Unit, p99:
         Text.assemble(
             level.stopped or _DASH,
             ("" if level.client.verdict == "ok" else " ?", "yellow"),
-            (" !" if level.extra.get("clients_lost") else "", "bold red"),
+            (" !" if level.extra.get("clients_lost") or has_mostly_failed(level) else "", "bold red"),
         ),
     ]
 
