@@ -12,7 +12,7 @@ from asking import ask, body, chunks, raw, record, route, run, sse, whole
 from breakeven.client import answer as answer_module
 from breakeven.client.answer import Meter, StreamAnswer
 from breakeven.client.ask import Asker, FetchError, fetch
-from breakeven.client.target import resolve
+from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s
 from fault_answers import answer
 from fault_server import FaultServer, closed_port
@@ -238,7 +238,7 @@ def test_a_timeout_keeps_the_chunks_that_came() -> None:
 
 def fetched(play: Play, *, timeout_s: float = 5.0) -> tuple[int, bytes, bytes]:
     async def fetch_it() -> tuple[int, bytes, bytes]:
-        return await fetch(await resolve(server.url), "/x", timeout_s=timeout_s)
+        return await fetch(await resolve(Access(url=server.url)), "/x", timeout_s=timeout_s)
 
     with FaultServer({"/x": play}) as server:
         return run(fetch_it)
@@ -286,4 +286,4 @@ def test_a_plain_request_to_nobody_says_so() -> None:
 
 
 async def _fetch(url: str) -> tuple[int, bytes, bytes]:
-    return await fetch(await resolve(url), "/x")
+    return await fetch(await resolve(Access(url=url)), "/x")

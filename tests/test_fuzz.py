@@ -21,7 +21,7 @@ from breakeven.cautions import judged_level
 from breakeven.client.answer import Meter
 from breakeven.client.ask import Asker, Route, to_record
 from breakeven.client.request import PATHS, RequestMaker
-from breakeven.client.target import Target, resolve
+from breakeven.client.target import Access, Target, resolve
 from breakeven.clock import now_s
 from breakeven.engine.detect import adapter
 from breakeven.errors import BreakevenError
@@ -144,7 +144,7 @@ def test_no_answer_ends_more_than_itself(tmp_path: Path) -> None:
 
     async def all_of_them() -> list[Record]:
         async with speaking(lambda _: chance.choice(SEEDS).mutated(chance)) as url:
-            asker = Asker(Route(await resolve(url), PATHS["chat"], meter=Meter(), timeout_s=5.0))
+            asker = Asker(Route(await resolve(Access(url=url)), PATHS["chat"], meter=Meter(), timeout_s=5.0))
             kept = []
             for number in range(ANSWERS):
                 due_s = now_s()
@@ -181,10 +181,11 @@ def test_a_list_of_models_is_read_or_told_in_one_line() -> None:
         told: Counter[str] = Counter()
         async with speaking(say) as url:
             for number in range(LISTS):
-                model = "good" if number % 2 else None
+                models = [("good", 1.0)] if number % 2 else []
+                target = await resolve(Access(url=url))
                 try:
                     server = await find_server(
-                        await resolve(url), api="chat", model=model, engine=None, timeout_s=5.0, say=lambda _: None
+                        target, api="chat", models=models, engine=None, timeout_s=5.0, say=lambda _: None
                     )
                     told[type(server).__name__] += 1
                 except BreakevenError as error:
@@ -208,7 +209,7 @@ def test_a_page_of_metrics_is_read_or_passed_over(engine: str) -> None:
     async def all_of_them() -> Counter[bool]:
         told: Counter[bool] = Counter()
         async with speaking(lambda _: Page(METRICS, kind="text/plain").mutated(chance)) as url:
-            server = asked(await resolve(url), engine)
+            server = asked(await resolve(Access(url=url)), engine)
             for _ in range(PAGES // 2):
                 busy = await server.busy_requests()
                 told[busy is None] += 1

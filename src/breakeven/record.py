@@ -51,6 +51,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sent once more on a fresh connection because a kept one turned out to be closed."""
     prompt: str | None = None
     """Name of the prompt within its workload, for a look at which prompts were slow."""
+    model: str | None = None
+    """The model that was asked for, where there are several."""
     measured: bool = False
     """One of the N that count in a level bounded by `--requests N`."""
     client: int = 0

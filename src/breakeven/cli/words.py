@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import msgspec
+
 from breakeven.units import parse_duration_s
 
 DEFAULT_OUT: Final = "runs"
@@ -48,12 +50,36 @@ def number_or_text(text: str) -> int | str:
     return int(text) if text.lstrip("-").isdigit() else text
 
 
+def name_value(text: str) -> tuple[str, str]:
+    """`name=value`; what is wrong is not shown, since it may be a secret."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError("write NAME, =, and what belongs to it")
+    return name.strip(), value.strip()
+
+
 def key_value(text: str) -> tuple[str, str]:
     """`key=value`."""
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"'{text}' is no KEY=VALUE")
     return key.replace("-", "_"), value
+
+
+def body_fields(text: str) -> dict[str, Any]:
+    """Fields of a request: `KEY=VALUE`, the value as JSON where it is some, or a file of JSON."""
+    key, equals, value = text.partition("=")
+    if key and equals:
+        try:
+            return {key: msgspec.json.decode(value)}
+        except msgspec.DecodeError:
+            return {key: value}
+    try:
+        return msgspec.json.decode(Path(text).read_bytes(), type=dict[str, Any])
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}; give KEY=VALUE, or a file of JSON") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}; give a file with one object of JSON") from None
 
 
 def add_json(parser: Any) -> None:

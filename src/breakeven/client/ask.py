@@ -19,13 +19,13 @@ _TEXT_LIMIT = 500
 
 
 class Route:
-    """A server's path that requests go to, and what was learnt of its connections."""
+    """A path of a server's API that requests go to, and what was learnt of its connections."""
 
     __slots__ = ("_stale", "head", "meter", "target", "timeout_s")
 
     def __init__(self, target: Target, path: str, *, meter: Meter, timeout_s: float) -> None:
         self.target = target
-        self.head = target.head("POST", path)
+        self.head = target.head("POST", target.to_api(path))
         self.meter = meter
         self.timeout_s = timeout_s
         """From due."""
@@ -227,6 +227,7 @@ def to_record(
     asked_input_tokens: int | None = None,
     asked_output_tokens: int | None = None,
     prompt: str | None = None,
+    model: str | None = None,
     measured: bool = False,
     client: int = 0,
 ) -> Record:
@@ -245,6 +246,7 @@ def to_record(
         asked_output_tokens=asked_output_tokens,
         reconnected=seen.reconnected,
         prompt=prompt,
+        model=model,
         measured=measured,
         client=client,
         **({} if seen.answer is None else _observed(seen.answer)),

@@ -136,6 +136,8 @@ async def connect(target: Target, meter: Meter) -> Connection:
     connection = Connection(meter)
     if HAS_WIRES and target.ssl_context is None:
         await connection.open_wire(target)
+    elif target.unix_path is not None:
+        await asyncio.get_running_loop().create_unix_connection(lambda: connection, target.unix_path)
     else:
         await asyncio.get_running_loop().create_connection(
             lambda: connection,

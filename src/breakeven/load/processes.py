@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from breakeven.client.request import RequestMaker
+from breakeven.client.target import Access
 from breakeven.clock import now_s
 from breakeven.errors import RunFailedError
 from breakeven.load.merge import Tally, merged, shares
@@ -44,15 +45,13 @@ class Plant:
         self,
         *,
         is_open: bool,
-        url: str,
-        api_key: str | None,
-        ca_file: str | None,
+        access: Access,
         timeout_s: float,
         maker: RequestMaker,
         workload: Workload,
     ) -> None:
         self._is_open = is_open
-        self._url, self._api_key, self._ca_file, self._timeout_s = url, api_key, ca_file, timeout_s
+        self._access, self._timeout_s = access, timeout_s
         self._maker, self._workload = pickle.dumps(maker), pickle.dumps(workload)
 
     def setup(self, client: int) -> Setup:
@@ -60,9 +59,7 @@ class Plant:
         return Setup(
             client=client,
             is_open=self._is_open,
-            url=self._url,
-            api_key=self._api_key,
-            ca_file=self._ca_file,
+            access=self._access,
             timeout_s=self._timeout_s,
             maker=self._maker,
             workload=self._workload,

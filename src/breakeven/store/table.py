@@ -41,9 +41,9 @@ _INTS: Final = (
     "client",
 )
 _FLOATS: Final = ("due_s", "sent_s", "connect_s", "end_s")
-_TEXTS: Final = ("status", "error", "error_text", "finish_reason", "prompt")
+_TEXTS: Final = ("status", "error", "error_text", "finish_reason", "prompt", "model")
 _BOOLS: Final = ("reconnected", "measured", "without_done")
-_LATER: Final = frozenset({"reasoning_tokens", "reasoning_chunks", "without_done"})
+_LATER: Final = frozenset({"reasoning_tokens", "reasoning_chunks", "without_done", "model"})
 """Columns that files of older versions lack: their records have the default."""
 
 
