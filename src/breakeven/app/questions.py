@@ -74,7 +74,7 @@ def only_model(target: Target, listed: list[ModelInfo] | None) -> str:
     if known:
         raise UsageError(f"{target.url} serves several models; choose one with --model: {told(known)}")
     raise RunFailedError(
-        f"{target.origin}{target.to_api('/models')} names no model; give its name with --model, if it is an OpenAI server"
+        f"{target.origin}{target.to_api('/models')} names no model; give its name with --model, if it is a server"
     )
 
 

@@ -206,9 +206,10 @@ def _judge(server: Server, seen: Seen, model: str, listed: list[ModelInfo] | Non
     ):
         raise RunFailedError(f"{target.url}: {text}; this model has no chat template: ask it with --api completions")
     if status in (404, 405):
+        asked = f"{target.origin}{target.to_api(server.maker.path)}"
         raise RunFailedError(
-            f"{target.origin}{target.to_api(server.maker.path)} answers {status} ({text}); this is no OpenAI server, or not its address: "
-            "--url may also be the whole address that ends in /chat/completions"
+            f"{asked} answers {status} ({text}); this is no OpenAI server, or not its address: --url may also be the "
+            "whole address that ends in /chat/completions"
         )
     if seen.error in _NO_SERVER and (seen.answer is None or status is None or seen.answer.is_good):
         raise RunFailedError(f"{target.url}: {text}{hint(target, seen.error, text)}")

@@ -1,6 +1,7 @@
 """What options are made of: durations, lists of users, and the options that several commands share."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -82,10 +83,32 @@ def body_fields(text: str) -> dict[str, Any]:
         raise argparse.ArgumentTypeError(f"{text}: {error}; give a file with one object of JSON") from None
 
 
+def writable(text: str) -> str:
+    """A file that can be written, found out before there is anything to write; `-` is stdout."""
+    path = Path(text)
+    why = (
+        None
+        if text == "-"
+        else "it is a folder"
+        if path.is_dir()
+        else f"no such folder as {path.parent}"
+        if not path.parent.is_dir()
+        else "it, or its folder, must not be written to"
+        if not os.access(path if path.exists() else path.parent, os.W_OK)
+        else None
+    )
+    if why is not None:
+        raise argparse.ArgumentTypeError(f"{text} cannot be written: {why}")
+    return text
+
+
 def add_json(parser: Any) -> None:
     """The option that every command with a result has."""
     parser.add_argument(
-        "--json", metavar="FILE", help="write the summary as JSON; - is stdout, and the table goes to stderr"
+        "--json",
+        type=writable,
+        metavar="FILE",
+        help="write the summary as JSON; - is stdout, and the table goes to stderr",
     )
 
 
