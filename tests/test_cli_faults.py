@@ -179,7 +179,7 @@ STOPS = {
     "401": (1, "answers 401 (who are you?); put the key into an environment variable"),
     "403": (1, "answers 403 (no); put the key into an environment variable"),
     "wrong key": (1, "answers 401 (the key [key] is wrong)"),
-    "redirects": (1, "answers 307, a redirect; give the address that it leads to"),
+    "redirects": (1, "answers 307, a redirect to https://elsewhere/; give the address that it leads to"),
     "speaks something else": (1, "the answer is not HTTP"),
     "hangs up at the first question": (1, "the server closed the connection before the answer was complete"),
 }
