@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from breakeven import __version__
-from breakeven.cli import calibrate, exchange, money, report, run, stored, study
+from breakeven.cli import calibrate, exchange, money, prices, report, run, stored, study
 from breakeven.errors import BreakevenError, UsageError, mistyped, one_line
 
 INTERRUPTED: Final = 130
-_ROOMS: Final = (run, study, stored, money, report, exchange, calibrate)
+_ROOMS: Final = (run, study, stored, money, prices, report, exchange, calibrate)
 
 
 class Parser(argparse.ArgumentParser):
