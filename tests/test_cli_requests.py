@@ -1,5 +1,6 @@
 """The real command says to the server what the user wants said: headers, fields, models; no secret is kept."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -281,6 +282,22 @@ def test_a_first_answer_that_is_none_says_what_to_do(script: Play, says: str, tm
     assert (done.code, says in done.line()) == (1, True), done.err
 
 
+@pytest.mark.parametrize("code", [301, 307, 308])
+def test_a_list_of_models_that_moved_names_where_to(code: int, tmp_path: Path) -> None:
+    moved = status(code, more="Location: https://other.example/v1/models\r\n")
+    done, _ = measured({"/v1/models": moved}, out=tmp_path / "runs")
+    assert "a redirect to https://other.example/v1/models; give the address that it leads to" in done.line()
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "good"])
+def test_a_compressed_answer_names_its_compression(path: str, tmp_path: Path) -> None:
+    done, _ = measured({path: status(200, more="Content-Encoding: gzip\r\n")}, out=tmp_path / "runs")
+    assert (done.code, "the answer comes compressed (gzip), though it was asked for as it is" in done.line()) == (
+        1,
+        True,
+    )
+
+
 def test_a_key_that_is_refused_is_not_asked_for_again(tmp_path: Path) -> None:
     env = {"SOME_KEY": SECRET}
     done, _ = measured(status(401, message=SECRET), "--api-key-env", "SOME_KEY", out=tmp_path / "runs", env=env)
@@ -335,6 +352,8 @@ def test_a_certificate_of_ones_own_is_told_how_to_trust(tmp_path: Path) -> None:
         (("--body", "nowhere.json"), "nowhere.json: No such file or directory; give KEY=VALUE, or a file of JSON"),
         (("--model", "a=1,b=0"), "every share is more than 0"),
         (("--model", "a=1,a=1"), "a name stands twice"),
+        (("--proxy", "http://me:hush@h:1"), "--proxy is no address of an HTTP proxy"),
+        (("--proxy", "https://h:1"), "--proxy is no address of an HTTP proxy"),
         (("--url", "http://h/?api_key=hush"), "--url must not hold a key ('api_key')"),
     ],
 )
@@ -352,3 +371,84 @@ def test_what_cannot_be_asked_is_one_line_that_shows_no_secret(
     assert seen.err.count("\n") == 1
     assert "hush" not in seen.err
     assert list(tmp_path.iterdir()) == []
+
+
+# a proxy
+
+
+class Proxy(threading.Thread):
+    """A real forwarding proxy for http (absolute addresses) and https (CONNECT); keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.lines: list[str] = []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def run(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _serve(self, client: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client.recv(1)
+        self.lines.append(head.partition(b"\r\n")[0].decode())
+        method, place, _ = head.split(b" ", 2)
+        where = place.decode().removeprefix("http://").partition("/")
+        host, _, port = where[0].partition(":")
+        with client, socket.create_connection((host, int(port))) as server:
+            if method == b"CONNECT":
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                server.sendall(head.replace(place, b"/" + where[2].encode(), 1))
+            back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
+            back.start()
+            self._pump(client, server)
+            back.join()
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("clients", ["1", "2"])
+@pytest.mark.parametrize("tls", [None, "good"])
+def test_a_proxy_is_used_when_it_is_asked_for(tls: Any, clients: str, tmp_path: Path) -> None:
+    proxy = Proxy()
+    proxy.start()
+    with FaultServer({"/metrics": idle, "good": answer(end="close")}, tls=tls) as server:
+        env = {"SSL_CERT_FILE": str(server.ca_file)} if tls else {}
+        words = ("--clients", clients, "--proxy", proxy.url, "--out", tmp_path)
+        done = breakeven("run", "--url", server.url, *LOADS["closed"], *RUN, *words, env=env)
+    proxy.stop()
+    assert done.code == 0, done.err
+    assert done.json["levels"][0]["errors"] == 0
+    begins = f"CONNECT 127.0.0.1:{server.port} " if tls else f"POST {server.url}/v1/chat/completions "
+    assert sum(line.startswith(begins) for line in proxy.lines) > 10
+
+
+def test_the_proxy_of_the_environment_is_not_used_unasked(tmp_path: Path) -> None:
+    env = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    done, _ = measured(None, out=tmp_path, env=env)
+    assert done.code == 0, done.err
+    assert done.json["levels"][0]["errors"] == 0
+
+
+def test_a_proxy_that_refuses_is_told(tmp_path: Path) -> None:
+    with FaultServer(status(407)) as proxy, FaultServer(tls="good") as server:
+        env = {"SSL_CERT_FILE": str(server.ca_file)}
+        done = breakeven("run", "--url", server.url, "--proxy", proxy.url, "--out", tmp_path / "runs", env=env)
+    assert (done.code, "the proxy answers HTTP/1.1 404" in done.line()) == (1, True), done.err

@@ -26,6 +26,7 @@ OPTIONS = {
     "headers": "--header",
     "headers_env": "--header-env",
     "body": "--body",
+    "proxy": "--proxy",
     "model_source": "--model-source",
     "workload": "--workload",
     "input_tokens": "--input-tokens",
@@ -102,6 +103,8 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """Sent with every request, in place of our own of that name."""
     headers_env: dict[str, str] = {}
     """Headers whose values the environment holds: name, and variable. The values are never stored."""
+    proxy: str | None = None
+    """Address of the HTTP proxy that requests go through."""
     body: dict[str, Any] = {}
     """Fields of every request beside those that workload and engine say, such as `temperature`."""
     users: tuple[int, ...] | None = None

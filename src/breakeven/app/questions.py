@@ -110,7 +110,9 @@ def refused(target: Target, status: int, text: str) -> RunFailedError:
 
 
 def hint(target: Target, kind: str, text: str) -> str:
-    """What to do about a connection that does not come about; empty where nobody can know."""
+    """What to do about a question that got no answer; empty where nobody can know."""
+    if kind.startswith("http_3"):
+        return "; give the address that it leads to"
     if kind == "tls":
         if "certificate" in text:
             return "; to trust an authority of your own, name its PEM file in the variable SSL_CERT_FILE"

@@ -14,7 +14,7 @@ from breakeven.app.crew import parse_clients
 from breakeven.app.launch import check_launch, launch_engine, launch_label, log_name
 from breakeven.app.measure import Measurement, Session, missing, new_folder
 from breakeven.app.summary import summarise
-from breakeven.client.target import Access
+from breakeven.client.target import Access, parse_proxy
 from breakeven.clock import wall_now
 from breakeven.engine import ENGINES
 from breakeven.errors import UsageError
@@ -85,6 +85,8 @@ def check_plan(plan: Plan) -> None:
     if plan.workload == "chat" and plan.input_tokens is not None:
         raise UsageError("--input-tokens goes with --workload fixed or lengths; chat brings its own prompts")
     access(plan, url=plan.url or "")
+    if plan.proxy is not None:
+        parse_proxy(plan.proxy)
 
 
 def api_key(plan: Plan) -> str | None:
@@ -111,6 +113,7 @@ def access(plan: Plan, *, url: str) -> Access:
             header: _variable(name, asked_by=f"--header-env {header}=") for header, name in plan.headers_env.items()
         },
         ca_file=os.environ.get("SSL_CERT_FILE"),
+        proxy=plan.proxy,
     )
 
 

@@ -86,6 +86,9 @@ def add(commands: Any) -> None:
         metavar="NAME=VARIABLE",
         help="a header whose value an environment variable holds; only their names are stored",
     )
+    whom.add_argument(
+        "--proxy", metavar="URL", help="HTTP proxy to go through (default: none, whatever the environment says)"
+    )
     what = run.add_argument_group("what to ask")
     what.add_argument(
         "--workload", metavar="NAME", help="chat, fixed, lengths, dataset, trace or conversation (default: chat)"

@@ -212,6 +212,8 @@ async def fetch(target: Target, path: str, *, body: object = None, timeout_s: fl
         reply.let_go()
     if not reply.complete or reply.status is None:
         raise FetchError(*why(connection.failure))
+    if 300 <= reply.status < 400 and reply.location:
+        raise FetchError(f"http_{reply.status}", reply.said_wrong())
     if reply.encoding:
         raise FetchError("not_openai", compressed(reply.encoding))
     return reply.status, reply.content_type, bytes(reply.body)

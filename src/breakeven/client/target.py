@@ -21,6 +21,7 @@ _UNIX: Final = "unix:"
 _TRY_S: Final = 3.0
 """How long one address of a name that has several is waited for."""
 _SHORTEST_SECRET: Final = 4
+_PROXY_KEY: Final = "proxy-authorization"
 _HINT: Final = "write it like http://host:8000"
 
 
@@ -33,6 +34,8 @@ class Access(Struct, frozen=True, kw_only=True):
     secret_headers: dict[str, str] = {}
     """Further ones, whose values came from the environment and are never shown."""
     ca_file: str | None = None
+    proxy: str | None = None
+    """Address of the HTTP proxy that requests go through; the environment's is never used unasked."""
 
     def __repr__(self) -> str:
         return f"Access({self.url})"
@@ -46,7 +49,10 @@ class Target(Struct, frozen=True, kw_only=True):
     host: str
     port: int
     address: str
-    """The numeric address that `host` stood for when the run began; of a unix socket its path."""
+    """The numeric address that `host` stood for when the run began; of a unix socket its path. That of the proxy, where
+    there is one."""
+    proxy_port: int | None = None
+    """None: connections go straight to the server."""
     root: str
     """Path before the API's version: what the engine offers beside the API is below it."""
     api: str
@@ -81,7 +87,10 @@ class Target(Struct, frozen=True, kw_only=True):
     def own_headers(self) -> dict[str, str]:
         """Those by which the server knows whose request it is."""
         authorization = {"Authorization": self.authorization} if self.authorization else {}
-        return _replaced(authorization, self.headers)
+        told = {
+            name: value for name, value in self.headers.items() if name.lower() != _PROXY_KEY or not self.ssl_context
+        }
+        return _replaced(authorization, told)
 
     def head(self, method: str, path: str) -> bytes:
         """Request line and headers up to `Content-Length: `."""
@@ -95,7 +104,16 @@ class Target(Struct, frozen=True, kw_only=True):
             "Content-Type": "application/json",
         }
         lines = [f"{name}: {value}" for name, value in _replaced(ours, self.own_headers()).items()]
-        return "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "Content-Length: "]).encode("ascii")
+        place = path if self.proxy_port is None or self.ssl_context is not None else self.origin + path
+        return "\r\n".join([f"{method} {place} HTTP/1.1", *lines, "Content-Length: "]).encode("ascii")
+
+    def tunnel_head(self) -> bytes | None:
+        """What asks the proxy for a connection of its own, which TLS needs; None where none is needed."""
+        if self.proxy_port is None or self.ssl_context is None:
+            return None
+        place = self.origin.partition("://")[2]
+        named = [f"{name}: {value}" for name, value in self.headers.items() if name.lower() == _PROXY_KEY]
+        return "\r\n".join([f"CONNECT {place} HTTP/1.1", f"Host: {place}", *named, "", ""]).encode("ascii")
 
     @property
     def scheme(self) -> str:
@@ -115,7 +133,8 @@ class Target(Struct, frozen=True, kw_only=True):
     @property
     def is_local(self) -> bool:
         """The server runs on this machine, as far as its address tells."""
-        return self.address.startswith(("127.", "/")) or self.address == "::1"
+        here = self.address.startswith(("127.", "/")) or self.address == "::1"
+        return here and self.proxy_port is None
 
 
 def _replaced(headers: Mapping[str, str], by: Mapping[str, str]) -> dict[str, str]:
@@ -175,6 +194,20 @@ def parse_url(url: str) -> UrlParts:
     )
 
 
+def parse_proxy(url: str) -> UrlParts:
+    """The address of an HTTP proxy; UsageError where it is none."""
+    try:
+        parts = parse_url(url)
+    except UsageError:
+        parts = None
+    if parts is None or parts.scheme != "http" or parts.unix_path is not None or parts.query or parts.api != "/v1":
+        raise UsageError(
+            "--proxy is no address of an HTTP proxy; write it like http://proxy:3128, and give a password, if it wants "
+            "one, by --header-env Proxy-Authorization=VARIABLE"
+        )
+    return parts
+
+
 def _unix_parts(url: str) -> UrlParts:
     path = "/" + url.removeprefix(_UNIX).lstrip("/")
     if not url.startswith((f"{_UNIX}/", f"{_UNIX}///")) or path == "/" or not path.isprintable():
@@ -217,6 +250,7 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
 async def resolve(to: Access) -> Target:
     """Look the host's name up once; RunFailedError where it stands for no address."""
     parts = parse_url(to.url)
+    proxy = None if to.proxy is None else parse_proxy(to.proxy)
     key = to.api_key
     if key is not None and not (key.isascii() and key.isprintable()):
         raise UsageError("the API key holds characters that no HTTP header may have; check the variable")
@@ -225,7 +259,8 @@ async def resolve(to: Access) -> Target:
         url=parts.url,
         host=parts.host,
         port=parts.port,
-        address=parts.unix_path or await _address(parts, url=to.url),
+        address=parts.unix_path or await _address(proxy or parts, url=to.proxy or to.url),
+        proxy_port=None if proxy is None else proxy.port,
         root=parts.root,
         api=parts.api,
         query=parts.query,

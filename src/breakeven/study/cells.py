@@ -18,7 +18,7 @@ from breakeven.study.types import AXES, EngineRow, HardwareRow, Include, ModelRo
 
 _LAUNCH_KEYS: Final = ("via", "image", "docker_args", "mounts", "env", "pass_env", "start_timeout_s")
 
-_ACCESS_KEYS: Final = ("api_key_env", "headers", "headers_env")
+_ACCESS_KEYS: Final = ("api_key_env", "headers", "headers_env", "proxy")
 
 
 class Cell(Struct, frozen=True, kw_only=True):

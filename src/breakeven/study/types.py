@@ -55,6 +55,7 @@ class EngineRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     api_key_env: str | None = None
     headers: dict[str, str] = {}
     headers_env: dict[str, str] = {}
+    proxy: str | None = None
     via: Via = "process"
     command: str | tuple[str, ...] | None = None
     image: str | None = None
