@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asking import ask, body, chunks, raw, record, route, run, sse, whole
-from breakeven.client import answer as answer_module
+from breakeven.client import reply as reply_module
 from breakeven.client.answer import Meter, StreamAnswer
 from breakeven.client.ask import Asker, FetchError, fetch
 from breakeven.client.target import Access, resolve
@@ -204,7 +204,7 @@ def test_an_error_named_by_its_event_field_is_read(said: bytes) -> None:
 
 
 def test_a_body_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer_module, "_BODY_LIMIT_BYTES", 1000)
+    monkeypatch.setattr(reply_module, "_BODY_LIMIT_BYTES", 1000)
     with FaultServer([whole(500, b"x" * 2000), answer()]) as server:
         seen, after = ask(server.url, "good", "good")
     assert seen.error == "bad_stream"

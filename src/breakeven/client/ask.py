@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from breakeven.client.answer import Meter, Reply, StreamAnswer, compressed
+from breakeven.client.answer import Meter, StreamAnswer
 from breakeven.client.connection import Connection, connect, why
+from breakeven.client.reply import Reply, compressed
 from breakeven.client.target import Target
 from breakeven.client.usage import token_counts
 from breakeven.clock import now_s

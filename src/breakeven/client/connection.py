@@ -12,7 +12,8 @@ from typing import Final, Protocol, cast
 
 import httptools
 
-from breakeven.client.answer import Meter, Reply, StreamAnswer
+from breakeven.client.answer import Meter, StreamAnswer
+from breakeven.client.reply import Reply
 from breakeven.client.sse import EventTooLargeError
 from breakeven.client.target import Target
 from breakeven.client.wire import HAS_WIRES, Wire, open_wire
