@@ -68,7 +68,7 @@ def test_the_sentence_names_cards_service_level_cost_and_interval() -> None:
     ratio = k.value * hour_usd_per_card(found, 1) / hour_usd_per_card(found, 0)
     verb = "does" if f"{k.value:.2f}" == "1.00" else "do"
     assert answer_text(found) == (
-        f"{k.value:.2f} × RTX 4090 {verb} the work of one A100 80GB PCIe (40 words/s on average a user) "
+        f"{k.value:.2f} × RTX 4090 {verb} the work of one A100 80GB PCIe (40 words/s a user on average) "
         f"at {ratio:.2f} of its cost per word."
     )
     assert sure_text(found).startswith("95 %: ")
@@ -137,7 +137,7 @@ def test_a_run_that_misses_the_service_level_comes_last_with_its_reason() -> Non
 def test_one_run_alone_is_told_by_its_capacity() -> None:
     found = single()
     assert answer_text(found).startswith("RTX 4090 serves")
-    assert "40 words/s on average a user" in answer_text(found)
+    assert "40 words/s a user on average" in answer_text(found)
     assert single(text=PRICES).money[0].report.candidate.figures["usd_per_mtok_output"].value is not None
 
 
@@ -159,8 +159,8 @@ def test_k_counts_machines_and_the_economics_count_cards(tmp_path: Path) -> None
     assert found.money[0].report.comparison["k"].value == pytest.approx(2.0)
 
 
-def test_two_runs_need_a_reference_in_the_scenario() -> None:
-    with pytest.raises(UsageError, match=r"needs a \[reference\]"):
+def test_a_scenario_that_prices_one_of_two_cards_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"prices RTX 4090, and the run .* is of A100 80GB PCIe"):
         pair(text='name = "half"\n[candidate]\ngpu = "RTX 4090"\nrent_usd_per_h = 0.3\n')
 
 
