@@ -282,3 +282,14 @@ def test_the_data_sets_are_priced_by_their_cards() -> None:
     assert priced(*runs, scenario="renter").counted == "words"
     sweep = [find_run(gpu, data="nosana-2024-sweep") for gpu in ("a100-80", "rtx-4090")]
     assert priced(*sweep, scenario="renter").counted == "words"
+
+
+def test_findings_are_the_only_door_from_runs_to_money() -> None:
+    """Whoever works a scenario out is the room itself, its command, or the findings that all others read."""
+    root = Path(__file__).parent.parent / "src" / "breakeven"
+    importers = {
+        path.relative_to(root).parts[0] if len(path.relative_to(root).parts) > 2 else str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if "cost.evaluate import" in path.read_text() and path.parent.name != "cost"
+    }
+    assert importers == {"app/money.py", "findings/money.py"}

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from breakeven.app.compare import Level
+from breakeven.app.level import Level
 from breakeven.app.report import Loaded, findings_of, write
 from breakeven.cli import main
 from breakeven.errors import UsageError

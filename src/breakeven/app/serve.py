@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from breakeven.app.compare import Level
+from breakeven.app.level import Level
 from breakeven.app.prices import quotes
 from breakeven.app.report import findings_of, load_folder, load_scenario
 from breakeven.app.summary import summarise
