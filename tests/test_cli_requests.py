@@ -282,6 +282,14 @@ def test_a_first_answer_that_is_none_says_what_to_do(script: Play, says: str, tm
     assert (done.code, says in done.line()) == (1, True), done.err
 
 
+def test_a_key_that_the_list_of_models_repeats_is_hidden(tmp_path: Path) -> None:
+    listed = json.dumps({"data": [{"id": f"{SECRET}-a"}, {"id": f"{SECRET}-b"}]})
+    script = {"/v1/models": lambda wire: reply(wire, 200, listed)}
+    done, _ = measured(script, "--api-key-env", "SOME_KEY", out=tmp_path / "runs", env={"SOME_KEY": SECRET})
+    assert "serves several models; choose one with --model: [key]-a, [key]-b" in done.line()
+    assert SECRET not in done.err
+
+
 @pytest.mark.parametrize("code", [301, 307, 308])
 def test_a_list_of_models_that_moved_names_where_to(code: int, tmp_path: Path) -> None:
     moved = status(code, more="Location: https://other.example/v1/models\r\n")

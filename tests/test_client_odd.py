@@ -92,6 +92,11 @@ def test_usage_beside_the_finish_reason_is_read() -> None:
     assert (kept.input_tokens, kept.output_tokens) == (5, 7)
 
 
+@pytest.mark.parametrize("nothing", [None, "", {}, False])
+def test_an_error_that_says_nothing_is_none(nothing: Any) -> None:
+    assert asked(streamed(TEXT | {"error": nothing}, END)).status == "done"
+
+
 # where text stands
 
 OUTPUT = {

@@ -31,12 +31,13 @@ async def list_models(target: Target, *, is_named: bool) -> list[ModelInfo] | No
             f"{target.url}: {error}"
             + (hint(target, error.kind, str(error)) or "; is the server up, and is this its address?")
         ) from None
+    body = target.hide_key(body.decode("utf-8", "replace")).encode()
     if status in (401, 403):
         raise refused(target, status, error_in_body(body))
     found = _listed_in(body) if 200 <= status < 300 else None
     if found is not None or is_named:
         return found
-    text = one_line(target.hide_key(error_in_body(body)), limit=120)
+    text = one_line(error_in_body(body), limit=120)
     if status < 300:
         raise RunFailedError(f"{target.origin}{path} is no list of models, so this is no OpenAI server: {text}")
     raise RunFailedError(

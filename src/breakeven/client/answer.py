@@ -136,7 +136,7 @@ class StreamAnswer(Reply):
                 self.meter.chunks += 1
             if choice.finish_reason:
                 self.finish_reason = choice.finish_reason
-        if event.error is not None:
+        if event.error:
             self.fail("stream_error", error_text(event.error))
         elif not choices:
             self.on_no_choices(event, data)

@@ -58,7 +58,7 @@ def read_odd(data: bytes | bytearray) -> Event | None:
     said = _loads(data)
     if said is None:
         return None
-    if said.get("error") is not None:
+    if said.get("error"):
         return Event(error=said["error"])
     try:
         return Event(choices=_choices(said.get("choices")), usage=_usage(said.get("usage")))
