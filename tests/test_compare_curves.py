@@ -175,7 +175,13 @@ def test_a_run_without_a_usable_level_is_one_clear_line() -> None:
 
 def test_mean_latencies_and_further_numbers_are_pooled_over_repeats() -> None:
     levels = tuple(
-        a_level(1, 10.0, repeat=i, ttft_s=Distribution(n=9, mean=mean), extra={"gpu_board_w": watts, "flag": True})
+        a_level(
+            1,
+            10.0,
+            repeat=i,
+            distributions={"ttft_s": Distribution(n=9, mean=mean)},
+            extra={"gpu_board_w": watts, "flag": True},
+        )
         for i, (mean, watts) in enumerate([(1.0, 200.0), (4.0, {"value": 300.0})])
     )
     (level,) = pool(RunSummary(run=RunFacts(id="r"), levels=levels)).levels

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from breakeven.app.report import Asked, find, findings_of, load_run
+from breakeven.caution import Caution
 from breakeven.compare.capacity import operating_point
 from breakeven.errors import UsageError
 from breakeven.findings import Findings, Prices, throughput_series
@@ -15,7 +16,8 @@ from breakeven.findings.pooled import one_a_load
 from breakeven.findings.repeat import run_command
 from breakeven.findings.scrub import HIDDEN, clean, scrubbed
 from breakeven.metrics.slo import ServiceLevel
-from breakeven.metrics.summary import Caution, Distribution, Estimate, LevelSummary, Quantile, RunFacts
+from breakeven.metrics.statistics import inverted
+from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts
 from breakeven.record import LevelFacts, Record
 from breakeven.reference import find_run
 from breakeven.report import words
@@ -243,17 +245,18 @@ def test_a_bin_holds_three_chunks_of_an_answer_where_chunks_are_rare() -> None:
 
 
 def test_the_repeats_of_a_load_are_one_level_of_the_page(tmp_path: Path) -> None:
+    tpot = Distribution(n=10, p50=Quantile(value=0.02, ci95=(0.019, 0.021)))
     slow = LevelSummary(
         users=4,
         status="done",
         output_tok_per_s=Estimate(value=100.0, ci95=(99.0, 101.0)),
-        tpot_s=Distribution(n=10, p50=Quantile(value=0.02, ci95=(0.019, 0.021))),
+        distributions={"tpot_s": tpot, "tok_per_s_per_user": inverted(tpot)},
         window_s=30.0,
         output_tokens=3000,
         requests=10,
         errors=1,
         errors_by_kind={"timeout": 1},
-        cautions=(Caution(id="trend", text="halves differ", remedy="wait"),),
+        cautions=(Caution(id="trend", seen="halves differ", advice="wait"),),
     )
     fast = replace(
         slow,
@@ -269,7 +272,7 @@ def test_the_repeats_of_a_load_are_one_level_of_the_page(tmp_path: Path) -> None
     assert one.output_tok_per_s.value == pytest.approx(110.0)  # the root of 100 x 121
     half = 12.7062 * math.log(1.21) / 2  # t(1) x sd of the logs / root 2, sd = difference / root 2
     assert one.output_tok_per_s.ci95 == pytest.approx((110 * math.exp(-half), 110 * math.exp(half)))
-    assert one.tok_per_s_per_user.p50.value == pytest.approx(50.0)
+    assert one.of("tok_per_s_per_user").p50.value == pytest.approx(50.0)
     assert (one.requests, one.errors, one.errors_by_kind) == (20, 2, {"timeout": 1, "reset": 1})
     assert [caution.id for caution in one.cautions] == ["trend"]
     assert (one.window_s, one.output_tokens, one.input_tokens) == (60.0, 6000, None)

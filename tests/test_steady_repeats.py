@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from breakeven.metrics.repeats import FIGURES, figure, repeats
+from breakeven.metrics.definitions import METRICS, RATES
+from breakeven.metrics.repeats import figure, repeats
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
 from breakeven.report.terminal import print_run, throughput_chart
 
@@ -21,7 +22,7 @@ def estimates(*values: float, half: float | None = 1.0) -> list[Estimate]:
 def a_level(users: int | None, tok_per_s: float, **fields: object) -> LevelSummary:
     latency = Distribution(n=50, p50=Quantile(value=0.1, ci95=(0.09, 0.11)))
     rate = Estimate(value=tok_per_s, ci95=(tok_per_s * 0.98, tok_per_s * 1.02))
-    known = {"status": "done", "output_tok_per_s": rate, "ttft_s": latency, "tpot_s": latency}
+    known = {"status": "done", "output_tok_per_s": rate, "distributions": {"ttft_s": latency, "tpot_s": latency}}
     return LevelSummary(users=users, **known | fields)  # type: ignore[arg-type]
 
 
@@ -54,7 +55,7 @@ def test_loads_measured_once_or_broken_off_have_no_repeats() -> None:
     levels = [a_level(1, 50), a_level(2, 90), a_level(2, 95, repeat=1), a_level(1, 51, repeat=1, status="interrupted")]
     (found,) = repeats(levels)
     assert (found.users, found.n) == (2, 2)
-    assert set(found.figures) == set(FIGURES)
+    assert set(found.figures) == {*RATES, *(f"{name}_p50" for name in METRICS)}
     assert found.figures["output_tok_per_s"].mean == pytest.approx(92.5)
     assert found.figures["ttft_s_p50"].mean == pytest.approx(0.1)
     assert found.figures["total_tok_per_s"].mean is None

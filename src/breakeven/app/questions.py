@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from breakeven.caution import Caution
 from breakeven.client.ask import FetchError, fetch
 from breakeven.client.openai import BAD_JSON, error_in_body
 from breakeven.client.target import Target
@@ -84,17 +85,25 @@ def told(names: Sequence[str]) -> str:
     return one_line(", ".join(names), limit=400)
 
 
-def doubt(model: str, listed: list[ModelInfo] | None) -> str | None:
+def doubt(model: str, listed: list[ModelInfo] | None) -> Caution | None:
     """A caution for a model that answers though the server lists no such one: it may be any."""
     name = one_line(model, limit=80)
     if listed is None:
-        said = f"model_unchecked: the server has no list of models, so that the name '{name}' was not checked"
-        return f"{said} | see in its log or its docs what it serves"
+        return Caution(
+            id="model_unchecked",
+            seen="the server has no list of models, so that the name '{model}' was not checked",
+            advice="see in its log or its docs what it serves",
+            values={"model": name},
+        )
     known = [info.id for info in listed]
     if model in known:
         return None
-    said = f"model_not_listed: the server lists no model '{name}' and answers all the same"
-    return f"{said}; it lists {told(known) or 'none'} | see which model it was; many servers answer to any name"
+    return Caution(
+        id="model_not_listed",
+        seen="the server lists no model '{model}' and answers all the same; it lists {known}",
+        advice="see which model it was; many servers answer to any name",
+        values={"model": name, "known": told(known) or "none"},
+    )
 
 
 def refused(target: Target, status: int, text: str) -> RunFailedError:

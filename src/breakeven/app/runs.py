@@ -9,7 +9,8 @@ import msgspec
 from breakeven.app.summary import summarise
 from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.exchange import import_file
-from breakeven.metrics.summary import FORMAT, RunSummary
+from breakeven.metrics.stored import decode_summary
+from breakeven.metrics.summary import RunSummary
 from breakeven.store.folder import PLAN, SUMMARY, RunFolder
 from breakeven.store.log import cannot_write
 
@@ -33,10 +34,7 @@ def read_run(path: Path) -> RunSummary:
 
 def _read_file(path: Path) -> RunSummary:
     data = read_bytes(path)
-    written_in = _our_format(data)
-    if written_in is not None and written_in != FORMAT:
-        raise UsageError(f"{path}: a summary of format {written_in}; this version reads format {FORMAT}")
-    if written_in is not None:
+    if _is_ours(data):
         return read_summary(path)
     found = import_file(data, where=str(path))
     if len(found) > 1:
@@ -44,12 +42,13 @@ def _read_file(path: Path) -> RunSummary:
     return found[0].run
 
 
-def _our_format(data: bytes) -> int | None:
-    """The format of a summary of ours; None for a file of something else."""
+def _is_ours(data: bytes) -> bool:
+    """It is a summary of ours, whatever its format."""
     try:
-        return msgspec.json.decode(data, type=_Head).format
+        msgspec.json.decode(data, type=_Head)
     except msgspec.DecodeError:
-        return None
+        return False
+    return True
 
 
 class _Head(msgspec.Struct):
@@ -61,9 +60,11 @@ class _Head(msgspec.Struct):
 
 
 def read_summary(path: Path) -> RunSummary:
-    """A stored summary of format 1."""
+    """A stored summary."""
     try:
-        return msgspec.json.decode(read_bytes(path), type=RunSummary)
+        return decode_summary(read_bytes(path))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
     except msgspec.DecodeError as error:
         raise UsageError(f"{path} is no summary of breakeven: {one_line(str(error))}") from None
 

@@ -15,6 +15,7 @@ from breakeven.cost.inputs import Scenario
 from breakeven.errors import BreakevenError, RunFailedError, UsageError
 from breakeven.findings import Prices, names, throughput_series
 from breakeven.findings.scrub import clean, scrubbed
+from breakeven.metrics.stored import decode_summary
 from breakeven.metrics.summary import RunSummary
 from breakeven.report.html import to_html
 from breakeven.report.pagedata import series_data
@@ -161,7 +162,7 @@ def _summary(folder: RunFolder) -> RunSummary:
     if stored.is_file() and all(path.suffix == ".parquet" for path in files):
         if stored.stat().st_mtime >= max((path.stat().st_mtime for path in files), default=0.0):
             try:
-                return msgspec.json.decode(stored.read_bytes(), type=RunSummary)
-            except (msgspec.MsgspecError, OSError):
+                return decode_summary(stored.read_bytes())
+            except (msgspec.MsgspecError, UsageError, OSError):
                 pass
     return summarise(folder)

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from breakeven.app.questions import ModelInfo, doubt, hint, list_models, only_model, refused, told
+from breakeven.caution import Caution
 from breakeven.client.answer import Meter
 from breakeven.client.ask import Asker, FetchError, Route, Seen, fetch
 from breakeven.client.openai import BAD_JSON
@@ -34,8 +35,8 @@ class Server:
         self.engine = engine
         self.maker = maker
         self.timeout_s = timeout_s
-        self.notes: list[str] = []
-        """Cautions for every level, as `id: text | remedy`."""
+        self.notes: list[Caution] = []
+        """Cautions for every level."""
         self._gauges: tuple[str, ...] | None = None
 
     @property
@@ -175,15 +176,19 @@ async def _without_all(server: Server, ask: Ask, model: str, refused: Seen) -> S
     return seen
 
 
-def _changed(change: Change) -> str:
+def _changed(change: Change) -> Caution:
     if change.by is not None:
-        return (
-            f"field_replaced: the server refuses the field {change.field}, so {change.by} was sent in its place | "
-            "nothing is wrong with that; it is what its models want"
+        return Caution(
+            id="field_replaced",
+            seen="the server refuses the field {field}, so {by} was sent in its place",
+            advice="nothing is wrong with that; it is what its models want",
+            values={"field": change.field, "by": change.by},
         )
-    return (
-        f"field_dropped: the server refuses the field {change.field}, so it was left out | "
-        "lengths may differ from what was asked for; see the docs of the engine"
+    return Caution(
+        id="field_dropped",
+        seen="the server refuses the field {field}, so it was left out",
+        advice="lengths may differ from what was asked for; see the docs of the engine",
+        values={"field": change.field},
     )
 
 
@@ -198,12 +203,8 @@ def _judge(server: Server, seen: Seen, model: str, listed: list[ModelInfo] | Non
         raise RunFailedError(f"{target.url} knows no model '{one_line(model, limit=80)}'; it serves: {told(known)}")
     if status is not None and 300 <= status < 400:
         raise RunFailedError(f"{target.url} answers {status}, {text}; give the address that it leads to")
-    if (
-        status is not None
-        and status >= 400
-        and server.api == "chat"
-        and "chat template" in text.lower().replace("_", " ")
-    ):
+    has_template = "chat template" not in text.lower().replace("_", " ")
+    if (status or 0) >= 400 and server.api == "chat" and not has_template:
         raise RunFailedError(f"{target.url}: {text}; this model has no chat template: ask it with --api completions")
     if status in (404, 405):
         asked = f"{target.origin}{target.to_api(server.maker.path)}"
@@ -213,7 +214,8 @@ def _judge(server: Server, seen: Seen, model: str, listed: list[ModelInfo] | Non
         )
     if seen.error in _NO_SERVER and (seen.answer is None or status is None or seen.answer.is_good):
         raise RunFailedError(f"{target.url}: {text}{hint(target, seen.error, text)}")
-    server.notes.append(f"first_request: the first request failed: {text or seen.error} | see the server's log")
+    failed, why = "the first request failed: {why}", {"why": text or seen.error}
+    server.notes.append(Caution(id="first_request", seen=failed, advice="see the server's log", values=why))
 
 
 def describe_engine(server: Server, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from msgspec import Struct
 from breakeven.compare.types import LeftOut
 from breakeven.compare.words import left_out_text
 from breakeven.errors import UsageError, one_line
-from breakeven.metrics.slo import LATENCIES, STATISTICS
+from breakeven.metrics.definitions import METRICS, RATES
+from breakeven.metrics.statistics import STATISTICS
 from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RunSummary
 
-RATES: Final = ("output_tok_per_s", "total_tok_per_s", "req_per_s")
 Z95: Final = NormalDist().inv_cdf(0.975)
 _T975: Final = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
 """Student's t at 0.975 for 1…10 degrees of freedom."""
@@ -38,7 +38,7 @@ class PooledLevel(Struct, frozen=True, kw_only=True):
     users: int
     repeats: int
     figures: dict[str, Measured]
-    """Every name of RATES and every latency such as `ttft_p99`."""
+    """Every name of RATES, and every statistic of every row of METRICS, such as `ttft_p99`."""
     extra: dict[str, float]
     """Numbers of LevelSummary.extra, mean over the repeats."""
 
@@ -104,25 +104,19 @@ def _unusable(level: LevelSummary) -> LeftOut | None:
 
 
 def pool_figures(levels: Sequence[LevelSummary]) -> dict[str, Measured]:
-    """Every rate and latency of finished repeats of one load, each by `pool_figure`."""
-    figures = {name: pool_figure(_rate(level, name) for level in levels) for name in RATES}
-    for latency in LATENCIES:
-        for statistic in STATISTICS:
-            name = f"{latency}_{statistic}"
-            figures[name] = pool_figure(_latency(level, latency, statistic) for level in levels)
+    """Every rate and metric of finished repeats of one load, each by `pool_figure`."""
+    figures = {name: pool_figure(_rate(rate.of(level)) for level in levels) for name, rate in RATES.items()}
+    for name, metric in METRICS.items():
+        for which in STATISTICS:
+            figures[f"{metric.short}_{which}"] = pool_figure(_quantile(level.of(name).at(which)) for level in levels)
     return figures
 
 
-def _rate(level: LevelSummary, name: str) -> Measured:
-    estimate: Estimate = getattr(level, name)
+def _rate(estimate: Estimate) -> Measured:
     return _measured(estimate.value, estimate.ci95)
 
 
-def _latency(level: LevelSummary, latency: str, statistic: str) -> Measured:
-    distribution = getattr(level, f"{latency}_s")
-    if statistic == "mean":
-        return _measured(distribution.mean, (None, None))
-    quantile: Quantile = getattr(distribution, statistic)
+def _quantile(quantile: Quantile) -> Measured:
     if quantile.value is None and quantile.more_than is not None:
         return Measured(more_than=quantile.more_than)
     return _measured(quantile.value, quantile.ci95)

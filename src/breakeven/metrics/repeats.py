@@ -1,41 +1,27 @@
 """Whole repeats of a level: their mean, and which interval to believe, that between them or that within each."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
+from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.statistics import t_quantile
-from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RepeatFigure, RepeatSummary
+from breakeven.metrics.summary import Estimate, LevelSummary, RepeatFigure, RepeatSummary
 
 Interval = tuple[float | None, float | None]
 
 
-def _estimate(name: str) -> Callable[[LevelSummary], Estimate]:
-    def of(level: LevelSummary) -> Estimate:
-        found: Estimate = getattr(level, name)
-        return found
-
-    return of
+def _figures(group: Sequence[LevelSummary]) -> dict[str, RepeatFigure]:
+    """Every rate, and the median of every metric."""
+    rates = {name: figure([rate.of(level) for level in group]) for name, rate in RATES.items()}
+    return rates | {f"{name}_p50": figure([_median(level, name) for level in group]) for name in METRICS}
 
 
-def _median(name: str) -> Callable[[LevelSummary], Estimate]:
-    def of(level: LevelSummary) -> Estimate:
-        found: Quantile = getattr(level, name).p50
-        return Estimate(value=found.value, ci95=found.ci95)
-
-    return of
-
-
-FIGURES: Final[dict[str, Callable[[LevelSummary], Estimate]]] = {
-    "output_tok_per_s": _estimate("output_tok_per_s"),
-    "total_tok_per_s": _estimate("total_tok_per_s"),
-    "req_per_s": _estimate("req_per_s"),
-    "ttft_s_p50": _median("ttft_s"),
-    "tpot_s_p50": _median("tpot_s"),
-}
-"""What is put together over repeats, by name."""
+def _median(level: LevelSummary, metric: str) -> Estimate:
+    found = level.of(metric).p50
+    return Estimate(value=found.value, ci95=found.ci95)
 
 
 def repeats(levels: Sequence[LevelSummary]) -> tuple[RepeatSummary, ...]:
@@ -49,7 +35,7 @@ def repeats(levels: Sequence[LevelSummary]) -> tuple[RepeatSummary, ...]:
             users=users,
             req_per_s_offered=rate,
             n=len(group),
-            figures={name: figure([of(level) for level in group]) for name, of in FIGURES.items()},
+            figures=_figures(group),
         )
         for (users, rate), group in groups.items()
         if len(group) > 1

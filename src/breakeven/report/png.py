@@ -31,8 +31,8 @@ def write_png(found: Findings, folder: Path) -> list[Path]:
     pyplot = _pyplot()
     charts: dict[str, Callable[[Findings, Any], bool]] = {
         "throughput": _throughput,
-        "ttft": lambda f, axes: _latency(f, axes, name="TTFT", of=lambda level: level.summary.ttft_s),
-        "tpot": lambda f, axes: _latency(f, axes, name="TPOT", of=lambda level: level.summary.tpot_s),
+        "ttft": lambda f, axes: _latency(f, axes, name="TTFT", of=lambda level: level.summary.of("ttft_s")),
+        "tpot": lambda f, axes: _latency(f, axes, name="TPOT", of=lambda level: level.summary.of("tpot_s")),
         "front": _front,
         "cost": _cost,
         "break-even": _break_even,

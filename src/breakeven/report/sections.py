@@ -158,7 +158,7 @@ def throughput(found: Findings) -> Html:
 
 def latency(found: Findings) -> Html:
     """TTFT and TPOT against users."""
-    streamed = any(level.summary.ttft_s.p50.value is not None for one in found.subjects for level in one.levels)
+    streamed = any(level.summary.of("ttft_s").p50.value is not None for one in found.subjects for level in one.levels)
     note = "Line with marks: median. Thin line: p95."
     return el(
         "section",

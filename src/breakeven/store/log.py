@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from breakeven.errors import RunFailedError
-from breakeven.record import LevelFacts, Record
+from breakeven.record import LevelFacts, Record, facts_of
 
 FLUSH_S: Final = 1.0
 _MAGIC: Final = b"breakeven level log 1\n"
@@ -27,7 +27,6 @@ _FRAME: Final = struct.Struct("<II")
 _RECORD, _FACTS = b"R", b"F"
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_record: Final = msgspec.msgpack.Decoder(Record).decode
-_decode_facts: Final = msgspec.msgpack.Decoder(LevelFacts).decode
 
 _TODO: Final = {
     errno.ENOSPC: "free some space or use --out",
@@ -121,7 +120,7 @@ def read_log(path: Path) -> tuple[LevelFacts | None, list[Record]]:
             if payload[:1] == _RECORD:
                 records.append(_decode_record(payload[1:]))
             elif payload[:1] == _FACTS:
-                facts = _decode_facts(payload[1:])
+                facts = facts_of(msgspec.msgpack.decode(payload[1:]))
     except OSError as error:
         raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
     except msgspec.DecodeError as error:  # its CRC is right, so these are not the fields that we know
