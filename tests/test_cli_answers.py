@@ -40,6 +40,8 @@ class Case(NamedTuple):
     """Of an answer, in the throughput."""
     ttft_s: float | None = TTFT_S
     tpot_s: float | None = ITL_S
+    answer_ttft_s: float | None = None
+    """None: where TTFT is, and not shown apart."""
     tokens_from: str = "usage"
 
 
@@ -103,9 +105,10 @@ CASES = {
     "usage beside the finish": Case(
         said(end=({"choices": [{"delta": {}, "finish_reason": "stop", "usage": counted(TOKENS)}]}, b"[DONE]"))
     ),
-    "reasoning": Case(said(*[chunk(**THOUGHT)] * 4, *[TEXT] * 4)),
+    "reasoning": Case(said(*[chunk(**THOUGHT)] * 4, *[TEXT] * 4), answer_ttft_s=TTFT_S + 4 * ITL_S),
     "reasoning in parts": Case(
-        said(*[chunk(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}])] * 4, *[TEXT] * 4)
+        said(*[chunk(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}])] * 4, *[TEXT] * 4),
+        answer_ttft_s=TTFT_S + 4 * ITL_S,
     ),
     "hidden reasoning": Case(
         said(end=(STOP, total(40, completion_tokens_details={"reasoning_tokens": 32}), b"[DONE]")),
@@ -130,7 +133,15 @@ CASES = {
     "an error that is no number": failing(b'{"choices":[],"object":"error","message":1e400}'),
 }
 MAIN = (
-    *("good", "usage of zero until the last", "a final usage of zero", "hidden reasoning", "calls of tools", "no done"),
+    *(
+        "good",
+        "reasoning",
+        "usage of zero until the last",
+        "a final usage of zero",
+        "hidden reasoning",
+        "calls of tools",
+        "no done",
+    ),
     *("an error in broken characters", "aborted"),
 )
 """Cases that every load is tried with; the others meet a closed loop."""
@@ -181,7 +192,9 @@ def test_any_answer_is_measured_as_it_was(name: str, load: str, runs: Runs) -> N
         assert level["tokens_from"] == case.tokens_from
         assert speed == pytest.approx(level["req_per_s"]["value"] * case.tokens, rel=0.15)
     assert speed > 0
-    for figure, truth_s in (("ttft_s", case.ttft_s), ("tpot_s", case.tpot_s)):
+    assert ("first answer token" in done.err) == (case.answer_ttft_s is not None)
+    behind_s = case.answer_ttft_s or case.ttft_s
+    for figure, truth_s in (("ttft_s", case.ttft_s), ("answer_ttft_s", behind_s), ("tpot_s", case.tpot_s)):
         if truth_s is None:  # but for what was cut, of which nobody knows how it would have ended
             assert level["distributions"][figure]["n"] <= level["cut"], figure
         else:

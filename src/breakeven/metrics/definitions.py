@@ -4,13 +4,13 @@ A metric is one function and one row. Its distribution stands in every level's s
 pooling of repeats and SLO limits walk the rows. A function returns None where the metric has no meaning, never 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from breakeven.metrics.summary import Estimate, LevelSummary
+from breakeven.metrics.summary import NO_DISTRIBUTION, Estimate, LevelSummary
 from breakeven.record import Record
 from breakeven.units import US_PER_S
 
@@ -34,6 +34,15 @@ def ttft_s(record: Record) -> float | None:
     """Time to first token: from when the request was due to the first chunk that carried output text."""
     first_s = first_chunk_s(record)
     return None if first_s is None else first_s - record.due_s
+
+
+def answer_ttft_s(record: Record) -> float | None:
+    """Time to first answer token: as TTFT, to the first chunk behind the reasoning that was streamed before it."""
+    if not record.reasoning_chunks:
+        return ttft_s(record)
+    arrived_s = arrivals_s(record)
+    behind = record.reasoning_chunks
+    return float(arrived_s[behind]) - record.due_s if behind < len(arrived_s) else None
 
 
 def e2e_s(record: Record) -> float | None:
@@ -94,6 +103,8 @@ class Metric(NamedTuple):
     """Percentiles in the tables of levels; p99 joins p95 where it is known and the table has room."""
     is_limited: bool = False
     """An SLO can limit it."""
+    unlike: str | None = None
+    """Tables show it only where it differs from this one."""
 
 
 METRICS: dict[str, Metric] = {
@@ -110,6 +121,15 @@ METRICS: dict[str, Metric] = {
         ranks_late=True,
         shown=("p50", "p95"),
         is_limited=True,
+    ),
+    "answer_ttft_s": Metric(
+        *(answer_ttft_s, "first answer token", "s", "lower", "first chunk behind the reasoning - due"),
+        short="answer_ttft",
+        over="due",
+        ranks_late=True,
+        shown=("p50", "p95"),
+        is_limited=True,
+        unlike="ttft_s",
     ),
     "tpot_s": Metric(
         *(tpot_s, "TPOT", "s", "lower", "(E2E - TTFT) / (output tokens - 1)"),
@@ -128,6 +148,16 @@ METRICS: dict[str, Metric] = {
     ),
     "connect_s": Metric(*(connect_s, "connect", "s", "lower", "TCP and TLS, inside TTFT"), short="connect", over="due"),
 }
+
+
+def shown_metrics(levels: Sequence[LevelSummary]) -> list[tuple[str, Metric]]:
+    """The rows that tables of these levels show."""
+    return [(name, one) for name, one in METRICS.items() if one.shown and _says_more(name, one.unlike, levels)]
+
+
+def _says_more(name: str, unlike: str | None, levels: Sequence[LevelSummary]) -> bool:
+    """It was measured, and not the same as what it is to be unlike."""
+    return unlike is None or any(level.of(name) not in (NO_DISTRIBUTION, level.of(unlike)) for level in levels)
 
 
 class Rate(NamedTuple):

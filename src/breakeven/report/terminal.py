@@ -10,7 +10,7 @@ from rich.text import Text
 
 from breakeven.caution import Caution
 from breakeven.metrics.alike import alike
-from breakeven.metrics.definitions import METRICS, Metric
+from breakeven.metrics.definitions import METRICS, Metric, shown_metrics
 from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import (
     Distribution,
@@ -95,7 +95,7 @@ def _columns(levels: Sequence[LevelSummary], *, is_wide: bool) -> list[Column]:
     """The load and its throughput, every metric that tables show, and how it went."""
     open_loop = any(level.users is None for level in levels)
     repeats = [Column("rep.", lambda level: str(level.repeat + 1), lambda mean: f"1–{mean.n}")]
-    metrics = [(name, METRICS[name]) for name in METRICS if METRICS[name].shown]
+    metrics = shown_metrics(levels)
     p99 = is_wide and any(level.of(name).n >= 100 for level in levels for name, one in metrics if "p95" in one.shown)
     return [
         Column("req/s\ndue" if open_loop else "users", _load, _load),
