@@ -5,6 +5,7 @@ started together, a few at a time, when the first test asks for one.
 """
 
 import re
+import statistics
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,6 @@ from faults import status
 
 AT_ONCE = 3
 TTFT_S, ITL_S, TOKENS = 0.05, 0.01, 8
-ANSWER_S: Final = TTFT_S + (TOKENS - 1) * ITL_S
 LOADS = {
     "closed": ("--users", "3"),
     "two clients": ("--users", "4", "--clients", "2"),
@@ -38,10 +38,10 @@ class Case(NamedTuple):
     """These, and none of the others in ODD."""
     tokens: int = TOKENS
     """Of an answer, in the throughput."""
-    ttft_s: float | None = TTFT_S
-    tpot_s: float | None = ITL_S
-    answer_ttft_s: float | None = None
-    """None: where TTFT is, and not shown apart."""
+    has_tpot: bool = True
+    """It has no meaning where nobody counted the tokens."""
+    thoughts: int = 0
+    """Chunks of reasoning before the answer's first."""
     tokens_from: str = "usage"
 
 
@@ -78,13 +78,13 @@ def each(count: Any) -> list[Any]:
 
 def failing(*end: Any) -> Case:
     """Text came, then the server gave up: its tokens count, its latencies do not."""
-    return Case(said(end=end), code=1, cautions=frozenset({"nothing_but_errors"}), ttft_s=None, tpot_s=None)
+    return Case(said(end=end), code=1, cautions=frozenset({"nothing_but_errors"}))
 
 
 CHUNKS: Final[dict[str, Any]] = {
     "tokens_from": "chunks",
     "cautions": frozenset({"estimated_tokens"}),
-    "tpot_s": None,  # it has no meaning where nobody counted
+    "has_tpot": False,
 }
 THOUGHT, CALL = {"reasoning_content": "hm"}, {"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]}
 NO_DONE = frozenset({"no_done"})
@@ -105,10 +105,10 @@ CASES = {
     "usage beside the finish": Case(
         said(end=({"choices": [{"delta": {}, "finish_reason": "stop", "usage": counted(TOKENS)}]}, b"[DONE]"))
     ),
-    "reasoning": Case(said(*[chunk(**THOUGHT)] * 4, *[TEXT] * 4), answer_ttft_s=TTFT_S + 4 * ITL_S),
+    "reasoning": Case(said(*[chunk(**THOUGHT)] * 4, *[TEXT] * 4), thoughts=4),
     "reasoning in parts": Case(
         said(*[chunk(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}])] * 4, *[TEXT] * 4),
-        answer_ttft_s=TTFT_S + 4 * ITL_S,
+        thoughts=4,
     ),
     "hidden reasoning": Case(
         said(end=(STOP, total(40, completion_tokens_details={"reasoning_tokens": 32}), b"[DONE]")),
@@ -153,22 +153,38 @@ def idle(wire: Wire) -> None:
     reply(wire, 200, "vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n", kind="text/plain")
 
 
-def run_case(case: Case, load: str, out: Path) -> Done:
+class Truth(NamedTuple):
+    """What the server did, by its own stamps: medians over its answers."""
+
+    first_s: float
+    behind_s: float
+    """As the first chunk, of that behind the reasoning."""
+    itl_s: float
+
+
+def run_case(case: Case, load: str, out: Path) -> tuple[Done, Truth]:
     script: Script = {"good": [answer(), answer(), case.play], "/metrics": idle}
     with FaultServer(script) as server:
-        return breakeven("run", "--url", server.url, *LOADS[load], *RUN, "--out", out)
+        done = breakeven("run", "--url", server.url, *LOADS[load], *RUN, "--out", out)
+        whole = [one for one in server.asked[2:] if len(one.write_s) > TOKENS]  # the head, and then its chunks
+    first, behind = 1, 1 + case.thoughts
+    return done, Truth(
+        first_s=statistics.median(one.write_s[first] - one.at_s for one in whole),
+        behind_s=statistics.median(one.write_s[behind] - one.at_s for one in whole),
+        itl_s=statistics.median((one.write_s[TOKENS] - one.write_s[first]) / (TOKENS - 1) for one in whole),
+    )
 
 
 class Runs:
     """All cases, run a few at a time."""
 
     def __init__(self, pool: ThreadPoolExecutor, folder: Path) -> None:
-        self._runs: dict[tuple[str, str], Future[Done]] = {
+        self._runs: dict[tuple[str, str], Future[tuple[Done, Truth]]] = {
             (name, load): pool.submit(run_case, CASES[name], load, folder / f"{name}-{load}".replace(" ", "-"))
             for name, load in RUNS
         }
 
-    def __getitem__(self, run: tuple[str, str]) -> Done:
+    def __getitem__(self, run: tuple[str, str]) -> tuple[Done, Truth]:
         return self._runs[run].result()
 
 
@@ -180,7 +196,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
 
 @pytest.mark.parametrize(("name", "load"), RUNS)
 def test_any_answer_is_measured_as_it_was(name: str, load: str, runs: Runs) -> None:
-    case, done = CASES[name], runs[name, load]
+    case, (done, truth) = CASES[name], runs[name, load]
     assert "Traceback" not in done.err
     assert done.code == case.code, done.err
     (level,) = done.json["levels"]
@@ -192,18 +208,18 @@ def test_any_answer_is_measured_as_it_was(name: str, load: str, runs: Runs) -> N
         assert level["tokens_from"] == case.tokens_from
         assert speed == pytest.approx(level["req_per_s"]["value"] * case.tokens, rel=0.15)
     assert speed > 0
-    assert ("first answer token" in done.err) == (case.answer_ttft_s is not None)
-    behind_s = case.answer_ttft_s or case.ttft_s
-    for figure, truth_s in (("ttft_s", case.ttft_s), ("answer_ttft_s", behind_s), ("tpot_s", case.tpot_s)):
-        if truth_s is None:  # but for what was cut, of which nobody knows how it would have ended
-            assert level["distributions"][figure]["n"] <= level["cut"], figure
+    assert ("first answer token" in done.err) == (case.thoughts > 0)
+    for figure, true_s in (("ttft_s", truth.first_s), ("answer_ttft_s", truth.behind_s), ("tpot_s", truth.itl_s)):
+        found = level["distributions"][figure]
+        if case.code or (figure == "tpot_s" and not case.has_tpot):
+            assert found["n"] <= level["cut"], figure  # of what was cut nobody knows how it would have ended
         else:
-            assert truth_s * 0.98 <= level["distributions"][figure]["p50"]["value"] <= truth_s * 1.6, figure
+            assert found["p50"]["value"] == pytest.approx(true_s, rel=0.1, abs=0.004), figure
 
 
 @pytest.mark.parametrize("load", LOADS)
 def test_the_commonest_error_of_a_failed_level_is_told_with_an_example(load: str, runs: Runs) -> None:
-    err = runs["an error in broken characters", load].err
+    err = runs["an error in broken characters", load][0].err
     assert "100% of the requests failed, most often" in err
     assert "x stream_error: no � memory" in err
 
