@@ -7,11 +7,12 @@ from statistics import NormalDist
 from typing import Final, Literal, NamedTuple
 
 from breakeven.compare.differences import same_unit
-from breakeven.compare.pool import Z95, Measured, Pooled, from_log, pool
+from breakeven.compare.pool import Pooled, pool
 from breakeven.compare.types import GateLevel, GateResult
 from breakeven.compare.words import people
 from breakeven.errors import UsageError, unknown
 from breakeven.metrics.definitions import RATES
+from breakeven.metrics.pooling import Z95, Measured, from_log
 from breakeven.metrics.slo import limited
 from breakeven.metrics.summary import Estimate, RunSummary
 from breakeven.units import parse_duration_s

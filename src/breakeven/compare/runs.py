@@ -6,11 +6,12 @@ from typing import Any, Final, NamedTuple
 
 from breakeven.compare.differences import engine_comparison, engine_name, same_unit, warnings
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
-from breakeven.compare.pool import Measured, Pooled, PooledLevel, pool
+from breakeven.compare.pool import Pooled, PooledLevel, pool
 from breakeven.compare.scope import side_scope
 from breakeven.compare.side import Side, side_of
 from breakeven.compare.types import Comparison, LevelRow, LevelSide, Role, Scope, ScopeName, SideScope
 from breakeven.errors import UsageError, one_line
+from breakeven.metrics.pooling import Measured
 from breakeven.metrics.slo import ServiceLevel, Slo, limited, service_levels
 from breakeven.metrics.summary import Estimate, RunSummary
 

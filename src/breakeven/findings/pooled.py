@@ -6,9 +6,10 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from breakeven.compare.pool import Measured, pool_extra, pool_figures
+from breakeven.compare.pool import pool_extra, pool_figures
 from breakeven.metrics.bracket import load_of
 from breakeven.metrics.definitions import METRICS
+from breakeven.metrics.pooling import Measured
 from breakeven.metrics.statistics import QUANTILES, STATISTICS
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
 

@@ -149,13 +149,13 @@ def _ms(value_s: float | None) -> float | None:
 
 
 def _front(found: Findings, axes: Any) -> bool:
-    axes.set_xlabel(f"{found.unit}/s a user")
+    axes.set_xlabel(words.speed_axis(found))
     axes.set_ylabel(f"{found.unit}/s per GPU")
     return _lines(found, axes, lambda level: level.tok_per_s_per_user, lambda level: level.tok_per_s_per_gpu.value)
 
 
 def _cost(found: Findings, axes: Any) -> bool:
-    axes.set_xlabel(f"{found.unit}/s a user")
+    axes.set_xlabel(words.speed_axis(found))
     axes.set_ylabel(f"{words.per_mtok(found)}, output")
     axes.set_yscale("log")
     return _lines(found, axes, lambda level: level.tok_per_s_per_user, lambda level: level.usd_per_mtok)

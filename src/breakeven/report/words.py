@@ -41,6 +41,14 @@ def definitions(found: Findings) -> tuple[tuple[str, str], ...]:
     return (*measured, *DEFINED, *rows)
 
 
+def speed_axis(found: Findings) -> str:
+    """What the axis of speed is: interactivity, or the mean speed of a user; they are not the same."""
+    name = RATES["output_tok_per_s_per_user"] if found.interactivity == "load" else METRICS["tok_per_s_per_user"]
+    unit = "" if found.interactivity == "load" else f", {found.unit}/s"
+    label = name.label.replace("tok/s", f"{found.unit}/s")
+    return f"{label}{unit} ({INTERACTIVITY[found.interactivity]})"
+
+
 def counted_as(found: Findings) -> Counted:
     """What the runs count."""
     return "words" if found.unit == "words" else "tokens"
