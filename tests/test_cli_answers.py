@@ -42,6 +42,8 @@ class Case(NamedTuple):
     """It has no meaning where nobody counted the tokens."""
     thoughts: int = 0
     """Chunks of reasoning before the answer's first."""
+    reasoned: float | None = None
+    """Share of the tokens that was reasoning."""
     tokens_from: str = "usage"
 
 
@@ -105,15 +107,17 @@ CASES = {
     "usage beside the finish": Case(
         said(end=({"choices": [{"delta": {}, "finish_reason": "stop", "usage": counted(TOKENS)}]}, b"[DONE]"))
     ),
-    "reasoning": Case(said(*[chunk(**THOUGHT)] * 4, *[TEXT] * 4), thoughts=4),
+    "reasoning": Case(said(*[chunk(**THOUGHT)] * 4, *[TEXT] * 4), thoughts=4, reasoned=0.5),
     "reasoning in parts": Case(
         said(*[chunk(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}])] * 4, *[TEXT] * 4),
         thoughts=4,
+        reasoned=0.5,
     ),
     "hidden reasoning": Case(
         said(end=(STOP, total(40, completion_tokens_details={"reasoning_tokens": 32}), b"[DONE]")),
         cautions=frozenset({"hidden_reasoning"}),
         tokens=40,
+        reasoned=0.8,
     ),
     "content in parts": Case(said(*[chunk(content=[{"type": "text", "text": "x"}])] * TOKENS)),
     "calls of tools": Case(said(*[chunk(**CALL)] * TOKENS)),
@@ -208,6 +212,7 @@ def test_any_answer_is_measured_as_it_was(name: str, load: str, runs: Runs) -> N
         assert level["tokens_from"] == case.tokens_from
         assert speed == pytest.approx(level["req_per_s"]["value"] * case.tokens, rel=0.15)
     assert speed > 0
+    assert level["extra"]["reasoning_token_share"] == pytest.approx(case.reasoned)
     assert ("first answer token" in done.err) == (case.thoughts > 0)
     for figure, true_s in (("ttft_s", truth.first_s), ("answer_ttft_s", truth.behind_s), ("tpot_s", truth.itl_s)):
         found = level["distributions"][figure]

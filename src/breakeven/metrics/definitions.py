@@ -56,6 +56,13 @@ def hidden_tokens(record: Record) -> int:
     return 0 if record.reasoning_chunks else record.reasoning_tokens or 0
 
 
+def reasoning_tokens(record: Record) -> float:
+    """Of the output tokens, those of reasoning: as the server counts them, or else the leading chunks' part of all."""
+    if record.reasoning_tokens is not None or not record.reasoning_chunks:
+        return float(record.reasoning_tokens or 0)
+    return (record.output_tokens or 0) * record.reasoning_chunks / (len(record.chunk_us) // 4)
+
+
 def tpot_s(record: Record) -> float | None:
     """Time per output token after the first: (E2E - TTFT) / (output tokens - 1), tokens as the server counts them.
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from breakeven.metrics.arrivals import Arrivals
-from breakeven.metrics.definitions import METRICS, Metric
+from breakeven.metrics.definitions import METRICS, Metric, reasoning_tokens
 from breakeven.metrics.failures import failures
 from breakeven.metrics.statistics import Cumulative, Floats, cumulative, distribution, inverted, rate_estimate
 from breakeven.metrics.steady import steady_from_s
@@ -102,6 +102,7 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: A
             **facts.extra,
             **clocks(facts.clients),
             **failures(records),
+            "reasoning_token_share": reasoning_share(window.answers()),
             "estimated_token_share": estimated_share(arrivals, window),
         },
     )
@@ -123,6 +124,12 @@ def _tokens(arrivals: Arrivals, window: Window) -> dict[str, Any]:
         "total_tok_per_s": _rate(both, window) if has_inputs else Estimate(),
         "req_per_s": _rate(cumulative(ends_s, np.ones(len(ends_s))), window),
     }
+
+
+def reasoning_share(answers: Sequence[Record]) -> float | None:
+    """Share of the answers' output tokens that was reasoning; None where there was none."""
+    tokens = sum(record.output_tokens or 0 for record in answers)
+    return sum(map(reasoning_tokens, answers)) / tokens or None if tokens else None
 
 
 def estimated_share(arrivals: Arrivals, window: Window) -> float | None:
