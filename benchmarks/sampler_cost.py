@@ -15,7 +15,7 @@ from pathlib import Path
 from breakeven.calibrate.cell import EVENTS_PER_ANSWER, TTFT_S, Nonces
 from breakeven.client.reference import ReferenceServer, Settings
 from breakeven.client.request import RequestMaker
-from breakeven.client.target import resolve
+from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s
 from breakeven.engine.base import OpenAI
 from breakeven.load.crew import LocalCrew
@@ -58,7 +58,8 @@ async def level(worker: Worker, *, window_s: float) -> LevelSummary:
 
 async def pairs(url: str, *, count: int, window_s: float, folder: Path) -> list[tuple[LevelSummary, LevelSummary]]:
     maker = RequestMaker(api="chat", model=Settings().model, exact_length_body={})
-    worker = Worker(target=await resolve(url), maker=maker, workload=Nonces(EVENTS_PER_ANSWER), timeout_s=60.0)
+    target = await resolve(Access(url=url))
+    worker = Worker(target=target, maker=maker, workload=Nonces(EVENTS_PER_ANSWER), timeout_s=60.0)
     wanted = sources_for(url=url, engine=OpenAI, is_local=True)
     found = []
     for number in range(count):

@@ -12,7 +12,7 @@ import uvloop
 from breakeven.client.answer import Meter
 from breakeven.client.ask import Asker, Route, Seen, to_record
 from breakeven.client.request import PATHS, RequestMaker
-from breakeven.client.target import resolve
+from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s
 from breakeven.record import Record
 from breakeven.workload.base import Ask
@@ -32,7 +32,7 @@ def body(model: str = "good", *, api: str = "chat", tokens: int = 4) -> bytes:
 
 
 async def route(url: str, *, api: str = "chat", timeout_s: float = 10.0, **to: Any) -> Route:
-    return Route(await resolve(url, **to), PATHS[api], meter=Meter(), timeout_s=timeout_s)
+    return Route(await resolve(Access(url=url, **to)), PATHS[api], meter=Meter(), timeout_s=timeout_s)
 
 
 def ask(url: str, *models: str, api: str = "chat", tokens: int = 4, timeout_s: float = 10.0, **to: Any) -> list[Seen]:

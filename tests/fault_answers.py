@@ -1,7 +1,7 @@
 """The answers of the fault server: a good one, in every shape that servers give it."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -205,3 +205,36 @@ def reply(wire: Wire, code: int, body: str, *, kind: str = "application/json", m
     wire.over()
     head = f"HTTP/1.1 {code} Said\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n{more}\r\n"
     wire.send(head.encode() + data)
+
+
+def spoken(
+    *texts: Any,
+    end: Sequence[Any] = (),
+    ttft_s: float = 0.02,
+    itl_s: float = 0.005,
+    status: int = 200,
+    kind: str | None = "text/event-stream",
+    ends: bool = True,
+) -> Play:
+    """A stream of these objects (bytes: as they are), one each ITL, then those of `end` at once.
+
+    Where it does not end, the server hangs up in good order in the middle of its chunked body.
+    """
+
+    def sent(events: Sequence[Any]) -> bytes:
+        pieces = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in events]
+        data = b"".join(b"data: " + piece + b"\n\n" for piece in pieces)
+        return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+    def play(wire: Wire) -> None:
+        typed = "" if kind is None else f"Content-Type: {kind}\r\n"
+        wire.send(f"HTTP/1.1 {status} Said\r\n{typed}Transfer-Encoding: chunked\r\n\r\n".encode())
+        for number, text in enumerate(texts):
+            wire.wait(itl_s if number else ttft_s)
+            wire.send(sent([text]))
+        wire.over()
+        wire.send(sent(end) + (b"0\r\n\r\n" if ends else b""))
+        if not ends:
+            wire.close()
+
+    return play

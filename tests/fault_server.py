@@ -22,7 +22,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 import trustme
 
-from fault_wire import COMPLETION_PATHS, GoneError, Play, Received, Wire, read_request
+from fault_wire import GoneError, Play, Received, Wire, read_request
 from faults import default_play
 
 Plays: TypeAlias = Play | Sequence[Play]
@@ -32,7 +32,13 @@ Script: TypeAlias = Plays | Mapping[str, Plays]
 class FaultServer:
     """Listens from `with` to its end, a thread for each connection."""
 
-    def __init__(self, script: Script | None = None, *, tls: Literal["good", "other_name"] | None = None) -> None:
+    def __init__(
+        self,
+        script: Script | None = None,
+        *,
+        tls: Literal["good", "other_name"] | None = None,
+        unix: bool = False,
+    ) -> None:
         self._script = _by_key(script)
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -41,9 +47,10 @@ class FaultServer:
         self._in_flight = 0
         self._folder = tempfile.TemporaryDirectory()
         self._tls = _tls_context(tls, folder=Path(self._folder.name)) if tls else None
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-        self.port: int = self._listener.getsockname()[1]
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self._listener = _on_unix(self._folder.name) if unix else socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.port: int = 0 if unix else self._listener.getsockname()[1]
+        where = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.url = f"unix:{self._listener.getsockname()}" if unix else where
         self.ca_file = str(Path(self._folder.name) / "ca.pem") if tls else None
         """With TLS: the CA that the server's certificate comes from. A client that is not given it must refuse."""
         self.closing = threading.Event()
@@ -63,7 +70,7 @@ class FaultServer:
     @property
     def asked(self) -> list[Received]:
         """The completion requests alone."""
-        return [request for request in self.requests if request.path in COMPLETION_PATHS]
+        return [request for request in self.requests if request.asks]
 
     @property
     def in_flight(self) -> int:
@@ -101,7 +108,8 @@ class FaultServer:
                 connected, _ = self._listener.accept()
             except OSError:
                 return
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if connected.family != socket.AF_UNIX:
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets.append(connected)
             self.connections += 1  # before its thread begins: a quick answer may be over before we go on here
             self._start(self._serve, connected, self.connections - 1)
@@ -139,14 +147,14 @@ class FaultServer:
     def _begin(self, request: Received) -> Play:
         with self._lock:
             self.requests.append(request)
-            if request.path in COMPLETION_PATHS:
+            if request.asks:
                 self._in_flight += 1
                 self.max_in_flight = max(self.max_in_flight, self._in_flight)
             return self._play_for(request)
 
     def _play_for(self, request: Received) -> Play:
         key = next((key for key in (request.path, request.model) if key in self._script), "*")
-        if key == "*" and (key not in self._script or request.path not in COMPLETION_PATHS):
+        if key == "*" and (key not in self._script or not request.asks):
             return default_play(request, by_model=not self._script)
         plays = self._script[str(key)]
         turn = self._played.get(str(key), 0)
@@ -158,7 +166,7 @@ class FaultServer:
         with self._lock:
             if request.ended_s is None:
                 request.ended_s = time.perf_counter()
-                self._in_flight -= request.path in COMPLETION_PATHS
+                self._in_flight -= request.asks
 
 
 @contextlib.contextmanager
@@ -167,6 +175,13 @@ def closed_port() -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def _on_unix(folder: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(f"{folder}/engine.sock")
+    listener.listen(4096)
+    return listener
 
 
 def _by_key(script: Script | None) -> dict[str, Sequence[Play]]:

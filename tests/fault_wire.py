@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-COMPLETION_PATHS = ("/v1/chat/completions", "/v1/completions")
-
 
 class GoneError(Exception):
     """The client went away, or the server is being closed: the play is over."""
@@ -25,6 +23,7 @@ class Received:
 
     method: str
     path: str
+    """Without the query."""
     headers: dict[str, str]
     """Names in lower case."""
     body: bytes
@@ -35,6 +34,7 @@ class Received:
     """0 for the first request of its connection."""
     write_s: list[float] = field(default_factory=list)
     """When each piece of the answer was written."""
+    query: str = ""
     ended_s: float | None = None
     """When the answer was over; None while it runs."""
 
@@ -44,11 +44,16 @@ class Received:
 
     @property
     def chat(self) -> bool:
-        return self.path == COMPLETION_PATHS[0]
+        return self.path.endswith("/chat/completions")
+
+    @property
+    def asks(self) -> bool:
+        """It asks for an answer, wherever the API is."""
+        return self.path.endswith("/completions")
 
     @property
     def model(self) -> str | None:
-        return self.json.get("model") if self.path in COMPLETION_PATHS else None
+        return self.json.get("model") if self.asks else None
 
 
 class Stage(Protocol):
@@ -135,9 +140,9 @@ def read_request(connected: socket.socket, held: bytearray, *, connection: int, 
     body = bytes(held[head_end + 4 : end])
     del held[:end]
     method, path, _ = first.split(" ")
-    return Received(
-        method, path.partition("?")[0], headers, body, time.perf_counter(), connection, on_connection=on_connection
-    )
+    path, _, query = path.partition("?")
+    at_s = time.perf_counter()
+    return Received(method, path, headers, body, at_s, connection, on_connection=on_connection, query=query)
 
 
 def _more(connected: socket.socket, held: bytearray) -> bool:

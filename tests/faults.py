@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fault_answers import Shape, answer, choice, document, event, finish, reply, send_body
-from fault_wire import COMPLETION_PATHS, Play, Received, Wire
+from fault_wire import Play, Received, Wire
 
 ERROR_EVENT = {"error": {"message": "the engine ran out of memory", "type": "internal_error", "code": 500}}
 
@@ -168,9 +168,9 @@ PLAYS: dict[str, Play] = {
 
 def default_play(request: Received, *, by_model: bool) -> Play:
     """What is played where the script says nothing."""
-    if request.path in COMPLETION_PATHS:
+    if request.asks:
         return PLAYS.get(str(request.model), PLAYS["good"]) if by_model else PLAYS["good"]
-    if request.path == "/v1/models":
+    if request.path.endswith("/models"):
         models = json.dumps({"object": "list", "data": [{"id": "good", "object": "model"}]})
         return lambda wire: reply(wire, 200, models)
     return lambda wire: reply(wire, 200, "{}") if wire.request.path == "/health" else status(404)(wire)

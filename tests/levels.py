@@ -9,7 +9,7 @@ import uvloop
 
 from breakeven.calibrate.cell import Nonces
 from breakeven.client.request import RequestMaker
-from breakeven.client.target import resolve
+from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s
 from breakeven.load.crew import Crew, LocalCrew
 from breakeven.load.level import Level, LevelPlan, Progress
@@ -42,15 +42,13 @@ async def a_crew(
     maker = RequestMaker(api="chat", model="truth", exact_length_body={})
     if clients == 1:
         kind = OpenWorker if is_open else Worker
-        target = await resolve(url, api_key=api_key)
+        target = await resolve(Access(url=url, api_key=api_key))
         yield LocalCrew(kind(target=target, maker=maker, workload=Nonces(tokens), timeout_s=20.0))
         return
     crew = ProcessCrew(
         Plant(
             is_open=is_open,
-            url=url,
-            api_key=api_key,
-            ca_file=None,
+            access=Access(url=url, api_key=api_key),
             timeout_s=20.0,
             maker=maker,
             workload=Nonces(tokens),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from asking import run
 from breakeven.client.request import RequestMaker
-from breakeven.client.target import resolve
+from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s
 from breakeven.load.crew import LocalCrew
 from breakeven.load.level import Level, LevelPlan, Progress
@@ -62,7 +62,7 @@ class Loaded:
 
         async def measure_all() -> list[Measured]:
             worker = self.worker_class(
-                target=await resolve(url),
+                target=await resolve(Access(url=url)),
                 maker=RequestMaker(api="chat", model=self.model, exact_length_body={}),
                 workload=self.workload,
                 timeout_s=self.timeout_s,

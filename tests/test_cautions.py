@@ -26,6 +26,11 @@ def every(number: int, **fields: Any) -> Callable[[Record], dict[str, Any]]:
     return lambda record: fields if record.status == "done" and record.k % number == 0 else {}
 
 
+def most(**fields: Any) -> Callable[[Record], dict[str, Any]]:
+    """Set fields in two of three answers that are done."""
+    return lambda record: fields if record.status == "done" and record.k % 3 else {}
+
+
 def far_away(*, doubt_s: float, drift_s: float) -> ClientFacts:
     """A client on a host of a cluster."""
     return a_client(node="box/1", clock_offset_s=1e5, clock_doubt_s=doubt_s, clock_drift_s=drift_s)
@@ -52,6 +57,7 @@ def an_overrun_queue() -> Level:
 
 SPOILED: dict[str, list[tuple[str, Callable[[], Level]]]] = {
     "errors": [("errors", lambda: changed(an_honest_level(), every(5, status="error", error="reset")))],
+    "most_failed": [("most_failed", lambda: changed(an_honest_level(), most(status="error", error="reset")))],
     "client_spoiled_it": [
         ("client_suspect", lambda: an_honest_level(clients=(a_client(lag_p99_s=0.006),))),  # 5 % of 0.1 s is 5 ms
         ("client_suspect", lambda: an_honest_level(clients=(a_client(cpu_s=16.2, window_s=20.0),))),
@@ -94,6 +100,8 @@ SPOILED: dict[str, list[tuple[str, Callable[[], Level]]]] = {
     "in_one_piece": [
         ("not_streamed", lambda: changed(an_honest_level(), every(1, chunk_us=packed([1_000_000])))),
     ],
+    "hidden_reasoning": [("hidden_reasoning", lambda: changed(an_honest_level(), every(1, reasoning_tokens=3)))],
+    "ended_without_done": [("no_done", lambda: changed(an_honest_level(), every(3, without_done=True)))],
     "cached_prompts": [("cached_prompts", lambda: changed(an_honest_level(), every(1, cached_tokens=2)))],
     "lengths_off": [
         ("input_length", lambda: changed(an_honest_level(), every(3, asked_input_tokens=21))),

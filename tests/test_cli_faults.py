@@ -179,7 +179,7 @@ STOPS = {
     "401": (1, "answers 401 (who are you?); put the key into an environment variable"),
     "403": (1, "answers 403 (no); put the key into an environment variable"),
     "wrong key": (1, "answers 401 (the key [key] is wrong)"),
-    "redirects": (1, "answers 307, a redirect; give the address that it leads to"),
+    "redirects": (1, "answers 307, a redirect to https://elsewhere/; give the address that it leads to"),
     "speaks something else": (1, "the answer is not HTTP"),
     "hangs up at the first question": (1, "the server closed the connection before the answer was complete"),
 }
@@ -322,7 +322,7 @@ def test_a_full_disk_stops_with_one_line_and_what_was_written_stays_readable(tmp
         done = finish(process, timeout_s=40)
     assert done.code == 1
     assert "Traceback" not in done.err
-    assert "File too large; free some space or use --out; what was written before is readable" in done.line()
+    assert "File too large; raise the limit on the size of files (ulimit -f) or use --out" in done.line()
     shown = breakeven("show", run_folder(tmp_path), "--json", "-")
     assert shown.code == 0
     (level,) = shown.json["levels"]
@@ -336,6 +336,8 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         done = breakeven("run", "--url", server.url, *RUN, "--out", tmp_path / "runs")
     assert done.code == 1
     assert "File exists" in done.line() or "Not a directory" in done.line()
+    assert "space" not in done.line()
+    assert "use another place, such as --out FOLDER" in done.line()
 
 
 # wrong usage, before anything is started
@@ -394,10 +396,28 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         (("run", "--url", "http://me:pw@h"), "must not hold a user or password"),
         (("run", "--resume", "nowhere"), "nowhere does not exist"),
         (("run", "--resume", "nowhere", "--users", "1"), "--resume takes the plan from the run"),
-        (("run", "--url", "http://h", "--usres", "1"), "--usres"),
+        (
+            ("run", "--url", "http://h", "--usres", "1"),
+            "no option is called '--usres'; did you mean '--users'?",
+        ),
+        (("run", "--url", "http://h", "more.toml", "x"), "'x' is one word too many (see `breakeven run --help`)"),
+        (("plan", "chek", "x"), "no action is called 'chek'; did you mean 'check'? (see `breakeven plan --help`)"),
+        (
+            ("plan", "check", "--jsn", "x"),
+            "'--jsn'; known: --help (see `breakeven plan check --help`)",
+        ),
+        (
+            ("run", "--url", "http://h", "--json", "nowhere/x.json"),
+            "nowhere/x.json cannot be written: no such folder as nowhere",
+        ),
+        (("run", "--url", "http://h", "--json", "."), "--json: . cannot be written: it is a folder"),
+        (
+            ("run", "--url", "http://h", "--workload", "fixed", "--body"),
+            "--body: expected one argument (see `breakeven run",
+        ),
         (("run", "--engine", "vllm"), "--engine vllm needs --model to be started here, or --url URL"),
-        (("ruin",), "ruin"),
-        ((), "COMMAND"),
+        (("ruin",), "no command is called 'ruin'; did you mean 'run'? (see `breakeven --help`)"),
+        (("--verson",), "no option is called '--verson'; did you mean '--version'?"),
         (("show", "nowhere"), "nowhere does not exist"),
         (("runs", "--out", "nowhere"), "nowhere is no folder"),
     ],
@@ -416,3 +436,11 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert seen.err.count("\n") == 1
     assert seen.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(()) == 0
+    seen = capsys.readouterr()
+    assert seen.out.startswith("usage: breakeven")
+    assert "measure an engine" in seen.out
+    assert seen.err == ""

@@ -1,6 +1,7 @@
 """Every shape of a good answer is read right: text, tokens, stamps and end, over real sockets."""
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from asking import ask, chunks, raw, record, sse, steps_s
 from breakeven.client.answer import StreamAnswer
 from breakeven.client.ask import Seen
-from fault_answers import answer
+from fault_answers import Shape, answer, choice, event, send_body
 from fault_server import FaultServer
+from fault_wire import Wire
 from faults import PLAYS
 
 GOOD = [
@@ -121,12 +123,28 @@ def test_chunks_without_text_are_no_output(said: bytes) -> None:
         assert len(heard(ask(server.url, "good")[0]).steps_us) == 0
 
 
-def test_the_end_is_known_by_done_or_by_a_finish_reason_and_nothing_else() -> None:
-    with FaultServer([answer(done=False), answer(finish=False), answer(done=False, finish=False)]) as server:
-        first, second, third = ask(server.url, "good", "good", "good")
-    assert (first.status, second.status) == ("done", "done")
-    assert (third.status, third.error) == ("error", "bad_stream")
-    assert chunks(third) == 4
+def test_the_end_is_known_by_done_by_a_finish_reason_or_by_usage_behind_the_text_and_nothing_else() -> None:
+    unsure = [
+        answer(done=False, finish=False),
+        *(answer(done=False, finish=False, usage=how) for how in ("none", "finish")),
+    ]
+    with FaultServer([answer(done=False), answer(finish=False), *unsure]) as server:
+        *good, cut, also_cut = ask(server.url, *["good"] * 5)
+    assert [record(one).without_done for one in good] == [True, False, True]
+    assert [one.status for one in good] == ["done"] * 3
+    for one in (cut, also_cut):
+        assert (one.status, one.error, chunks(one)) == ("error", "bad_stream", 4)
+
+
+@pytest.mark.parametrize("body", ["chunked", "close"])
+def test_a_server_that_hangs_up_in_order_behind_the_end_has_given_a_whole_answer(body: Any) -> None:
+    def hang_up(wire: Wire, shape: Shape) -> None:
+        send_body(wire, shape, event(shape, choice(wire.request, "", finish="stop")))
+        wire.close()
+
+    with FaultServer(answer(body=body, stop_after=3, then=hang_up)) as server:
+        seen = heard(ask(server.url, "good")[0])
+    assert (len(seen.steps_us), seen.finish_reason) == (3, "stop")
 
 
 def test_a_body_until_close_without_done_ends_with_its_connection() -> None:

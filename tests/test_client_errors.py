@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asking import ask, body, chunks, raw, record, route, run, sse, whole
-from breakeven.client import answer as answer_module
+from breakeven.client import reply as reply_module
 from breakeven.client.answer import Meter, StreamAnswer
 from breakeven.client.ask import Asker, FetchError, fetch
-from breakeven.client.target import resolve
+from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s
 from fault_answers import answer
 from fault_server import FaultServer, closed_port
@@ -27,7 +27,6 @@ KINDS = {
     "500": "http_500",
     "503": "http_503",
     "html": "not_openai",
-    "wrong-type": "not_openai",
     "reset": "reset",
     "hang-up": "closed",
     "reset-midstream": "reset",
@@ -85,21 +84,9 @@ HOSTILE_EVENTS = {
     "choices of the wrong type": b'{"choices":{"0":{}}}',
     "a null choice": b'{"choices":[null]}',
     "text of the wrong type": b'{"choices":[{"text":7}]}',
-    "content that is a list": b'{"choices":[{"delta":{"content":["x"]}}]}',
     "lists without end": b'{"x":' + b"[" * DEEP + b"]" * DEEP + b"}",
     "objects without end": b'{"x":' * DEEP + b"1" + b"}" * DEEP,
     "an error without end": b'{"error":' * DEEP + b"1" + b"}" * DEEP,
-    "a count beyond 64 bits": b'{"usage":{"completion_tokens":' + b"9" * 40 + b"}}",
-    "a count beyond 32 bits": b'{"usage":{"prompt_tokens":4294967296}}',
-    "a count of 5,000 digits": b'{"usage":{"completion_tokens":' + b"9" * 5000 + b"}}",
-    "a negative count": b'{"usage":{"completion_tokens":-1}}',
-    "a negative count of cached tokens": b'{"usage":{"prompt_tokens_details":{"cached_tokens":-1}}}',
-    "half a token": b'{"usage":{"completion_tokens":1.5}}',
-    "no number": b'{"usage":{"completion_tokens":NaN}}',
-    "infinity": b'{"usage":{"completion_tokens":1e999}}',
-    "bytes that are no UTF-8": b'{"choices":[{"text":"\xff\xfe"}]}',
-    "half a surrogate pair": b'{"choices":[{"text":"\\ud800"}]}',
-    "a NUL": b'{"choices":[{"text":"\x00"}]}',
     "a finish_reason of the wrong type": b'{"choices":[{"text":"x","finish_reason":{}}]}',
 }
 
@@ -195,6 +182,9 @@ def test_a_second_answer_that_nobody_asked_for_counts_for_nothing() -> None:
         ([b'{"error":{"code":7}}'], '{"code":7}'),
         ([b'{"error":17}'], "17"),
         ([b'{"object":"error","message":"no memory"}'], "no memory"),
+        ([b'{"object":"error","message":"no \xff memory"}'], "no � memory"),
+        ([b'{"object":"error","message":1e400}'], "null"),
+        ([b'{"error":{"message":"no memory","code":1e400}}'], "no memory"),
         ([b'{"choices":[{"text":"","finish_reason":"error"}],"error":{"message":"no memory"}}'], "no memory"),
     ],
 )
@@ -214,7 +204,7 @@ def test_an_error_named_by_its_event_field_is_read(said: bytes) -> None:
 
 
 def test_a_body_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer_module, "_BODY_LIMIT_BYTES", 1000)
+    monkeypatch.setattr(reply_module, "_BODY_LIMIT_BYTES", 1000)
     with FaultServer([whole(500, b"x" * 2000), answer()]) as server:
         seen, after = ask(server.url, "good", "good")
     assert seen.error == "bad_stream"
@@ -248,7 +238,7 @@ def test_a_timeout_keeps_the_chunks_that_came() -> None:
 
 def fetched(play: Play, *, timeout_s: float = 5.0) -> tuple[int, bytes, bytes]:
     async def fetch_it() -> tuple[int, bytes, bytes]:
-        return await fetch(await resolve(server.url), "/x", timeout_s=timeout_s)
+        return await fetch(await resolve(Access(url=server.url)), "/x", timeout_s=timeout_s)
 
     with FaultServer({"/x": play}) as server:
         return run(fetch_it)
@@ -296,4 +286,4 @@ def test_a_plain_request_to_nobody_says_so() -> None:
 
 
 async def _fetch(url: str) -> tuple[int, bytes, bytes]:
-    return await fetch(await resolve(url), "/x")
+    return await fetch(await resolve(Access(url=url)), "/x")

@@ -13,7 +13,7 @@ import pytest
 from asking import run
 from breakeven.caution import Caution
 from breakeven.client.request import RequestMaker
-from breakeven.client.target import resolve
+from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s
 from breakeven.load.crew import LocalCrew
 from breakeven.load.level import Level, LevelPlan
@@ -345,7 +345,7 @@ def test_quitting_at_once_in_the_middle_of_a_level_leaves_nothing_behind() -> No
 
     async def quit_at_once() -> None:
         worker = Worker(
-            target=await resolve(server.url),
+            target=await resolve(Access(url=server.url)),
             maker=RequestMaker(api="chat", model="good", exact_length_body={}),
             workload=workload,
             timeout_s=10.0,

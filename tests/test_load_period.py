@@ -9,8 +9,7 @@ import pytest
 
 from breakeven.client.reference import ReferenceServer, Settings
 from breakeven.client.reference.truth import Seconds
-from breakeven.load.worker import Worker
-from breakeven.workload.base import Ask
+from breakeven.load.worker import Made, Worker
 from breakeven.workload.chat import Chat
 from loading import Loaded, level
 
@@ -24,7 +23,7 @@ BIN_S = 0.1
 class InStep(Worker):
     """Without METHOD's random length of the first answers."""
 
-    def _next(self, user: object, k: int, *, cap: float | None = None) -> tuple[Ask, bytes]:
+    def _next(self, user: object, k: int, *, cap: float | None = None) -> Made:
         return super()._next(user, k)  # type: ignore[arg-type]
 
 

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from breakeven.metrics.definitions import METRICS, arrivals_s, connect_s, e2e_s, tok_per_s_per_user, tpot_s, ttft_s
+from breakeven.metrics.definitions import (
+    METRICS,
+    answer_ttft_s,
+    arrivals_s,
+    connect_s,
+    e2e_s,
+    tok_per_s_per_user,
+    tpot_s,
+    ttft_s,
+)
 from breakeven.record import Record
 from builders import a_record, packed
 
@@ -11,6 +20,28 @@ from builders import a_record, packed
 def test_ttft_counts_from_due_not_from_sent() -> None:
     record = a_record(due_s=10.0, sent_s=10.5, chunks_at_s=[11.25, 12.0])
     assert ttft_s(record) == pytest.approx(1.25)
+
+
+def test_the_answers_first_token_comes_behind_its_reasoning() -> None:
+    record = a_record(due_s=0.5, chunks_at_s=[1.0, 2.0, 3.5, 4.0], reasoning_chunks=2)
+    assert ttft_s(record) == pytest.approx(0.5)
+    assert answer_ttft_s(record) == pytest.approx(3.0)
+
+
+def test_an_answer_that_is_still_reasoning_has_no_first_answer_token() -> None:
+    record = a_record(chunks_at_s=[1.0, 2.0], reasoning_chunks=2, status="cut")
+    assert answer_ttft_s(record) is None
+
+
+def test_without_reasoning_both_first_tokens_are_one() -> None:
+    record = a_record(chunks_at_s=[1.0, 2.0])
+    assert answer_ttft_s(record) == ttft_s(record)
+
+
+def test_tokens_of_hidden_reasoning_are_none_of_those_between_the_chunks() -> None:
+    record = a_record(chunks_at_s=[1.0, 2.0, 3.0], output_tokens=103, reasoning_tokens=100)
+    assert tpot_s(record) == pytest.approx(1.0)
+    assert tpot_s(a_record(chunks_at_s=[1.0, 2.0], output_tokens=100, reasoning_tokens=100)) is None
 
 
 def test_connect_time_is_inside_ttft() -> None:

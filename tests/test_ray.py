@@ -21,6 +21,7 @@ import pytest
 from breakeven.calibrate.cell import Nonces
 from breakeven.client.reference import ReferenceServer, Settings
 from breakeven.client.request import RequestMaker
+from breakeven.client.target import Access
 from breakeven.errors import RunFailedError
 from breakeven.load.level import LevelPlan, Progress
 from breakeven.load.processes import Plant
@@ -72,9 +73,7 @@ async def on_ray(
 
     plant = Plant(
         is_open=is_open,
-        url=url,
-        api_key=None,
-        ca_file=None,
+        access=Access(url=url),
         timeout_s=20.0,
         maker=RequestMaker(api="chat", model="truth", exact_length_body={}),
         workload=workload or Nonces(20),

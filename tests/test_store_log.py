@@ -175,7 +175,7 @@ def test_a_full_disk_is_one_clear_line_and_what_was_written_is_readable(tmp_path
     process = python(FULL, tmp_path / "a.log")
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")
-    assert out.startswith(f"cannot write {tmp_path / 'a.log'}: File too large; free some space")
+    assert out.startswith(f"cannot write {tmp_path / 'a.log'}: File too large; raise the limit on the size of files")
     assert out.count("\n") == 1
     _, records = read_log(tmp_path / "a.log")
     assert 100 < len(records) < 2000

@@ -71,10 +71,12 @@ def package(root: Path) -> Path:
 
 
 def test_a_local_engine_is_sampled_with_its_machine() -> None:
-    wanted = sources_for(url="http://127.0.0.1:8000/", engine=Vllm(), is_local=True, authorization="Bearer x")
+    wanted = sources_for(
+        url="http://127.0.0.1:8000/", engine=Vllm(), is_local=True, headers={"Authorization": "Bearer x"}
+    )
     assert set(wanted.sources) == {"host", "nvml", "rapl", "engine"}
     assert wanted.sources["engine"]["url"] == "http://127.0.0.1:8000/metrics"
-    assert wanted.sources["engine"]["authorization"] == "Bearer x"
+    assert wanted.sources["engine"]["headers"] == {"Authorization": "Bearer x"}
     assert wanted.missing == {}
 
 
@@ -178,7 +180,7 @@ def test_the_engine_is_asked_once_a_second_past_any_proxy_and_the_key_is_kept_no
     tmp_path: Path, metrics_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    wanted = sources_for(url=metrics_url, engine=Vllm, is_local=False, authorization="Bearer secret-key")
+    wanted = sources_for(url=metrics_url, engine=Vllm, is_local=False, headers={"Authorization": "Bearer secret-key"})
     with Sampler(tmp_path, zero_s=now_s(), wanted=wanted) as sampler:
         arguments = Path(f"/proc/{sampler.pid}/cmdline").read_bytes()
         until_s = now_s() + 10.0

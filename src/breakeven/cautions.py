@@ -10,6 +10,7 @@ from msgspec import Struct
 from breakeven.caution import Caution, Value
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.checks import Checks, check_level
+from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.goodput import TOO_LATE_S, goodput
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import Slo
@@ -197,6 +198,29 @@ def in_one_piece(seen: Seen) -> Iterator[Caution]:
         )
 
 
+def hidden_reasoning(seen: Seen) -> Iterator[Caution]:
+    """Every token that the server counts is shown."""
+    share = seen.checks.hidden_share
+    if share:
+        yield Caution(
+            id="hidden_reasoning",
+            seen="{share:share} of the tokens are reasoning that no chunk shows: they are in tok/s, and not in TPOT",
+            advice="let the server send its reasoning, or compare by E2E",
+            values={"share": share},
+        )
+
+
+def ended_without_done(seen: Seen) -> Iterator[Caution]:
+    """Streams end as the API says."""
+    if seen.checks.without_done:
+        yield Caution(
+            id="no_done",
+            seen="{without} of {requests} answers ended without [DONE]; their finish_reason or usage was taken for it",
+            advice="see whether finish_reason and output_tokens of the records are those of whole answers",
+            values={"without": seen.checks.without_done, "requests": seen.level.requests},
+        )
+
+
 def cached_prompts(seen: Seen) -> Iterator[Caution]:
     """Prompts were read, not remembered."""
     share = seen.checks.cached_share
@@ -229,10 +253,21 @@ def lengths_off(seen: Seen) -> Iterator[Caution]:
 
 def errors(seen: Seen) -> Iterator[Caution]:
     """Nothing failed."""
-    if seen.level.errors:
+    if seen.level.errors and not has_mostly_failed(seen.level):
         yield Caution(
             id="errors",
             seen="{errors} requests failed ({kinds}); what is measured is the rest",
+            advice="see the column error_text of the records",
+            values=_failed(seen.level),
+        )
+
+
+def most_failed(seen: Seen) -> Iterator[Caution]:
+    """Most requests were answered."""
+    if seen.level.errors and has_mostly_failed(seen.level):
+        yield Caution(
+            id="most_failed",
+            seen="more requests failed ({kinds}) than were answered; what is measured is the rest",
             advice="see the column error_text of the records",
             values=_failed(seen.level),
         )
@@ -349,6 +384,7 @@ def noted(seen: Seen) -> Iterator[Caution]:
 
 CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
     "errors": errors,
+    "most_failed": most_failed,
     "client_spoiled_it": client_spoiled_it,
     "beyond_calibration": beyond_calibration,
     "itl_beyond_calibration": itl_beyond_calibration,
@@ -362,6 +398,8 @@ CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
     "chunks_are_not_tokens": chunks_are_not_tokens,
     "first_chunk_of_many": first_chunk_of_many,
     "in_one_piece": in_one_piece,
+    "hidden_reasoning": hidden_reasoning,
+    "ended_without_done": ended_without_done,
     "cached_prompts": cached_prompts,
     "lengths_off": lengths_off,
     "not_settled": not_settled,
@@ -384,7 +422,7 @@ def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | Non
         level = msgspec.structs.replace(level, extra=level.extra | known)
     if slo is not None:
         level = _with_goodput(level, facts, records, slo=slo)
-    if level.errors and not level.requests and not level.output_tokens:
+    if level.extra.get("failed_share") == 1.0:
         failed = msgspec.structs.replace(level, status="failed", stopped="failed", steady=False)
         return msgspec.structs.replace(failed, cautions=(_never_opened(level), *facts.notes))
     seen = Seen(facts=facts, level=level, checks=checks)
@@ -402,9 +440,10 @@ def _with_goodput(level: LevelSummary, facts: LevelFacts, records: Sequence[Reco
 
 def _never_opened(level: LevelSummary) -> Caution:
     if level.errors:
+        what = "no answer came to a good end" if level.output_tokens else "nothing was measured"
         return Caution(
             id="nothing_but_errors",
-            seen="nothing was measured: {errors} requests failed ({kinds})",
+            seen=f"{what}: {{errors}} requests failed ({{kinds}})",
             advice="see the column error_text of the records",
             values=_failed(level),
         )

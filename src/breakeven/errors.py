@@ -39,9 +39,20 @@ class LimitMissedError(BreakevenError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """`no engine is called 'vlm'; did you mean 'vllm'? known: openai, vllm`."""
     names = list(known)
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = f"; did you mean '{near[0]}'?" if near else ";"
+    near = _near(name, names)
+    hint = f"; did you mean '{near}'?" if near else ";"
     return f"no {kind} is called '{name}'{hint} known: {', '.join(names)}"
+
+
+def mistyped(kind: str, name: str, known: Iterable[str]) -> str:
+    """The same for a word whose `--help` has the whole list: it is told only where no known word is near."""
+    names = list(known)
+    near = _near(name, names)
+    return f"no {kind} is called '{name}'; did you mean '{near}'?" if near else unknown(kind, name, names)
+
+
+def _near(name: str, names: list[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)), None)
 
 
 def one_line(text: str, *, limit: int = 300) -> str:

@@ -1,15 +1,16 @@
 """The plan: what to ask, of whom, how much; read and checked before anything is started."""
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from breakeven.errors import FieldError, UsageError
-from breakeven.serving import Hardware, Launch
+from breakeven.errors import FieldError, UsageError, one_line
+from breakeven.serving import Hardware, Launch, is_secret
 from breakeven.units import load_text
 
 DEFAULT_USERS = (1, 5, 10, 50, 100)
@@ -22,6 +23,10 @@ OPTIONS = {
     "model": "--model",
     "api": "--api",
     "api_key_env": "--api-key-env",
+    "headers": "--header",
+    "headers_env": "--header-env",
+    "body": "--body",
+    "proxy": "--proxy",
     "model_source": "--model-source",
     "workload": "--workload",
     "input_tokens": "--input-tokens",
@@ -68,6 +73,21 @@ _OF_A_REPLAY = {
 """What a trace that is replayed leaves no room for, and what to do instead."""
 
 
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OUR_HEADERS: Final = frozenset({"content-length", "transfer-encoding", "connection", "accept-encoding"})
+_SAID_ELSEWHERE: Final = {
+    "model": "is given by --model",
+    "messages": "are the workload's; see --workload and --file",
+    "prompt": "is the workload's; see --workload and --file",
+    "max_tokens": "is given by --output-tokens",
+    "max_completion_tokens": "is given by --output-tokens, and sent where the server wants it so",
+    "stream": "is always true: answers are timed as they come",
+    "n": "is always 1: one answer of a request is timed",
+    "best_of": "is always 1: one answer of a request is timed",
+}
+"""Fields that a body may not have, and why."""
+
+
 class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One run: an engine, a workload and its levels. None means: the default for this engine."""
 
@@ -75,10 +95,18 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """Base URL of a running server; None starts `engine`, or the embedded engine where none is named."""
     engine: str | None = None
     model: str | None = None
-    """Name to ask for; where the engine is started here, also what it loads."""
+    """Name to ask for, or several with their shares, `a=0.7,b=0.3`; where the engine is started here, what it loads."""
     api: Literal["chat", "completions"] = "chat"
     api_key_env: str | None = None
     """Name of the environment variable that holds the key; the key itself is never stored."""
+    headers: dict[str, str] = {}
+    """Sent with every request, in place of our own of that name."""
+    headers_env: dict[str, str] = {}
+    """Headers whose values the environment holds: name, and variable. The values are never stored."""
+    proxy: str | None = None
+    """Address of the HTTP proxy that requests go through."""
+    body: dict[str, Any] = {}
+    """Fields of every request beside those that workload and engine say, such as `temperature`."""
     users: tuple[int, ...] | None = None
     """Levels of a closed loop; None: DEFAULT_USERS, but a trace is replayed by its arrival times."""
     auto: bool = False
@@ -124,6 +152,11 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
         return self.url is None and self.model is None and self.launch is None and self.engine in (None, "llamacpp")
 
     @property
+    def models(self) -> tuple[tuple[str, float], ...]:
+        """The models to ask for and their shares, which add up to 1; empty where none is named."""
+        return () if self.model is None else model_shares(self.model)
+
+    @property
     def user_levels(self) -> tuple[int, ...]:
         """Numbers of users of the closed loop's levels."""
         return DEFAULT_USERS if self.users is None else self.users
@@ -146,7 +179,8 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
 def _problem(plan: Plan) -> FieldError | None:
     """The first thing that cannot be, with its fields; None when all is well."""
-    return _bad_users(plan.user_levels) or _bad_trace(plan) or _bad_load(plan) or _bad_end(plan) or _bad_number(plan)
+    checks = (_bad_trace, _bad_load, _bad_end, _bad_number, _bad_models, _bad_headers, _bad_body)
+    return _bad_users(plan.user_levels) or next(filter(None, (check(plan) for check in checks)), None)
 
 
 def _bad_users(levels: tuple[int, ...]) -> FieldError | None:
@@ -256,6 +290,61 @@ def _bad_number(plan: Plan) -> FieldError | None:
         if value is not None and not (math.isfinite(value) and (value > 0 or (may_be_zero and value == 0))):
             return FieldError(f"{value} s is not a length of time that can be waited for", name)
     return None
+
+
+def model_shares(text: str) -> tuple[tuple[str, float], ...]:
+    """`a=0.7,b=0.3` as names and shares of 1; whatever else it is, the text is the name of one model."""
+    parts = [part.strip().rpartition("=") for part in text.split(",")]
+    try:
+        shares = [(name, float(share)) for name, _, share in parts]
+    except ValueError:
+        return ((text, 1.0),)
+    if len(parts) < 2 or not all(name for name, _ in shares):
+        return ((text, 1.0),)
+    total = sum(share for _, share in shares)
+    return tuple((name, share / total if total else 0.0) for name, share in shares)
+
+
+def _bad_models(plan: Plan) -> FieldError | None:
+    names = [name for name, _ in plan.models]
+    if any(not share > 0 for _, share in plan.models):
+        return FieldError(f"every share is more than 0, such as a=0.7,b=0.3, not {plan.model}", "model")
+    if len(set(names)) < len(names):
+        return FieldError("a name stands twice; give each model one share", "model")
+    if len(names) > 1 and plan.url is None:
+        return FieldError("several models are asked of a server that runs; give --url, or one model to start", "model")
+    return None
+
+
+def _bad_headers(plan: Plan) -> FieldError | None:
+    for field, table in (("headers", plan.headers), ("headers_env", plan.headers_env)):
+        for name, value in table.items():
+            if not _HEADER.fullmatch(name) or name.lower() in _OUR_HEADERS:
+                return FieldError(f"'{one_line(name, limit=40)}' is no header that can be added", field)
+            if not (value.isascii() and value.isprintable()):
+                return FieldError(f"the value of {name} holds characters that no HTTP header may have", field)
+    secret = next((name for name in plan.headers if is_secret(name)), None)
+    if secret is None:
+        return None
+    todo = f"put it into a variable: --header-env {secret}=VARIABLE"
+    return FieldError(f"{secret} would be stored with the run; {todo}", "headers")
+
+
+def _bad_body(plan: Plan) -> FieldError | None:
+    for name, value in plan.body.items():
+        if name in _SAID_ELSEWHERE:
+            return FieldError(f"{name} {_SAID_ELSEWHERE[name]}", "body")
+        if is_secret(name):
+            todo = "keys go into headers, by --api-key-env or --header-env"
+            return FieldError(f"{name} would be stored with the run; {todo}", "body")
+        if _holds_none(value):
+            return FieldError(f"{name} holds null, which a plan file cannot; leave the field out", "body")
+    return None
+
+
+def _holds_none(value: Any) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return value is None or any(map(_holds_none, inner))
 
 
 def _first_repeat(values: tuple[float, ...]) -> float:

@@ -28,6 +28,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `sent_s`."""
     chunk_tokens: bytes = b""
     """Tokens of every chunk, packed unsigned 32-bit, where the server put usage into every chunk; else empty."""
+    reasoning_chunks: int = 0
+    """Chunks of reasoning before the answer's first: that one is the next, where there is one."""
     end_s: float
     """When the answer was complete, failed, timed out or was cut."""
     status: Status
@@ -40,6 +42,10 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """As the server counted them; None when the server did not say."""
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    """Of `output_tokens`, those of reasoning, shown or hidden, where the server tells them apart."""
+    without_done: bool = False
+    """The stream ended without `[DONE]`; its finish_reason or its usage was taken for the end."""
     asked_input_tokens: int | None = None
     """What the workload wanted the prompt to be; None when it promised nothing."""
     asked_output_tokens: int | None = None
@@ -48,6 +54,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sent once more on a fresh connection because a kept one turned out to be closed."""
     prompt: str | None = None
     """Name of the prompt within its workload, for a look at which prompts were slow."""
+    model: str | None = None
+    """The model that was asked for, where there are several."""
     measured: bool = False
     """One of the N that count in a level bounded by `--requests N`."""
     client: int = 0

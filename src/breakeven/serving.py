@@ -6,7 +6,9 @@ from typing import Final, Literal
 from msgspec import Struct
 
 Via = Literal["process", "docker"]
-_SECRET: Final = re.compile(r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_SECRET: Final = re.compile(
+    r"(^|_)(TOKEN|(API)?KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|AUTHORIZATION|COOKIE|SIG|SIGNATURE)$", re.IGNORECASE
+)
 _SECRET_WORDS: Final = ("--api-key", "--api-keys", "--hf-token", "--token")
 
 
@@ -69,8 +71,8 @@ class Hardware(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
 
 
 def is_secret(name: str) -> bool:
-    """An environment variable of that name holds something that must not be written down."""
-    return _SECRET.search(name) is not None
+    """A variable, a header or a field of that name holds something that must not be written down."""
+    return _SECRET.search(name.replace("-", "_")) is not None
 
 
 def launch_problem(launch: Launch) -> str | None:

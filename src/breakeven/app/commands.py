@@ -11,6 +11,7 @@ from breakeven.app.run import resume_run, run_plan
 from breakeven.app.runs import read_run, write_json
 from breakeven.app.summary import summarise
 from breakeven.errors import RunFailedError, UsageError
+from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
 from breakeven.report.live import Live
@@ -68,7 +69,7 @@ def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_t
     output(summary, where=str(folder.path), json_to=json_to)
     if interrupted:
         return 130
-    if any(level.status == "failed" for level in summary.levels):
+    if any(map(has_mostly_failed, summary.levels)):
         return 1
     return slo_code(summary)
 

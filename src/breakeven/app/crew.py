@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from breakeven.app.server import Server
+from breakeven.client.target import Access
 from breakeven.errors import UsageError
 from breakeven.load.crew import Crew, LocalCrew
 from breakeven.load.open_loop import OpenWorker
@@ -32,8 +33,7 @@ async def crew_for(
     clients: str,
     is_open: bool,
     timeout_s: float,
-    api_key: str | None,
-    ca_file: str | None,
+    access: Access,
 ) -> AsyncIterator[Crew]:
     """The crew, ended at the end of the block."""
     on_ray, count = parse_clients(clients)
@@ -43,9 +43,7 @@ async def crew_for(
         return
     plant = Plant(
         is_open=is_open,
-        url=server.target.url,
-        api_key=api_key,
-        ca_file=ca_file,
+        access=access,
         timeout_s=timeout_s,
         maker=server.maker,
         workload=workload,

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import datetime
-import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ from breakeven.app.server import Server, describe_engine, find_server
 from breakeven.app.summary import summarise
 from breakeven.calibrate.kept import kept_ceiling
 from breakeven.cautions import judged_level
-from breakeven.client.target import resolve
+from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s, wall_now
 from breakeven.compare.nextlevel import next_level
 from breakeven.compare.words import reason_text
@@ -95,7 +94,7 @@ class Measurement:
         out: Path,
         started: datetime.datetime,
         live: Live,
-        api_key: str | None,
+        access: Access,
         session: Session = Session(),  # noqa: B008  (it is frozen)
     ) -> None:
         self.plan = plan
@@ -106,8 +105,7 @@ class Measurement:
         self._out = out
         self._started = started
         self._live = live
-        self._api_key = api_key
-        self._ca_file = os.environ.get("SSL_CERT_FILE")
+        self._access = access
         self._salt = run_salt(plan)
         self._zero_s = now_s() - (wall_now() - started).total_seconds()
 
@@ -124,7 +122,7 @@ class Measurement:
             workload = self._workload
             server.notes += await workload.prepare(server)
             if self.folder is None:
-                label = f"{server.engine.name}-{server.model.rpartition('/')[2]}"
+                label = "-".join([server.engine.name, "+".join(name.rpartition("/")[2] for name in server.models)])
                 self.folder = new_folder(self.plan, out=self._out, started=self._started, label=label)
             self._note_host(server, workload)
             self._idle_probe_s = await server.probe_s()
@@ -134,8 +132,7 @@ class Measurement:
                 clients=self.plan.clients,
                 is_open=self.plan.rate is not None or self.plan.is_replay,
                 timeout_s=self.plan.timeout_s,
-                api_key=self._api_key,
-                ca_file=self._ca_file,
+                access=self._access,
             ) as crew:
                 with Sampler(self.folder.path, zero_s=self._zero_s, wanted=self._wanted(server)):
                     await self._levels(crew, server=server, workload=workload)
@@ -146,7 +143,11 @@ class Measurement:
         """What telemetry samples: this machine's energy only where the engine runs on it."""
         target = server.target
         return sources_for(
-            url=target.url, engine=server.engine, is_local=target.is_local, authorization=target.authorization
+            url=target.origin + target.root,
+            engine=server.engine,
+            is_local=target.is_local,
+            headers=target.own_headers(),
+            unix_path=target.unix_path,
         )
 
     async def _levels(self, crew: Crew, *, server: Server, workload: Workload) -> None:
@@ -214,16 +215,14 @@ class Measurement:
 
     async def _find_server(self) -> Server:
         plan, launched = self.plan, self._launched
-        url = launched.url if launched is not None else plan.url
-        assert url is not None
-        target = await resolve(url, api_key=self._api_key, ca_file=self._ca_file)
         return await find_server(
-            target,
+            await resolve(self._access),
             api=plan.api,
-            model=launched.model if launched is not None else plan.model,
+            models=plan.models if launched is None or launched.model is None else ((launched.model, 1.0),),
             engine=launched.engine if launched is not None else plan.engine,
             timeout_s=plan.timeout_s,
             say=self._live.say,
+            body=plan.body,
         )
 
     def _note_host(self, server: Server, workload: Workload) -> None:
@@ -253,7 +252,7 @@ class Measurement:
                 "format": 1,
                 "run": {
                     "started": self._started.isoformat(),
-                    "model": server.model,
+                    "model": ", ".join(server.models),
                     "api": server.api,
                     "workload": workload.describe(),
                     "settings": _settings(self.plan, workload),

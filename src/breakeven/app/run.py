@@ -14,6 +14,7 @@ from breakeven.app.crew import parse_clients
 from breakeven.app.launch import check_launch, launch_engine, launch_label, log_name
 from breakeven.app.measure import Measurement, Session, missing, new_folder
 from breakeven.app.summary import summarise
+from breakeven.client.target import Access, parse_proxy
 from breakeven.clock import wall_now
 from breakeven.engine import ENGINES
 from breakeven.errors import UsageError
@@ -83,17 +84,37 @@ def check_plan(plan: Plan) -> None:
         raise UsageError("--workload fixed needs --input-tokens N (and --output-tokens N)")
     if plan.workload == "chat" and plan.input_tokens is not None:
         raise UsageError("--input-tokens goes with --workload fixed or lengths; chat brings its own prompts")
-    api_key(plan)
+    access(plan, url=plan.url or "")
+    if plan.proxy is not None:
+        parse_proxy(plan.proxy)
 
 
 def api_key(plan: Plan) -> str | None:
     """The key, out of the environment; UsageError where the variable is not set."""
-    if plan.api_key_env is None:
-        return None
-    key = os.environ.get(plan.api_key_env)
-    if not key:
-        raise UsageError(f"--api-key-env {plan.api_key_env}: no such environment variable is set")
-    return key
+    return None if plan.api_key_env is None else _variable(plan.api_key_env, asked_by="--api-key-env ")
+
+
+def _variable(name: str, *, asked_by: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise UsageError(f"{asked_by}{name}: no such environment variable is set")
+    if not (value.isascii() and value.isprintable()):
+        raise UsageError(f"{asked_by}{name}: the variable holds characters that no HTTP header may have")
+    return value
+
+
+def access(plan: Plan, *, url: str) -> Access:
+    """How the server at `url` is reached; UsageError where a variable that it needs is not set."""
+    return Access(
+        url=url,
+        api_key=api_key(plan),
+        headers=plan.headers,
+        secret_headers={
+            header: _variable(name, asked_by=f"--header-env {header}=") for header, name in plan.headers_env.items()
+        },
+        ca_file=os.environ.get("SSL_CERT_FILE"),
+        proxy=plan.proxy,
+    )
 
 
 def _measure(
@@ -125,7 +146,7 @@ def _measure(
             out=out,
             started=started,
             live=live,
-            api_key=api_key(plan),
+            access=access(plan, url=launched.url if launched is not None else plan.url or ""),
             session=session,
         )
         uvloop.run(measurement.measure())

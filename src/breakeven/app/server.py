@@ -1,35 +1,30 @@
 """The server before the load: is it there, does it speak OpenAI, which model, which fields does it take, is it idle?"""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from breakeven.app.questions import ModelInfo, doubt, hint, list_models, only_model, refused, told
 from breakeven.caution import Caution
 from breakeven.client.answer import Meter
 from breakeven.client.ask import Asker, FetchError, Route, Seen, fetch
-from breakeven.client.openai import BAD_JSON, error_in_body
-from breakeven.client.request import RequestMaker
+from breakeven.client.openai import BAD_JSON
+from breakeven.client.request import LIMIT, Change, RequestMaker
 from breakeven.client.target import Target
 from breakeven.clock import now_s
 from breakeven.engine import ENGINES
 from breakeven.engine.base import OpenAI
 from breakeven.engine.detect import adapter, engine_of
 from breakeven.engine.idle import busy_requests
-from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.errors import RunFailedError, one_line
 from breakeven.workload.base import Ask
 
 _NO_SERVER: Final = {"connect", "tls", "bad_http", "not_openai", "closed", "reset"}
 
 
-class ModelInfo(msgspec.Struct):
-    id: str
-    owned_by: str | None = None
-
-
-class ModelList(msgspec.Struct):
-    data: list[ModelInfo]
+_REFUSALS: Final = ("http_400", "http_422")
 
 
 class Server:
@@ -52,11 +47,16 @@ class Server:
     def model(self) -> str:
         return self.maker.model
 
-    async def probe(self, ask: Ask) -> Seen:
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All models that are asked for."""
+        return tuple(name for name, _ in self.maker.shares) or (self.model,)
+
+    async def probe(self, ask: Ask, *, model: str | None = None) -> Seen:
         """Send `ask` with one token of output, outside any measurement."""
         route = Route(self.target, self.maker.path, meter=Meter(), timeout_s=self.timeout_s)
         asker = Asker(route)
-        seen = await asker.ask(self.maker.encode(ask, output_tokens=1), due_s=now_s())
+        seen = await asker.ask(self.maker.encode(ask, output_tokens=1, model=model), due_s=now_s())
         asker.drop()
         if seen.status == "cut":  # for a level this would be a result; here somebody wants us to stop
             raise asyncio.CancelledError
@@ -76,7 +76,7 @@ class Server:
             return None
         body = {"model": self.model, engine.tokenize_field: text, **engine.tokenize_body}
         try:
-            status, _, reply = await fetch(self.target, engine.tokenize_path, body=body)
+            status, _, reply = await fetch(self.target, self.target.to_engine(engine.tokenize_path), body=body)
             return engine.tokens_in(msgspec.json.decode(reply)) if status == 200 else None
         except (FetchError, *BAD_JSON):
             return None
@@ -90,7 +90,7 @@ class Server:
     async def busy_requests(self) -> int | None:
         """Requests at work or waiting by the engine's own gauges; None where it has none. Nobody there: none."""
         try:
-            status, _, body = await fetch(self.target, "/metrics")
+            status, _, body = await fetch(self.target, self.target.to_engine("/metrics"))
         except FetchError as error:
             return 0 if error.kind == "connect" else None
         text = body.decode("utf-8", "replace") if status == 200 else ""
@@ -114,115 +114,106 @@ async def find_server(
     target: Target,
     *,
     api: str,
-    model: str | None,
+    models: Sequence[tuple[str, float]],
     engine: str | None,
     timeout_s: float,
     say: Callable[[str], None],
+    body: Mapping[str, Any] | None = None,
 ) -> Server:
-    """Find out model and engine, and ask for one token; an error here is one line, before anything is measured."""
-    models = await _models(target, model)
-    name = _choose_model(target, models, model)
-    chosen = _adapter(engine, models)
-    maker = RequestMaker(api=api, model=name, exact_length_body=dict(chosen.exact_length_body))
+    """Find out model and engine, and ask for one token; an error here is one line, before anything is measured.
+
+    `models` are names and shares; none: the one that the server lists.
+    """
+    listed = await list_models(target, is_named=bool(models))
+    names = [name for name, _ in models] or [only_model(target, listed)]
+    chosen: OpenAI = adapter(engine or engine_of(msgspec.to_builtins(listed)) or "openai")()
+    maker = RequestMaker(
+        api=api,
+        model=names[0],
+        exact_length_body=dict(chosen.exact_length_body),
+        body=dict(body or {}),
+        shares=models if len(models) > 1 else (),
+    )
     server = Server(target, engine=chosen, maker=maker, timeout_s=timeout_s)
     say(f"asking {target.url} for a first token …")
-    await _first_token(server, models)
+    for name in names:
+        await _first_token(server, name, listed)
     return server
 
 
-def _adapter(engine: str | None, models: ModelList | None) -> OpenAI:
-    """The adapter that was named, or the one that the server's models name as their owner, or the plain one."""
-    return adapter(engine or engine_of(msgspec.to_builtins(models)) or "openai")()
-
-
-async def _models(target: Target, model: str | None) -> ModelList | None:
-    """The server's list of models; None where it has none and the model is named anyway."""
-    try:
-        status, _, body = await fetch(target, "/v1/models")
-    except FetchError as error:
-        raise RunFailedError(f"{target.url}: {error}; is the server up, and is this its address?") from None
-    if status in (401, 403):
-        raise _refused(target, status, error_in_body(body))
-    if status != 200 and model is None:
-        text = one_line(error_in_body(body), limit=120)
-        raise RunFailedError(
-            f"{target.url}/v1/models answers {status} ({text}); is this an OpenAI server, and is it ready? "
-            "--model NAME goes without the list"
-        )
-    try:
-        return msgspec.json.decode(body, type=ModelList) if status == 200 else None
-    except BAD_JSON:
-        if model is None:
-            shown = one_line(body.decode("utf-8", "replace"), limit=80)
-            raise RunFailedError(
-                f"{target.url}/v1/models is no list of models, so this is no OpenAI server: {shown}"
-            ) from None
-        return None
-
-
-def _choose_model(target: Target, models: ModelList | None, model: str | None) -> str:
-    if model is not None:
-        return model
-    known = [info.id for info in models.data] if models else []
-    if len(known) == 1:
-        return known[0]
-    if known:
-        raise UsageError(f"{target.url} serves several models; choose one with --model: {_listed(known)}")
-    raise RunFailedError(
-        f"{target.url}/v1/models names no model; give its name with --model, if it is an OpenAI server"
-    )
-
-
-def _listed(names: list[str]) -> str:
-    return one_line(", ".join(names), limit=400)
-
-
-def _refused(target: Target, status: int, text: str) -> RunFailedError:
-    return RunFailedError(
-        f"{target.url} answers {status} ({one_line(target.hide_key(text), limit=120)}); "
-        "put the key into an environment variable and name it with --api-key-env"
-    )
-
-
-async def _first_token(server: Server, models: ModelList | None) -> None:
-    """Ask for one token; leave out optional fields that the server refuses, one by one, and say so."""
+async def _first_token(server: Server, model: str, listed: list[ModelInfo] | None) -> None:
+    """Ask for one token; replace or leave out fields that the server refuses, one by one, and say so."""
     ask = msgspec.structs.replace(hello(server.api), exact_length=True)
-    seen = await server.probe(ask)
-    while seen.error in ("http_400", "http_422"):
-        field = server.maker.droppable(seen.error_text or "")
-        if field is None:
+    seen = await server.probe(ask, model=model)
+    while seen.error in _REFUSALS:
+        change = server.maker.yields(seen.error_text or "")
+        if change is None:
+            seen = await _without_all(server, ask, model, seen)
             break
-        server.maker.dropped.add(field)
-        server.notes.append(
-            Caution(
-                id="field_dropped",
-                seen="the server refuses the field {field}, so it was left out",
-                advice="lengths may differ from what was asked for; see the docs of the engine",
-                values={"field": field},
-            )
-        )
-        seen = await server.probe(ask)
+        again = await server.probe(ask, model=model)
+        if again.error_text == seen.error_text and again.error in _REFUSALS:
+            server.maker.take_back(change)
+            break
+        server.notes.append(_changed(change))
+        seen = again
     if seen.status == "error":
-        _judge(server, seen, models)
+        _judge(server, seen, model, listed)
+    elif (note := doubt(model, listed)) is not None:
+        server.notes.append(note)
 
 
-def _judge(server: Server, seen: Seen, models: ModelList | None) -> None:
+async def _without_all(server: Server, ask: Ask, model: str, refused: Seen) -> Seen:
+    """The refusal names no field of ours: ask once without all that can be left out."""
+    left = server.maker.optional()
+    if not left:
+        return refused
+    server.maker.dropped |= set(left)
+    seen = await server.probe(ask, model=model)
+    if seen.status == "error":
+        server.maker.dropped -= set(left)
+        return refused
+    server.notes += [_changed(Change(name)) for name in left]
+    return seen
+
+
+def _changed(change: Change) -> Caution:
+    if change.by is not None:
+        return Caution(
+            id="field_replaced",
+            seen="the server refuses the field {field}, so {by} was sent in its place",
+            advice="nothing is wrong with that; it is what its models want",
+            values={"field": change.field, "by": change.by},
+        )
+    return Caution(
+        id="field_dropped",
+        seen="the server refuses the field {field}, so it was left out",
+        advice="lengths may differ from what was asked for; see the docs of the engine",
+        values={"field": change.field},
+    )
+
+
+def _judge(server: Server, seen: Seen, model: str, listed: list[ModelInfo] | None) -> None:
     """Stop where no request can ever work; else say what happened and let the levels show it."""
-    url, text = server.target.url, one_line(seen.error_text or "")
+    target, text = server.target, one_line(seen.error_text or "")
     status = None if seen.answer is None else seen.answer.status
     if status in (401, 403):
-        raise _refused(server.target, status, text)
-    known = [info.id for info in models.data] if models else []
-    if status in (400, 404) and known and server.model not in known:
-        raise RunFailedError(f"{url} knows no model '{server.model}'; it serves: {_listed(known)}")
+        raise refused(target, status, text)
+    known = [info.id for info in listed or ()]
+    if status in (400, 404) and known and model not in known:
+        raise RunFailedError(f"{target.url} knows no model '{one_line(model, limit=80)}'; it serves: {told(known)}")
     if status is not None and 300 <= status < 400:
-        raise RunFailedError(f"{url} answers {status}, a redirect; give the address that it leads to")
+        raise RunFailedError(f"{target.url} answers {status}, {text}; give the address that it leads to")
+    has_template = "chat template" not in text.lower().replace("_", " ")
+    if (status or 0) >= 400 and server.api == "chat" and not has_template:
+        raise RunFailedError(f"{target.url}: {text}; this model has no chat template: ask it with --api completions")
     if status in (404, 405):
+        asked = f"{target.origin}{target.to_api(server.maker.path)}"
         raise RunFailedError(
-            f"{url}{server.maker.path} answers {status} ({text}); this is no OpenAI server, or not its address"
+            f"{asked} answers {status} ({text}); this is no OpenAI server, or not its address: --url may also be the "
+            "whole address that ends in /chat/completions"
         )
-    if seen.error in _NO_SERVER and (status in (None, 200)):
-        raise RunFailedError(f"{url}: {text}")
+    if seen.error in _NO_SERVER and (seen.answer is None or status is None or seen.answer.is_good):
+        raise RunFailedError(f"{target.url}: {text}{hint(target, seen.error, text)}")
     failed, why = "the first request failed: {why}", {"why": text or seen.error}
     server.notes.append(Caution(id="first_request", seen=failed, advice="see the server's log", values=why))
 
@@ -233,5 +224,6 @@ def describe_engine(server: Server, facts: Mapping[str, Any]) -> dict[str, Any]:
         "name": server.engine.name,
         "url": server.target.url,
         "fields_dropped": sorted(server.maker.dropped),
+        **({"output_limit": server.maker.limit} if server.maker.limit != LIMIT else {}),
         **facts,
     }

@@ -17,6 +17,7 @@ from breakeven.clock import now_s, wall_now
 from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.hardware import find_gpus
 from breakeven.load.level import LevelPlan
+from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
 from breakeven.report.live import Live
@@ -101,11 +102,11 @@ class StudyRun:
         failed = [
             load_text(level.users, level.req_per_s_offered)
             for level in summary.levels
-            if level.repeat == repeat and level.status == "failed"
+            if level.repeat == repeat and has_mostly_failed(level)
         ]
         failures = {name: text for name, text in self._state.failures.items() if name != cell.name}
         if failed:
-            failures[cell.name] = f"nothing but errors at {', '.join(failed)}"
+            failures[cell.name] = f"most requests failed at {', '.join(failed)}"
         starts = summary.run.engine.get("starts")
         seen = {cell.name: float(starts[-1]["start_s"])} if starts else {}
         self._keep(failures=failures, start_s=self._state.start_s | seen)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from breakeven.caution import Caution
 from breakeven.client.reference import ReferenceServer, Settings, Stamps
 from breakeven.client.request import RequestMaker
-from breakeven.client.target import resolve
+from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s
 from breakeven.load.crew import LocalCrew
 from breakeven.load.level import Level, LevelPlan, Progress
@@ -123,7 +123,7 @@ async def measure(cell: Cell, *, server_cpu: int | None) -> Result:
     """Start a reference server, load it, and hold both readings against each other."""
     settings = Settings(ttft_s=TTFT_S, itl_s=cell.itl_s, tokens_per_event=cell.tokens_per_event, burst=cell.burst)
     with ReferenceServer(settings, cpu=server_cpu, connections=cell.users + 8) as server:
-        target = await resolve(server.url)
+        target = await resolve(Access(url=server.url))
         maker = RequestMaker(api="chat", model=settings.model, exact_length_body={})
         workload = Nonces(EVENTS_PER_ANSWER * cell.tokens_per_event)
         worker = Worker(target=target, maker=maker, workload=workload, timeout_s=TIMEOUT_S)

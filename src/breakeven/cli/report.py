@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
-from breakeven.cli.words import DEFAULT_OUT
+from breakeven.cli.words import DEFAULT_OUT, writable
 from breakeven.errors import UsageError
 
 FORMS: Final = ("html", "md", "csv", "json", "png", "pdf")
@@ -68,7 +68,7 @@ def add(commands: Any) -> None:
     forms.add_argument("--html", metavar="FILE", help="one self-contained page")
     forms.add_argument("--md", metavar="FILE", help="Markdown for a pull request; - is stdout")
     forms.add_argument("--csv", metavar="FILE", help="every number, one a line; - is stdout")
-    forms.add_argument("--json", metavar="FILE", help="the findings as JSON; - is stdout")
+    forms.add_argument("--json", type=writable, metavar="FILE", help="the findings as JSON; - is stdout")
     forms.add_argument("--png", metavar="FOLDER", help="the charts as pictures (needs breakeven[png])")
     forms.add_argument("--pdf", metavar="FILE", help="the page printed (needs a Chromium browser on PATH)")
     forms.add_argument("--title", metavar="TEXT", help="title of the page")

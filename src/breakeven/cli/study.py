@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
+from breakeven.cli.words import writable
 from breakeven.errors import UsageError
 
 _FIRST: Final = "plan.toml"
@@ -29,7 +30,7 @@ def add(commands: Any) -> None:
         description="List the engines and what of them is available here.",
     )
     engines.add_argument(
-        "--json", metavar="FILE", help="write the list as JSON; - is stdout, and the table is left out"
+        "--json", type=writable, metavar="FILE", help="write the list as JSON; - is stdout, and the table is left out"
     )
     engines.set_defaults(do=_engines)
 

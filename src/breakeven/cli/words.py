@@ -1,8 +1,11 @@
 """What options are made of: durations, lists of users, and the options that several commands share."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any, Final, Literal
+
+import msgspec
 
 from breakeven.units import parse_duration_s
 
@@ -48,6 +51,14 @@ def number_or_text(text: str) -> int | str:
     return int(text) if text.lstrip("-").isdigit() else text
 
 
+def name_value(text: str) -> tuple[str, str]:
+    """`name=value`; what is wrong is not shown, since it may be a secret."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError("write NAME, =, and what belongs to it")
+    return name.strip(), value.strip()
+
+
 def key_value(text: str) -> tuple[str, str]:
     """`key=value`."""
     key, equals, value = text.partition("=")
@@ -56,10 +67,48 @@ def key_value(text: str) -> tuple[str, str]:
     return key.replace("-", "_"), value
 
 
+def body_fields(text: str) -> dict[str, Any]:
+    """Fields of a request: `KEY=VALUE`, the value as JSON where it is some, or a file of JSON."""
+    key, equals, value = text.partition("=")
+    if key and equals:
+        try:
+            return {key: msgspec.json.decode(value)}
+        except msgspec.DecodeError:
+            return {key: value}
+    try:
+        return msgspec.json.decode(Path(text).read_bytes(), type=dict[str, Any])
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}; give KEY=VALUE, or a file of JSON") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}; give a file with one object of JSON") from None
+
+
+def writable(text: str) -> str:
+    """A file that can be written, found out before there is anything to write; `-` is stdout."""
+    path = Path(text)
+    why = (
+        None
+        if text == "-"
+        else "it is a folder"
+        if path.is_dir()
+        else f"no such folder as {path.parent}"
+        if not path.parent.is_dir()
+        else "it, or its folder, must not be written to"
+        if not os.access(path if path.exists() else path.parent, os.W_OK)
+        else None
+    )
+    if why is not None:
+        raise argparse.ArgumentTypeError(f"{text} cannot be written: {why}")
+    return text
+
+
 def add_json(parser: Any) -> None:
     """The option that every command with a result has."""
     parser.add_argument(
-        "--json", metavar="FILE", help="write the summary as JSON; - is stdout, and the table goes to stderr"
+        "--json",
+        type=writable,
+        metavar="FILE",
+        help="write the summary as JSON; - is stdout, and the table goes to stderr",
     )
 
 

@@ -1,15 +1,16 @@
 """One user's way of asking: a request goes out, an answer comes in, and one observation of it is left."""
 
 import asyncio
-from array import array
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from breakeven.client.answer import Meter, Reply, StreamAnswer
+from breakeven.client.answer import Meter, StreamAnswer
 from breakeven.client.connection import Connection, connect, why
+from breakeven.client.reply import Reply, compressed
 from breakeven.client.target import Target
+from breakeven.client.usage import token_counts
 from breakeven.clock import now_s
 from breakeven.record import Record, Status
 
@@ -19,13 +20,13 @@ _TEXT_LIMIT = 500
 
 
 class Route:
-    """A server's path that requests go to, and what was learnt of its connections."""
+    """A path of a server's API that requests go to, and what was learnt of its connections."""
 
     __slots__ = ("_stale", "head", "meter", "target", "timeout_s")
 
     def __init__(self, target: Target, path: str, *, meter: Meter, timeout_s: float) -> None:
         self.target = target
-        self.head = target.head("POST", path)
+        self.head = target.head("POST", target.to_api(path))
         self.meter = meter
         self.timeout_s = timeout_s
         """From due."""
@@ -138,7 +139,7 @@ class Asker:
         seen.end_s = now_s()
         answer, connection = seen.answer, self._connection
         if seen.status == "done" and answer is not None and connection is not None:
-            if answer.error is None and not answer.complete and not answer.saw_done:
+            if answer.error is None and not answer.complete and not _is_whole(answer, connection):
                 seen.status, (seen.error, seen.error_text) = "error", self._unfinished(answer, connection)
             else:
                 answer.conclude()
@@ -167,6 +168,11 @@ class Asker:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _is_whole(answer: StreamAnswer, connection: Connection) -> bool:
+    """All of it has come, though its body never ended: [DONE] has, or the server hung up in order behind its end."""
+    return answer.saw_done or (connection.failure is None and answer.is_stream and answer.has_end())
 
 
 def _let_go(answer: Reply | None) -> None:
@@ -207,6 +213,10 @@ async def fetch(target: Target, path: str, *, body: object = None, timeout_s: fl
         reply.let_go()
     if not reply.complete or reply.status is None:
         raise FetchError(*why(connection.failure))
+    if 300 <= reply.status < 400 and reply.location:
+        raise FetchError(f"http_{reply.status}", reply.said_wrong())
+    if reply.encoding:
+        raise FetchError("not_openai", compressed(reply.encoding))
     return reply.status, reply.content_type, bytes(reply.body)
 
 
@@ -220,6 +230,7 @@ def to_record(
     asked_input_tokens: int | None = None,
     asked_output_tokens: int | None = None,
     prompt: str | None = None,
+    model: str | None = None,
     measured: bool = False,
     client: int = 0,
 ) -> Record:
@@ -233,11 +244,12 @@ def to_record(
         end_s=seen.end_s - zero_s,
         status=seen.status,
         error=seen.error,
-        error_text=None if seen.error_text is None else seen.error_text[:_TEXT_LIMIT],
+        error_text=_kept(seen.error_text),
         asked_input_tokens=asked_input_tokens,
         asked_output_tokens=asked_output_tokens,
         reconnected=seen.reconnected,
         prompt=prompt,
+        model=model,
         measured=measured,
         client=client,
         **({} if seen.answer is None else _observed(seen.answer)),
@@ -245,17 +257,21 @@ def to_record(
 
 
 def _observed(answer: StreamAnswer) -> dict[str, Any]:
+    each, tokens = token_counts(answer.said_tokens, chunks=len(answer.steps_us), total=answer.output_tokens)
     return {
         "chunk_us": answer.steps_us.tobytes(),
-        "chunk_tokens": _whole(answer.chunk_tokens, answer.steps_us),
-        "finish_reason": None if answer.finish_reason is None else answer.finish_reason[:_TEXT_LIMIT],
+        "chunk_tokens": each,
+        "reasoning_chunks": answer.reasoning_chunks,
+        "finish_reason": _kept(answer.finish_reason),
+        "without_done": answer.is_stream and answer.error is None and answer.has_end() and not answer.saw_done,
         "http_status": answer.status,
         "input_tokens": answer.input_tokens,
-        "output_tokens": answer.output_tokens,
+        "output_tokens": tokens,
         "cached_tokens": answer.cached_tokens,
+        "reasoning_tokens": answer.reasoning_tokens,
     }
 
 
-def _whole(tokens: "array[int]", steps: "array[int]") -> bytes:
-    """Tokens of each chunk, only where every chunk of several said them."""
-    return tokens.tobytes() if len(tokens) == len(steps) > 1 else b""
+def _kept(text: str | None) -> str | None:
+    """The beginning of a server's text, in characters that can be written down: JSON may hold half of one."""
+    return None if text is None else text[:_TEXT_LIMIT].encode("utf-8", "replace").decode()

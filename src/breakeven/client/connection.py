@@ -5,16 +5,23 @@ are not Linux; there the stamp is taken when the loop hands the bytes over.
 """
 
 import asyncio
+import re
+import socket
 import ssl
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
-from breakeven.client.answer import Meter, Reply, StreamAnswer
+from breakeven.client.answer import Meter, StreamAnswer
+from breakeven.client.reply import Reply
 from breakeven.client.sse import EventTooLargeError
 from breakeven.client.target import Target
 from breakeven.client.wire import HAS_WIRES, Wire, open_wire
 from breakeven.clock import now_s
+
+CRLF: Final = b"\r\n"
+_TUNNELLED: Final = re.compile(rb"HTTP/1\.[01] 2\d\d[ \r]")
+_PROXY_SAYS_BYTES: Final = 16_384
 
 
 class Sender(Protocol):
@@ -48,7 +55,7 @@ class Connection(asyncio.Protocol):
 
     async def open_wire(self, target: Target) -> None:
         """Connect without asyncio's transports; raises OSError."""
-        self._sender = self._wire = await open_wire(target.address, target.port, self)
+        self._sender = self._wire = await open_wire(target.address, target.proxy_port or target.port, self)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
@@ -134,17 +141,50 @@ class Connection(asyncio.Protocol):
 async def connect(target: Target, meter: Meter) -> Connection:
     """Open a connection (and TLS); raises OSError or ssl.SSLError."""
     connection = Connection(meter)
-    if HAS_WIRES and target.ssl_context is None:
+    tunnel = target.tunnel_head()
+    if tunnel is not None:
+        await asyncio.get_running_loop().create_connection(
+            lambda: connection,
+            sock=await _through_proxy(target, tunnel),
+            ssl=target.ssl_context,
+            server_hostname=target.host,
+        )
+    elif HAS_WIRES and target.ssl_context is None:
         await connection.open_wire(target)
+    elif target.unix_path is not None:
+        await asyncio.get_running_loop().create_unix_connection(lambda: connection, target.unix_path)
     else:
         await asyncio.get_running_loop().create_connection(
             lambda: connection,
             target.address,
-            target.port,
+            target.proxy_port or target.port,
             ssl=target.ssl_context,
             server_hostname=target.host if target.ssl_context else None,
         )
     return connection
+
+
+async def _through_proxy(target: Target, asking: bytes) -> socket.socket:
+    """A connection to the server that a proxy holds; raises OSError, also where the proxy refuses."""
+    loop = asyncio.get_running_loop()
+    connected = socket.socket(socket.AF_INET6 if ":" in target.address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        connected.setblocking(False)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await loop.sock_connect(connected, (target.address, target.proxy_port))
+        await loop.sock_sendall(connected, asking)
+        said = b""
+        while not said.endswith(b"\r\n\r\n") and len(said) < _PROXY_SAYS_BYTES:
+            part = await loop.sock_recv(connected, 1)  # not a byte of what the server says then
+            if not part:
+                raise ConnectionError("the proxy closed the connection")
+            said += part
+        if not _TUNNELLED.match(said):
+            raise ConnectionError(f"the proxy answers {said.partition(CRLF)[0].decode('latin-1')}")
+    except BaseException:
+        connected.close()
+        raise
+    return connected
 
 
 def why(problem: BaseException | None) -> tuple[str, str]:

@@ -6,19 +6,24 @@ import msgspec
 from msgspec import Meta, Struct
 
 Count = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-"""Tokens; an answer that counts anything else is no good."""
+"""Tokens. Whatever else stands there is left to `odd`."""
 BAD_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are no JSON, not what was expected, or nested without end."""
 
 
-class TokenDetails(Struct, gc=False):
+class PromptDetails(Struct, gc=False):
     cached_tokens: Count | None = None
+
+
+class OutputDetails(Struct, gc=False):
+    reasoning_tokens: Count | None = None
 
 
 class Usage(Struct, gc=False):
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
-    prompt_tokens_details: TokenDetails | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: OutputDetails | None = None
 
 
 class Delta(Struct, gc=False):
@@ -64,7 +69,7 @@ def error_text(error: Any) -> str:
         error = found
     try:
         return error if isinstance(error, str) else msgspec.json.encode(error).decode()
-    except (msgspec.EncodeError, OverflowError, RecursionError):
+    except (msgspec.EncodeError, UnicodeEncodeError, OverflowError, RecursionError):
         return "an error that cannot be shown"
 
 

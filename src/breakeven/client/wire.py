@@ -198,14 +198,17 @@ def read_arrived() -> None:
 
 
 async def open_wire(address: str, port: int, reader: Reader) -> Wire:
-    """Connect; raises OSError."""
+    """Connect to a numeric address, or to the path of a unix socket, which brings no stamps; raises OSError."""
     loop = asyncio.get_running_loop()
-    connected = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    is_unix = address.startswith("/")
+    family = socket.AF_UNIX if is_unix else socket.AF_INET6 if ":" in address else socket.AF_INET
+    connected = socket.socket(family, socket.SOCK_STREAM)
     try:
         connected.setblocking(False)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not is_unix:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ask_for_stamps(connected)
-        await loop.sock_connect(connected, (address, port))
+        await loop.sock_connect(connected, address if is_unix else (address, port))
     except BaseException:
         connected.close()
         raise

@@ -17,7 +17,21 @@ _ENGINE_PLACE: Final = {
 _WORKLOAD_CHANCE: Final = {"seed", "salt", "nonce"}
 _SETTINGS_OF_MEASURING: Final = {
     *("users", "duration_s", "max_duration_s", "precision", "requests", "ramp_s", "warmup_s", "timeout_s"),
-    *("seed", "salt", "name", "url", "out", "api_key_env", "engine", "model", "unit", "clients", "repeat", "repeats"),
+    *(
+        "seed",
+        "salt",
+        "name",
+        "url",
+        "out",
+        "api_key_env",
+        "proxy",
+        "engine",
+        "model",
+        "unit",
+        "clients",
+        "repeat",
+        "repeats",
+    ),
     *("notes", "source", "levels", "rate", "slo", "find_max", "arrivals", "auto"),
 }
 _ARGV_PLACE: Final = ("--host", "--port", "--api-key", "--log-level")

@@ -8,8 +8,8 @@ from breakeven.registry import load
 
 
 def engine_of(models_reply: object) -> str | None:
-    """Row of ENGINES for the JSON of `/v1/models`, by the owner that it names; None where none is known by it."""
-    data = models_reply.get("data") if isinstance(models_reply, dict) else None
+    """Row of ENGINES for a list of models, bare or in `data`, by the owner that it names; None where none is known."""
+    data = models_reply.get("data") if isinstance(models_reply, dict) else models_reply
     first = data[0] if isinstance(data, list) and data else None
     owner = first.get("owned_by") if isinstance(first, dict) else None
     if not isinstance(owner, str):

@@ -25,11 +25,13 @@ def samples(metrics_text: str) -> Iterator[tuple[str, float]]:
 def metric_sum(metrics_text: str, name: str) -> float | None:
     """Sum over all label sets of one metric; None where it is missing or no finite number."""
     values = [value for found, value in samples(metrics_text) if found == name]
-    return sum(values) if values and all(map(math.isfinite, values)) else None
+    total = sum(values)
+    return total if values and math.isfinite(total) else None
 
 
 def busy_requests(metrics_text: str, names: Sequence[str]) -> int | None:
     """Requests at work or waiting: the sum of the gauges `names`; None unless the text has every one of them."""
     sums = [metric_sum(metrics_text, name) for name in names]
     known = [value for value in sums if value is not None]
-    return round(sum(known)) if sums and len(known) == len(sums) else None
+    busy = sum(known)
+    return round(busy) if sums and len(known) == len(sums) and math.isfinite(busy) else None

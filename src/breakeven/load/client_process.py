@@ -128,7 +128,7 @@ class ClientProcess:
 async def make_worker(setup: Setup) -> Worker:
     """The worker that a coordinator describes."""
     kind = OpenWorker if setup.is_open else Worker
-    target = await resolve(setup.url, api_key=setup.api_key, ca_file=setup.ca_file)
+    target = await resolve(setup.access)
     return kind(
         target=target,
         maker=pickle.loads(setup.maker),  # from our own parent, through our own pipe

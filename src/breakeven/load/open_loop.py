@@ -14,9 +14,8 @@ from breakeven.client.alarm import Sleeper
 from breakeven.client.ask import Asker
 from breakeven.clock import now_s
 from breakeven.load.arrivals import arrival_times_s
-from breakeven.load.worker import Counts, LevelSpec, User, Worker, mix
+from breakeven.load.worker import Counts, LevelSpec, Made, User, Worker, mix
 from breakeven.record import ClientFacts, Record
-from breakeven.workload.base import Ask
 
 MOST_UNSENT: Final = 100_000
 """Records of requests that were due and never sent: enough to show that a client was too slow."""
@@ -51,7 +50,7 @@ class OpenWorker(Worker):
         try:
             for index, due_s in self._schedule:
                 self._awaited = index, due_s
-                ask, body = self._made(index)
+                made = self._made(index)
                 await sleeper.until(due_s)
                 await asyncio.sleep(0)  # a schedule that runs behind must leave time for the answers
                 if self._stopping:
@@ -59,7 +58,7 @@ class OpenWorker(Worker):
                 self._late_at.append(due_s)
                 self._late.append(now_s() - due_s)
                 self._awaited = None
-                self._send(index, due_s, ask=ask, body=body)
+                self._send(index, due_s, made)
             self._exhausted = True
         except asyncio.CancelledError:
             if not self._stopping:
@@ -67,16 +66,16 @@ class OpenWorker(Worker):
         finally:
             sleeper.close()
 
-    def _made(self, index: int) -> tuple[Ask, bytes]:
+    def _made(self, index: int) -> Made:
         """A request, made before it is due."""
         spec = self._spec
-        nonce = mix(spec.salt, round((spec.req_per_s or 0.0) * 1e6), spec.repeat, 0, index)
-        ask = self._workload.make(nonce=nonce, user=0, k=index)
-        return ask, self._maker.encode(ask)
+        place = round((spec.req_per_s or 0.0) * 1e6), spec.repeat, 0, index
+        ask = self._workload.make(nonce=mix(spec.salt, *place), user=0, k=index)
+        return self._made_of(ask, most=None, place=place)
 
-    def _send(self, index: int, due_s: float, *, ask: Ask, body: bytes) -> None:
+    def _send(self, index: int, due_s: float, made: Made) -> None:
         user = self._free.pop() if self._free else self._another()
-        task = asyncio.create_task(self._once(user, index, due_s, ask=ask, body=body))
+        task = asyncio.create_task(self._once(user, index, due_s, made))
         user.task = task
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
@@ -93,10 +92,10 @@ class OpenWorker(Worker):
         self._users.append(user)
         return user
 
-    async def _once(self, user: User, index: int, due_s: float, *, ask: Ask, body: bytes) -> None:
+    async def _once(self, user: User, index: int, due_s: float, made: Made) -> None:
         is_early = due_s < self._spec.start_s + self._spec.fill_s
         self._early += is_early
-        record = await self._ask(user, index + 1, ask=ask, body=body, due_s=due_s)
+        record = await self._ask(user, index + 1, made, due_s=due_s)
         self._early -= is_early
         self._after(user, record)
         self._free.append(user)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from breakeven.caution import Caution
 from breakeven.client.request import RequestMaker
+from breakeven.client.target import Access
 from breakeven.clock import now_s
 from breakeven.errors import RunFailedError
 from breakeven.load.merge import Tally, merged, shares
@@ -45,15 +46,13 @@ class Plant:
         self,
         *,
         is_open: bool,
-        url: str,
-        api_key: str | None,
-        ca_file: str | None,
+        access: Access,
         timeout_s: float,
         maker: RequestMaker,
         workload: Workload,
     ) -> None:
         self._is_open = is_open
-        self._url, self._api_key, self._ca_file, self._timeout_s = url, api_key, ca_file, timeout_s
+        self._access, self._timeout_s = access, timeout_s
         self._maker, self._workload = pickle.dumps(maker), pickle.dumps(workload)
 
     def setup(self, client: int) -> Setup:
@@ -61,9 +60,7 @@ class Plant:
         return Setup(
             client=client,
             is_open=self._is_open,
-            url=self._url,
-            api_key=self._api_key,
-            ca_file=self._ca_file,
+            access=self._access,
             timeout_s=self._timeout_s,
             maker=self._maker,
             workload=self._workload,

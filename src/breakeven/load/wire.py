@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from breakeven.client.target import Access
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import ClientFacts, Record
 
@@ -20,9 +21,7 @@ class Setup(Struct, tag="setup"):
     client: int
     is_open: bool
     """An open loop."""
-    url: str
-    api_key: str | None
-    ca_file: str | None
+    access: Access
     timeout_s: float
     maker: bytes
     """The request maker, pickled."""

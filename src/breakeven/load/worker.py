@@ -5,7 +5,7 @@ import functools
 import gc
 import random
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -79,6 +79,15 @@ class Counts(Struct, frozen=True, kw_only=True):
     """Requests that have had no first token yet."""
 
 
+class Made(NamedTuple):
+    """A request before it is sent."""
+
+    ask: Ask
+    body: bytes
+    model: str | None
+    """The model that it asks for, where there are several."""
+
+
 class User:
     """One user: who asks, and how it went so far."""
 
@@ -89,7 +98,7 @@ class User:
         self.asker = asker
         self.had_token = False
         self.errors_in_a_row = 0
-        self.made: tuple[Ask, bytes] | None = None
+        self.made: Made | None = None
         """The next request, once there was time to make it."""
         self.task: asyncio.Task[None] | None = None
 
@@ -151,16 +160,16 @@ class Worker:
             await sleep_until(spec.start_s + spec.ramp_s * user.number / spec.users)
             k = 0
             due_s = now_s()
-            ask, body = self._next(user, k, cap=chance.random())
+            made = self._next(user, k, cap=chance.random())
             while not self._stopping:
                 make_next = functools.partial(self._make_ahead, user, k + 1)
-                record = await self._ask(user, k, ask=ask, body=body, due_s=due_s, meanwhile=make_next)
+                record = await self._ask(user, k, made, due_s=due_s, meanwhile=make_next)
                 pause_s = self._after(user, record)
                 k += 1
-                (ask, body), user.made = user.made or self._next(user, k), None
+                made, user.made = user.made or self._next(user, k), None
                 due_s = spec.zero_s + record.end_s
-                self._own_pauses = self._own_pauses or ask.think_s is not None
-                think_s = spec.think_s if ask.think_s is None else ask.think_s
+                self._own_pauses = self._own_pauses or made.ask.think_s is not None
+                think_s = spec.think_s if made.ask.think_s is None else made.ask.think_s
                 if pause_s + think_s > 0 and not self._stopping:
                     due_s += pause_s + think_s
                     await sleep_until(due_s)
@@ -176,21 +185,24 @@ class Worker:
             except Exception as fault:  # noqa: BLE001  (whatever it is, it stops the run)
                 self._fault = self._fault or fault
 
-    def _next(self, user: User, k: int, *, cap: float | None = None) -> tuple[Ask, bytes]:
+    def _next(self, user: User, k: int, *, cap: float | None = None) -> Made:
         """A request of this user, as it goes out."""
         spec = self._spec
-        nonce = mix(spec.salt, spec.users, spec.repeat, user.number, k)
-        ask = self._workload.make(nonce=nonce, user=user.number, k=k)
-        most = None if cap is None else 1 + int(cap * ask.output_tokens)
-        return ask, self._maker.encode(ask, output_tokens=most)
+        place = spec.users, spec.repeat, user.number, k
+        ask = self._workload.make(nonce=mix(spec.salt, *place), user=user.number, k=k)
+        return self._made_of(ask, most=None if cap is None else 1 + int(cap * ask.output_tokens), place=place)
+
+    def _made_of(self, ask: Ask, *, most: int | None, place: Sequence[int]) -> Made:
+        """The bytes of a request. Which of several models it asks for follows the seed and its place in the load."""
+        model = self._maker.model_of(mix(self._spec.seed, *place)) if self._maker.shares else None
+        return Made(ask, self._maker.encode(ask, output_tokens=most, model=model), model)
 
     async def _ask(
         self,
         user: User,
         k: int,
+        made: Made,
         *,
-        ask: Ask,
-        body: bytes,
         due_s: float,
         meanwhile: Callable[[], None] | None = None,
     ) -> Record:
@@ -198,7 +210,8 @@ class Worker:
         if measured:
             self._measured_started += 1
             self._measured_due_s = (self._measured_due_s or (due_s, due_s))[0], due_s
-        seen = await user.asker.ask(body, due_s=due_s, meanwhile=meanwhile)
+        ask = made.ask
+        seen = await user.asker.ask(made.body, due_s=due_s, meanwhile=meanwhile)
         if measured:
             self._measured_ended += 1
         record = to_record(
@@ -210,6 +223,7 @@ class Worker:
             asked_input_tokens=ask.input_tokens,
             asked_output_tokens=ask.output_tokens if ask.exact_length and k else None,
             prompt=ask.name,
+            model=made.model,
             measured=measured,
             client=self._client,
         )

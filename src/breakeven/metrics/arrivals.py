@@ -133,7 +133,7 @@ def _laid_out(records: Sequence[Record], ratio: float) -> _Block:
 def _pooled(records: Sequence[Record]) -> tuple[float, TokensFrom]:
     """Tokens per chunk over the finished requests, and who counted them."""
     finished = [record for record in records if record.status == "done" and record.chunk_us]
-    known = [record for record in finished if record.output_tokens is not None]
+    known = [record for record in finished if record.output_tokens]
     chunks = sum(len(record.chunk_us) // 4 for record in known)
     if not chunks:
         return 1.0, "chunks"
@@ -148,7 +148,7 @@ def _has_own_counts(record: Record, chunks: int) -> bool:
 
 def _share(record: Record, chunks: int, ratio: float) -> tuple[float, bool]:
     """Tokens of each chunk where they are not told one by one, and whether the server counted them."""
-    if record.output_tokens is not None and (record.status == "done" or record.finish_reason is not None):
+    if record.output_tokens and (record.status == "done" or record.finish_reason is not None):
         return record.output_tokens / chunks, True
     return ratio, _has_own_counts(record, chunks)
 

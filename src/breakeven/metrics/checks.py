@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from breakeven.metrics.arrivals import Arrivals
-from breakeven.metrics.definitions import METRICS
+from breakeven.metrics.definitions import METRICS, hidden_tokens
 from breakeven.metrics.level import Window, estimated_share, settled_s
 from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, Floats, t_quantile
 from breakeven.record import LevelFacts, Record
@@ -53,6 +53,10 @@ class Checks(Struct, frozen=True, kw_only=True):
     """Answers of another length than the workload asked for."""
     in_one_piece: int
     """Answers of several tokens that arrived in one chunk."""
+    without_done: int = 0
+    """Answers whose stream ended without `[DONE]`."""
+    hidden_share: float | None = None
+    """Share of the answers' tokens that were reasoning which no chunk showed; None where the server counted none."""
     unsettled_s: float = 0.0
     """How long after the window's opening the throughput settled."""
     backlog: Backlog | None = None
@@ -85,6 +89,8 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
         input_misses=sum(_misses(record.asked_input_tokens, record.input_tokens) for record in answers),
         output_misses=sum(_misses(record.asked_output_tokens, record.output_tokens) for record in answers),
         in_one_piece=sum(len(record.chunk_us) == 4 and (record.output_tokens or 0) > 1 for record in answers),
+        without_done=sum(record.without_done for record in answers),
+        hidden_share=_hidden(answers),
         unsettled_s=settled_s(facts, arrivals) - window.open_s,
         backlog=_backlog(facts, records, window) if facts.users is None else None,
     )
@@ -198,6 +204,11 @@ def _think_s(facts: LevelFacts, records: Sequence[Record], window: Window) -> fl
         if then is not None and window.open_s < one.end_s <= window.close_s
     ]
     return sum(pauses_s) / len(pauses_s) if pauses_s else facts.think_s
+
+
+def _hidden(answers: Sequence[Record]) -> float | None:
+    tokens = sum(record.output_tokens or 0 for record in answers)
+    return sum(map(hidden_tokens, answers)) / tokens if tokens else None
 
 
 def _first_chunk(answers: Sequence[Record]) -> float | None:

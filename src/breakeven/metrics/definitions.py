@@ -4,13 +4,13 @@ A metric is one function and one row. Its distribution stands in every level's s
 pooling of repeats and SLO limits walk the rows. A function returns None where the metric has no meaning, never 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from breakeven.metrics.summary import Estimate, LevelSummary
+from breakeven.metrics.summary import NO_DISTRIBUTION, Estimate, LevelSummary
 from breakeven.record import Record
 from breakeven.units import US_PER_S
 
@@ -36,18 +36,43 @@ def ttft_s(record: Record) -> float | None:
     return None if first_s is None else first_s - record.due_s
 
 
+def answer_ttft_s(record: Record) -> float | None:
+    """Time to first answer token: as TTFT, to the first chunk behind the reasoning that was streamed before it."""
+    if not record.reasoning_chunks:
+        return ttft_s(record)
+    arrived_s = arrivals_s(record)
+    behind = record.reasoning_chunks
+    return float(arrived_s[behind]) - record.due_s if behind < len(arrived_s) else None
+
+
 def e2e_s(record: Record) -> float | None:
     """End-to-end latency: from when the request was due to the last chunk that carried output text."""
     arrived_s = arrivals_s(record)
     return float(arrived_s[-1]) - record.due_s if len(arrived_s) else None
 
 
+def hidden_tokens(record: Record) -> int:
+    """Tokens of reasoning that the server counted and sent no chunk of."""
+    return 0 if record.reasoning_chunks else record.reasoning_tokens or 0
+
+
+def reasoning_tokens(record: Record) -> float:
+    """Of the output tokens, those of reasoning: as the server counts them, or else the leading chunks' part of all."""
+    if record.reasoning_tokens is not None or not record.reasoning_chunks:
+        return float(record.reasoning_tokens or 0)
+    return (record.output_tokens or 0) * record.reasoning_chunks / (len(record.chunk_us) // 4)
+
+
 def tpot_s(record: Record) -> float | None:
-    """Time per output token after the first: (E2E - TTFT) / (output tokens - 1), tokens as the server counts them."""
+    """Time per output token after the first: (E2E - TTFT) / (output tokens - 1), tokens as the server counts them.
+
+    Hidden tokens came before the first chunk, so they are none of these.
+    """
     first_s, last_s = ttft_s(record), e2e_s(record)
-    if first_s is None or last_s is None or record.output_tokens is None or record.output_tokens < 2:
+    if first_s is None or last_s is None or record.output_tokens is None:
         return None
-    return (last_s - first_s) / (record.output_tokens - 1)
+    tokens = record.output_tokens - hidden_tokens(record)
+    return (last_s - first_s) / (tokens - 1) if tokens > 1 else None
 
 
 def tok_per_s_per_user(record: Record) -> float | None:
@@ -85,6 +110,8 @@ class Metric(NamedTuple):
     """Percentiles in the tables of levels; p99 joins p95 where it is known and the table has room."""
     is_limited: bool = False
     """An SLO can limit it."""
+    unlike: str | None = None
+    """Tables show it only where it differs from this one."""
 
 
 METRICS: dict[str, Metric] = {
@@ -101,6 +128,15 @@ METRICS: dict[str, Metric] = {
         ranks_late=True,
         shown=("p50", "p95"),
         is_limited=True,
+    ),
+    "answer_ttft_s": Metric(
+        *(answer_ttft_s, "first answer token", "s", "lower", "first chunk behind the reasoning - due"),
+        short="answer_ttft",
+        over="due",
+        ranks_late=True,
+        shown=("p50", "p95"),
+        is_limited=True,
+        unlike="ttft_s",
     ),
     "tpot_s": Metric(
         *(tpot_s, "TPOT", "s", "lower", "(E2E - TTFT) / (output tokens - 1)"),
@@ -119,6 +155,16 @@ METRICS: dict[str, Metric] = {
     ),
     "connect_s": Metric(*(connect_s, "connect", "s", "lower", "TCP and TLS, inside TTFT"), short="connect", over="due"),
 }
+
+
+def shown_metrics(levels: Sequence[LevelSummary]) -> list[tuple[str, Metric]]:
+    """The rows that tables of these levels show."""
+    return [(name, one) for name, one in METRICS.items() if one.shown and _says_more(name, one.unlike, levels)]
+
+
+def _says_more(name: str, unlike: str | None, levels: Sequence[LevelSummary]) -> bool:
+    """It was measured, and not the same as what it is to be unlike."""
+    return unlike is None or any(level.of(name) not in (NO_DISTRIBUTION, level.of(unlike)) for level in levels)
 
 
 class Rate(NamedTuple):

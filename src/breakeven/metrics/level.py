@@ -7,7 +7,8 @@ from typing import Any, Final
 import numpy as np
 
 from breakeven.metrics.arrivals import Arrivals
-from breakeven.metrics.definitions import METRICS, Metric
+from breakeven.metrics.definitions import METRICS, Metric, reasoning_tokens
+from breakeven.metrics.failures import failures
 from breakeven.metrics.statistics import Cumulative, Floats, cumulative, distribution, inverted, rate_estimate
 from breakeven.metrics.steady import steady_from_s
 from breakeven.metrics.summary import (
@@ -86,7 +87,7 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: A
         "reconnects": sum(record.reconnected for record in records),
     }
     if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
-        return LevelSummary(**counts, steady=False)
+        return LevelSummary(**counts, steady=False, extra=failures(records))
     arrivals = Arrivals(records) if arrivals is None else arrivals
     window = Window(facts, records, arrivals=arrivals)
     return LevelSummary(
@@ -97,7 +98,13 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: A
         **_tokens(arrivals, window),
         distributions=_distributions(arrivals, window),
         client=_client(facts, arrivals, window),
-        extra={**facts.extra, **clocks(facts.clients), "estimated_token_share": estimated_share(arrivals, window)},
+        extra={
+            **facts.extra,
+            **clocks(facts.clients),
+            **failures(records),
+            "reasoning_token_share": reasoning_share(window.answers()),
+            "estimated_token_share": estimated_share(arrivals, window),
+        },
     )
 
 
@@ -117,6 +124,12 @@ def _tokens(arrivals: Arrivals, window: Window) -> dict[str, Any]:
         "total_tok_per_s": _rate(both, window) if has_inputs else Estimate(),
         "req_per_s": _rate(cumulative(ends_s, np.ones(len(ends_s))), window),
     }
+
+
+def reasoning_share(answers: Sequence[Record]) -> float | None:
+    """Share of the answers' output tokens that was reasoning; None where there was none."""
+    tokens = sum(record.output_tokens or 0 for record in answers)
+    return sum(map(reasoning_tokens, answers)) / tokens or None if tokens else None
 
 
 def estimated_share(arrivals: Arrivals, window: Window) -> float | None:

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from breakeven.caution import Caution
 from breakeven.findings import Findings, Level, Subject
-from breakeven.metrics.definitions import METRICS, RATES
+from breakeven.metrics.definitions import METRICS, RATES, shown_metrics
 from breakeven.report import words
 from breakeven.report.chart import chart
 from breakeven.report.markup import Html, el, joined
@@ -56,13 +56,13 @@ class Column(NamedTuple):
 
 def table_columns(subject: Subject) -> list[Column]:
     """The columns that say something of this run."""
-    unit = subject.unit
+    unit, levels = subject.unit, [level.summary for level in subject.levels]
 
     columns = [
         Column("repeats", lambda level: (str(level.repeats) if level.repeats > 1 else words.DASH, "")),
         Column(f"{unit}/s", _throughput),
         Column(words.unit(PER_USER.label, unit), lambda level: (words.rate(PER_USER.of(level.summary).value), "")),
-        *(_column(name, which, unit) for name, metric in METRICS.items() for which in metric.shown),
+        *(_column(name, which, unit) for name, metric in shown_metrics(levels) for which in metric.shown),
         Column("req/s answered", _answered),
         Column("sent late p99", _sent_late),
         Column("answers", lambda level: (f"{level.summary.requests:,}" if level.summary.requests else words.DASH, "")),

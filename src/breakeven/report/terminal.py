@@ -10,7 +10,8 @@ from rich.text import Text
 
 from breakeven.caution import Caution
 from breakeven.metrics.alike import alike
-from breakeven.metrics.definitions import METRICS, Metric
+from breakeven.metrics.definitions import METRICS, Metric, shown_metrics
+from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import (
     Distribution,
     Estimate,
@@ -21,6 +22,7 @@ from breakeven.metrics.summary import (
     RunSummary,
 )
 from breakeven.report.clients import clients_line
+from breakeven.report.failures import failure_lines
 from breakeven.report.openloop import open_loop_lines
 from breakeven.report.slo import slo_lines
 from breakeven.units import load_text, short_count
@@ -41,7 +43,7 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
             console.print(Text(f"{metric.label}: {metric.formula}", style="dim"))
     if any(level.extra.get("clients_lost") for level in summary.levels):
         console.print(Text("! a client was lost: not the load that was asked for; --resume measures it again", "red"))
-    for lines in (open_loop_lines(summary), slo_lines(summary)):
+    for lines in (failure_lines(summary), open_loop_lines(summary), slo_lines(summary)):
         if lines is not None:
             console.print(lines)
     chart = throughput_chart(summary.levels, means=summary.repeats)
@@ -93,7 +95,7 @@ def _columns(levels: Sequence[LevelSummary], *, is_wide: bool) -> list[Column]:
     """The load and its throughput, every metric that tables show, and how it went."""
     open_loop = any(level.users is None for level in levels)
     repeats = [Column("rep.", lambda level: str(level.repeat + 1), lambda mean: f"1–{mean.n}")]
-    metrics = [(name, METRICS[name]) for name in METRICS if METRICS[name].shown]
+    metrics = shown_metrics(levels)
     p99 = is_wide and any(level.of(name).n >= 100 for level in levels for name, one in metrics if "p95" in one.shown)
     return [
         Column("req/s\ndue" if open_loop else "users", _load, _load),
@@ -167,7 +169,7 @@ def _stopped(level: LevelSummary) -> Text:
     return Text.assemble(
         level.stopped or _DASH,
         ("" if level.client.verdict == "ok" else " ?", "yellow"),
-        (" !" if level.extra.get("clients_lost") else "", "bold red"),
+        (" !" if level.extra.get("clients_lost") or has_mostly_failed(level) else "", "bold red"),
     )
 
 

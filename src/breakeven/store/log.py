@@ -5,6 +5,7 @@ as far as they were known. Reading stops at the first frame that is not whole.
 """
 
 import contextlib
+import errno
 import io
 import os
 import queue
@@ -26,6 +27,13 @@ _FRAME: Final = struct.Struct("<II")
 _RECORD, _FACTS = b"R", b"F"
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_record: Final = msgspec.msgpack.Decoder(Record).decode
+
+_TODO: Final = {
+    errno.ENOSPC: "free some space or use --out",
+    errno.EDQUOT: "free some space or use --out",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) or use --out",
+}
+"""What to do about a disk that takes no more; anything else is a matter of the place."""
 
 
 class LevelLog:
@@ -86,7 +94,8 @@ class LevelLog:
 
 def cannot_write(path: Path, error: OSError) -> str:
     """One line for a disk that does not take what was measured."""
-    return f"cannot write {path}: {error.strerror}; free some space or use --out; what was written before is readable"
+    todo = _TODO.get(error.errno or 0, "use another place, such as --out FOLDER")
+    return f"cannot write {path}: {error.strerror}; {todo}; what was written before is readable"
 
 
 def _begun(path: Path) -> io.FileIO:

@@ -34,13 +34,17 @@ _INTS: Final = (
     "input_tokens",
     "output_tokens",
     "cached_tokens",
+    "reasoning_tokens",
+    "reasoning_chunks",
     "asked_input_tokens",
     "asked_output_tokens",
     "client",
 )
 _FLOATS: Final = ("due_s", "sent_s", "connect_s", "end_s")
-_TEXTS: Final = ("status", "error", "error_text", "finish_reason", "prompt")
-_BOOLS: Final = ("reconnected", "measured")
+_TEXTS: Final = ("status", "error", "error_text", "finish_reason", "prompt", "model")
+_BOOLS: Final = ("reconnected", "measured", "without_done")
+_LATER: Final = frozenset({"reasoning_tokens", "reasoning_chunks", "without_done", "model"})
+"""Columns that files of older versions lack: their records have the default."""
 
 
 def write_level(path: Path, *, facts: LevelFacts, records: Sequence[Record]) -> None:
@@ -89,8 +93,9 @@ def read_level(path: Path) -> tuple[LevelFacts, list[Record]]:
     """The facts and records of a level; RunFailedError where the file is none of ours or broken."""
     table = read_table(path)
     facts = _facts_of(table.schema, path)
-    names = (*_INTS, *_FLOATS, *_TEXTS, *_BOOLS)
-    missing = [name for name in (*names, *_LISTS) if name not in table.column_names]
+    has = set(table.column_names)
+    names = [name for name in (*_INTS, *_FLOATS, *_TEXTS, *_BOOLS) if name in has or name not in _LATER]
+    missing = [name for name in (*names, *_LISTS) if name not in has]
     if missing:
         raise RunFailedError(f"{path}: the column {missing[0]} is missing; the file was not written by breakeven")
     plain = [table.column(name).to_pylist() for name in names]

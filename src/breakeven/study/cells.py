@@ -18,6 +18,8 @@ from breakeven.study.types import AXES, EngineRow, HardwareRow, Include, ModelRo
 
 _LAUNCH_KEYS: Final = ("via", "image", "docker_args", "mounts", "env", "pass_env", "start_timeout_s")
 
+_ACCESS_KEYS: Final = ("api_key_env", "headers", "headers_env", "proxy")
+
 
 class Cell(Struct, frozen=True, kw_only=True):
     """One combination: a run folder of its own, whose repeats are the rounds of the study."""
@@ -104,7 +106,7 @@ def _cell(study: Study, rows: _Rows, *, names: dict[str, str], includes: Sequenc
 def _plan(study: Study, rows: _Rows, includes: Sequence[Include]) -> Plan:
     engine, workload = rows.engine, rows.workload or WorkloadRow(name="chat")
     given: dict[str, Any] = asdict(study.levels) | asdict(workload) | {"repeats": study.study.repeats}
-    given |= {"engine": engine.engine or engine.name, "api_key_env": engine.api_key_env}
+    given |= {"engine": engine.engine or engine.name} | {key: getattr(engine, key) for key in _ACCESS_KEYS}
     given |= {"url": engine.url, "hardware": _hardware(rows.hardware)}
     for include in includes:
         given |= {key: getattr(include, key) for key in ("url", "users", "rate") if getattr(include, key) is not None}

@@ -1,6 +1,6 @@
 """The tables of a study's plan file, as docs/PLANS.md describes them."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -53,6 +53,9 @@ class EngineRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: str | None = None
     """Where it runs already."""
     api_key_env: str | None = None
+    headers: dict[str, str] = {}
+    headers_env: dict[str, str] = {}
+    proxy: str | None = None
     via: Via = "process"
     command: str | tuple[str, ...] | None = None
     image: str | None = None
@@ -80,6 +83,8 @@ class WorkloadRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     output_tokens: int | str | None = None
     file: str | None = None
     options: dict[str, str] = {}
+    body: dict[str, Any] = {}
+    """Fields of every request, such as `temperature`."""
     think_s: float = 0.0
     seed: int = 0
 

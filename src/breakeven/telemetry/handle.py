@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from breakeven.engine.base import OpenAI
@@ -31,7 +31,14 @@ class Wanted(NamedTuple):
     """Why other rows are not asked."""
 
 
-def sources_for(*, url: str, engine: type[OpenAI] | OpenAI, is_local: bool, authorization: str | None = None) -> Wanted:
+def sources_for(
+    *,
+    url: str,
+    engine: type[OpenAI] | OpenAI,
+    is_local: bool,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    unix_path: str | None = None,
+) -> Wanted:
     """What tells of this run.
 
     GPUs and CPU packages are sampled only where the engine runs on this machine: a remote engine does its work
@@ -48,7 +55,12 @@ def sources_for(*, url: str, engine: type[OpenAI] | OpenAI, is_local: bool, auth
         missing["engine"] = f"engine '{engine.name}' has no metrics"
     else:
         names = metric_names(engine)
-        sources["engine"] = {"url": url.rstrip("/") + path, "names": names, "authorization": authorization}
+        sources["engine"] = {
+            "url": url.rstrip("/") + path,
+            "names": names,
+            "headers": dict(headers),
+            "unix_path": unix_path,
+        }
     return Wanted(sources, missing)
 
 

@@ -3,8 +3,10 @@
 import http.client
 import math
 import os
+import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -43,10 +45,18 @@ class Engine:
     every_s: ClassVar[float] = 1.0
     may_wait: ClassVar[bool] = True
 
-    def __init__(self, *, url: str, names: Mapping[str, Sequence[str]], authorization: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        url: str,
+        names: Mapping[str, Sequence[str]],
+        headers: Mapping[str, str] = MappingProxyType({}),
+        unix_path: str | None = None,
+    ) -> None:
         self._parts = urlsplit(url)
         self._names = names
-        self._headers = {"Connection": "close"} | ({"Authorization": authorization} if authorization else {})
+        self._headers = {**headers, "Connection": "close"}
+        self._unix_path = unix_path
         self._tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE")) if self._is_tls else None
         self.missing: dict[str, str] = {}
 
@@ -83,7 +93,12 @@ class Engine:
         host, port = self._parts.hostname or "", self._parts.port
         if self._tls is not None:
             return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=self._tls)
-        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+        connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+        if self._unix_path is not None:
+            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.sock.settimeout(TIMEOUT_S)
+            connection.sock.connect(self._unix_path)
+        return connection
 
 
 def figures(metrics_text: str, *, names: Mapping[str, Sequence[str]]) -> dict[str, float]:
