@@ -44,7 +44,11 @@ RECORDS = st.builds(
 
 _WORDS = st.text(max_size=20)
 _NOTES = st.builds(
-    Caution, id=_WORDS, seen=_WORDS, advice=_WORDS, values=st.dictionaries(_WORDS, st.integers() | _TEXTS, max_size=2)
+    Caution,
+    id=_WORDS,
+    seen=_WORDS,
+    advice=_WORDS,
+    values=st.dictionaries(_WORDS, st.integers(-(2**63), 2**63) | _TEXTS, max_size=2),
 )
 FACTS = st.builds(
     LevelFacts,
