@@ -39,7 +39,7 @@ def caution_ids() -> set[str]:
         if keyword.arg == "id"
     ]
     constants = [text for value in made if (text := text_of(value)) is not None]
-    sources = [path for room in ("app", "load", "workload") for path in (SOURCE / room).glob("*.py")]
+    sources = [path for room in ("app", "load", "store", "workload") for path in (SOURCE / room).glob("*.py")]
     noted = [
         match[1]
         for node in nodes(*sources)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from breakeven.errors import UsageError
+from breakeven.errors import UsageError, one_line
 from breakeven.serving import Hardware, Launch
 from breakeven.units import load_text
 
@@ -255,10 +255,10 @@ def read_plan(text: str, *, where: str) -> Plan:
     """Read a plan from TOML; UsageError with file, field and what was expected."""
     try:
         return msgspec.convert(tomllib.loads(text), Plan)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where}: {error}") from None
-    except (msgspec.ValidationError, UsageError) as error:
-        raise UsageError(f"{where}: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{where}: nested too deeply") from None
+    except (ValueError, UsageError) as error:  # of TOML, of msgspec, and of a number with thousands of digits
+        raise UsageError(f"{where}: {one_line(str(error), limit=600)}") from None
 
 
 def plan_table(plan: Plan) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from breakeven.app.run import resume_run, run_plan
-from breakeven.app.runs import read_run, write_json
+from breakeven.app.runs import read_run, readable, write_json
 from breakeven.app.summary import summarise
-from breakeven.errors import RunFailedError, UsageError
+from breakeven.errors import UsageError, one_line
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
 from breakeven.report.live import Live
@@ -42,26 +43,27 @@ def runs(out: Path) -> int:
     table = Table(box=None, header_style="bold")
     for head in ("run", "model", "engine", "levels", "best tok/s"):
         table.add_column(head, no_wrap=True, justify="right" if head == "best tok/s" else "left")
-    for folder in found:
-        table.add_row(*_row(folder))
-    console(sys.stdout).print(table)
+    read = [(folder.id, readable(folder, summarise)) for folder in found]
+    for name, summary in read:
+        table.add_row(*(plain(name, "unreadable") if isinstance(summary, str) else _row(summary)))
+    to = console(sys.stdout)
+    to.print(table)
+    for _, why in read:
+        if isinstance(why, str):
+            to.print(Text(f"unreadable: {one_line(why)}"), soft_wrap=True)
     return 0
 
 
-def _row(folder: RunFolder) -> list[str]:
-    try:
-        summary = summarise(folder)
-    except (RunFailedError, UsageError) as error:
-        return [folder.id, "unreadable", str(error), "", ""]
+def _row(summary: RunSummary) -> list[Text]:
     speeds = [level.output_tok_per_s.value for level in summary.levels if level.output_tok_per_s.value]
     done = sum(level.status == "done" for level in summary.levels)
-    return [
-        folder.id,
-        summary.run.model or "–",
-        str(summary.run.engine.get("name", "–")),
-        str(done),
-        f"{max(speeds):.0f}" if speeds else "–",
-    ]
+    best = f"{max(speeds):.0f}" if speeds else "–"
+    return plain(summary.run.id, summary.run.model or "–", summary.run.engine.get("name") or "–", str(done), best)
+
+
+def plain(*cells: str) -> list[Text]:
+    """Cells of a table as they are written: markup in a name is no markup of ours."""
+    return [Text(one_line(cell)) for cell in cells]
 
 
 def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_to: str | None) -> int:

@@ -293,7 +293,7 @@ class Measurement:
         facts = await self._settled(facts, server=server)
         facts = replace(facts, notes=(*facts.notes, *server.notes), extra=facts.extra | _ceiling(len(facts.clients)))
         slo = None if self.plan.slo is None else parse_slo(self.plan.slo)
-        summary = judged_level(facts, self.folder.seal_level(facts), slo=slo)
+        summary = judged_level(*self.folder.seal_level(facts), slo=slo)
         self._live.finished(summary)
         return summary
 

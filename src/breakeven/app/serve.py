@@ -1,13 +1,13 @@
 """`breakeven report --serve`: a folder of runs as pages that follow what is being measured."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from breakeven.app.report import findings_of, load_folder, load_scenario
+from breakeven.app.runs import read_summary, readable
 from breakeven.app.summary import summarise
 from breakeven.cost.inputs import Scenario
 from breakeven.errors import BreakevenError, RunFailedError, UsageError
@@ -128,18 +128,10 @@ def _is_running(folder: RunFolder) -> bool:
 
 
 def _about(folder: RunFolder) -> dict[str, Any]:
-    try:
-        run = scrubbed(_summary(folder))
-    except BreakevenError as error:
-        return {
-            "id": folder.id,
-            "error": clean(str(error)),
-            "hardware": None,
-            "engine": None,
-            "model": None,
-            "levels": None,
-            "best": None,
-        }
+    run = readable(folder, lambda folder: scrubbed(_summary(folder)))
+    if isinstance(run, str):
+        unknown = dict.fromkeys(("hardware", "engine", "model", "levels", "best"))
+        return {"id": folder.id, "error": clean(run), **unknown}
     speeds = [level.output_tok_per_s.value for level in run.levels if level.output_tok_per_s.value is not None]
     return {
         "id": folder.id,
@@ -158,8 +150,6 @@ def _summary(folder: RunFolder) -> RunSummary:
     files = _files(folder)
     if stored.is_file() and all(path.suffix == ".parquet" for path in files):
         if stored.stat().st_mtime >= max((path.stat().st_mtime for path in files), default=0.0):
-            try:
-                return msgspec.json.decode(stored.read_bytes(), type=RunSummary)
-            except (msgspec.MsgspecError, OSError):
-                pass
+            with contextlib.suppress(BreakevenError):
+                return read_summary(stored)
     return summarise(folder)

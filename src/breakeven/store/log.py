@@ -6,6 +6,7 @@ as far as they were known. Reading stops at the first frame that is not whole.
 
 import contextlib
 import io
+import math
 import os
 import queue
 import struct
@@ -13,11 +14,12 @@ import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from breakeven.errors import RunFailedError
+from breakeven.client.openai import BAD_JSON
+from breakeven.errors import RunFailedError, one_line
 from breakeven.record import LevelFacts, Record
 
 FLUSH_S: Final = 1.0
@@ -104,33 +106,54 @@ def _frame(payload: bytes) -> bytes:
     return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def read_log(path: Path) -> tuple[LevelFacts | None, list[Record]]:
-    """Everything whole in a log: the last facts noted, and the records as they were put."""
-    facts, records = None, []
+class LogRead(NamedTuple):
+    """Everything whole in a log: the last facts noted, the records as they were put, and how many bytes are not."""
+
+    facts: LevelFacts | None
+    records: list[Record]
+    lost_bytes: int = 0
+    """What stands after the last whole frame: damage, or what a full disk or a power cut broke off."""
+
+
+def read_log(path: Path) -> LogRead:
+    """What a log holds; RunFailedError where it cannot be read or another version wrote it."""
+    facts, records, at = None, [], 0
     try:
-        for payload in _payloads(path.read_bytes()):
+        data = path.read_bytes()
+        for payload, at in _payloads(data):  # noqa: B007  (where the last whole frame ended)
             if payload[:1] == _RECORD:
-                records.append(_decode_record(payload[1:]))
+                records.append(_sound(_decode_record(payload[1:])))
             elif payload[:1] == _FACTS:
                 facts = _decode_facts(payload[1:])
     except OSError as error:
         raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except msgspec.DecodeError as error:  # its CRC is right, so these are not the fields that we know
-        raise RunFailedError(f"{path}: was written by another version of breakeven ({error}); read it there") from None
-    return facts, records
+    except BAD_JSON as error:  # its CRC is right, so these are not the fields that we know
+        raise RunFailedError(
+            f"{path}: was written by another version of breakeven ({one_line(str(error))}); read it there"
+        ) from None
+    return LogRead(facts, records, len(data) - at)
 
 
-def _payloads(data: bytes) -> Iterator[bytes]:
+def _sound(record: Record) -> Record:
+    times_s = (record.due_s, record.sent_s or 0.0, record.connect_s or 0.0, record.end_s)
+    if not all(map(math.isfinite, times_s)) or (len(record.chunk_us) | len(record.chunk_tokens)) % 4:
+        raise msgspec.ValidationError("a time that is none")
+    return record
+
+
+def _payloads(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Each whole frame's payload, and where it ends."""
     if not data.startswith(_MAGIC):
         return
     at = len(_MAGIC)
+    yield b"", at
     while at + _FRAME.size <= len(data):
         length, crc = _FRAME.unpack_from(data, at)
         payload = data[at + _FRAME.size : at + _FRAME.size + length]
         if len(payload) < length or zlib.crc32(payload) != crc:
             return
-        yield payload
         at += _FRAME.size + length
+        yield payload, at
 
 
 def sync_folder(folder: Path) -> None:
