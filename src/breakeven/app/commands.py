@@ -6,12 +6,11 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from breakeven.app.run import resume_run, run_plan
 from breakeven.app.runs import read_run, readable, write_json
 from breakeven.app.summary import summarise
-from breakeven.errors import UsageError, one_line
+from breakeven.errors import UsageError, one_line, printable
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
 from breakeven.report.live import Live
@@ -45,25 +44,20 @@ def runs(out: Path) -> int:
         table.add_column(head, no_wrap=True, justify="right" if head == "best tok/s" else "left")
     read = [(folder.id, readable(folder, summarise)) for folder in found]
     for name, summary in read:
-        table.add_row(*(plain(name, "unreadable") if isinstance(summary, str) else _row(summary)))
+        table.add_row(*((name, "unreadable") if isinstance(summary, str) else _row(summary)))
     to = console(sys.stdout)
     to.print(table)
     for _, why in read:
         if isinstance(why, str):
-            to.print(Text(f"unreadable: {one_line(why)}"), soft_wrap=True)
+            to.print(f"unreadable: {one_line(why)}", soft_wrap=True)
     return 0
 
 
-def _row(summary: RunSummary) -> list[Text]:
+def _row(summary: RunSummary) -> list[str]:
     speeds = [level.output_tok_per_s.value for level in summary.levels if level.output_tok_per_s.value]
     done = sum(level.status == "done" for level in summary.levels)
     best = f"{max(speeds):.0f}" if speeds else "–"
-    return plain(summary.run.id, summary.run.model or "–", summary.run.engine.get("name") or "–", str(done), best)
-
-
-def plain(*cells: str) -> list[Text]:
-    """Cells of a table as they are written: markup in a name is no markup of ours."""
-    return [Text(one_line(cell)) for cell in cells]
+    return [summary.run.id, summary.run.model or "–", summary.run.engine.get("name") or "–", str(done), best]
 
 
 def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_to: str | None) -> int:
@@ -84,12 +78,13 @@ def slo_code(summary: RunSummary) -> int:
 
 
 def console(stream: TextIO) -> Console:
-    """As wide as the terminal; a hundred columns where there is none."""
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 100)
+    """As wide as the terminal; a hundred columns where there is none. A text is shown as it is: `[/y]` is no markup."""
+    width = None if stream.isatty() else 100
+    return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
 
 
 def output(summary: RunSummary, *, where: str, json_to: str | None) -> None:
     """Print the table, and write JSON where it was asked for."""
-    print_run(console(sys.stderr if json_to == "-" else sys.stdout), summary, where=where)
+    print_run(console(sys.stderr if json_to == "-" else sys.stdout), summary, where=printable(where))
     if json_to is not None:
         write_json(summary, json_to)

@@ -16,7 +16,7 @@ from breakeven.engine import ENGINES
 from breakeven.engine.base import OpenAI
 from breakeven.engine.detect import adapter, engine_of
 from breakeven.engine.idle import busy_requests
-from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.errors import LONGEST_NAME, RunFailedError, UsageError, one_line
 from breakeven.workload.base import Ask
 
 _NO_SERVER: Final = {"connect", "tls", "bad_http", "not_openai", "closed", "reset"}
@@ -164,12 +164,22 @@ def _choose_model(target: Target, models: ModelList | None, model: str | None) -
         return model
     known = [info.id for info in models.data] if models else []
     if len(known) == 1:
-        return known[0]
+        return _sound_name(known[0], target)
     if known:
         raise UsageError(f"{target.url} serves several models; choose one with --model: {_listed(known)}")
     raise RunFailedError(
         f"{target.url}/v1/models names no model; give its name with --model, if it is an OpenAI server"
     )
+
+
+def _sound_name(name: str, target: Target) -> str:
+    """The name, which is sent with every request and stored; RunFailedError where it is none."""
+    if name != one_line(name, limit=LONGEST_NAME):
+        raise RunFailedError(
+            f"{target.url}/v1/models names its model '{one_line(name, limit=40)}', which holds control characters or "
+            f"more than {LONGEST_NAME} characters; give its name with --model"
+        )
+    return name
 
 
 def _listed(names: list[str]) -> str:

@@ -7,9 +7,10 @@ from typing import Final, NoReturn
 
 from breakeven import __version__
 from breakeven.cli import calibrate, exchange, money, report, run, stored, study
-from breakeven.errors import BreakevenError, UsageError
+from breakeven.errors import BreakevenError, UsageError, one_line
 
 INTERRUPTED: Final = 130
+LONGEST_ERROR: Final = 2000
 _ROOMS: Final = (run, study, stored, money, report, exchange, calibrate)
 
 
@@ -39,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(words)
         code: int = arguments.do(arguments)
     except BreakevenError as error:
-        print(f"breakeven: {error}", file=sys.stderr)
+        print(f"breakeven: {one_line(str(error), limit=LONGEST_ERROR)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("breakeven: interrupted", file=sys.stderr)

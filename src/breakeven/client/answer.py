@@ -16,7 +16,9 @@ _AFTER_DONE_S: Final = 0.2
 _LF: Final = 10
 _CR: Final = 13
 """Line ends as integers: `in` asks for bytes ten times as slowly."""
-_BODY_LIMIT_BYTES: Final = 64 * 1024 * 1024
+_BODY_LIMIT_BYTES: Final = 16 * 1024 * 1024
+_ERROR_LIMIT_BYTES: Final = 64 * 1024
+"""So much of an error's body is kept: a thousand users may get one at once."""
 
 
 class Meter:
@@ -90,6 +92,9 @@ class Reply:
             self.length = int(value)
 
     def on_body(self, part: bytes) -> None:
+        if (self.status or 0) >= 300:
+            self.body += part[: max(0, _ERROR_LIMIT_BYTES - len(self.body))]
+            return
         self.body += part
         if len(self.body) > _BODY_LIMIT_BYTES:
             raise EventTooLargeError(f"a body of more than {_BODY_LIMIT_BYTES >> 20} MiB")

@@ -11,6 +11,7 @@ from breakeven.client.answer import Meter, Reply, StreamAnswer
 from breakeven.client.connection import Connection, connect, why
 from breakeven.client.target import Target
 from breakeven.clock import now_s
+from breakeven.errors import LONGEST_NAME, one_line
 from breakeven.record import Record, Status
 
 _STALE_IN_A_ROW = 3
@@ -233,7 +234,7 @@ def to_record(
         end_s=seen.end_s - zero_s,
         status=seen.status,
         error=seen.error,
-        error_text=None if seen.error_text is None else seen.error_text[:_TEXT_LIMIT],
+        error_text=None if seen.error_text is None else one_line(seen.error_text, limit=_TEXT_LIMIT),
         asked_input_tokens=asked_input_tokens,
         asked_output_tokens=asked_output_tokens,
         reconnected=seen.reconnected,
@@ -248,7 +249,7 @@ def _observed(answer: StreamAnswer) -> dict[str, Any]:
     return {
         "chunk_us": answer.steps_us.tobytes(),
         "chunk_tokens": _whole(answer.chunk_tokens, answer.steps_us),
-        "finish_reason": None if answer.finish_reason is None else answer.finish_reason[:_TEXT_LIMIT],
+        "finish_reason": None if answer.finish_reason is None else one_line(answer.finish_reason, limit=LONGEST_NAME),
         "http_status": answer.status,
         "input_tokens": answer.input_tokens,
         "output_tokens": answer.output_tokens,

@@ -4,6 +4,7 @@ import sys
 from typing import Final, TextIO
 
 from breakeven.clock import now_s
+from breakeven.errors import printable
 from breakeven.load.level import LevelPlan, Progress
 from breakeven.metrics.summary import LevelSummary
 from breakeven.report.terminal import plus_minus
@@ -29,12 +30,12 @@ class Live:
     def say(self, text: str) -> None:
         """A line of its own."""
         self.clear()
-        self._stream.write(text + "\n")
+        self._stream.write(printable(text) + "\n")
         self._stream.flush()
 
     def waiting(self, waited_s: float, text: str) -> None:
         """How long something is waited for, and what it said last; without a terminal each ten seconds."""
-        line = f"{waited_s:5.0f} s  {text}"
+        line = printable(f"{waited_s:5.0f} s  {text}")
         if not self._is_terminal:
             if now_s() - self._last_s >= _WAIT_EVERY_S:
                 self._last_s = now_s()

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from breakeven.client.openai import BAD_JSON
-from breakeven.errors import RunFailedError, one_line
+from breakeven.errors import LONGEST_NAME, RunFailedError, one_line
 from breakeven.metrics.bracket import Bracket
 from breakeven.metrics.goodput import Verdict
 from breakeven.metrics.summary import LevelSummary, RunSummary
@@ -21,6 +21,7 @@ T = TypeVar("T")
 MOST: Final = 1e15
 """A measured number is none beyond it."""
 LONGEST_TEXT: Final = 2000
+_NAMES: Final = frozenset({"id", "model", "name", "version", "gpu", "gpu_name", "cpu"})
 DEEPEST: Final = 40
 _Count = Annotated[int, Meta(ge=0, le=100_000)]
 _Number = Annotated[float, Meta(ge=-MOST, le=MOST)]
@@ -167,16 +168,17 @@ def _numbers(value: object) -> list[float]:
     return [value] if isinstance(value, int | float) else []
 
 
-def _clean(value: Any, *, where: Path, depth: int = 0) -> Any:
+def _clean(value: Any, *, where: Path, depth: int = 0, key: str = "") -> Any:
     """The same with every text in one line and of a bounded length."""
     if depth > DEEPEST:
         raise RunFailedError(f"{where}: nested too deeply")
     if isinstance(value, str):
-        return one_line(value, limit=LONGEST_TEXT)
+        return one_line(value, limit=LONGEST_NAME if key in _NAMES else LONGEST_TEXT)
     if isinstance(value, Mapping):
-        return {one_line(str(name)): _clean(item, where=where, depth=depth + 1) for name, item in value.items()}
+        known = {one_line(str(name), limit=LONGEST_NAME): item for name, item in value.items()}
+        return {name: _clean(item, where=where, depth=depth + 1, key=name) for name, item in known.items()}
     if isinstance(value, list | tuple):
-        return [_clean(item, where=where, depth=depth + 1) for item in value]
+        return [_clean(item, where=where, depth=depth + 1, key=key) for item in value]
     return value
 
 

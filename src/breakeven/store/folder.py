@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import msgspec
 import tomli_w
 
-from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.errors import LONGEST_NAME, RunFailedError, UsageError, one_line
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan, plan_table, read_plan
 from breakeven.record import LevelFacts, Record
@@ -64,7 +64,7 @@ class RunFolder:
     @property
     def id(self) -> str:
         """The folder's name."""
-        return self.path.resolve().name
+        return one_line(self.path.resolve().name, limit=LONGEST_NAME)
 
     def lock(self) -> None:
         """Keep other processes from measuring into this folder, for as long as this one lives."""
