@@ -238,12 +238,18 @@ def client_spoiled_it(seen: Seen) -> Iterator[Caution]:
         )
 
 
+CLIENT_LIMIT: Final = "client_limit"
+"""Kind of the errors that are the client's own: it may open no more files or ports."""
+
+
 def _is_too_late(level: LevelSummary) -> bool:
     return (level.client.schedule_lag_p99_s or 0.0) > TOO_LATE_S
 
 
 def _lag_reason(level: LevelSummary) -> str | None:
     lag_s, share, late_s = level.client.lag_p99_s, level.client.cpu_share, level.client.schedule_lag_p99_s
+    if limited := level.errors_by_kind.get(CLIENT_LIMIT):
+        return f"{limited} requests had no connection, since this client's machine allows no more (ulimit -n, ports)"
     if late_s is not None and late_s > TOO_LATE_S:
         return f"this client could not send so fast: requests went out {short_s(late_s)} after they were due at p99"
     if lag_s is not None and lag_s > _lag_limit_s(level):

@@ -20,6 +20,7 @@ from breakeven.errors import UsageError
 from breakeven.launch.embedded import Launched
 from breakeven.launch.models import fetch_embedded_model
 from breakeven.load.arrivals import parse_arrivals
+from breakeven.load.files import check_users
 from breakeven.load.ray_cluster import joined
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import RunSummary
@@ -105,8 +106,10 @@ def _measure(
     live: Live,
     session: Session = Session(),  # noqa: B008  (it is frozen)
 ) -> tuple[RunFolder, RunSummary, bool]:
+    on_ray, clients = parse_clients(plan.clients)
+    check_users(() if on_ray or plan.rate is not None or plan.is_replay else plan.user_levels, clients=clients)
     with contextlib.ExitStack() as stack:
-        if parse_clients(plan.clients)[0]:
+        if on_ray:
             stack.enter_context(joined(plan.url))
         started = wall_now()
         launched: Launched | None = None

@@ -15,6 +15,8 @@ from breakeven.errors import LONGEST_NAME, one_line
 from breakeven.record import Record, Status
 
 _STALE_IN_A_ROW = 3
+_REFUSED_IN_A_ROW = 20
+_LONGEST_WAIT_S = 2.0
 _TEXT_LIMIT = 500
 """Characters of a server's text that a record keeps."""
 
@@ -22,7 +24,7 @@ _TEXT_LIMIT = 500
 class Route:
     """A server's path that requests go to, and what was learnt of its connections."""
 
-    __slots__ = ("_stale", "head", "meter", "target", "timeout_s")
+    __slots__ = ("_closed_until_s", "_refusal", "_refused", "_stale", "head", "meter", "target", "timeout_s")
 
     def __init__(self, target: Target, path: str, *, meter: Meter, timeout_s: float) -> None:
         self.target = target
@@ -31,6 +33,20 @@ class Route:
         self.timeout_s = timeout_s
         """From due."""
         self._stale = 0
+        self._refused = 0
+        self._refusal: tuple[str, str] | None = None
+        self._closed_until_s = 0.0
+
+    def closed(self) -> tuple[str, str] | None:
+        """Kind and text of the failure for whose sake no connection is tried now: what is down is not stormed."""
+        return self._refusal if now_s() < self._closed_until_s else None
+
+    def was_reached(self, refusal: tuple[str, str] | None) -> None:
+        """Note a connection, or why there is none. After 20 failures in a row all wait, 0.1 s and then longer."""
+        self._refused = 0 if refusal is None else self._refused + 1
+        self._refusal = refusal
+        if self._refused >= _REFUSED_IN_A_ROW:
+            self._closed_until_s = now_s() + min(_LONGEST_WAIT_S, 0.1 * (self._refused - _REFUSED_IN_A_ROW + 1))
 
     @property
     def reuses(self) -> bool:
@@ -106,11 +122,17 @@ class Asker:
             _let_go(seen.answer)
         self.drop()
         start_s = now_s()
+        refusal = self.route.closed()
+        if refusal is not None:
+            seen.status, (seen.error, seen.error_text) = "error", refusal
+            return
         try:
             self._connection = await connect(self.route.target, self.route.meter)
         except OSError as problem:  # ssl.SSLError is one
             seen.status, (seen.error, seen.error_text) = "error", why(problem)
+            self.route.was_reached((seen.error, seen.error_text))
             return
+        self.route.was_reached(None)
         seen.connect_s = now_s() - start_s
         await self._send(self._connection, data, seen, meanwhile)
 
