@@ -7,6 +7,7 @@ from msgspec import Struct
 
 Via = Literal["process", "docker"]
 _SECRET: Final = re.compile(r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_OURS: Final = ("--name", "--rm")
 _SECRET_WORDS: Final = ("--api-key", "--api-keys", "--hf-token", "--token")
 
 
@@ -81,6 +82,8 @@ def launch_problem(launch: Launch) -> str | None:
     for word in (*(launch.command or ()), *launch.settings.extra, *(launch.docker_args or ())):
         if word.split("=")[0] in _SECRET_WORDS:
             return f"{word.split('=')[0]}: it would be stored with the run; give it by an environment variable"
+    if any(word.split("=")[0] in _OURS for word in launch.docker_args or ()):
+        return f"docker_args: {' and '.join(_OURS)} are ours, so that no other container is removed"
     if launch.start_timeout_s <= 0:
         return f"start_timeout_s: {launch.start_timeout_s:g} s is not a length of time that can be waited for"
     return _mixed_up(launch)

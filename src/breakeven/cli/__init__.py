@@ -34,13 +34,19 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _told(error: BreakevenError) -> str:
+    """The error; what it quotes of a log follows on lines of its own, set in, so that none looks like another error."""
+    first, *more = str(error).splitlines() or [""]
+    return "\n".join([one_line(first, limit=LONGEST_ERROR), *(f"  {one_line(line)}" for line in more)])
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command; the exit code is 0 done, 1 failed, 2 wrong usage, 3 a limit missed, 130 interrupted."""
     try:
         arguments = parser().parse_args(words)
         code: int = arguments.do(arguments)
     except BreakevenError as error:
-        print(f"breakeven: {one_line(str(error), limit=LONGEST_ERROR)}", file=sys.stderr)
+        print(f"breakeven: {_told(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("breakeven: interrupted", file=sys.stderr)

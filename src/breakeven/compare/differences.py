@@ -20,7 +20,7 @@ _SETTINGS_OF_MEASURING: Final = {
     *("seed", "salt", "name", "url", "out", "api_key_env", "engine", "model", "unit", "clients", "repeat", "repeats"),
     *("notes", "source", "levels", "rate", "slo", "find_max", "arrivals", "auto"),
 }
-_ARGV_PLACE: Final = ("--host", "--port", "--api-key", "--log-level")
+_ARGV_PLACE: Final = ("--host", "--port", "--api-key", "--log-level", "--name")
 
 
 def same_unit(a: Pooled, b: Pooled) -> str:

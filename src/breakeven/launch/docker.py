@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -50,8 +51,8 @@ def start_in_docker(
     engine = adapter(name)
     image = find_image(image_of(engine, launch), log_path=log_path)
     port = port or free_port(first=engine.default_port)
-    argv = docker_line(engine, model, launch=launch, port=port, image=image.pinned)
-    container = container_name(engine, port)
+    container = container_name(engine, port, own=secrets.token_hex(4))
+    argv = docker_line(engine, model, launch=launch, port=port, image=image.pinned, container=container)
     process = start_process(argv, log_path=log_path, name=name, then=["docker", "rm", "--force", container])
     return wait_and_ask(
         process,
@@ -71,8 +72,16 @@ def start_in_docker(
     )
 
 
-def docker_line(engine: type[OpenAI], model: str, *, launch: Launch, port: int, image: str | None = None) -> list[str]:
-    """The exact command line; `image` None: the one that was asked for, not pinned yet."""
+def docker_line(
+    engine: type[OpenAI],
+    model: str,
+    *,
+    launch: Launch,
+    port: int,
+    image: str | None = None,
+    container: str | None = None,
+) -> list[str]:
+    """The exact command line; `image` None: the one that was asked for, not pinned yet; `container` None: any name."""
     return engine.docker_argv(
         model_in_image(model),
         port=port,
@@ -80,14 +89,14 @@ def docker_line(engine: type[OpenAI], model: str, *, launch: Launch, port: int, 
         mounts=_mounts(engine, model, launch),
         image=image or launch.image,
         docker_args=launch.docker_args,
-        container=container_name(engine, port),
+        container=container or container_name(engine, port),
         env=[*(f"{name}={value}" for name, value in launch.env.items()), *launch.pass_env],
     )
 
 
-def container_name(engine: type[OpenAI], port: int) -> str:
-    """Its port is one that no other container of this machine has."""
-    return f"breakeven-{engine.name}-{port}"
+def container_name(engine: type[OpenAI], port: int, *, own: str = "RUN") -> str:
+    """A name that nobody else's container has, since what is removed in the end goes by it; `own` is of this start."""
+    return f"breakeven-{engine.name}-{port}-{own}"
 
 
 def image_of(engine: type[OpenAI], launch: Launch) -> str:
