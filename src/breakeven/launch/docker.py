@@ -1,13 +1,15 @@
 """An engine in a container: its image pinned by digest, its container named, and removed whatever happens to us."""
 
-import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final, NamedTuple
+
+import msgspec
 
 from breakeven.clock import now_s
 from breakeven.engine.base import OpenAI
@@ -21,6 +23,15 @@ from breakeven.serving import Launch
 
 MODEL_IN_IMAGE: Final = "/model"
 _ASK_S: Final = 20.0
+_NOT_HERE: Final = re.compile(rb"no such image|image not known", re.IGNORECASE)
+"""How docker and podman say so."""
+
+
+class _Inspected(msgspec.Struct):
+    """What is read of `docker image inspect`, which podman answers with the same names."""
+
+    id: str = msgspec.field(name="Id")
+    digests: list[str] | None = msgspec.field(name="RepoDigests", default=None)
 
 
 class Image(NamedTuple):
@@ -141,19 +152,18 @@ def find_image(name: str, *, log_path: Path) -> Image:
 
 def _pinned(name: str) -> str | None:
     """None where the image is not here."""
-    form = '{"digests": {{json .RepoDigests}}, "id": {{json .Id}}}'
-    done = _run(["docker", "image", "inspect", "--format", form, name])
+    done = _run(["docker", "image", "inspect", name])
     if done.returncode != 0:
-        if b"no such image" in done.stderr.lower():
+        if _NOT_HERE.search(done.stderr):
             return None
         raise RunFailedError(_explained(f"docker cannot look for {name}", done))
     try:
-        told = json.loads(done.stdout)
-    except ValueError:
+        (told,) = msgspec.json.decode(done.stdout, type=list[_Inspected])
+    except (msgspec.DecodeError, ValueError):
         raise RunFailedError(
             f"docker gives no digest of {name}: {one_line(done.stdout.decode(errors='replace'))}"
         ) from None
-    return _of_repository(name, told["digests"] or ()) or str(told["id"])
+    return _of_repository(name, told.digests or ()) or told.id
 
 
 def _of_repository(name: str, digests: Sequence[str]) -> str | None:
