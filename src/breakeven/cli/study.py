@@ -31,6 +31,7 @@ def add(commands: Any) -> None:
     engines.add_argument(
         "--json", metavar="FILE", help="write the list as JSON; - is stdout, and the table is left out"
     )
+    engines.add_argument("--verify", action="store_true", help="hash the embedded engine's cached model again first")
     engines.set_defaults(do=_engines)
 
 
@@ -76,4 +77,4 @@ def _init(arguments: argparse.Namespace) -> int:
 def _engines(arguments: argparse.Namespace) -> int:
     from breakeven.app.engines import engines
 
-    return engines(json_to=arguments.json)
+    return engines(json_to=arguments.json, verify=arguments.verify)

@@ -1,5 +1,6 @@
 """The live line: what the level under way is doing. It writes a line and nothing more, so as not to disturb."""
 
+import contextlib
 import sys
 from typing import Final, TextIO
 
@@ -30,8 +31,7 @@ class Live:
     def say(self, text: str) -> None:
         """A line of its own."""
         self.clear()
-        self._stream.write(printable(text) + "\n")
-        self._stream.flush()
+        self._write(printable(text) + "\n")
 
     def waiting(self, waited_s: float, text: str) -> None:
         """How long something is waited for, and what it said last; without a terminal each ten seconds."""
@@ -41,16 +41,20 @@ class Live:
                 self._last_s = now_s()
                 self.say(line)
             return
-        self._stream.write("\r\x1b[K" + line[:_LONGEST_LINE])
-        self._stream.flush()
+        self._write("\r\x1b[K" + line[:_LONGEST_LINE])
         self._is_open = True
 
     def clear(self) -> None:
         """Take the live line away."""
         if self._is_open:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
             self._is_open = False
+
+    def _write(self, text: str) -> None:
+        """A terminal that is gone, or a full disk, ends no measurement."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
     def show(self, progress: Progress) -> None:
         """Show how far a level is; called at every tick. What its crew notes is said once, when it happens."""
@@ -67,8 +71,7 @@ class Live:
         if now - self._last_s < _EVERY_S:
             return
         self._last_s = now
-        self._stream.write("\r\x1b[K" + self._line(progress))
-        self._stream.flush()
+        self._write("\r\x1b[K" + self._line(progress))
         self._is_open = True
 
     def finished(self, level: LevelSummary) -> None:
