@@ -2,10 +2,11 @@
 
 import functools
 
+from breakeven.app.compare import Level
 from breakeven.app.report import Loaded, findings_of
 from breakeven.cost.inputs import Scenario
 from breakeven.cost.scenario import read_scenario
-from breakeven.findings import Findings
+from breakeven.findings import Findings, Prices
 from breakeven.reference import find_run
 
 PRICES = """
@@ -41,6 +42,10 @@ set = { "candidate.count" = 2 }
 """
 
 
+ANY_CARDS = "\n".join(line for line in PRICES.splitlines() if not line.startswith("gpu"))
+"""The same prices for whatever cards the runs have."""
+
+
 def scenario(text: str = PRICES) -> Scenario:
     return read_scenario(text, where="test")
 
@@ -48,10 +53,12 @@ def scenario(text: str = PRICES) -> Scenario:
 @functools.cache
 def pair(*, text: str | None = PRICES, floor: float = 40.0, ranges: str | None = None) -> Findings:
     runs = [Loaded(find_run(gpu, data="nosana-2024")) for gpu in ("a100-80", "rtx-4090")]
-    return findings_of(runs, scenarios=[] if text is None else [scenario(text)], floors=[floor], ranges=ranges)
+    scenarios = () if text is None else (scenario(text),)
+    return findings_of(runs, level=Level(floors=(floor,)), prices=Prices(scenarios=scenarios, ranges=ranges))
 
 
 @functools.cache
 def single(*, text: str | None = None) -> Findings:
     run = Loaded(find_run("rtx-4090", data="nosana-2024"))
-    return findings_of([run], scenarios=[] if text is None else [scenario(text)], floors=[40.0])
+    prices = Prices(scenarios=() if text is None else (scenario(text),))
+    return findings_of([run], level=Level(floors=(40.0,)), prices=prices)

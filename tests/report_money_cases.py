@@ -4,12 +4,12 @@ import random
 from importlib import resources
 from typing import Any
 
-from breakeven.cost.evaluate import report
 from breakeven.cost.inputs import Scenario, inputs
 from breakeven.cost.model import columns, work_out
 from breakeven.cost.result import one
 from breakeven.cost.scenario import build, read_scenario
 from breakeven.cost.uncertain import nominal
+from breakeven.report.formulas import case_rows
 
 PRESETS = ("nosana-2024", "owner", "renter", "self-host")
 _SHARES = ("rented_share", "load_factor", "availability", "residual_share", "price_decline_per_year")
@@ -27,6 +27,8 @@ def made_up(seed: int) -> Scenario:
         table["reference"] = _side(dice)
     if dice.random() < 0.4:
         table["api"] = {"usd_per_mtok_input": dice.uniform(0, 1), "usd_per_mtok_output": dice.uniform(0, 3)}
+    if dice.random() < 0.5:
+        table["question"] = dice.choice(["same work", "own budgets"])
     if dice.random() < 0.6:
         table["tokens"] = {"input_per_output": dice.uniform(0, 9), "input_gpu_s_ratio": dice.uniform(0, 0.5)}
     return build(table, where="dice")
@@ -49,6 +51,8 @@ def _side(dice: random.Random) -> dict[str, Any]:
         if dice.random() < chance:
             table[name] = dice.uniform(low, high)
     if dice.random() < 0.3:
+        table["use"] = dice.choice(["rented out", "own"])
+    if dice.random() < 0.3:
         table["pays"] = dice.choice(["purchase", "rent"])
     if dice.random() < 0.3:
         table[dice.choice(["fee_share", "fee_markup"])] = dice.uniform(0, 0.4)
@@ -69,38 +73,18 @@ def _market(dice: random.Random) -> dict[str, Any]:
 
 def for_the_page(scenario: Scenario) -> dict[str, Any]:
     """What `Money.workOut` takes."""
-    sides = {"candidate": scenario.candidate, "reference": scenario.reference}
-    pays = {
-        name: side.pays or ("purchase" if side.purchase_usd is not None else "rent")
-        for name, side in sides.items()
-        if side is not None
-    }
-    return {
-        "inputs": {place: nominal(value) for place, value in inputs(scenario).items()},
-        "pays": pays,
-        "api": scenario.api is not None,
-    }
+    numbers = {place: nominal(value) for place, value in inputs(scenario).items()}
+    return {"inputs": numbers, **case_rows(scenario)}
 
 
 def by_the_library(scenario: Scenario) -> dict[str, float | None]:
     """Every figure that could be worked out, by path."""
     worked = work_out(scenario, columns(scenario))
     parts = {"candidate": worked.candidate, "reference": worked.reference, "comparison": worked.comparison}
-    found = {
+    return {
         f"{part}.{name}": one(float(sheet.values[name][0]))
         for part, sheet in parts.items()
         if sheet is not None
         for name in sheet.rows
         if name in sheet.values
     }
-    told = report(scenario, drawn=scenario, seed=0, sweep_over=None, notes=()) if not _spread(scenario) else None
-    if told is not None:
-        for part, side in (("candidate", told.candidate), ("reference", told.reference)):
-            for name in ("discounted_payback_h", "irr_per_year"):
-                if side is not None and not side.figures[name].missing:
-                    found[f"{part}.{name}"] = side.figures[name].value
-    return found
-
-
-def _spread(scenario: Scenario) -> bool:
-    return any(not isinstance(value, (int, float)) for value in inputs(scenario).values())

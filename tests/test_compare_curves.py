@@ -13,6 +13,7 @@ from breakeven.compare.interpolate import METHODS, Method, load_at_latency, load
 from breakeven.compare.isotonic import non_decreasing, non_increasing
 from breakeven.compare.pchip import hermite, pchip_slopes
 from breakeven.compare.pool import Measured, pool, pool_figure, student_t975
+from breakeven.compare.words import left_out_text
 from breakeven.errors import UsageError
 from breakeven.metrics.summary import Distribution, Estimate, RunFacts, RunSummary
 from compare_fixture import a_level, a_run
@@ -159,12 +160,12 @@ def test_levels_that_did_not_finish_are_left_out_and_said() -> None:
     )
     pooled = pool(run)
     assert [level.users for level in pooled.levels] == [1]
-    assert pooled.left_out == (
+    assert [left_out_text(level) for level in pooled.left_out] == [
         "5 users: the level is marked failed",
         "3 req/s: an open loop has no number of users",
         "10 users: no throughput",
         "10 users (repeat 1): no throughput",
-    )
+    ]
 
 
 def test_a_run_without_a_usable_level_is_one_clear_line() -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -9,10 +10,11 @@ from hypothesis import strategies as st
 
 from breakeven.compare.capacity import operating_point
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
-from breakeven.compare.interpolate import throughput_at
+from breakeven.compare.interpolate import load_at_speed, throughput_at
 from breakeven.compare.nextlevel import next_level
-from breakeven.compare.side import Side, curve, make_side
-from breakeven.compare.types import Equivalence
+from breakeven.compare.side import Side, make_side
+from breakeven.compare.types import Equivalence, Reason
+from breakeven.compare.words import reason_text, reasons_text
 from breakeven.metrics.slo import Limit, ServiceLevel, Slo
 from breakeven.metrics.summary import Quantile, RunFacts, RunSummary
 from compare_fixture import a_level, a_run, quantile, with_ttft_p99
@@ -95,12 +97,15 @@ def test_the_interval_holds_every_way_to_read_between_the_levels(
 
 @FEW
 @given(run_a=runs(), run_b=runs(), users=st.sampled_from([10.0, 27.0, 50.0, 100.0]))
-def test_same_load_k_is_the_least_number_that_is_as_fast(run_a: RunSummary, run_b: RunSummary, users: float) -> None:
+def test_same_load_k_is_the_least_number_that_is_as_fast_where_a_falls(
+    run_a: RunSummary, run_b: RunSummary, users: float
+) -> None:
     a, b = side(run_a), side(run_b, 1)
     found = k_same_load(a, b, users)
     assume(found.status == "exact" and found.value is not None)
-    n, of_a, of_b = found.value or 0.0, curve(a)[:1], curve(b)[:1]
+    n, of_a, of_b = found.value or 0.0, a.curve[:1], b.curve[:1]
     wanted = throughput_at(a.users, of_a, np.array([users]), method="loglog")[0]
+    assume(load_at_speed(a.users, of_a, np.array([wanted / users]), method="loglog")[0] < users * (1 + 1e-9))
 
     def give(count: float) -> float:
         return count * float(throughput_at(b.users, of_b, np.array([users / count]), method="loglog")[0])
@@ -109,6 +114,39 @@ def test_same_load_k_is_the_least_number_that_is_as_fast(run_a: RunSummary, run_
     fewer = 0.999 * n
     if users / fewer <= 100:
         assert give(fewer) < wanted
+
+
+@FEW
+@given(run=runs(), users=st.floats(1, 100))
+def test_one_card_shares_its_own_load(run: RunSummary, users: float) -> None:
+    found = k_same_load(side(run), side(run, 1), users)
+    assert found.status == "exact"
+    assert found.value == pytest.approx(1.0, rel=1e-9)
+    low, high = found.ci95
+    assert (low or 0) <= 1 <= (high or math.inf)
+
+
+@FEW
+@given(run_a=runs(), run_b=runs(), users=st.floats(1, 100))
+def test_same_load_k_turned_round_at_the_same_speed_is_its_inverse(
+    run_a: RunSummary, run_b: RunSummary, users: float
+) -> None:
+    a, b = side(run_a), side(run_b, 1)
+    ab = k_same_load(a, b, users)
+    assume(ab.status == "exact" and ab.value is not None)
+    speed = throughput_at(a.users, a.curve, np.full(201, users), method="loglog") / users
+    load = float(load_at_speed(b.users, b.curve, speed, method="loglog")[0])
+    ba = k_same_load(b, a, min(load, 100.0))
+    assert ba.status == "exact"
+    # where the speed is level in one point, rounding of 1e-12 moves the load by its cube root
+    assert (ab.value or 0) * (ba.value or 0) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_machine_whose_speed_is_level_is_one_of_itself_at_every_load() -> None:
+    # 0.20 before: one user is as fast as five, so "one of it at five users" did the work of one at one user
+    run = a_run({1: 100.0, 5: 500.0})
+    for users in (1.0, 2.0, 5.0):
+        assert k_same_load(side(run), side(run, 1), users).value == pytest.approx(1.0, rel=1e-9)
 
 
 def test_a_machine_does_its_own_work_where_its_speed_is_level_over_two_levels() -> None:
@@ -147,7 +185,7 @@ def test_capacity_is_the_greatest_throughput_and_not_that_of_the_highest_load() 
 def test_a_reference_that_still_meets_the_level_at_its_top_makes_k_at_least_that() -> None:
     found = k(side(a_run(A)), side(a_run(B), 1), 20)
     assert (found.status, found.relation) == ("bound", ">=")
-    assert found.reason == "A still meets it at its top level, 100 users"
+    assert reasons_text(found.reasons) == "A still meets it at its top level, 100 users"
     assert found.value is not None
     assert found.value > 3000 / 1000
     assert found.ci95[1] is None
@@ -161,26 +199,26 @@ def test_a_candidate_that_still_meets_the_level_at_its_top_makes_k_at_most_that(
     assert (found.status, found.relation) == ("bound", "<=")
     assert found.ci95[0] is None
     assert found.whole_cards == 1
-    assert found.reason == "B still meets it at its top level, 100 users"
+    assert reasons_text(found.reasons) == "B still meets it at its top level, 100 users"
 
 
 def test_two_bounds_give_no_k() -> None:
     found = k(side(a_run(A)), side(a_run(B), 1, role="B"), 5)
     assert (found.status, found.value, found.ci95) == ("none", None, (None, None))
-    assert found.reason == (
+    assert reasons_text(found.reasons) == (
         "A still meets it at its top level, 100 users; B still meets it at its top level, 100 users"
     )
 
 
 def test_a_side_that_misses_the_level_with_one_user_gives_no_k() -> None:
     found = k(side(a_run(A)), side(a_run(B), 1, role="B"), 90)
-    assert (found.status, found.value, found.reason) == ("none", None, "B misses it with 1 user")
+    assert (found.status, found.value, reasons_text(found.reasons)) == ("none", None, "B misses it with 1 user")
     assert found.level_to_measure_next is None
 
 
 def test_a_side_measured_from_ten_users_up_is_asked_for_one_user() -> None:
     found = k(side(a_run(A)), side(a_run({10: 500.0, 100: 1000.0}), 1, role="B"), 60)
-    assert found.reason == "B misses it with 10 users, its lowest level"
+    assert reasons_text(found.reasons) == "B misses it with 10 users, its lowest level"
     assert found.level_to_measure_next is not None
     assert found.level_to_measure_next.users == 1
 
@@ -192,16 +230,26 @@ def test_a_run_of_one_level_gives_bounds_and_never_more() -> None:
     assert k(side(a_run(B)), side(one, 1), 70).relation == "<="
 
 
+def test_where_one_way_finds_no_load_that_way_gives_no_value_and_the_interval_is_open() -> None:
+    # at 2 users A gives a user 82, 86 or 100.4 tok/s, by the way it is read; B never more than 100
+    a = side(a_run(dict(zip(LEVELS, (138.0, 276.0, 552.0, 552.0, 552.0), strict=True)), share=0.001))
+    b = side(a_run(dict.fromkeys(LEVELS, 100.0), share=0.001), 1, role="B")
+    found = k_same_load(a, b, 2.0)
+    assert found.status == "exact"
+    assert set(found.by_method) == {"loglog", "linear"}
+    assert found.ci95 == (None, None)
+
+
 def test_same_load_k_is_at_most_users_over_top_where_b_is_as_fast_there() -> None:
     found = k_same_load(side(a_run(B)), side(a_run(A), 1, role="B"), 100)
     assert (found.status, found.relation, found.value) == ("bound", "<=", 1.0)
-    assert found.reason == "B is still as fast at its top level, 100 users"
+    assert reasons_text(found.reasons) == "B is faster still at its top level, 100 users"
 
 
 def test_same_load_k_is_none_where_each_b_would_serve_less_than_one_user() -> None:
     found = k_same_load(side(a_run(A)), side(a_run(B), 1, role="B"), 1)
     assert (found.status, found.value) == ("none", None)
-    assert found.reason == "each B would have to serve fewer than 1 user to be as fast"
+    assert reasons_text(found.reasons) == "each B would have to serve fewer than 1 user to be as fast"
 
 
 def test_same_load_k_is_worked_out_by_hand() -> None:
@@ -215,7 +263,7 @@ def test_nothing_is_said_of_users_that_were_not_measured() -> None:
     a, b = side(a_run(A)), side(a_run(B), 1, role="B")
     for figure in (k_same_load(a, b, 101), ratio_equal_users(a, b, 0.5)):
         assert (figure.status, figure.value) == ("none", None)
-        assert figure.reason == "A was measured from 1 to 100 users only"
+        assert reasons_text(figure.reasons) == "A was measured from 1 to 100 users only"
 
 
 def test_the_equal_users_ratio_is_that_of_the_measured_throughputs() -> None:
@@ -237,6 +285,15 @@ def test_a_spread_between_nodes_widens_the_interval_as_it_should() -> None:
     assert math.log(high / low) == pytest.approx(2 * 1.96 * math.sqrt(2) * 0.05, rel=0.05)
 
 
+def test_medians_over_nodes_move_as_a_whole_and_a_run_s_levels_each_by_itself() -> None:
+    nodes = msgspec.structs.replace(
+        a_run(A), levels=tuple(a_level(users, tput, extra={"nodes": 3}) for users, tput in A.items())
+    )
+    for run, whole in ((nodes, True), (a_run(A), False)):
+        moved = side(run).throughput / np.array(list(A.values()))
+        assert bool(np.allclose(moved, moved[:, :1])) is whole
+
+
 def test_runs_without_intervals_leave_only_the_spread_over_the_ways() -> None:
     found = k(side(a_run(A, share=None)), side(a_run(B, share=None), 1), 40)
     assert found.ci95 == (min(found.by_method.values()), max(found.by_method.values()))
@@ -249,7 +306,7 @@ def test_where_the_ways_differ_most_a_level_inside_that_gap_is_named() -> None:
     named = found.level_to_measure_next
     assert named is not None
     assert 10 < named.users < 100
-    assert "between 10 and 100 users" in named.reason
+    assert "between 10 and 100 users" in reason_text(named.reason)
 
 
 def test_measuring_the_named_level_narrows_the_interval() -> None:
@@ -305,7 +362,7 @@ def test_a_floor_and_an_slo_together_are_met_where_the_stricter_is() -> None:
     slo = Slo(limits=(Limit(metric="ttft_p99", limit_s=2.0),))
     both = ServiceLevel(floor_tok_per_s_per_user=80.0, slo=slo)
     assert operating_point(run, both).users.value == pytest.approx(10)
-    assert operating_point(run, both).at == "at least 80 tok/s per user and ttft_p99 <= 2.00 s"
+    assert operating_point(run, both).at == "at least 80 tok/s a user on average and ttft_p99 <= 2.00 s"
 
 
 def test_levels_without_the_limited_percentile_are_left_out() -> None:
@@ -313,7 +370,10 @@ def test_levels_without_the_limited_percentile_are_left_out() -> None:
     run = with_ttft_p99({1: 100.0, 10: 800.0, 100: 3000.0}, {10: quantile(1.0), 100: quantile(3.0)})
     assert operating_point(run, slo).status == "exact"
     bare = operating_point(a_run(A), slo)
-    assert (bare.status, bare.reason) == ("none", "run has no level where every limited percentile is known")
+    assert (bare.status, bare.reason) == ("none", Reason(id="no_percentile", role="run"))
+    assert (
+        reasons_text([Reason(id="no_percentile", role="A")]) == "A has no level where every limited percentile is known"
+    )
 
 
 def test_a_latency_that_never_ended_makes_the_capacity_a_least_value() -> None:
@@ -322,7 +382,8 @@ def test_a_latency_that_never_ended_makes_the_capacity_a_least_value() -> None:
     run = with_ttft_p99({1: 100.0, 10: 800.0, 100: 3000.0}, {1: quantile(0.1), 10: quantile(1.0), 100: censored})
     point = operating_point(run, slo)
     assert (point.status, point.output_tok_per_s.value) == ("bound", 800.0)
-    assert point.reason == "run surely misses it at 100 users, by an unknown amount"
+    assert point.reason is not None
+    assert reason_text(point.reason) == "run surely misses it at 100 users, by an unknown amount"
     named = next_level(run, slo=slo.slo)
     assert named is not None
     assert 10 < named.users < 100

@@ -1,7 +1,7 @@
 """Comparing runs: service levels, warnings, scope, units, gates, and what is printed."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -11,7 +11,27 @@ from breakeven.compare.interpolate import METHODS
 from breakeven.compare.pool import RATES
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.text import render, render_gate, to_json
-from breakeven.compare.types import Comparison
+from breakeven.compare.types import (
+    Comparison,
+    EngineComparison,
+    Holds,
+    LeftOut,
+    Reason,
+    ReasonId,
+    Scope,
+    SideScope,
+    Warned,
+    WarnedId,
+)
+from breakeven.compare.words import (
+    engine_comparison_text,
+    range_text,
+    reason_text,
+    rests_on,
+    scope_lines,
+    verdict_text,
+    warned_text,
+)
 from breakeven.errors import UsageError
 from breakeven.metrics.slo import LATENCIES, LIMITED, STATISTICS, parse_slo
 from breakeven.metrics.summary import Caution, Distribution, Estimate, Quantile, RunFacts, RunSummary
@@ -29,7 +49,7 @@ def compared(a: RunSummary, b: RunSummary, **more: Any) -> Comparison:
 def warned(a: dict[str, Any], b: dict[str, Any]) -> dict[str, str]:
     """Warnings by id, between two runs that differ in the given facts only."""
     found = compared(a_run(A, run_id="a", **a), a_run(B, run_id="b", **b))
-    return {one.id: one.text for one in found.warnings}
+    return {one.id: warned_text(one) for one in found.warnings}
 
 
 def test_an_slo_is_read_with_units() -> None:
@@ -81,9 +101,9 @@ def test_cards_with_no_speed_in_common_are_compared_at_speeds_of_the_slower() ->
 def test_floors_and_slo_each_give_a_k_and_always_name_it() -> None:
     run = with_ttft_p99(A, {u: quantile(0.1 * u) for u in A})
     found = compared(run, run, floors=(50.0, 40.0), slo=parse_slo("ttft_p99=2s"))
-    names = ["at least 40 tok/s per user", "at least 50 tok/s per user", "ttft_p99 <= 2.00 s"]
+    names = ["at least 40 tok/s a user on average", "at least 50 tok/s a user on average", "ttft_p99 <= 2.00 s"]
     assert [figure.at for figure in found.k_at_slo] == names
-    assert all(name in found.verdict for name in names)
+    assert all(name in verdict_text(found.k_at_slo) for name in names)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +112,7 @@ def test_floors_and_slo_each_give_a_k_and_always_name_it() -> None:
         ({"floors": (0.0,)}, "--floor: 0 is no speed"),
         ({"floors": (float("nan"),)}, "--floor: nan is no speed"),
         ({"users": (-1.0,)}, "--at-users: -1 is no number of users"),
-        ({"between_node_sd_log": 0.1}, "belongs to the scope gpu_type"),
+        ({"between_node_sd_log": 0.1}, "--node-spread: a spread between nodes belongs to --scope gpu_type"),
         ({"scope": "gpu_type", "between_node_sd_log": 5.0}, "5 is no spread"),
     ],
 )
@@ -178,8 +198,8 @@ def test_different_engines_are_an_engine_comparison_and_not_a_warning() -> None:
     found = compared(
         a_run(A, engine={"name": "vllm", "version": "1"}), a_run(B, engine={"name": "lmdeploy", "version": "2"})
     )
-    assert found.engine_comparison is not None
-    assert found.engine_comparison.startswith("engine comparison: A runs vllm, B runs lmdeploy")
+    assert found.engine_comparison == EngineComparison(reference="vllm", candidate="lmdeploy")
+    assert engine_comparison_text(found.engine_comparison).startswith("Engine comparison: A runs vllm, B runs lmdeploy")
     assert found.warnings == ()
 
 
@@ -190,7 +210,9 @@ def test_what_a_number_suffers_from_travels_with_it() -> None:
         run=RunFacts(id="b", settings={"think_s": 2.0}, host={"gpus": ["x", "y"]}),
         levels=(*levels, a_level(100, 3000.0, cautions=(caution,)), a_level(200, 1.0, status="interrupted")),
     )
-    texts = [one.text for one in compared(a_run(A, settings={"think_s": 2.0}, host={"gpu_count": 1}), b).warnings]
+    texts = [
+        warned_text(one) for one in compared(a_run(A, settings={"think_s": 2.0}, host={"gpu_count": 1}), b).warnings
+    ]
     assert [text for text in texts if text.startswith("B")] == [
         "B: 200 users: the level is marked interrupted; the level is left out",
         "B: no interval of throughput at 1 user; taken as exact, so every interval here is too narrow",
@@ -205,13 +227,144 @@ def test_what_a_number_suffers_from_travels_with_it() -> None:
 def test_the_scope_is_said_and_a_gpu_type_widens_the_interval() -> None:
     machines = compared(a_run(A), a_run(B), floors=(50.0,))
     kind = compared(a_run(A), a_run(B), floors=(50.0,), scope="gpu_type")
-    assert machines.scope.startswith("these two machines")
-    assert "5 % (our default, not measured here)" in kind.scope
+    assert next(scope_lines(machines.scope)).startswith("Holds for the machines that ran A and B")
+    assert all("5 % (our default, not measured here)" in line for line in scope_lines(kind.scope))
     given = compared(a_run(A), a_run(B), floors=(50.0,), scope="gpu_type", between_node_sd_log=0.1)
-    assert "10 % (as given)" in given.scope
+    assert all("10 % (as given)" in line for line in scope_lines(given.scope))
     widths = [(one.k_at_slo[0].ci95[1] or 0) - (one.k_at_slo[0].ci95[0] or 0) for one in (machines, kind, given)]
     assert widths == sorted(widths)
     assert widths[0] < widths[2]
+
+
+def of_nodes(nodes: int, *, share: float | None = 0.02) -> RunSummary:
+    """Medians over nodes, as a data set has them."""
+    levels = tuple(a_level(users, tput, share=share, extra={"nodes": nodes}) for users, tput in A.items())
+    return RunSummary(run=RunFacts(id=f"{nodes} nodes"), levels=levels)
+
+
+@pytest.mark.parametrize(
+    ("run", "more", "scope", "text"),
+    [
+        (
+            of_nodes(16),
+            {},
+            SideScope(of="node_medians", nodes=16, interval_over_nodes=True),
+            "its GPU type, by the medians of 16 nodes; the intervals hold the spread between those nodes.",
+        ),
+        (
+            of_nodes(2, share=None),
+            {},
+            SideScope(of="node_medians", nodes=2),
+            "its GPU type, by the medians of 2 nodes; the intervals do not hold the spread between those nodes.",
+        ),
+        (
+            of_nodes(1, share=None),
+            {},
+            SideScope(of="data_machine", nodes=1),
+            "one card of the data set; the intervals hold no spread between cards: another of the same type may",
+        ),
+        (
+            of_nodes(16),
+            {"scope": "gpu_type"},
+            SideScope(of="node_medians", nodes=16, interval_over_nodes=True),
+            "its GPU type, by the medians of 16 nodes; the intervals hold the spread between those nodes.",
+        ),
+        (
+            of_nodes(1, share=None),
+            {"scope": "gpu_type"},
+            SideScope(of="data_machine", nodes=1, node_sd_log=0.05),
+            "its GPU type, by one card of the data set; the intervals hold a spread between nodes of 5 % (our default",
+        ),
+        (
+            of_nodes(16),
+            {"scope": "gpu_type", "between_node_sd_log": 0.2},
+            SideScope(of="node_medians", nodes=16, interval_over_nodes=True, node_sd_log=0.2, node_sd_given=True),
+            "the intervals hold the spread between those nodes and a spread between nodes of 20 % (as given).",
+        ),
+        (
+            a_run(A),
+            {"scope": "gpu_type", "between_node_sd_log": 0.2},
+            SideScope(of="machine", node_sd_log=0.2, node_sd_given=True),
+            "its GPU type, by the machine that ran it; the intervals hold a spread between nodes of 20 % (as given).",
+        ),
+    ],
+)
+def test_a_side_says_what_it_stands_for_and_what_its_intervals_hold(
+    run: RunSummary, more: dict[str, Any], scope: SideScope, text: str
+) -> None:
+    found = compared(run, run, floors=(50.0,), **more)
+    assert found.scope == Scope(reference=scope, candidate=scope)
+    (line,) = scope_lines(found.scope)
+    assert line.startswith("A and B each stand for ")
+    assert text in line
+
+
+def test_two_sides_of_different_kinds_are_told_apart() -> None:
+    lines = list(scope_lines(compared(of_nodes(16), a_run(B)).scope))
+    assert [line.split(" stands for ")[0] for line in lines] == ["A", "B"]
+    assert "the machine that ran it; the intervals hold no spread between cards" in lines[1]
+
+
+def test_a_spread_that_is_said_is_in_the_interval() -> None:
+    def width(**more: Any) -> float:
+        low, high = compared(of_nodes(16), of_nodes(16), floors=(50.0,), **more).k_at_slo[0].ci95
+        return (high or 0.0) - (low or 0.0)
+
+    assert width(scope="gpu_type") == width()
+    assert width(scope="gpu_type", between_node_sd_log=0.1) > 2 * width()
+
+
+def test_an_interval_is_printed_as_open_as_it_is() -> None:
+    assert range_text(0.95, 1.2) == "0.95 to 1.20"
+    assert range_text(0.99, None) == "0.99, no bound above"
+    assert range_text(None, 1.2) == "no bound below, 1.20"
+    open_ends = compared(a_run(A, share=0.5), a_run(A, share=0.5), floors=(95.0,))
+    assert open_ends.k_at_slo[0].ci95 == (None, None)
+    assert "One A does the work of 1.00 B (no bound on either side, a tie)" in verdict_text(open_ends.k_at_slo)
+
+
+def test_a_figure_without_any_interval_says_so() -> None:
+    bare = compared(a_run(A, share=None), a_run(B, share=None), floors=(80.0, 40.0))
+    at_levels, between = bare.ratio_equal_users[0], bare.k_at_slo[0]
+    assert (at_levels.interval_holds, at_levels.ci95, at_levels.tie) == ("nothing", (None, None), None)
+    assert (between.interval_holds, between.tie) == ("method", None)
+    text = render([bare])
+    assert "1.25  no interval" in text
+    assert "by the ways to read between the levels alone) with at least 40" in text
+    assert "ways only: no throughput has an interval" in text
+    assert "95 % intervals" not in text
+
+
+def test_a_bound_has_an_interval_also_where_all_draws_agree() -> None:
+    # B is faster at its top in every draw, so that each says "at most 100 / 100"
+    found = compared(a_run(B), a_run(A), users=(100,)).k_same_load[0]
+    assert (found.relation, found.interval_holds, found.ci95) == ("<=", "sampling", (None, 1.0))
+    point = compared(a_run(A), a_run(B), floors=(20.0,)).k_at_slo[0].reference_at
+    assert point is not None
+    assert point.users.ci95 == (100.0, None)
+
+
+def test_whole_cards_of_an_interval_without_bounds_are_not_printed_as_sure() -> None:
+    found = compared(a_run(A, share=0.5), a_run(A, share=0.5), floors=(95.0,))
+    assert "1 (?)" in render([found])
+
+
+def test_an_open_interval_of_a_level_and_a_wide_one_are_printed_as_they_are() -> None:
+    levels = (
+        a_level(1, None, output_tok_per_s=Estimate(value=100.0, ci95=(None, 110.0))),
+        a_level(10, None, output_tok_per_s=Estimate(value=800.0, ci95=(400.0, 1600.0))),
+        a_level(100, 3000.0),
+    )
+    text = render([compared(RunSummary(run=RunFacts(id="r"), levels=levels), a_run(B))])
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if line.split()[1:2] == ["A"]}
+    assert [row[3] for users, row in rows.items() if users.isdigit()] == ["open", "400–1600", "2.0"]
+
+
+def test_a_gate_prints_an_open_interval_open() -> None:
+    run = RunSummary(
+        run=RunFacts(id="r"), levels=(a_level(1, None, output_tok_per_s=Estimate(value=9.0, ci95=(8, None))),)
+    )
+    assert "9 (8, no bound above): passed" in render_gate(gate("output_tok_per_s >= 7", run, run))
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:
@@ -223,8 +376,8 @@ def test_the_text_names_the_service_level_the_tie_and_the_level_to_measure() -> 
     # 30 tok/s per user is A's speed at its top: B's 30 lies between its levels
     found = compared(a_run(A, run_id="a", share=0.001), a_run(B, run_id="b", share=0.001), floors=(30.0, 40.0, 90.0))
     text = render([found, compared(a_run(A), a_run(A))])
-    assert "at least 30 tok/s per user: A still meets it at its top level, 100 users" in text
-    assert "at least 90 tok/s per user: B misses it with 1 user" in text
+    assert "at least 30 tok/s a user on average: A still meets it at its top level, 100 users" in text
+    assert "at least 90 tok/s a user on average: B misses it with 1 user" in text
     assert "to narrow it, measure B (b) at" in text
     assert "tie" in text
     assert "whole B" in text
@@ -242,11 +395,13 @@ def test_what_a_server_sent_cannot_move_the_terminal() -> None:
 def test_json_holds_the_same_figures_and_null_for_open_ends() -> None:
     found = compared(a_run(A), a_run(B), floors=(20.0,))
     table = msgspec.json.decode(to_json([found]))
-    assert table["format"] == 1
+    assert table["format"] == 2
     (one,) = table["comparisons"]
     assert one["k_at_slo"][0]["relation"] == ">="
     assert one["k_at_slo"][0]["ci95"][1] is None
     assert msgspec.convert(one, Comparison) == found
+    assert one["text"]["verdict"] == verdict_text(found.k_at_slo)
+    assert one["text"]["rests_on"] == list(rests_on(found))
 
 
 KEEPS_UP = "output_tok_per_s >= 0.97 * reference"
@@ -290,7 +445,7 @@ def test_a_latency_that_never_ended_fails_a_gate_on_latency() -> None:
     run = RunSummary(run=RunFacts(id="r"), levels=(a_level(1, 1.0, ttft_s=Distribution(n=200, p99=never)),))
     result = gate("ttft_p99 <= 2s", run, run)
     assert result.verdict == "failed"
-    assert "ttft_p99 more than 10m00s" in result.levels[0].text
+    assert "ttft_p99 more than 10m00s" in render_gate(result)
 
 
 def test_a_gate_on_a_rate_can_be_absolute() -> None:
@@ -322,7 +477,7 @@ def test_a_gate_needs_a_level_in_common() -> None:
 
 def test_without_any_k_the_verdict_gives_the_reasons() -> None:
     found = compared(a_run(A), a_run(B), floors=(90.0,))
-    assert found.verdict == "No k: at least 90 tok/s per user: B misses it with 1 user."
+    assert verdict_text(found.k_at_slo) == "No k: at least 90 tok/s a user on average: B misses it with 1 user."
 
 
 def test_engines_missing_levels_and_missing_latencies_are_printed() -> None:
@@ -355,6 +510,21 @@ def test_a_figure_that_only_one_run_has_leaves_a_gate_undecided() -> None:
     assert gate("ttft_p99 <= reference", a, a_run({1: 100.0})).verdict == "undecided"
 
 
+@pytest.mark.parametrize("kind", get_args(ReasonId))
+def test_every_reason_has_words(kind: ReasonId) -> None:
+    text = reason_text(Reason(id=kind, role="B", users=10, up_to_users=50, method_share=0.123, sampling_share=0.02))
+    assert "B" in text or "12 %, its interval spans 2 %" in text
+    assert "None" not in text
+
+
+@pytest.mark.parametrize("kind", get_args(WarnedId))
+def test_every_warning_has_words_and_names_its_side(kind: WarnedId) -> None:
+    left_out = LeftOut(users=None, req_per_s=3.0, repeat=0, why="open_loop", status="done")
+    text = warned_text(Warned(id=kind, role="B", host="driver", left_out=left_out, caution="c", users=(5, 1), gpus=2))
+    assert text.startswith("B: ")
+    assert "None" not in text
+
+
 DOC = (Path(__file__).parents[1] / "docs" / "COMPARE.md").read_text(encoding="utf-8")
 
 
@@ -362,8 +532,8 @@ DOC = (Path(__file__).parents[1] / "docs" / "COMPARE.md").read_text(encoding="ut
     "word",
     [
         *("k_at_slo", "k_same_load", "ratio_equal_users", "exact", "bound", "none", "passed", "failed", "undecided"),
-        *(*METHODS, *RATES, *LATENCIES, *STATISTICS, "other_model", "other_precision", "other_workload"),
-        *("other_settings", "other_engine_settings", "level_left_out", "no_interval", "caution", "think_time"),
+        *(*METHODS, *RATES, *LATENCIES, *STATISTICS, *get_args(WarnedId), *get_args(Holds)),
+        *("machine", "data_machine", "node_medians", "interval_over_nodes", "node_sd_log"),
     ],
 )
 def test_every_name_stands_in_the_docs(word: str) -> None:

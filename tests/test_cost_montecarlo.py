@@ -9,6 +9,7 @@ from scipy import stats
 
 from breakeven.cost.evaluate import run_scenario
 from breakeven.cost.inputs import Correlation, Scenario
+from breakeven.cost.jsonform import to_json
 from breakeven.cost.limits import check
 from breakeven.cost.model import work_out
 from breakeven.cost.montecarlo import draws_of, quantile_of, uncertainty
@@ -158,7 +159,7 @@ def test_ready_ranges_are_all_named_in_the_result() -> None:
     assert report.uncertainty is not None
     assert report.uncertainty.ranges["market.rented_share"] == "triangular low 0.3, mode 0.6, high 0.9"
     assert report.uncertainty.ranges["market.usd_per_kwh"] == "uniform low 0.112, high 0.208"
-    assert report.to_json()["ratio"] == pytest.approx(1.65 / 0.6595)
+    assert to_json(report)["ratio"] == pytest.approx(1.65 / 0.6595)
 
 
 def test_a_range_of_the_scenario_s_own_goes_before_a_ready_one() -> None:
@@ -167,14 +168,14 @@ def test_a_range_of_the_scenario_s_own_goes_before_a_ready_one() -> None:
 
 
 def test_rents_are_as_wide_as_their_dated_quotes() -> None:
-    quotes = {"RTX 4090": RentQuotes(0.24, 0.40, "two markets, 2026-09-03")}
+    quotes = {"candidate": RentQuotes(0.24, 0.40, "two markets, 2026-09-03")}
     report = run_scenario(preset_text("owner"), where="x", ranges="default", quotes=quotes)
     assert report.uncertainty is not None
     assert report.uncertainty.ranges["candidate.rent_usd_per_h"] == "uniform low 0.24, high 0.4"
 
 
 def test_correlated_ranges_correlate_rent_with_purchase_and_rented_share() -> None:
-    quotes = {"RTX 4090": RentQuotes(0.24, 0.40, "two markets, 2026-09-03")}
+    quotes = {"candidate": RentQuotes(0.24, 0.40, "two markets, 2026-09-03")}
     found = ranged(read_scenario(preset_text("owner"), where="x"), "correlated", quotes=quotes)
     assert {(pair.between, pair.rank) for pair in found.correlations} == {
         (("candidate.rent_usd_per_h", "market.rented_share"), -0.3),

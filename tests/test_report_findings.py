@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from breakeven.app.report import Asked, find, findings_of, load_run
 from breakeven.compare.capacity import operating_point
 from breakeven.errors import UsageError
-from breakeven.findings import Findings, throughput_series
+from breakeven.findings import Findings, Prices, throughput_series
 from breakeven.findings.pooled import one_a_load
 from breakeven.findings.repeat import run_command
 from breakeven.findings.scrub import HIDDEN, clean, scrubbed
@@ -18,7 +18,9 @@ from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Caution, Distribution, Estimate, LevelSummary, Quantile, RunFacts
 from breakeven.record import LevelFacts, Record
 from breakeven.reference import find_run
-from report_findings import PRICES, pair, scenario, single
+from breakeven.report import words
+from breakeven.report.sentence import answer_text, sure_text
+from report_findings import ANY_CARDS, PRICES, pair, scenario, single
 from report_runs import make_run
 
 
@@ -65,11 +67,11 @@ def test_the_sentence_names_cards_service_level_cost_and_interval() -> None:
     assert k.value is not None
     ratio = k.value * hour_usd_per_card(found, 1) / hour_usd_per_card(found, 0)
     verb = "does" if f"{k.value:.2f}" == "1.00" else "do"
-    assert found.answer == (
-        f"{k.value:.2f} × RTX 4090 {verb} the work of one A100 80GB PCIe (40 words/s for every user) "
+    assert answer_text(found) == (
+        f"{k.value:.2f} × RTX 4090 {verb} the work of one A100 80GB PCIe (40 words/s on average a user) "
         f"at {ratio:.2f} of its cost per word."
     )
-    assert found.confidence.startswith("95 %: ")
+    assert sure_text(found).startswith("95 %: ")
     assert found.money[0].cost_ratio.value == pytest.approx(ratio)
 
 
@@ -77,8 +79,9 @@ def hour_usd_per_card(found: Findings, run: int) -> float:
     """Serving hour of a card, worked out here: the A100 pays rent; the 4090 is bought (annuity of 48 months)."""
     if run == 0:
         return 1.65
-    years, rate, purchase, resale = 4, 0.1, 1750, 0.1
-    capital = purchase * (1 - resale * 1.1**-years) / ((1 - 1.1**-years) / rate) / 8766
+    purchase, resale = 1750, 0.1
+    hours = sum(730.5 * math.pow(1.1, -month / 12) for month in range(1, 49))
+    capital = purchase * (1 - resale * math.pow(1.1, -4)) / hours
     watts = found.money[0].inputs["candidate.power_load_w"]
     return capital + 0.16 * watts / 1000
 
@@ -127,14 +130,14 @@ def test_without_prices_the_ranking_is_by_throughput_and_there_is_no_money() -> 
 def test_a_run_that_misses_the_service_level_comes_last_with_its_reason() -> None:
     found = pair(floor=130.0)
     assert [row.rank for row in found.ranking] == [1, None]
-    assert "misses it with" in (found.ranking[-1].reason or "")
-    assert "cannot be held against each other" in found.answer
+    assert "misses it with" in (words.reason(found.ranking[-1]) or "")
+    assert "cannot be held against each other" in answer_text(found)
 
 
 def test_one_run_alone_is_told_by_its_capacity() -> None:
     found = single()
-    assert found.answer.startswith("RTX 4090 serves")
-    assert "40 words/s for every user" in found.answer
+    assert answer_text(found).startswith("RTX 4090 serves")
+    assert "40 words/s on average a user" in answer_text(found)
     assert single(text=PRICES).money[0].report.candidate.figures["usd_per_mtok_output"].value is not None
 
 
@@ -151,8 +154,8 @@ def test_k_counts_machines_and_the_economics_count_cards(tmp_path: Path) -> None
     one = make_run(tmp_path, gpu="A", users=(1, 10, 30), window_s=4.0, name="one")
     two = make_run(tmp_path, gpu="B", users=(1, 10, 30), window_s=4.0, gpu_count=2, name="two")
     loaded = [load_run(str(folder.path)) for folder in (one, two)]
-    found = findings_of(loaded, scenarios=[scenario()])
-    assert found.answer.startswith("1.00 × 2 × B with vLLM does the work of one A with vLLM")
+    found = findings_of(loaded, prices=Prices(scenarios=(scenario(ANY_CARDS),)))
+    assert answer_text(found).startswith("1.00 × 2 × B with vLLM does the work of one A with vLLM")
     assert found.money[0].report.comparison["k"].value == pytest.approx(2.0)
 
 

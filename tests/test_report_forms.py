@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from breakeven.app.compare import Level
 from breakeven.app.report import Loaded, findings_of, write
 from breakeven.cli import main
 from breakeven.errors import UsageError
-from breakeven.findings import Findings
+from breakeven.findings import Findings, Prices
 from breakeven.metrics.summary import RunSummary
 from breakeven.reference import find_run
 from breakeven.report.csvform import to_csv
@@ -24,6 +25,7 @@ from breakeven.report.jsonform import from_json, to_json
 from breakeven.report.markdown import to_markdown
 from breakeven.report.markup import Html, el
 from breakeven.report.numbers import numbers
+from breakeven.report.sentence import answer_text
 from breakeven.report.vendor import take
 from browser import find as find_browser
 from report_findings import PRICES, pair, scenario, single
@@ -56,11 +58,12 @@ def evil_run(gpu: str, *, text: str = EVIL) -> RunSummary:
 def evil(*, text: str = EVIL) -> Findings:
     quoted = json.dumps(text)
     prices = PRICES.replace('"prices"', quoted).replace('"a quote of 2024-09"', quoted).replace('"two cards"', quoted)
-    prices = prices.replace('gpu = "RTX 4090"', f"gpu = {quoted}").replace(
+    prices = prices.replace('gpu = "RTX 4090"', f'gpu = "RTX 4090"\nlabel = {quoted}').replace(
         'title = "A100 against RTX 4090"', f"title = {quoted}"
     )
     runs = [Loaded(evil_run(gpu, text=text)) for gpu in ("a100-80", "rtx-4090")]
-    return findings_of(runs, scenarios=[scenario(prices)], floors=[40.0], title=text, commands=[text])
+    asked = Prices(scenarios=(scenario(prices),))
+    return findings_of(runs, level=Level(floors=(40.0,)), prices=asked, title=text, commands=[text])
 
 
 def test_json_gives_the_findings_back_with_every_digit() -> None:
@@ -93,7 +96,7 @@ def test_markdown_ranks_with_the_same_numbers() -> None:
         assert row.label in cells[1]
         assert float(cells[3].split()[0]) == pytest.approx(row.capacity_tok_per_s.value, rel=1e-3)
         assert float(cells[5].split()[0]) == pytest.approx(row.usd_per_mtok.value, rel=1e-3)
-    assert to_markdown(found).startswith(f"**{found.answer.replace('_', '')}**")
+    assert to_markdown(found).startswith(f"**{answer_text(found).replace('_', '')}**")
 
 
 def test_the_page_says_the_same_numbers() -> None:
@@ -160,7 +163,7 @@ def test_the_pdf_says_the_answer_and_the_figures(tmp_path: Path) -> None:
     write(found, "pdf", where=str(tmp_path / "report.pdf"))
     text = " ".join(page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages)
     joined = re.sub(r"\s+", "", text)
-    assert re.sub(r"\s+", "", found.answer) in joined
+    assert re.sub(r"\s+", "", answer_text(found)) in joined
     for row in found.ranking:
         assert f"{row.usd_per_mtok.value:.4g}" in joined
 
@@ -175,8 +178,8 @@ def test_no_hostile_text_becomes_an_element_of_the_page() -> None:
     page = to_html(evil())
     assert "window.hacked" in page
     assert "<img" not in page
-    assert page.count("<script") == 6
-    assert page.count("</script") == 6
+    assert page.count("<script") == 7
+    assert page.count("</script") == 7
 
 
 def test_no_hostile_text_becomes_markdown() -> None:
@@ -211,7 +214,7 @@ def test_the_policy_allows_exactly_the_scripts_of_the_page() -> None:
     assert policy is not None
     assert "unsafe" not in policy[1]
     assert "default-src &#x27;none&#x27;" in policy[1]
-    assert policy[1].count("sha256-") == 6
+    assert policy[1].count("sha256-") == 7
 
 
 def test_the_page_is_small_and_names_no_address_but_those_of_standards_and_licences() -> None:
@@ -248,7 +251,7 @@ def test_the_command_writes_each_form(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert out.startswith("**")
     page = Path(files["html"]).read_text(encoding="utf-8")
-    answer = from_json(Path(files["json"]).read_text(encoding="utf-8")).answer
+    answer = answer_text(from_json(Path(files["json"]).read_text(encoding="utf-8")))
     assert answer in re.sub(r"</?output[^>]*>", "", page)
     assert str(tmp_path) not in page
 

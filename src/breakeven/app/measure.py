@@ -24,6 +24,7 @@ from breakeven.cautions import judged_level
 from breakeven.client.target import resolve
 from breakeven.clock import now_s, wall_now
 from breakeven.compare.nextlevel import next_level
+from breakeven.compare.words import reason_text
 from breakeven.errors import RunFailedError
 from breakeven.launch.embedded import Launched
 from breakeven.load.crew import Crew
@@ -185,7 +186,7 @@ class Measurement:
             if chosen is None or chosen.users in asked:
                 return
             asked.add(chosen.users)
-            self._live.say(f"next: {load_text(chosen.users, None)}, since {chosen.reason}")
+            self._live.say(f"next: {load_text(chosen.users, None)}, since {reason_text(chosen.reason)}")
             level = level_plan(self.plan, users=chosen.users, salt=self._salt)
             await self._level(level, crew=crew, server=server)
 

@@ -1,107 +1,30 @@
-"""The commands about money: compare, cost, prices, gpus."""
+"""`breakeven cost`: what a scenario, perhaps with two measured runs in it, comes to."""
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from breakeven.app.runs import read_run, read_text, write_file
-from breakeven.clock import wall_now
-from breakeven.compare.gate import gate
-from breakeven.compare.runs import compare_runs
-from breakeven.compare.text import render, render_gate, to_json
-from breakeven.compare.types import Comparison, Equivalence, OperatingPoint
+from breakeven.app.compare import ANY_LEVEL, Level, put_out
+from breakeven.app.prices import quotes
+from breakeven.app.runs import read_text
+from breakeven.compare.words import warned_text
 from breakeven.cost.evaluate import run_scenario
-from breakeven.cost.measured import MeasuredInputs, MeasuredSide
+from breakeven.cost.jsonform import to_json
 from breakeven.cost.presets import preset_text
 from breakeven.cost.ranges import RentQuotes
-from breakeven.cost.text import render as render_cost
+from breakeven.cost.result import CostReport
+from breakeven.cost.scenario import read_scenario
+from breakeven.cost.text import render
 from breakeven.errors import RunFailedError, UsageError
-from breakeven.findings.money import k_per_card, per_card
-from breakeven.findings.names import card, gpu_count
-from breakeven.hardware import table_text
-from breakeven.metrics.slo import Slo, parse_slo
-from breakeven.metrics.summary import RunSummary
-from breakeven.prices import known_quotes, quotes_csv, quotes_for, read_quotes
-from breakeven.prices.quote import Fetched, Quote, range_usd_per_h
-from breakeven.prices.table import table_text as price_text
-from breakeven.reference import find_run, in_tokens
 
-POWER: Final = {
-    "gpu_board_power_mean_w": "NVML over the steady window, GPU board",
-    "gpu_board_power_w": "as the data set has it, GPU board",
-    "declared_w": "declared",
-    "cpu_package_power_mean_w": "RAPL over the steady window, CPU package",
-}
-"""What a level may know of power, best first, and where it is from."""
-
-_MEDIANS = "these GPU types, by the medians of their nodes: the intervals hold the spread between nodes"
-
-
-class Level(Struct, frozen=True, kw_only=True):
-    """At which service two runs are compared."""
-
-    floors: tuple[float, ...] = ()
-    slo: str | None = None
-    users: tuple[float, ...] = ()
-    scope: Literal["machines", "gpu_type"] = "machines"
-    between_node_sd_log: float | None = None
-    seed: int = 0
-
-    def limits(self) -> Slo | None:
-        """The SLO, read."""
-        return None if self.slo is None else parse_slo(self.slo)
-
-
-class DataRuns(Struct, frozen=True, kw_only=True):
-    """Runs out of a shipped data set, by GPU."""
-
-    data: str
-    reference: str
-    candidates: tuple[str, ...]
-    workload: str | None = None
-    tokens_per_word: float | None = None
-
-    def read(self) -> tuple[RunSummary, list[RunSummary]]:
-        """The reference and the candidates."""
-        reference, *candidates = (self._run(gpu) for gpu in (self.reference, *self.candidates))
-        return reference, candidates
-
-    def _run(self, gpu: str) -> RunSummary:
-        run = find_run(gpu, data=self.data, workload=self.workload)
-        return run if self.tokens_per_word is None else in_tokens(run, tokens_per_word=self.tokens_per_word)
-
-
-def compare(runs: Sequence[Path] | DataRuns, level: Level, *, gates: Sequence[str], json_to: str | None) -> int:
-    """Print the comparison and the gates; exit code 3 where a gate failed."""
-    if isinstance(runs, DataRuns):
-        reference, candidates = runs.read()
-    else:
-        reference, *candidates = (read_run(path) for path in runs)
-    found = compared(reference, candidates, level)
-    if isinstance(runs, DataRuns):
-        found = tuple(msgspec.structs.replace(one, scope=_MEDIANS) for one in found)
-    results = [gate(expression, reference, candidate) for expression in gates for candidate in candidates]
-    text = "\n".join([render(found), *(render_gate(result) for result in results)])
-    _print(text, as_json=to_json(found), json_to=json_to)
-    return 3 if any(result.verdict == "failed" for result in results) else 0
-
-
-def compared(reference: RunSummary, candidates: Sequence[RunSummary], level: Level) -> tuple[Comparison, ...]:
-    """Hold the candidates against the reference at the wanted service."""
-    return compare_runs(
-        reference,
-        candidates,
-        floors=level.floors,
-        slo=level.limits(),
-        users=level.users,
-        scope=level.scope,
-        between_node_sd_log=level.between_node_sd_log,
-        seed=level.seed,
-    )
+BARE: Final = """name = "from-runs"
+title = "two measured runs at one service level"
+question = "same work"
+[reference]
+[candidate]
+"""
 
 
 class CostRequest(Struct, frozen=True, kw_only=True):
@@ -110,30 +33,60 @@ class CostRequest(Struct, frozen=True, kw_only=True):
     scenario: Path | None = None
     preset: str | None = None
     overrides: tuple[str, ...] = ()
-    from_runs: tuple[Path, Path] | None = None
+    from_runs: tuple[str, str] | None = None
     sweep: str | None = None
     ranges: str | None = None
     explain: bool = False
     seed: int = 0
 
 
-def cost(request: CostRequest, level: Level, *, json_to: str | None) -> int:
+def cost(request: CostRequest, level: Level = ANY_LEVEL, *, json_to: str | None) -> int:
     """Work a scenario out and print it."""
+    report, warnings = _of_runs(request, level) if request.from_runs is not None else (_of_scenario(request), ())
+    as_json = msgspec.json.format(msgspec.json.encode(to_json(report)), indent=2).decode()
+    put_out(render(report, explain=request.explain, warnings=warnings), as_json=as_json, json_to=json_to)
+    return 0
+
+
+def _of_scenario(request: CostRequest) -> CostReport:
     text, where = _scenario(request)
-    measured = None if request.from_runs is None else measured_inputs(*request.from_runs, level)
-    report = run_scenario(
+    return run_scenario(
         text,
         where=where,
         overrides=request.overrides,
         sweep_over=request.sweep,
         ranges=request.ranges,
-        quotes={} if request.ranges is None else rent_quotes(),
+        quotes={} if request.ranges is None else _ranges(text, request, where=where),
         seed=request.seed,
-        measured=measured,
     )
-    as_json = msgspec.json.format(msgspec.json.encode(report.to_json()), indent=2).decode()
-    _print(render_cost(report, explain=request.explain), as_json=as_json, json_to=json_to)
-    return 0
+
+
+def _ranges(text: str, request: CostRequest, *, where: str) -> dict[str, RentQuotes]:
+    from breakeven.cost.scenario import overridden
+    from breakeven.findings.pricing import ranges_for
+
+    return ranges_for(overridden(read_scenario(text, where=where), request.overrides), quotes())
+
+
+def _of_runs(request: CostRequest, level: Level) -> tuple[CostReport, tuple[str, ...]]:
+    """Through the findings, as `report` goes: the first service level at which k is exact, or says most."""
+    from breakeven.app.report import findings_of, load_run
+    from breakeven.findings import Prices
+
+    assert request.from_runs is not None
+    text, where = _scenario(request)
+    prices = Prices(
+        scenarios=(read_scenario(text, where=where),),
+        overrides=request.overrides,
+        ranges=request.ranges,
+        quotes=quotes(),
+        sweep=request.sweep,
+        seed=request.seed,
+    )
+    found = findings_of([load_run(path) for path in request.from_runs], level=level, prices=prices)
+    if not found.money:
+        raise RunFailedError("; ".join(found.notes) or "the runs have no closed-loop levels that can be compared")
+    return found.money[0].report, tuple(warned_text(warned) for warned in found.comparisons[0].warnings)
 
 
 def _scenario(request: CostRequest) -> tuple[str, str]:
@@ -145,98 +98,7 @@ def _scenario(request: CostRequest) -> tuple[str, str]:
     if request.preset is not None:
         return preset_text(request.preset), f"preset {request.preset}"
     if request.from_runs is not None:
-        return _BARE, "--from-runs"
+        return BARE, "--from-runs"
     raise UsageError(
         "cost: give a scenario file, --preset NAME (nosana-2024, owner, renter, self-host), or --from-runs"
     )
-
-
-_BARE = """name = "from-runs"
-title = "two measured runs at one service level"
-[reference]
-[candidate]
-"""
-
-
-def measured_inputs(reference_path: Path, candidate_path: Path, level: Level) -> MeasuredInputs:
-    """k, throughput and power of two runs at one operating point: the first service level at which k is exact."""
-    reference, candidate = read_run(reference_path), read_run(candidate_path)
-    comparison = compared(reference, [candidate], level)[0]
-    figure = _best(comparison)
-    return MeasuredInputs(
-        reference=_side(figure.reference_at, reference),
-        candidate=_side(figure.candidate_at, candidate),
-        k=k_per_card(figure, reference.run, candidate.run),
-        k_at=figure.at,
-        source=f"runs {reference.run.id} and {candidate.run.id}",
-    )
-
-
-def _best(comparison: Comparison) -> Equivalence:
-    exact = [figure for figure in comparison.k_at_slo if figure.status == "exact"]
-    if exact:
-        return exact[len(exact) // 2]
-    reasons = "; ".join(f"{figure.at}: {figure.reason}" for figure in comparison.k_at_slo)
-    raise RunFailedError(
-        f"the runs give no exact k ({reasons or 'no service level in common'}); choose one with --floor"
-    )
-
-
-def _side(point: OperatingPoint | None, run: RunSummary) -> MeasuredSide:
-    if point is None:
-        raise RunFailedError(f"{run.run.id} has no operating point at this service level")
-    power = next(((key, said) for key, said in POWER.items() if key in point.extra), None)
-    cards = gpu_count(run.run.host)
-    return MeasuredSide(
-        tok_per_s=per_card(point.output_tok_per_s, cards),
-        power_w=None if power is None else point.extra[power[0]] / cards,
-        power_from=None if power is None else power[1],
-        gpu=card(run.run.host),
-    )
-
-
-def rent_quotes() -> dict[str, RentQuotes]:
-    """The range of dated asks of every GPU that has any, for `--ranges`."""
-    found: dict[str, RentQuotes] = {}
-    quotes = [quote for quote in known_quotes() if quote.kind == "ask"]
-    for gpu in dict.fromkeys(quote.gpu for quote in quotes):
-        mine = [quote for quote in quotes if quote.gpu == gpu]
-        span = range_usd_per_h(mine)
-        if span is not None:
-            dates = sorted(quote.as_of for quote in mine)
-            found[gpu] = RentQuotes(*span, source=f"{len(mine)} dated asks, {dates[0]} to {dates[-1]}")
-    return found
-
-
-def gpus(name: str | None) -> int:
-    """List the GPU table, or what a name may stand for."""
-    sys.stdout.write(table_text(name))
-    return 0
-
-
-def prices(gpu: str | None, *, refresh: bool, file: Path | None, save: Path | None) -> int:
-    """List dated quotes, with the user's own or fresh ones where asked for."""
-    today = wall_now().date()
-    quotes: Sequence[Quote] = known_quotes()
-    if file is not None:
-        quotes = [*quotes, *read_quotes(read_text(file), where=str(file))]
-    if refresh:
-        from breakeven.prices.live import read as read_live
-
-        fresh: Fetched = read_live(today=today, gpu=gpu)
-        for note in fresh.notes:
-            print(note, file=sys.stderr)
-        quotes = [*quotes, *fresh.quotes]
-    if save is not None:
-        write_file(save, quotes_csv(quotes_for(gpu, quotes) if gpu else quotes).encode())
-    sys.stdout.write(price_text(quotes, today=today, gpu=gpu))
-    return 0
-
-
-def _print(text: str, *, as_json: str, json_to: str | None) -> None:
-    """The text on stdout, or on stderr with the JSON on stdout."""
-    print(text, file=sys.stderr if json_to == "-" else sys.stdout)
-    if json_to == "-":
-        print(as_json)
-    elif json_to is not None:
-        write_file(Path(json_to), as_json.encode() + b"\n")

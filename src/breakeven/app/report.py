@@ -2,33 +2,32 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from breakeven.app.compare import ANY_LEVEL, Level, compared
+from breakeven.app.prices import quotes
 from breakeven.app.runs import read_run
 from breakeven.app.summary import summarise
-from breakeven.compare.runs import compare_runs
 from breakeven.compare.types import Comparison
 from breakeven.cost.inputs import Scenario
-from breakeven.cost.ranges import RentQuotes
+from breakeven.cost.presets import PRESETS, preset_text
 from breakeven.cost.scenario import read_scenario
 from breakeven.errors import RunFailedError, UsageError, unknown
-from breakeven.findings import Findings, LevelSeries, MoneyCase, findings, money_case, throughput_series
-from breakeven.findings.level import choose_level, figure_at, point_at
-from breakeven.findings.money import Measured, scenario_needs_runs
-from breakeven.metrics.slo import ServiceLevel, Slo, parse_slo
+from breakeven.findings import Findings, LevelSeries, Prices, findings, throughput_series
+from breakeven.findings.level import choose_level
+from breakeven.findings.money import NO_PRICES
+from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 from breakeven.reference import DATA_SETS, find_run
+from breakeven.report.sentence import answer_text, sure_text
 from breakeven.store.folder import PLAN, SUMMARY, RunFolder
 from breakeven.store.log import cannot_write
 
-PRESETS: Final = ("nosana-2024", "owner", "renter", "self-host")
 STDOUT: Final = "-"
 _CALLED: Final = {"html": "page", "md": "Markdown", "csv": "CSV", "json": "JSON", "png": "pictures", "pdf": "PDF"}
-_NO_QUOTES: Final[Mapping[str, RentQuotes]] = {}
 
 
 class Loaded(NamedTuple):
@@ -58,8 +57,8 @@ def report(asked: Asked, *, forms: Mapping[str, str]) -> int:
         write(found, form, where=where)
     to_stdout = STDOUT in forms.values()
     if not to_stdout:
-        print(found.answer)
-        print(found.confidence)
+        print(answer_text(found))
+        print(sure_text(found))
     for form, where in forms.items():
         if where != STDOUT:
             print(f"{_CALLED[form]}: {where}", file=sys.stderr if to_stdout else sys.stdout)
@@ -69,14 +68,15 @@ def report(asked: Asked, *, forms: Mapping[str, str]) -> int:
 def find(asked: Asked) -> Findings:
     """Read the runs and the scenario, and work everything out."""
     loaded = [load_run(text) for text in asked.runs]
-    scenarios = [load_scenario(text) for text in asked.scenarios]
     return findings_of(
         loaded,
-        scenarios=scenarios,
-        floors=asked.floors,
-        slo=None if asked.slo is None else parse_slo(asked.slo),
-        overrides=asked.overrides,
-        ranges=asked.ranges,
+        level=Level(floors=asked.floors, slo=asked.slo),
+        prices=Prices(
+            scenarios=tuple(load_scenario(text) for text in asked.scenarios),
+            overrides=asked.overrides,
+            ranges=asked.ranges,
+            quotes=quotes(),
+        ),
         title=asked.title,
         commands=[command(asked, loaded)],
     )
@@ -106,8 +106,7 @@ def load_scenario(text: str) -> Scenario:
     """A scenario file, or a ready one by name."""
     path = Path(text)
     if text in PRESETS and not path.exists():
-        ready = resources.files("breakeven.cost.presets").joinpath(f"{text}.toml")
-        return read_scenario(ready.read_text(encoding="utf-8"), where=text)
+        return read_scenario(preset_text(text), where=text)
     try:
         return read_scenario(path.read_text(encoding="utf-8"), where=text)
     except FileNotFoundError:
@@ -119,26 +118,21 @@ def load_scenario(text: str) -> Scenario:
 def findings_of(
     loaded: Sequence[Loaded],
     *,
-    scenarios: Sequence[Scenario] = (),
-    floors: Sequence[float] = (),
-    slo: Slo | None = None,
-    overrides: Sequence[str] = (),
-    ranges: str | None = None,
-    quotes: Mapping[str, RentQuotes] = _NO_QUOTES,
+    level: Level = ANY_LEVEL,
+    prices: Prices = NO_PRICES,
     title: str | None = None,
     commands: Sequence[str] = (),
 ) -> Findings:
     """Compare, price and say. The first run is the reference, each of the others a candidate."""
     runs = [one.run for one in loaded]
-    comparisons, notes = _compared(runs, floors=floors, slo=slo)
-    level = ServiceLevel(floor_tok_per_s_per_user=floors[len(floors) // 2]) if len(runs) == 1 and floors else None
-    level = level or choose_level(runs, comparisons, slo=slo)
-    cases = _cases(runs, comparisons, level, scenarios, overrides=overrides, ranges=ranges, quotes=quotes)
+    comparisons, notes = _compared(runs, level)
+    floors, slo = level.floors, level.limits()
+    wanted = ServiceLevel(floor_tok_per_s_per_user=floors[len(floors) // 2]) if len(runs) == 1 and floors else None
     return findings(
         runs,
         comparisons=comparisons,
-        service_level=level,
-        cases=cases,
+        service_level=wanted or choose_level(runs, comparisons, slo=slo),
+        prices=prices,
         series=[one.series for one in loaded],
         notes=notes,
         commands=commands,
@@ -146,58 +140,17 @@ def findings_of(
     )
 
 
-def _compared(
-    runs: Sequence[RunSummary], *, floors: Sequence[float], slo: Slo | None
-) -> tuple[tuple[Comparison, ...], list[str]]:
+def _compared(runs: Sequence[RunSummary], level: Level) -> tuple[tuple[Comparison, ...], list[str]]:
     """The others held against the first; a note where that cannot be, as for open loops."""
     if len(runs) < 2:
         return (), []
     units = {run.run.settings.get("unit", "tokens") for run in runs}
     try:
-        return compare_runs(runs[0], runs[1:], floors=floors, slo=slo), []
+        return compared(runs[0], runs[1:], level), []
     except UsageError as error:
-        if floors or len(units) > 1:
+        if level.floors or len(units) > 1:
             raise
         return (), [f"The runs are shown side by side and not compared: {error}"]
-
-
-def _cases(
-    runs: Sequence[RunSummary],
-    comparisons: Sequence[Comparison],
-    level: ServiceLevel | None,
-    scenarios: Sequence[Scenario],
-    *,
-    overrides: Sequence[str],
-    ranges: str | None,
-    quotes: Mapping[str, RentQuotes],
-) -> list[MoneyCase]:
-    """The economics of each candidate, with what was measured put in."""
-    if not scenarios or (len(runs) > 1 and not comparisons):
-        return []
-    measured = [_measured(index, run, level) for index, run in enumerate(runs)]
-    if len(runs) == 1:
-        return [money_case(scenarios[0], candidate=measured[0], overrides=overrides, ranges=ranges, quotes=quotes)]
-    found = []
-    for index, comparison in enumerate(comparisons):
-        scenario = scenarios[min(index, len(scenarios) - 1)]
-        scenario_needs_runs(scenario, len(runs))
-        found.append(
-            money_case(
-                scenario,
-                reference=measured[0],
-                candidate=measured[index + 1],
-                k=figure_at(comparison, level),
-                overrides=overrides,
-                ranges=ranges,
-                quotes=quotes,
-            )
-        )
-    return found
-
-
-def _measured(index: int, run: RunSummary, level: ServiceLevel | None) -> Measured | None:
-    point = point_at(run, level)
-    return None if point is None else Measured(index=index, run=run.run, point=point)
 
 
 def command(asked: Asked, loaded: Sequence[Loaded]) -> str:

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from breakeven.app.compare import Level
+from breakeven.app.prices import quotes
 from breakeven.app.report import findings_of, load_folder, load_scenario
 from breakeven.app.runs import read_summary, readable
 from breakeven.app.summary import summarise
 from breakeven.cost.inputs import Scenario
 from breakeven.errors import BreakevenError, RunFailedError, UsageError
-from breakeven.findings import names, throughput_series
+from breakeven.findings import Prices, names, throughput_series
 from breakeven.findings.scrub import clean, scrubbed
-from breakeven.metrics.slo import Slo, parse_slo
 from breakeven.metrics.summary import RunSummary
 from breakeven.report.html import to_html
 from breakeven.report.pagedata import series_data
@@ -39,7 +40,7 @@ def serve(
         out,
         scenarios=[load_scenario(text) for text in scenarios],
         floors=floors,
-        slo=None if slo is None else parse_slo(slo),
+        slo=slo,
     )
     try:
         server = make_server(shelf.source(), host=host, port=port)
@@ -59,7 +60,7 @@ class Shelf:
     """The runs of a folder, read when they are asked for; what has not changed is not read again."""
 
     def __init__(
-        self, out: Path, *, scenarios: Sequence[Scenario] = (), floors: Sequence[float] = (), slo: Slo | None = None
+        self, out: Path, *, scenarios: Sequence[Scenario] = (), floors: Sequence[float] = (), slo: str | None = None
     ) -> None:
         find_runs(out)
         self._out, self._scenarios, self._floors, self._slo = out, scenarios, floors, slo
@@ -77,7 +78,8 @@ class Shelf:
         """The page of some runs."""
         loaded = [load_folder(self._folder(name)) for name in ids]
         scenarios = self._scenarios if len(ids) == 1 or all(one.reference for one in self._scenarios) else ()
-        return to_html(findings_of(loaded, scenarios=scenarios, floors=self._floors, slo=self._slo))
+        prices = Prices(scenarios=tuple(scenarios), quotes=quotes())
+        return to_html(findings_of(loaded, level=Level(floors=tuple(self._floors), slo=self._slo), prices=prices))
 
     def live(self, name: str) -> dict[str, Any]:
         """The levels of a run over time, and how far it is."""

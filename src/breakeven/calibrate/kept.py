@@ -1,18 +1,16 @@
 """The calibration of this machine, kept in the user's cache folder, so that each run can be held against it."""
 
-import os
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import platformdirs
 from msgspec import Struct
 
+from breakeven.cachefolder import cache_folder
 from breakeven.calibrate.grid import Ceiling
 from breakeven.store.log import write_atomically
 
 FILE: Final = "calibration.json"
-CACHE_ENV: Final = "BREAKEVEN_CACHE"
 
 
 class Kept(Struct, frozen=True, kw_only=True):
@@ -28,9 +26,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 def path() -> Path:
     """Where it is kept."""
-    told = os.environ.get(CACHE_ENV)
-    folder = Path(told).expanduser() if told else platformdirs.user_cache_path("breakeven")
-    return folder / FILE
+    return cache_folder() / FILE
 
 
 def keep(kept: Kept) -> Path:

@@ -5,7 +5,7 @@ from typing import Final
 
 from breakeven.calibrate.cell import Result
 from breakeven.calibrate.grid import FIGURES, Ceiling, Limit
-from breakeven.hardware.columns import Align, columns
+from breakeven.say import columns
 from breakeven.units import short_count
 
 _CELL: Final = ("users", "tok/event", "burst")
@@ -74,16 +74,9 @@ def _number(value: float | None, *, digits: int = 2) -> str:
 
 def table(results: Sequence[Result]) -> str:
     """All cells, and what the columns mean."""
-    loads = columns([LOADS, *map(load_row, results)], align=_align(LOADS, left=-1))
-    latencies = columns([LATENCIES, *map(latency_row, results)], align=_align(LATENCIES))
+    loads = columns([LOADS, *map(load_row, results)], left=(len(LOADS) - 1,), indent="")
+    latencies = columns([LATENCIES, *map(latency_row, results)], left=(), indent="")
     return "\n".join([*loads, "", *latencies, "", *LEGEND])
-
-
-def _align(head: Sequence[str], *, left: int | None = None) -> list[Align]:
-    align: list[Align] = [">" for _ in head]
-    if left is not None:
-        align[left] = "<"
-    return align
 
 
 def markdown(results: Sequence[Result]) -> str:

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import Final, NoReturn, TextIO
 
 from breakeven import __version__
-from breakeven.cli import calibrate, exchange, money, report, run, stored, study
+from breakeven.cli import calibrate, exchange, money, prices, report, run, stored, study
 from breakeven.errors import BreakevenError, RunFailedError, UsageError, one_line
 
 INTERRUPTED: Final = 130
 LONGEST_ERROR: Final = 2000
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-_ROOMS: Final = (run, study, stored, money, report, exchange, calibrate)
+_ROOMS: Final = (run, study, stored, money, prices, report, exchange, calibrate)
 
 
 class Parser(argparse.ArgumentParser):

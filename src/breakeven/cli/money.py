@@ -1,4 +1,4 @@
-"""The commands about money: compare, cost, prices, gpus."""
+"""The commands about money: compare, cost."""
 
 import argparse
 from pathlib import Path
@@ -24,15 +24,13 @@ def add(commands: Any) -> None:
     """Add the commands and their options."""
     _add_compare(commands)
     _add_cost(commands)
-    _add_prices(commands)
-    gpus = commands.add_parser("gpus", help="list the GPU table", description="List GPU facts, each with its source.")
-    gpus.add_argument("gpu", nargs="?", metavar="GPU", help="a key or a name; without it the whole table")
-    gpus.set_defaults(do=_gpus)
 
 
 def _add_level(parser: Any) -> None:
     service = parser.add_argument_group("at which service")
-    service.add_argument("--floor", type=_numbers, metavar="LIST", help="tok/s that every user must get at least")
+    service.add_argument(
+        "--floor", type=_numbers, metavar="LIST", help="tok/s that on average a user must get at least"
+    )
     service.add_argument("--slo", metavar="LIMITS", help="limits such as ttft_p99=2s,tpot_p99=100ms, or a preset")
     service.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (default: 0)")
 
@@ -98,7 +96,7 @@ def _add_cost(commands: Any) -> None:
         help="change an input, such as candidate.count=1.54",
     )
     cost.add_argument(
-        "--from-runs", nargs=2, type=Path, metavar=("REF", "CAND"), help="take k, throughput and power from two runs"
+        "--from-runs", nargs=2, metavar=("REF", "CAND"), help="take k, throughput and power from two runs"
     )
     cost.add_argument(
         "--sweep", metavar="KEY=LOW:HIGH:STEP", help="vary one input, such as candidate.rent_usd_per_h=0.1:2:0.05"
@@ -110,17 +108,6 @@ def _add_cost(commands: Any) -> None:
     cost.set_defaults(do=_cost)
 
 
-def _add_prices(commands: Any) -> None:
-    prices = commands.add_parser(
-        "prices", help="list dated quotes of GPU rents", description="List quotes per card, with kind, date and source."
-    )
-    prices.add_argument("gpu", nargs="?", metavar="GPU", help="a key or a name; without it every GPU")
-    prices.add_argument("--refresh", action="store_true", help="ask the clouds through gpuhunt (extra: prices)")
-    prices.add_argument("--file", type=Path, metavar="CSV", help="add quotes of your own")
-    prices.add_argument("--save", type=Path, metavar="CSV", help="write what is listed to a file")
-    prices.set_defaults(do=_prices)
-
-
 def _numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
@@ -129,7 +116,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from breakeven.app.money import DataRuns, Level, compare
+    from breakeven.app.compare import DataRuns, Level, compare
 
     runs: list[Path] | DataRuns = arguments.runs
     if arguments.data is not None:
@@ -142,6 +129,8 @@ def _compare(arguments: argparse.Namespace) -> int:
             workload=arguments.data_workload,
             tokens_per_word=arguments.tokens_per_word,
         )
+    elif {arguments.reference, *arguments.candidate, arguments.data_workload, arguments.tokens_per_word} != {None}:
+        raise UsageError("compare: --reference, --candidate, --data-workload and --tokens-per-word go with --data NAME")
     elif len(arguments.runs) < 2:
         raise UsageError("compare: give a reference and at least one candidate, such as `compare runs/a runs/b`")
     level = Level(
@@ -156,7 +145,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _cost(arguments: argparse.Namespace) -> int:
-    from breakeven.app.money import CostRequest, Level, cost
+    from breakeven.app.compare import Level
+    from breakeven.app.money import CostRequest, cost
 
     request = CostRequest(
         scenario=arguments.scenario,
@@ -170,15 +160,3 @@ def _cost(arguments: argparse.Namespace) -> int:
     )
     level = Level(floors=arguments.floor or (), slo=arguments.slo, seed=arguments.seed)
     return cost(request, level, json_to=arguments.json)
-
-
-def _prices(arguments: argparse.Namespace) -> int:
-    from breakeven.app.money import prices
-
-    return prices(arguments.gpu, refresh=arguments.refresh, file=arguments.file, save=arguments.save)
-
-
-def _gpus(arguments: argparse.Namespace) -> int:
-    from breakeven.app.money import gpus
-
-    return gpus(arguments.gpu)

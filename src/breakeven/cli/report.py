@@ -56,7 +56,12 @@ def add(commands: Any) -> None:
     )
     wanted = report.add_argument_group("service level")
     wanted.add_argument(
-        "--floor", dest="floors", type=floors, default=(), metavar="LIST", help="least tok/s per user (default: chosen)"
+        "--floor",
+        dest="floors",
+        type=floors,
+        default=(),
+        metavar="LIST",
+        help="tok/s that on average a user must get at least (default: chosen)",
     )
     wanted.add_argument("--slo", metavar="LIMITS", help="limits such as ttft_p99=2s,tpot_p99=100ms")
     forms = report.add_argument_group("forms (default: --html report.html)")

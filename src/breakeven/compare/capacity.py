@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from breakeven.compare.interpolate import METHODS, Method, load_at_latency, load_at_speed, throughput_at
 from breakeven.compare.interval import Draws, interval
-from breakeven.compare.pool import people
-from breakeven.compare.side import Array, Bool, Range, Side, curve, latency, make_side, usable_range
-from breakeven.compare.types import OperatingPoint, Status
+from breakeven.compare.side import Array, Bool, Range, Side, curve_of, latency, make_side, usable_range
+from breakeven.compare.types import OperatingPoint, Reason, Status
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunSummary
 
@@ -41,7 +40,7 @@ def capacities(side: Side, level: ServiceLevel) -> dict[Method, Capacity]:
     usable = usable_range(side, level)
     if usable.keep.size == 0:
         return dict.fromkeys(METHODS, _nothing(side.node.size))
-    tput = curve(side, usable.keep)
+    tput = curve_of(side, usable.keep)
     return {method: _capacity(side, level, usable=usable, tput=tput, method=method) for method in METHODS}
 
 
@@ -81,19 +80,18 @@ def status_of(capacity: Capacity) -> Status:
     return "bound" if capacity.capped[0] else "exact"
 
 
-def reason_of(side: Side, level: ServiceLevel, capacity: Capacity) -> str | None:
-    """Why a capacity is no exact figure, in one sentence without its full stop; None where it is."""
+def reason_of(side: Side, level: ServiceLevel, capacity: Capacity) -> Reason | None:
+    """Why a capacity is no exact figure; None where it is."""
     usable = usable_range(side, level)
     if status_of(capacity) == "exact":
         return None
     if usable.keep.size == 0 and usable.missed_at is None:
-        return f"{side.role} has no level where every limited percentile is known"
+        return Reason(id="no_percentile", role=side.role)
     if usable.missed_at is not None and (usable.keep.size == 0 or capacity.capped[0]):
-        return f"{side.role} surely misses it at {people(usable.missed_at)}, by an unknown amount"
-    lowest, top = float(side.users[usable.keep[0]]), float(side.users[usable.keep[-1]])
+        return Reason(id="misses_somewhere", role=side.role, users=usable.missed_at)
     if capacity.missed[0]:
-        return f"{side.role} misses it with {people(lowest)}{'' if lowest == 1 else ', its lowest level'}"
-    return f"{side.role} still meets it at its top level, {people(top)}"
+        return Reason(id="misses_lowest", role=side.role, users=float(side.users[usable.keep[0]]))
+    return Reason(id="meets_top", role=side.role, users=float(side.users[usable.keep[-1]]))
 
 
 def operating_point(run: RunSummary, level: ServiceLevel, *, seed: int = 0, node_sd_log: float = 0.0) -> OperatingPoint:
@@ -115,8 +113,8 @@ def point_of(side: Side, level: ServiceLevel, by_method: Capacities) -> Operatin
         run_id=side.run_id,
         at=at,
         status=status,
-        users=Estimate(value=float(main.users[0]), ci95=interval(users).ci95),
-        output_tok_per_s=Estimate(value=float(main.tput[0]), ci95=interval(tput).ci95),
+        users=Estimate(value=float(main.users[0]), ci95=interval(users, sampled=side.sampled).ci95),
+        output_tok_per_s=Estimate(value=float(main.tput[0]), ci95=interval(tput, sampled=side.sampled).ci95),
         extra=extra_at(side, float(main.users[0])),
         reason=reason,
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from breakeven.compare.pool import Pooled, unit_of
-from breakeven.compare.types import Warned
+from breakeven.compare.types import Difference, EngineComparison, Role, Warned, WarnedId
 from breakeven.errors import UsageError, one_line
 from breakeven.metrics.hosts import host_differences
 from breakeven.metrics.summary import SUSPECT, UNSTEADY, LevelSummary
@@ -40,12 +40,12 @@ def engine_name(pooled: Pooled) -> str | None:
     return None if name is None else one_line(str(name), limit=40)
 
 
-def engine_comparison(a: Pooled, b: Pooled) -> str | None:
-    """What the figures compare where the engines differ; None where they do not, or are not known."""
+def engine_comparison(a: Pooled, b: Pooled) -> EngineComparison | None:
+    """The engines where they differ; None where they do not, or are not known."""
     name_a, name_b = engine_name(a), engine_name(b)
     if name_a is None or name_b is None or name_a == name_b:
         return None
-    return f"engine comparison: A runs {name_a}, B runs {name_b}; k is of each machine with its engine, not of the card"
+    return EngineComparison(reference=name_a, candidate=name_b)
 
 
 def warnings(a: Pooled, b: Pooled) -> tuple[Warned, ...]:
@@ -56,25 +56,21 @@ def warnings(a: Pooled, b: Pooled) -> tuple[Warned, ...]:
 def _differences(a: Pooled, b: Pooled) -> Iterable[Warned]:
     run_a, run_b = a.run.run, b.run.run
     if run_a.model != run_b.model:
-        yield _warned("other_model", "the models differ", [("model", run_a.model, run_b.model)])
-    yield from _tables("other_precision", "the precision differs", _only(run_a.engine), _only(run_b.engine))
+        yield from _tables("other_model", {"model": run_a.model}, {"model": run_b.model})
+    yield from _tables("other_precision", _only(run_a.engine), _only(run_b.engine))
     chance = _WORKLOAD_CHANCE
-    yield from _tables(
-        "other_workload", "the workloads differ", _but(run_a.workload, chance), _but(run_b.workload, chance)
-    )
+    yield from _tables("other_workload", _but(run_a.workload, chance), _but(run_b.workload, chance))
     measuring = _SETTINGS_OF_MEASURING
-    yield from _tables(
-        "other_settings", "the settings differ", _but(run_a.settings, measuring), _but(run_b.settings, measuring)
-    )
+    yield from _tables("other_settings", _but(run_a.settings, measuring), _but(run_b.settings, measuring))
     if engine_comparison(a, b) is None:
         place = _ENGINE_PLACE
         engine_a, engine_b = _but(run_a.engine, place), _but(run_b.engine, place)
         argv = _argv(run_a.engine.get("argv")), _argv(run_b.engine.get("argv"))
         engine_a["argv"], engine_b["argv"] = (sorted(set(one) - set(other)) for one, other in (argv, argv[::-1]))
-        yield from _tables("other_engine_settings", "the engine's settings differ", engine_a, engine_b)
+        yield from _tables("other_engine_settings", engine_a, engine_b)
     if run_a.host.get("gpu") == run_b.host.get("gpu"):
         for text in host_differences(run_a.host, run_b.host):
-            yield Warned(id="other_host", text=one_line(text))
+            yield Warned(id="other_host", host=text)
 
 
 def _only(engine: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,47 +94,34 @@ def _argv(argv: object) -> list[str]:
     return kept
 
 
-def _tables(kind: str, what: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterable[Warned]:
-    names = [name for name in (*a, *(set(b) - set(a))) if a.get(name) != b.get(name)]
+def _tables(kind: WarnedId, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterable[Warned]:
+    names = sorted(name for name in {*a, *b} if a.get(name) != b.get(name))
     if names:
-        yield _warned(kind, what, [(name, a.get(name), b.get(name)) for name in sorted(names)])
+        differences = (Difference(name=n, reference=_fact(a.get(n)), candidate=_fact(b.get(n))) for n in names)
+        yield Warned(id=kind, differences=tuple(differences))
 
 
-def _warned(kind: str, what: str, pairs: Iterable[tuple[str, object, object]]) -> Warned:
-    parts = [f"{name}: A {_value(a)}, B {_value(b)}" for name, a, b in pairs]
-    return Warned(id=kind, text=f"{what} ({'; '.join(parts)})")
-
-
-def _value(value: object) -> str:
+def _fact(value: object) -> str | list[str] | None:
     if isinstance(value, list | tuple):
-        return one_line(" ".join(str(one) for one in value), limit=120) or "without it"
-    return "not known" if value is None else one_line(str(value), limit=80)
+        return [str(one) for one in value]
+    return None if value is None else str(value)
 
 
-def _own(role: str, pooled: Pooled) -> Iterable[Warned]:
+def _own(role: Role, pooled: Pooled) -> Iterable[Warned]:
     """What a reader of any figure of this run must know."""
-    for text in pooled.left_out:
-        yield Warned(id="level_left_out", text=f"{role}: {one_line(text)}; the level is left out")
-    bare = [level.users for level in pooled.levels if level.figures["output_tok_per_s"].log_half is None]
+    for level in pooled.left_out:
+        yield Warned(id="level_left_out", role=role, left_out=level)
+    bare = tuple(level.users for level in pooled.levels if level.figures["output_tok_per_s"].log_half is None)
     if bare:
-        yield Warned(
-            id="no_interval",
-            text=f"{role}: no interval of throughput {_at(bare)}; taken as exact, so every interval here is too narrow",
-        )
+        yield Warned(id="no_interval", role=role, users=bare)
     yield from _cautions(role, pooled)
     if pooled.run.run.settings.get("think_s") or pooled.run.run.workload.get("think_s"):
-        text = f"{role}: users think between requests, so that throughput / users is not the speed they see"
-        yield Warned(id="think_time", text=text)
-    if (gpus := _gpu_count(pooled.run.run.host)) > 1:
-        yield Warned(id="several_gpus", text=f"{role}: ran on {gpus} GPUs; k counts such machines, not cards")
+        yield Warned(id="think_time", role=role)
+    if (gpus := gpu_count(pooled.run.run.host)) > 1:
+        yield Warned(id="several_gpus", role=role, gpus=gpus)
 
 
-def _at(users: Iterable[int]) -> str:
-    numbers = [str(one) for one in sorted(users)]
-    return f"at {', '.join(numbers)} user{'' if numbers == ['1'] else 's'}"
-
-
-def _cautions(role: str, pooled: Pooled) -> Iterable[Warned]:
+def _cautions(role: Role, pooled: Pooled) -> Iterable[Warned]:
     found: dict[str, dict[int, None]] = {}
     for level in pooled.run.levels:
         if level.users is None or level.status != "done":
@@ -146,7 +129,7 @@ def _cautions(role: str, pooled: Pooled) -> Iterable[Warned]:
         for name in _ids(level):
             found.setdefault(name, {})[level.users] = None
     for name, users in found.items():
-        yield Warned(id="caution", text=f"{role}: {one_line(name, limit=60)} {_at(users)}")
+        yield Warned(id="caution", role=role, caution=name, users=tuple(sorted(users)))
 
 
 def _ids(level: LevelSummary) -> Iterable[str]:
@@ -161,7 +144,7 @@ def _ids(level: LevelSummary) -> Iterable[str]:
         yield "not steady"
 
 
-def _gpu_count(host: Mapping[str, Any]) -> int:
+def gpu_count(host: Mapping[str, Any]) -> int:
     """How many GPUs the host says it has; 0 where it does not say."""
     gpus, count = host.get("gpus"), host.get("gpu_count")
     if isinstance(count, int):

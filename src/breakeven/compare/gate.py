@@ -7,12 +7,13 @@ from statistics import NormalDist
 from typing import Final, Literal, NamedTuple
 
 from breakeven.compare.differences import same_unit
-from breakeven.compare.pool import RATES, Z95, Measured, Pooled, from_log, people, pool
+from breakeven.compare.pool import RATES, Z95, Measured, Pooled, from_log, pool
 from breakeven.compare.types import GateLevel, GateResult
+from breakeven.compare.words import people
 from breakeven.errors import UsageError, unknown
 from breakeven.metrics.slo import LIMITED
 from breakeven.metrics.summary import Estimate, RunSummary
-from breakeven.units import parse_duration_s, short_s
+from breakeven.units import parse_duration_s
 
 GATED: Final = (*RATES, *LIMITED)
 _FORM: Final = "write METRIC[@USERS] >= FACTOR * reference, such as 'output_tok_per_s >= 0.97 * reference'"
@@ -70,14 +71,16 @@ def gate(expression: str, reference: RunSummary, candidate: RunSummary) -> GateR
     same_unit(a, b)
     users = _users(condition, a, b)
     levels = tuple(_level(condition, a, b, users=one, tests=len(users)) for one in users)
-    verdict = _overall([level.verdict for level in levels])
     return GateResult(
         expression=expression.strip(),
+        metric=condition.metric,
+        threshold=condition.threshold,
+        relative=condition.relative,
+        in_seconds=not condition.relative and condition.metric not in RATES,
         reference_id=reference.run.id,
         candidate_id=candidate.run.id,
-        verdict=verdict,
+        verdict=_overall([level.verdict for level in levels]),
         levels=levels,
-        text=f"{verdict}: {expression.strip()} ({_counts(levels)})",
     )
 
 
@@ -96,13 +99,11 @@ def _level(condition: Gate, a: Pooled, b: Pooled, *, users: int, tests: int) -> 
     figure = _figure(b, condition.metric, users)
     if condition.relative:
         figure = _quotient(figure, _figure(a, condition.metric, users))
-    verdict = _verdict(condition, figure, tests)
     return GateLevel(
         users=users,
         measured=Estimate(value=figure.value, ci95=figure.ci95),
-        threshold=condition.threshold,
-        verdict=verdict,
-        text=f"{people(users)}: {_text(figure, condition)}: {verdict}",
+        more_than=figure.more_than,
+        verdict=_verdict(condition, figure, tests),
     )
 
 
@@ -140,29 +141,3 @@ def _overall(verdicts: Sequence[Verdict]) -> Verdict:
     if "failed" in verdicts:
         return "failed"
     return "passed" if set(verdicts) == {"passed"} else "undecided"
-
-
-def _counts(levels: Sequence[GateLevel]) -> str:
-    names: tuple[Verdict, ...] = ("passed", "failed", "undecided")
-    counts = {name: sum(level.verdict == name for level in levels) for name in names}
-    return f"{len(levels)} level{'' if len(levels) == 1 else 's'}: " + ", ".join(
-        f"{count} {name}" for name, count in counts.items() if count
-    )
-
-
-def _text(figure: Measured, condition: Gate) -> str:
-    of = " x reference" if condition.relative else ""
-    if figure.more_than is not None:
-        return f"{condition.metric} more than {_number(figure.more_than, condition)}"
-    if figure.value is None:
-        return f"{condition.metric} not known"
-    low, high = (_number(end, condition) for end in figure.ci95)
-    known = figure.log_half is not None
-    interval = f" ({low} to {high})" if known else ", no interval: measure it more than once"
-    return f"{condition.metric} {_number(figure.value, condition)}{of}{interval}"
-
-
-def _number(value: float | None, condition: Gate) -> str:
-    if value is None:
-        return "?"
-    return f"{value:.4g}" if condition.relative or condition.metric in RATES else short_s(value)

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from breakeven.compare.pchip import hermite, pchip_slopes
 
 Array = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 Index = NDArray[np.intp]
 Method = Literal["loglog", "linear", "speed"]
 METHODS: Final[tuple[Method, ...]] = ("loglog", "linear", "speed")
-_HALVINGS: Final = 50
+_HALVINGS: Final = 40
 
 
 class Gap(NamedTuple):
@@ -69,6 +70,11 @@ def load_at_speed(users: Array, tput: Array, speed: Array, *, method: Method) ->
     u = np.where(meets[:, -1], users[-1], np.nan)
     crossing = _speed_crossing(users, tput, gap, speed=speed, method=method)
     return np.where(between, crossing, u)
+
+
+def faster_than(speed: Array, other: Array) -> Bool:
+    """Where `speed` is above `other` by more than rounding, and more than what `load_at_speed` gives up for it."""
+    return speed * (1 - 10 * _HAIR) > other
 
 
 def load_at_latency(users: Array, latency: Array, limit_s: float, *, method: Method) -> Array:
@@ -131,7 +137,7 @@ def _loglog(users: Array, values: Array, gap: Gap, *, steepest: float | None = N
     return lambda at: hermite(_share(at, x[gap.left], x[right]), step=step, y=ends, slope=slope)
 
 
-def _halve(meets: Callable[[Array], NDArray[np.bool_]], gap: Gap) -> Array:
+def _halve(meets: Callable[[Array], Bool], gap: Gap) -> Array:
     """The u inside the gap up to which `meets` (of log u) holds; it holds on the left end and not on the right."""
     low, high = np.log(gap.u[0]), np.log(gap.u[1])
     for _ in range(_HALVINGS):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.compare.interpolate import Method
+from breakeven.compare.types import NO_INTERVAL, Holds
 
 Array = NDArray[np.float64]
 
@@ -28,17 +29,35 @@ class Interval(NamedTuple):
     ci95: tuple[float | None, float | None]
     method_log: float
     sampling_log: float
+    holds: Holds
+    """What is in it: without an interval of any throughput only the ways, and where they agree nothing (then open)."""
 
     def dominated_by_method(self) -> bool:
         return self.method_log > self.sampling_log
 
 
-def interval(by_method: Mapping[Method, Draws]) -> Interval:
-    """The union, over the ways, of each one's 2.5 % and 97.5 % quantiles and its point."""
+def interval(by_method: Mapping[Method, Draws], *, sampled: bool) -> Interval:
+    """The union, over the ways, of each one's 2.5 % and 97.5 % quantiles and its point.
+
+    `sampled`: throughput is drawn from an interval; the draws of a bound may agree all the same.
+    """
     ends = [_ends(draws) for draws in by_method.values()]
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
     points = [float(draws.low[0]) for draws in by_method.values()]
-    return Interval(_closed(low, high), log_width(min(points), max(points)), log_width(*_ends(by_method["loglog"])))
+    holds = "sampling" if sampled else _seen_in(by_method)
+    return Interval(
+        NO_INTERVAL if holds == "nothing" else _closed(low, high),
+        log_width(min(points), max(points)),
+        log_width(*_ends(by_method["loglog"])),
+        holds,
+    )
+
+
+def _seen_in(by_method: Mapping[Method, Draws]) -> Holds:
+    if any((values != values[0]).any() for draws in by_method.values() for values in draws):
+        return "sampling"
+    measured = {(float(draws.low[0]), float(draws.high[0])) for draws in by_method.values()}
+    return "method" if len(measured) > 1 else "nothing"
 
 
 def _ends(draws: Draws) -> tuple[float, float]:

@@ -18,11 +18,11 @@ def non_increasing(values: Array) -> Array:
 
 def non_decreasing(values: Array) -> Array:
     """Least-squares non-decreasing fit along the last axis: max over a <= i of min over b >= i of mean(a..b)."""
-    means = _block_means(values)
-    count = values.shape[-1]
-    fit = np.empty_like(values)
-    for i in range(count):
-        fit[..., i] = means[..., : i + 1, i:].min(axis=-1).max(axis=-1)
+    fit = values.copy()
+    turning = (np.diff(values) < 0).any(axis=-1)
+    means = _block_means(values[turning])
+    for i in range(values.shape[-1]):
+        fit[turning, i] = means[..., : i + 1, i:].min(axis=-1).max(axis=-1)
     return fit
 
 

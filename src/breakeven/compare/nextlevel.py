@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from breakeven.compare.capacity import MAIN, Capacities, capacities, point_loads
 from breakeven.compare.interpolate import METHODS, throughput_at
 from breakeven.compare.interval import Draws, Interval, interval
-from breakeven.compare.side import Side, curve, make_side, usable_range
-from breakeven.compare.types import NextLevel
+from breakeven.compare.pool import nodes_of
+from breakeven.compare.side import Side, make_side, usable_range
+from breakeven.compare.types import NextLevel, Reason
 from breakeven.metrics.slo import ServiceLevel, Slo, service_levels
 from breakeven.metrics.summary import RunSummary
 
@@ -37,31 +38,36 @@ def _of_service_levels(side: Side, levels: Iterable[ServiceLevel]) -> Iterable[t
         by_method = capacities(side, level)
         tput = {method: one.draws(one.tput) for method, one in by_method.items()}
         found = at_capacity(side, level, by_method)
-        if found is not None and (not _exact(by_method) or interval(tput).dominated_by_method()):
-            yield (interval(tput).method_log if _exact(by_method) else math.inf), found
+        spread = interval(tput, sampled=side.sampled)
+        if found is not None and (not _exact(by_method) or spread.dominated_by_method()):
+            yield (spread.method_log if _exact(by_method) else math.inf), found
 
 
 def _exact(by_method: Capacities) -> bool:
     return not (by_method[MAIN].missed[0] or by_method[MAIN].capped[0])
 
 
-def _of_gaps(side: Side) -> Iterable[tuple[float, NextLevel]]:
-    tput = curve(side)
+def _of_gaps(side: Side) -> Iterable[tuple[float, NextLevel | None]]:
+    tput = side.curve
     for u0, u1 in zip(side.users, side.users[1:], strict=False):
         users = between(u0, u1, math.sqrt(u0 * u1))
         if users is None:
             continue
         at = np.full(tput.shape[0], float(users))
         values = {method: throughput_at(side.users, tput, at, method=method) for method in METHODS}
-        spread = interval({method: Draws(value, value) for method, value in values.items()})
+        spread = interval({method: Draws(value, value) for method, value in values.items()}, sampled=side.sampled)
         if spread.dominated_by_method():
-            yield spread.method_log, NextLevel(run_id=side.run_id, role=side.role, users=users, reason=_why(spread))
+            yield spread.method_log, _named(side, users, _why(side, spread, users=(float(u0), float(u1))))
 
 
-def _why(spread: Interval) -> str:
-    method, sampling = (100 * math.expm1(width) for width in (spread.method_log, spread.sampling_log))
-    return (
-        f"the ways to read throughput between the levels differ by {method:.0f} %, its interval spans {sampling:.0f} %"
+def _why(side: Side, spread: Interval, *, users: tuple[float, float]) -> Reason:
+    return Reason(
+        id="ways_differ",
+        role=side.role,
+        users=users[0],
+        up_to_users=users[1],
+        method_share=math.expm1(spread.method_log),
+        sampling_share=math.expm1(spread.sampling_log),
     )
 
 
@@ -71,31 +77,39 @@ def at_capacity(side: Side, level: ServiceLevel, by_method: Capacities) -> NextL
     if usable.missed_at is not None and (usable.keep.size == 0 or main.capped[0]):
         below = side.users[usable.keep[-1]] if usable.keep.size else 0.0
         users = between(below, usable.missed_at, math.sqrt(max(below, 1.0) * usable.missed_at))
-        return _named(side, users, f"{side.role} stops meeting it somewhere below {usable.missed_at} users")
+        reason = Reason(id="misses_somewhere", role=side.role, users=usable.missed_at)
+        return None if users is None else _named(side, users, reason)
     if usable.keep.size == 0:
         return None
     kept = side.users[usable.keep]
     if main.missed[0]:
-        users = None if kept[0] <= 1 else 1
-        return _named(side, users, f"{side.role} misses it at its lowest level")
+        reason = Reason(id="misses_lowest", role=side.role, users=float(kept[0]))
+        return None if kept[0] <= 1 else _named(side, 1, reason)
     if main.capped[0]:
-        return _named(side, int(2 * kept[-1]), f"{side.role} still meets it at its top level")
+        return _named(side, int(2 * kept[-1]), Reason(id="meets_top", role=side.role, users=float(kept[-1])))
     return near(side, point_loads(by_method), kept)
 
 
 def near(side: Side, loads: Array, users: Array) -> NextLevel | None:
-    """The whole number of users nearest the middle of `loads` (one by each way) strictly between two levels."""
-    middle = float(np.exp(np.log(loads).mean()))
+    """The whole number of users nearest the middle of `loads` (one by each way) strictly between two levels.
+
+    A way by which the side misses the level at its lowest load has no load (NaN), and none in the middle.
+    """
+    middle = float(np.exp(np.nanmean(np.log(loads))))
     right = min(max(int(np.searchsorted(users, middle)), 1), users.size - 1)
     if users.size < 2 or middle in users:
         return None
-    chosen = between(users[right - 1], users[right], middle)
-    text = f"most of the interval is how {side.role} is read between {users[right - 1]:g} and {users[right]:g} users"
-    return _named(side, chosen, text)
+    low, high = float(users[right - 1]), float(users[right])
+    chosen = between(low, high, middle)
+    reason = Reason(id="read_between", role=side.role, users=low, up_to_users=high)
+    return None if chosen is None else _named(side, chosen, reason)
 
 
-def _named(side: Side, users: int | None, reason: str) -> NextLevel | None:
-    return None if users is None else NextLevel(run_id=side.run_id, role=side.role, users=users, reason=reason)
+def _named(side: Side, users: int, reason: Reason) -> NextLevel | None:
+    """None for a side out of a data set, to which nobody can add a level."""
+    if nodes_of(side.pooled):
+        return None
+    return NextLevel(run_id=side.run_id, role=side.role, users=users, reason=reason)
 
 
 def between(low: float, high: float, wanted: float) -> int | None:

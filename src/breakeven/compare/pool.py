@@ -3,14 +3,15 @@
 import math
 from collections.abc import Iterable, Sequence
 from statistics import NormalDist, fmean, stdev
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
 
+from breakeven.compare.types import LeftOut
+from breakeven.compare.words import left_out_text
 from breakeven.errors import UsageError, one_line
 from breakeven.metrics.slo import LATENCIES, STATISTICS
 from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RunSummary
-from breakeven.units import load_text
 
 RATES: Final = ("output_tok_per_s", "total_tok_per_s", "req_per_s")
 Z95: Final = NormalDist().inv_cdf(0.975)
@@ -47,7 +48,7 @@ class Pooled(Struct, frozen=True, kw_only=True):
 
     run: RunSummary
     levels: tuple[PooledLevel, ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def pool(run: RunSummary) -> Pooled:
@@ -55,11 +56,11 @@ def pool(run: RunSummary) -> Pooled:
     used: dict[int, list[LevelSummary]] = {}
     left_out = []
     for level in run.levels:
-        reason = _unusable(level)
-        if reason is None and level.users is not None:
+        unusable = _unusable(level)
+        if unusable is None and level.users is not None:
             used.setdefault(level.users, []).append(level)
-        else:
-            left_out.append(f"{_level_name(level)}: {reason}")
+        elif unusable is not None:
+            left_out.append(unusable)
     if not used:
         raise UsageError(f"{one_line(run.run.id)}: no level with a throughput to compare; {_why(left_out)}")
     levels = tuple(
@@ -69,8 +70,8 @@ def pool(run: RunSummary) -> Pooled:
     return Pooled(run=run, levels=levels, left_out=tuple(left_out))
 
 
-def _why(left_out: Sequence[str]) -> str:
-    return "; ".join(left_out) if left_out else "the run holds no level at all"
+def _why(left_out: Sequence[LeftOut]) -> str:
+    return "; ".join(map(left_out_text, left_out)) if left_out else "the run holds no level at all"
 
 
 def unit_of(pooled: Pooled) -> str:
@@ -81,22 +82,25 @@ def unit_of(pooled: Pooled) -> str:
     )
 
 
-def people(users: float) -> str:
-    """`1 user`, `50 users`."""
-    return f"{users:g} user{'' if users == 1 else 's'}"
+def nodes_of(pooled: Pooled) -> int:
+    """Of how many nodes the levels are medians, where a data set says so (least over the levels); 0: a run."""
+    return min(int(level.extra.get("nodes", 0)) for level in pooled.levels)
 
 
-def _level_name(level: LevelSummary) -> str:
-    return load_text(level.users, level.req_per_s_offered) + (f" (repeat {level.repeat})" if level.repeat else "")
-
-
-def _unusable(level: LevelSummary) -> str | None:
-    if level.users is None:
-        return "an open loop has no number of users"
-    if level.status != "done":
-        return f"the level is marked {level.status}"
+def _unusable(level: LevelSummary) -> LeftOut | None:
     value = level.output_tok_per_s.value
-    return None if value is not None and value > 0 else "no throughput"
+    why: Literal["open_loop", "not_done", "no_throughput"] | None = None
+    if level.users is None:
+        why = "open_loop"
+    elif level.status != "done":
+        why = "not_done"
+    elif value is None or value <= 0:
+        why = "no_throughput"
+    if why is None:
+        return None
+    return LeftOut(
+        users=level.users, req_per_s=level.req_per_s_offered, repeat=level.repeat, why=why, status=level.status
+    )
 
 
 def pool_figures(levels: Sequence[LevelSummary]) -> dict[str, Measured]:

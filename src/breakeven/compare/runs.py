@@ -2,21 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from breakeven.compare.differences import engine_comparison, engine_name, same_unit, warnings
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
-from breakeven.compare.pool import Measured, Pooled, PooledLevel
-from breakeven.compare.side import DEFAULT_NODE_SD_LOG, Side, curve, make_side
-from breakeven.compare.types import Comparison, LevelRow, LevelSide, Scope
-from breakeven.compare.verdict import verdict
+from breakeven.compare.pool import Measured, Pooled, PooledLevel, pool
+from breakeven.compare.scope import side_scope
+from breakeven.compare.side import Side, side_of
+from breakeven.compare.types import Comparison, LevelRow, LevelSide, Role, Scope, ScopeName, SideScope
 from breakeven.errors import UsageError, one_line
 from breakeven.metrics.slo import LIMITED, ServiceLevel, Slo, service_levels
 from breakeven.metrics.summary import Estimate, RunSummary
 
 _ROUND: Final = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _SHARES: Final = (1 / 6, 1 / 2, 5 / 6)
-_SCOPES: Final[dict[Scope, str]] = {"machines": "these two machines", "gpu_type": "this GPU type"}
 
 
 def compare_runs(
@@ -26,7 +25,7 @@ def compare_runs(
     floors: Sequence[float] = (),
     slo: Slo | None = None,
     users: Sequence[float] = (),
-    scope: Scope = "machines",
+    scope: ScopeName = "machines",
     between_node_sd_log: float | None = None,
     seed: int = 0,
 ) -> tuple[Comparison, ...]:
@@ -34,55 +33,56 @@ def compare_runs(
 
     `floors` are tok/s per user; without floors and SLO, three round ones that all runs can give are chosen. `users`
     are the loads of the two other figures; without them, the levels that both have measured. With scope `gpu_type`
-    each draw moves a whole run by a node effect of `between_node_sd_log` (0.05 unless given). UsageError where a run
-    has nothing to compare, where units differ, or where a floor or a load is no number above 0.
+    each draw moves a whole run by a node effect of `between_node_sd_log`; not given it is 0.05, and none for medians
+    whose intervals are over nodes. UsageError where a run has nothing to compare, where units differ, or where a floor
+    or a load is no number above 0.
     """
     if not candidates:
         raise UsageError("compare: give a reference and at least one candidate")
-    node_sd_log = _node_sd_log(scope, between_node_sd_log)
-    a = make_side(reference, role="A", seed=seed, node_sd_log=node_sd_log)
+    a = _side_of(reference, role="A", seed=(seed, 0), scope=scope, node_sd_log=between_node_sd_log)
     sides = [
-        make_side(run, role="B", seed=seed, index=i, node_sd_log=node_sd_log) for i, run in enumerate(candidates, 1)
+        _side_of(run, role="B", seed=(seed, i), scope=scope, node_sd_log=between_node_sd_log)
+        for i, run in enumerate(candidates, 1)
     ]
     levels = service_levels(floors=floors, slo=slo)
-    common = levels or _default_levels(a, *sides)
-    scope_text = _scope_text(scope, node_sd_log, given=between_node_sd_log is not None)
-    return tuple(_compare(a, b, common or _default_levels(a, b), users=users, scope=scope_text) for b in sides)
+    common = levels or _default_levels(a.side, *(b.side for b in sides))
+    return tuple(_compare(a, b, common or _default_levels(a.side, b.side), users=users) for b in sides)
 
 
-def _node_sd_log(scope: Scope, given: float | None) -> float:
-    if scope == "machines":
-        if given is not None:
-            raise UsageError("between_node_sd_log: a spread between nodes belongs to the scope gpu_type; ask for that")
-        return 0.0
-    return DEFAULT_NODE_SD_LOG if given is None else given
+class _Scoped(NamedTuple):
+    """A side, with what it stands for."""
+
+    side: Side
+    scope: SideScope
 
 
-def _scope_text(scope: Scope, node_sd_log: float, *, given: bool) -> str:
-    if scope == "machines":
-        return "these two machines: another card of the same type may differ by several per cent"
-    source = "as given" if given else "our default, not measured here"
-    return f"this GPU type: each side with a spread between nodes of {100 * node_sd_log:g} % ({source})"
+def _side_of(
+    run: RunSummary, *, role: Role, seed: tuple[int, int], scope: ScopeName, node_sd_log: float | None
+) -> _Scoped:
+    pooled = pool(run)
+    stands_for = side_scope(pooled, wanted=scope, node_sd_log=node_sd_log)
+    return _Scoped(side_of(pooled, role=role, seed=seed, node_sd_log=stands_for.node_sd_log or 0.0), stands_for)
 
 
-def _compare(a: Side, b: Side, levels: Sequence[ServiceLevel], *, users: Sequence[float], scope: str) -> Comparison:
+def _compare(
+    reference: _Scoped, candidate: _Scoped, levels: Sequence[ServiceLevel], *, users: Sequence[float]
+) -> Comparison:
+    a, b = reference.side, candidate.side
     unit = same_unit(a.pooled, b.pooled)
     loads = _loads(a, b, users)
-    k = tuple(k_at_slo(a, b, level, unit=unit) for level in levels)
     return Comparison(
         reference_id=a.run_id,
         candidate_id=b.run_id,
         reference_label=_label(a.pooled),
         candidate_label=_label(b.pooled),
         unit=unit,
-        scope=scope,
+        scope=Scope(reference=reference.scope, candidate=candidate.scope),
         levels=_rows(a.pooled, b.pooled),
-        k_at_slo=k,
+        k_at_slo=tuple(k_at_slo(a, b, level, unit=unit) for level in levels),
         k_same_load=tuple(k_same_load(a, b, u) for u in loads),
         ratio_equal_users=tuple(ratio_equal_users(a, b, u) for u in loads),
         warnings=warnings(a.pooled, b.pooled),
         engine_comparison=engine_comparison(a.pooled, b.pooled),
-        verdict=verdict(k),
     )
 
 
@@ -95,7 +95,7 @@ def _loads(a: Side, b: Side, users: Sequence[float]) -> tuple[float, ...]:
 
 def _default_levels(*sides: Side) -> tuple[ServiceLevel, ...]:
     """Three round floors where every side goes from meeting to missing; empty where there is no such speed."""
-    speeds = [curve(side)[0] / side.users for side in sides]
+    speeds = [side.curve[0] / side.users for side in sides]
     low, high = max(float(one[-1]) for one in speeds), min(float(one[0]) for one in speeds)
     if low >= high:
         slowest = min(speeds, key=lambda one: float(one[0]))

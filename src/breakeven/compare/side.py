@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.compare.isotonic import non_decreasing, non_increasing
-from breakeven.compare.pool import Z95, Measured, Pooled, pool, unit_of
-from breakeven.errors import UsageError
+from breakeven.compare.pool import Z95, Measured, Pooled, nodes_of, pool, unit_of
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 
@@ -15,8 +14,6 @@ Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 DRAWS: Final = 2000
-DEFAULT_NODE_SD_LOG: Final = 0.05
-"""Spread between nodes of one GPU type on the log scale, where none was given: our choice, and said so."""
 
 
 class Side(NamedTuple):
@@ -26,8 +23,10 @@ class Side(NamedTuple):
     """How reasons call it: `A`, `B`, or the run's id."""
     pooled: Pooled
     users: Array
-    noise: Array
-    """Standard normal, one row a draw (row 0: zeros), one column a level: throughput."""
+    throughput: Array
+    """Of every level as measured, one row a draw."""
+    curve: Array
+    """Throughput whose speed per user does not increase with load: isotonic regression of T(u)/u, times u."""
     node: Array
     """Log of each draw's node effect, the same for all levels."""
     seed: tuple[int, int]
@@ -35,6 +34,11 @@ class Side(NamedTuple):
     @property
     def run_id(self) -> str:
         return self.pooled.run.run.id
+
+    @property
+    def sampled(self) -> bool:
+        """Draws differ in throughput: some level has an interval, or there is a spread between nodes."""
+        return bool((self.throughput != self.throughput[0]).any())
 
     @property
     def unit(self) -> str:
@@ -53,35 +57,41 @@ def make_side(
     run: RunSummary, *, role: str, seed: int, index: int = 0, node_sd_log: float = 0.0, draws: int = DRAWS
 ) -> Side:
     """Pool a run and prepare its draws; the same seed and index give the same draws."""
-    if not 0 <= node_sd_log < 1:
-        raise UsageError(f"between_node_sd_log: {node_sd_log:g} is no spread; give a share such as 0.05 for 5 %")
-    pooled = pool(run)
-    rng = np.random.default_rng((seed, index))
+    return side_of(pool(run), role=role, seed=(seed, index), node_sd_log=node_sd_log, draws=draws)
+
+
+def side_of(pooled: Pooled, *, role: str, seed: tuple[int, int], node_sd_log: float = 0.0, draws: int = DRAWS) -> Side:
+    """The draws of a pooled run.
+
+    Where the levels are medians over nodes, their intervals are of which nodes those were, the same at every level (in
+    the fleet of 2024 the logs of neighbouring levels mostly correlate by 0.9 to 1.0): a draw moves the whole curve.
+    """
+    rng = np.random.default_rng(seed)
     noise = rng.standard_normal((draws + 1, len(pooled.levels)))
+    if nodes_of(pooled) > 1:
+        noise[:] = noise[:, :1]
     node = node_sd_log * rng.standard_normal(draws + 1)
     noise[0], node[0] = 0.0, 0.0
     users = np.array([float(level.users) for level in pooled.levels])
-    return Side(role, pooled, users, noise, node, (seed, index))
+    tput = _draw([level.figures["output_tok_per_s"] for level in pooled.levels], noise, node)
+    return Side(role, pooled, users, tput, _fitted(users, tput), node, seed)
 
 
-def raw_throughput(side: Side) -> Array:
-    """Draws of the throughput of every level (draws + 1, levels), as measured."""
-    figures = [level.figures["output_tok_per_s"] for level in side.pooled.levels]
-    return _draw(figures, side.noise, side.node)
+def curve_of(side: Side, keep: NDArray[np.intp]) -> Array:
+    """The curve through some of the levels."""
+    if keep.size == side.users.size:
+        return side.curve
+    return _fitted(side.users[keep], side.throughput[:, keep])
 
 
-def curve(side: Side, keep: NDArray[np.intp] | None = None) -> Array:
-    """Throughput whose speed per user does not increase with load: isotonic regression of T(u)/u, times u."""
-    tput = raw_throughput(side)
-    kept = np.arange(side.users.size) if keep is None else keep
-    users = side.users[kept]
-    return non_increasing(tput[:, kept] / users) * users
+def _fitted(users: Array, tput: Array) -> Array:
+    return non_increasing(tput / users) * users
 
 
 def latency(side: Side, metric: str, keep: NDArray[np.intp]) -> Array:
     """Draws of a latency that does not decrease with load; a slower node is slower in both figures."""
     rng = np.random.default_rng((*side.seed, *metric.encode()))
-    noise = rng.standard_normal(side.noise.shape)
+    noise = rng.standard_normal(side.throughput.shape)
     noise[0] = 0.0
     figures = [level.figures[metric] for level in side.pooled.levels]
     chosen = [figures[i] for i in keep]

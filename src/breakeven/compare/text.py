@@ -1,18 +1,32 @@
 """A comparison as plain text for a terminal, or as JSON for a program."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from breakeven.compare.pool import people
 from breakeven.compare.types import Comparison, Equivalence, GateResult, LevelRow, LevelSide, OperatingPoint
-from breakeven.compare.verdict import range_text, value_text
+from breakeven.compare.words import (
+    engine_comparison_text,
+    gate_level_text,
+    gate_text,
+    interval_text,
+    next_level_text,
+    people,
+    reason_text,
+    scope_lines,
+    sentences,
+    value_text,
+    verdict_text,
+    warned_text,
+)
 from breakeven.errors import one_line
 from breakeven.metrics.summary import Estimate
 from breakeven.units import short_count, short_s
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+_WIDE: Final = 0.5
+"""From this half width on an interval is far from symmetric, and is printed by its ends."""
 _LATENCIES: Final = (
     ("ttft_p50", "TTFT p50"),
     ("ttft_p95", "TTFT p95"),
@@ -22,8 +36,12 @@ _LATENCIES: Final = (
 
 
 def to_json(comparisons: Sequence[Comparison]) -> str:
-    """The comparisons as JSON, format 1; None is null, an open end of an interval is null."""
-    whole = {"format": FORMAT, "comparisons": comparisons}
+    """The comparisons as JSON, format 2; None is null, an open end of an interval is null.
+
+    `text` of each holds its sentences; all else is data.
+    """
+    told = [{**msgspec.structs.asdict(one), "text": sentences(one)} for one in comparisons]
+    whole = {"format": FORMAT, "comparisons": told}
     return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
 
 
@@ -34,16 +52,19 @@ def render(comparisons: Sequence[Comparison]) -> str:
 
 def render_gate(result: GateResult) -> str:
     """A gate's verdict and what it was at every level."""
-    return "\n".join([f"gate {result.text}", *(f"  {level.text}" for level in result.levels)]) + "\n"
+    return (
+        "\n".join([f"gate {gate_text(result)}", *(f"  {gate_level_text(level, result)}" for level in result.levels)])
+        + "\n"
+    )
 
 
 def _comparison(one: Comparison) -> Iterator[str]:
     yield f"A  {_name(one.reference_id, one.reference_label)}"
     yield f"B  {_name(one.candidate_id, one.candidate_label)}"
-    yield f"Holds for {one.scope}."
+    yield from scope_lines(one.scope)
     if one.engine_comparison is not None:
-        yield one.engine_comparison[0].upper() + one.engine_comparison[1:] + "."
-    yield from ("", one.verdict, "")
+        yield engine_comparison_text(one.engine_comparison)
+    yield from ("", verdict_text(one.k_at_slo), "")
     yield from _levels(one)
     yield from _figures(one)
     yield from _warnings(one)
@@ -59,10 +80,11 @@ def _levels(one: Comparison) -> Iterator[str]:
     repeated = any(
         side.repeats > 1 for row in one.levels for side in (row.reference, row.candidate) if side is not None
     )
-    head = ["users", "", "repeats" if repeated else "", one.unit, "± 95 %", "per user", *(label for _, label in known)]
+    head = ["users", "", "repeats" if repeated else "", one.unit, "± 95 %", "a user", *(label for _, label in known)]
     rows = [line for row in one.levels for line in _level_lines(row, [name for name, _ in known], repeated=repeated)]
     yield from _table([head, *rows], left=(1,))
-    yield f"per user: throughput / users, in {one.unit}"
+    yield f"a user: throughput / users, in {one.unit}: the mean speed of a user, waits included;"
+    yield "        1 / TPOT is the speed while an answer runs"
     yield ""
 
 
@@ -94,15 +116,18 @@ def _count(value: float | None) -> str:
 
 def _half_width(estimate: Estimate) -> str:
     low, high = estimate.ci95
-    if estimate.value is None or low is None or high is None:
+    if estimate.value is None or (low is None and high is None):
         return "–"
-    return f"{50 * (high - low) / estimate.value:.1f} %"
+    if low is None or high is None:
+        return "open"
+    half = (high - low) / 2 / estimate.value
+    return f"{_count(low)}–{_count(high)}" if half >= _WIDE else f"{100 * half:.1f} %"
 
 
 def _figures(one: Comparison) -> Iterator[str]:
     yield "k at a service level: how many B do the work of one A, each at its highest load that still meets"
     yield from _table(
-        [["", "k", "95 %", "", "whole B", "A then gives", "B then gives"], *_k_lines(one)], left=(0, 3, 5, 6)
+        [["", "k", "95 %", "", "whole B", f"{one.unit} of A then", "of B then"], *_k_lines(one)], left=(0, 3, 5, 6)
     )
     yield from _notes(one.k_at_slo)
     yield ""
@@ -117,56 +142,61 @@ def _figures(one: Comparison) -> Iterator[str]:
 
 def _k_lines(one: Comparison) -> Iterator[list[str]]:
     for figure in one.k_at_slo:
-        points = (_point(point, one.unit) for point in (figure.reference_at, figure.candidate_at))
+        points = (_point(point) for point in (figure.reference_at, figure.candidate_at))
         yield [*_shared_line(figure), *points]
 
 
 def _shared_line(figure: Equivalence) -> list[str]:
-    tie = "tie" if figure.tie else ""
-    return [figure.at, value_text(figure), range_text(figure) or "–", tie, _whole(figure)]
+    return [figure.at, value_text(figure), interval_text(figure), _remark(figure), _whole(figure)]
+
+
+def _remark(figure: Equivalence) -> str:
+    return "ways only" if figure.interval_holds == "method" else "tie" if figure.tie else ""
 
 
 def _whole(figure: Equivalence) -> str:
-    """`2`, or `2 (1–2)` where the interval leaves it open; `?` where an end of the interval is open."""
+    """`2`, or `2 (1–2)` where the interval leaves it open; `?` for an end, or both, without a bound."""
     if figure.whole_cards is None:
         return "–"
     low, high = figure.whole_cards_ci95
     if figure.relation == "<=":
         return f"at most {figure.whole_cards}"
-    if low == high and low in (None, figure.whole_cards):
+    if low == high == figure.whole_cards or figure.interval_holds == "nothing":
         return str(figure.whole_cards)
+    if low is None and high is None:
+        return f"{figure.whole_cards} (?)"
     return f"{figure.whole_cards} ({low or '?'}–{high or '?'})"
 
 
-def _point(point: OperatingPoint | None, unit: str) -> str:
+def _point(point: OperatingPoint | None) -> str:
     if point is None or point.users.value is None:
         return "–"
     more = "at least " if point.status == "bound" else ""
-    return f"{more}{_count(point.output_tok_per_s.value)} {unit} at {people(round(point.users.value, 1))}"
+    return f"{more}{_count(point.output_tok_per_s.value)} at {people(round(point.users.value, 1))}"
 
 
-def _notes(figures: Iterable[Equivalence]) -> Iterator[str]:
+def _notes(figures: Sequence[Equivalence]) -> Iterator[str]:
     """Why a figure is a bound or none, and what to measure; figures with one reason share a line."""
     reasons: dict[str, list[str]] = {}
     for figure in figures:
-        if figure.reason is not None:
-            reasons.setdefault(figure.reason, []).append(figure.at)
-    for reason, at in reasons.items():
-        yield f"  {'; '.join(at)}: {reason}"
+        for reason in figure.reasons:
+            reasons.setdefault(reason_text(reason), []).append(figure.at)
+    if any(figure.interval_holds == "method" for figure in figures):
+        yield "  ways only: no throughput has an interval, and this holds no more than the ways to read between levels"
+    for text, at in reasons.items():
+        yield f"  {'; '.join(at)}: {text}"
     for advice in dict.fromkeys(text for figure in figures for text in _advice(figure)):
         yield f"  {advice}"
 
 
 def _advice(figure: Equivalence) -> Iterator[str]:
-    following = figure.level_to_measure_next
-    if following is not None:
-        what = f"{following.role} ({one_line(following.run_id, limit=80)}) at {people(following.users)}"
-        yield f"{figure.at}: to narrow it, measure {what}: {following.reason}"
+    if figure.level_to_measure_next is not None:
+        yield f"{figure.at}: {next_level_text(figure.level_to_measure_next)}"
 
 
 def _warnings(one: Comparison) -> Iterator[str]:
     if one.warnings:
-        yield from ("", "Warnings", *(f"  {warned.text}" for warned in one.warnings))
+        yield from ("", "Warnings", *(f"  {warned_text(warned)}" for warned in one.warnings))
 
 
 def _table(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> Iterator[str]:

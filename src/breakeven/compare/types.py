@@ -1,4 +1,7 @@
-"""What a comparison gives: three figures that are never mixed, each with its status and its interval."""
+"""What a comparison gives: three figures that are never mixed, each with its status and its interval.
+
+No sentence is kept here: `words.py` makes them of these.
+"""
 
 from typing import Literal
 
@@ -9,8 +12,37 @@ from breakeven.metrics.summary import Estimate
 Status = Literal["exact", "bound", "none"]
 Relation = Literal["=", "<=", ">="]
 FigureName = Literal["k_at_slo", "k_same_load", "ratio_equal_users"]
-Scope = Literal["machines", "gpu_type"]
+ScopeName = Literal["machines", "gpu_type"]
+Holds = Literal["sampling", "method", "nothing"]
 NO_INTERVAL: tuple[float | None, float | None] = (None, None)
+
+ReasonId = Literal[
+    "no_percentile",
+    "misses_somewhere",
+    "misses_lowest",
+    "meets_top",
+    "not_measured",
+    "needs_fewer_users",
+    "faster_at_top",
+    "read_between",
+    "ways_differ",
+]
+
+
+class Reason(Struct, frozen=True, kw_only=True):
+    """Why a figure is a bound or none, or why a level should be measured next."""
+
+    id: ReasonId
+    role: str
+    """`A`, `B`, or the run's id where one run is looked at alone."""
+    users: float | None = None
+    """The load that it is about: the lowest, the top, or the lower end of a gap."""
+    up_to_users: float | None = None
+    """The upper end of a gap or of what was measured."""
+    method_share: float | None = None
+    """For `ways_differ`: by how much the ways to read between the levels differ there."""
+    sampling_share: float | None = None
+    """For `ways_differ`: how much the interval spans by sampling alone."""
 
 
 class NextLevel(Struct, frozen=True, kw_only=True):
@@ -20,7 +52,7 @@ class NextLevel(Struct, frozen=True, kw_only=True):
     role: str
     """`A`, `B`, or the run's id where one run is looked at alone."""
     users: int
-    reason: str
+    reason: Reason
 
 
 class OperatingPoint(Struct, frozen=True, kw_only=True):
@@ -34,7 +66,7 @@ class OperatingPoint(Struct, frozen=True, kw_only=True):
     output_tok_per_s: Estimate = field(default_factory=Estimate)
     extra: dict[str, float] = field(default_factory=dict)
     """Numbers of LevelSummary.extra (power, for example) at this load, linear in users between the two levels."""
-    reason: str | None = None
+    reason: Reason | None = None
 
 
 class Equivalence(Struct, frozen=True, kw_only=True):
@@ -51,17 +83,22 @@ class Equivalence(Struct, frozen=True, kw_only=True):
     value: float | None = None
     ci95: tuple[float | None, float | None] = NO_INTERVAL
     """Sampling error and the spread over interpolants; an open end is None."""
+    interval_holds: Holds = "nothing"
+    """`method`: the spread over interpolants alone, as no throughput has an interval; `nothing`: there is no interval.
+
+    With `sampling` two open ends mean that the interval has no bound on either side.
+    """
     by_method: dict[str, float] = field(default_factory=dict)
-    """The point value by each interpolant; `loglog` is `value`."""
+    """The point value by each interpolant that gives one of this kind; `loglog` is `value`."""
     tie: bool | None = None
-    """The interval holds 1; None unless exact."""
+    """The interval holds 1; None unless exact and with sampling in its interval."""
     whole_cards: int | None = None
     """`value` rounded up, for "N cards"; None for the equal-users ratio and where `value` is only a lower bound."""
     whole_cards_ci95: tuple[int | None, int | None] = (None, None)
     reference_at: OperatingPoint | None = None
     candidate_at: OperatingPoint | None = None
     formula: str
-    reason: str | None = None
+    reasons: tuple[Reason, ...] = ()
     """Why it is a bound or none."""
     dominated_by: Literal["sampling", "method"] | None = None
     level_to_measure_next: NextLevel | None = None
@@ -73,7 +110,7 @@ class LevelSide(Struct, frozen=True, kw_only=True):
     repeats: int
     output_tok_per_s: Estimate
     output_tok_per_s_per_user: Estimate
-    """Throughput / users: the speed that floors are about. It holds the wait for the first token; 1 / TPOT does not."""
+    """Throughput / users: the mean speed of a user, which floors are about. It holds waits; 1 / TPOT does not."""
     latency_s: dict[str, float | None]
     """`ttft_p50`, `tpot_p95`, …; None where the percentile is undefined."""
 
@@ -86,11 +123,85 @@ class LevelRow(Struct, frozen=True, kw_only=True):
     candidate: LevelSide | None
 
 
+Role = Literal["A", "B"]
+WarnedId = Literal[
+    "other_model",
+    "other_precision",
+    "other_workload",
+    "other_settings",
+    "other_engine_settings",
+    "other_host",
+    "level_left_out",
+    "no_interval",
+    "caution",
+    "think_time",
+    "several_gpus",
+]
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """One thing in which the two runs differ; None is not known, a list is what only this side's command line has."""
+
+    name: str
+    reference: str | list[str] | None
+    candidate: str | list[str] | None
+
+
+class LeftOut(Struct, frozen=True, kw_only=True):
+    """A level that cannot be compared."""
+
+    users: int | None
+    req_per_s: float | None
+    repeat: int
+    why: Literal["open_loop", "not_done", "no_throughput"]
+    status: str
+
+
 class Warned(Struct, frozen=True, kw_only=True):
     """Why the two runs may not be comparable, or what a number in them suffers from."""
 
-    id: str
-    text: str
+    id: WarnedId
+    role: Role | None = None
+    """Whose number it is; None where it is about both."""
+    differences: tuple[Difference, ...] = ()
+    host: str | None = None
+    """For `other_host`: the difference, as `metrics.hosts` tells it."""
+    left_out: LeftOut | None = None
+    caution: str | None = None
+    """For `caution`: the id of the level's caution, or what none of them says, such as `failed requests`."""
+    users: tuple[int, ...] = ()
+    """The levels concerned."""
+    gpus: int | None = None
+
+
+class SideScope(Struct, frozen=True, kw_only=True):
+    """What one side of a comparison stands for, and what of its kind the intervals hold."""
+
+    of: Literal["machine", "data_machine", "node_medians"]
+    """The machine that ran it; the only machine that a data set has of it; a GPU type, by the medians of its nodes."""
+    cards: int = 1
+    nodes: int | None = None
+    """Of how many nodes the levels are medians, the least over the levels; None for a machine that ran it."""
+    interval_over_nodes: bool = False
+    """Every level has an interval over its nodes, so that the figures' intervals hold the spread between them."""
+    node_sd_log: float | None = None
+    """Spread between nodes that every draw adds, on the log scale; None where it adds none."""
+    node_sd_given: bool = False
+    """`node_sd_log` is the user's; else it is our default, which nobody measured."""
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """For what a comparison holds."""
+
+    reference: SideScope
+    candidate: SideScope
+
+
+class EngineComparison(Struct, frozen=True, kw_only=True):
+    """The engines of the two sides, where they differ: k is then of each machine with its engine."""
+
+    reference: str
+    candidate: str
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
@@ -102,15 +213,13 @@ class Comparison(Struct, frozen=True, kw_only=True):
     candidate_label: str
     unit: str
     """`tok/s`, or `words/s` where both runs count words."""
-    scope: str
+    scope: Scope
     levels: tuple[LevelRow, ...]
     k_at_slo: tuple[Equivalence, ...]
     k_same_load: tuple[Equivalence, ...]
     ratio_equal_users: tuple[Equivalence, ...]
     warnings: tuple[Warned, ...]
-    engine_comparison: str | None = None
-    """Set where the engines differ: what the figures then compare."""
-    verdict: str
+    engine_comparison: EngineComparison | None = None
 
 
 class GateLevel(Struct, frozen=True, kw_only=True):
@@ -119,17 +228,22 @@ class GateLevel(Struct, frozen=True, kw_only=True):
     users: int
     measured: Estimate
     """The candidate's figure, divided by the reference's where the gate names the reference."""
-    threshold: float
+    more_than: float | None = None
+    """The percentile fell on an answer that never ended: it is more than this."""
     verdict: Literal["passed", "failed", "undecided"]
-    text: str
 
 
 class GateResult(Struct, frozen=True, kw_only=True):
     """passed: every level surely meets the condition; failed: one surely misses it; undecided: measure longer."""
 
     expression: str
+    metric: str
+    threshold: float
+    relative: bool
+    """The threshold is a share of the reference's figure."""
+    in_seconds: bool
+    """The figures are latencies, not rates or shares."""
     reference_id: str
     candidate_id: str
     verdict: Literal["passed", "failed", "undecided"]
     levels: tuple[GateLevel, ...]
-    text: str

@@ -31,14 +31,23 @@ Input = float | Spread
 """A number, or how uncertain it is."""
 
 
+ANY_CARD = "GPU"
+"""A side that names no card: its prices hold for whatever card the run has."""
+
+
 class Deployment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A set of equal cards. Everything is per card but `count`; texts say where a number comes from."""
 
-    gpu: str = "GPU"
+    gpu: str = ANY_CARD
+    """The card, as the GPU table or its maker names it: prices are joined to runs by it."""
+    label: str | None = None
+    """What to call this side where the card alone does not tell the sides apart."""
     count: Input = 1.0
     """Cards in the set: a real number for a fleet; in a comparison the cards that do the reference's work."""
     pays: Literal["purchase", "rent"] | None = None
     """What its tokens are charged with; None: the purchase where there is one, else the rent."""
+    use: Literal["rented out", "own"] | None = None
+    """Who works on it: renters, or whoever pays for it. None: own where it pays rent and is not bought."""
     currency: str = "USD"
     purchase_usd: Input | None = None
     purchase_from: str | None = None
@@ -47,6 +56,8 @@ class Deployment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     rent_usd_per_h: Input | None = None
     """What the renter pays for one card."""
     rent_from: str | None = None
+    rent_kind: str | None = None
+    """Kind of the quote (ask, median, spot …), so that unlike ones are not compared unsaid."""
     opex_usd_per_h: Input | None = None
     """Everything else that the owner pays per card and hour: rack, network, work."""
     power_load_w: Input | None = None
@@ -66,6 +77,22 @@ class Deployment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     availability: Input | None = None
     fee_share: Input | None = None
     fee_markup: Input | None = None
+
+    @property
+    def charged(self) -> Literal["purchase", "rent"]:
+        """What its tokens are charged with."""
+        return self.pays or ("purchase" if self.purchase_usd is not None else "rent")
+
+    @property
+    def is_rented_out(self) -> bool:
+        """Whether others pay its owner for it."""
+        only_rents = self.pays == "rent" and self.purchase_usd is None
+        return self.use == "rented out" or (self.use is None and not only_rents)
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.label or self.gpu
 
 
 class Market(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -132,12 +159,18 @@ class Correlation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     rank: float
 
 
+Question = Literal["same work", "own budgets"]
+"""Do the candidate's cards do the work of the reference's, or does each side stand for itself?"""
+
+
 class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One question of money: a candidate, perhaps against a reference, an API price or both."""
 
     name: str = "scenario"
     title: str | None = None
     source: str | None = None
+    question: Question | None = None
+    """None: own budgets where both sides say what they serve and the sets do not do the same work."""
     currency: str = "USD"
     candidate: Deployment
     reference: Deployment | None = None
@@ -145,6 +178,8 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     tokens: Tokens = field(default_factory=Tokens)
     api: Api | None = None
     variants: tuple[Variant, ...] = ()
+    ranges: dict[str, Spread] = field(default_factory=dict)
+    """What `--ranges` takes for inputs of this scenario that it gives as one number, before the ready ranges."""
     correlations: tuple[Correlation, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -3,9 +3,9 @@
 import math
 from typing import Final, NamedTuple
 
-from breakeven.cost.inputs import Correlation, Input, Scenario, Spread, inputs
+from breakeven.cost.inputs import SECTIONS, Correlation, Input, Scenario, Spread, inputs
 from breakeven.cost.uncertain import ANYTHING, Limits, edges, form, problem
-from breakeven.errors import UsageError
+from breakeven.errors import UsageError, unknown
 
 
 class Rule(NamedTuple):
@@ -73,6 +73,10 @@ def check(scenario: Scenario, *, where: str) -> None:
             raise UsageError(f"{where}: {section}: give fee_share or fee_markup, not both; a mark-up m is m / (1 + m)")
     for side in ("candidate", "reference"):
         _check_node_spread(scenario, side, where=where)
+    for place, spread in scenario.ranges.items():
+        if place.partition(".")[2] not in RULES or place.partition(".")[0] not in SECTIONS:
+            raise UsageError(f"{where}: ranges: {unknown('input', place, found)}")
+        _check_number(place, spread, where=f"{where}: ranges")
     for pair in scenario.correlations:
         _check_correlation(pair, found, where=where)
 

@@ -1,31 +1,30 @@
 """The model: inputs in, every figure out, for one set of numbers or for columns of draws alike."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 import numpy as np
 from msgspec import Struct, field
 
-from breakeven.cost.amount import Array
-from breakeven.cost.figures import ASSUMED_EQUAL, COMPARISON, RENTED, SIDE
-from breakeven.cost.inputs import Market, Scenario, inputs
+from breakeven.cost import formula
+from breakeven.cost.figures import (
+    ASSUMED_EQUAL,
+    COMPARISON,
+    ELSE,
+    FROM_RENTERS,
+    OWN_USE,
+    RENTED,
+    RENTED_ONLY,
+    ROWS,
+    SAME_WORK_ONLY,
+    SIDE,
+    Else,
+    Row,
+)
+from breakeven.cost.inputs import Market, Question, Scenario, inputs
 from breakeven.cost.limits import RULES
-from breakeven.cost.row import Row
+from breakeven.cost.primitives import Array
 from breakeven.cost.uncertain import nominal
-
-NEUTRAL: Final[dict[str, float]] = {
-    "host_usd": 0.0,
-    "host_w": 0.0,
-    "opex_usd_per_h": 0.0,
-    "pue": 1.0,
-    "rented_share": 1.0,
-    "load_factor": 1.0,
-    "availability": 1.0,
-    "fee_share": 0.0,
-    "price_decline_per_year": 0.0,
-    "residual_share": 0.0,
-}
-"""What an input counts as when nobody gives it: it changes nothing. Each one used is said in the result."""
 
 PLACES: Final[dict[str, str]] = {
     "input_gpu_s_ratio": "tokens.input_gpu_s_ratio",
@@ -39,7 +38,17 @@ PLACES: Final[dict[str, str]] = {
 }
 """Where an input that is not the side's own is given."""
 
-_WORK: Final = ("tok_per_s", "input_tok_per_s", "good_tok_per_s")
+SECTIONS: Final = (("market", ""), ("tokens", ""), ("api", "api_"))
+"""Tables whose numbers both sides take, and what stands before their names; a side's own go first."""
+
+RENAMED: Final = {"market.rent_usd_per_h_set": "rent_usd_per_h_of_set"}
+"""Inputs whose name is that of a figure."""
+
+TWINS: Final = {"fee_share": "fee_markup", "fee_markup": "fee_share"}
+"""Two ways to give one thing: the later one counts."""
+
+SAME: Final = 0.01
+"""Two sets whose work differs by less than this share do the same work."""
 
 
 class Sheet(Struct, frozen=True, kw_only=True):
@@ -49,10 +58,8 @@ class Sheet(Struct, frozen=True, kw_only=True):
     rows: dict[str, Row]
     missing: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Figure -> inputs that would have to be given."""
-    neutral: tuple[str, ...] = ()
-    """Inputs that were not given and count as NEUTRAL."""
-    derived: dict[str, str] = field(default_factory=dict)
-    """Input -> how it follows from others."""
+    taken: tuple[Else, ...] = ()
+    """What stands for inputs that were not given."""
 
 
 class Worked(Struct, frozen=True, kw_only=True):
@@ -68,6 +75,16 @@ class Worked(Struct, frozen=True, kw_only=True):
         sheet: Sheet | None = getattr(self, part) if dot else self.comparison
         return None if sheet is None else sheet.values.get(name)
 
+    def first(self, path: str) -> float | None:
+        """Its first number; None also where that is never or undefined."""
+        column = self.column(path)
+        return None if column is None or not np.isfinite(column[0]) else float(column[0])
+
+
+def row_of(path: str) -> Row:
+    """The row of `candidate.break_even_h` or of `ratio`."""
+    return ROWS[path.rpartition(".")[2]]
+
 
 def columns(scenario: Scenario) -> dict[str, Array]:
     """The scenario's own numbers, as columns of one: what an uncertain input is in the middle."""
@@ -76,97 +93,113 @@ def columns(scenario: Scenario) -> dict[str, Array]:
 
 def replaced(given: Mapping[str, Array], changes: Mapping[str, Array]) -> dict[str, Array]:
     """The columns with others in their place; a fee given one way goes before a fee that stood there the other way."""
-    twins = {"fee_share": "fee_markup", "fee_markup": "fee_share"}
     parts = [place.partition(".") for place in changes]
-    gone = {f"{section}.{twins[name]}" for section, _, name in parts if name in twins}
+    gone = {f"{section}.{TWINS[name]}" for section, _, name in parts if name in TWINS}
     return {place: column for place, column in given.items() if place not in gone} | dict(changes)
 
 
-def work_out(scenario: Scenario, given: Mapping[str, Array]) -> Worked:
-    """Every figure that the inputs allow. `given` holds columns by place; they may differ in length (1 or n)."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        if scenario.reference is None:
-            return Worked(candidate=_side(scenario, "candidate", given, reference={}))
-        reference = _side(scenario, "reference", given, reference={})
-        candidate = _side(scenario, "candidate", given, reference=reference.values)
-        return Worked(candidate=candidate, reference=reference, comparison=_comparison(reference, candidate))
+def question_of(scenario: Scenario) -> Question:
+    """What the scenario asks: as it says, else by whether its sets do the same work."""
+    if scenario.question is not None or scenario.reference is None:
+        return scenario.question or "own budgets"
+    a, b = scenario.reference, scenario.candidate
+    if a.tok_per_s is None or b.tok_per_s is None:
+        return "same work"
+    works = [nominal(side.tok_per_s or 0.0) * nominal(side.count) for side in (a, b)]
+    return "same work" if abs(works[1] / works[0] - 1) <= SAME else "own budgets"
 
 
-def _side(scenario: Scenario, side: str, given: Mapping[str, Array], *, reference: Mapping[str, Array]) -> Sheet:
-    values, derived = _own(side, given)
-    _derive_rent(values, derived)
-    _derive_work(values, reference, derived)
-    neutral = [name for name in NEUTRAL if name not in values]
-    values |= {name: np.array([NEUTRAL[name]]) for name in neutral}
-    if "power_idle_w" not in values and "power_load_w" in values:
-        values["power_idle_w"] = values["power_load_w"]
-        derived["power_idle_w"] = "not given, so as much as under load (an upper bound)"
-    rows = _rows(scenario, side)
-    missing = _walk(rows, values)
-    used = {name for figure, row in rows.items() if figure not in missing for name in row.needs()}
+def work_out(scenario: Scenario, given: Mapping[str, Array], *, wanted: Container[str] | None = None) -> Worked:
+    """Every figure that the inputs allow, or only those `wanted` by name with what they rest on.
+
+    `given` holds columns by place; they may differ in length (1 or n).
+    """
+    asked = None if wanted is None else _with_needs(wanted)
+    if scenario.reference is None:
+        return Worked(candidate=_side(scenario, "candidate", given, reference={}, asked=asked))
+    reference = _side(scenario, "reference", given, reference={}, asked=asked)
+    of_reference = {f"reference_{name}": value for name, value in reference.values.items()}
+    candidate = _side(scenario, "candidate", given, reference=of_reference, asked=asked)
+    comparison = _comparison(scenario, reference, candidate, asked=asked)
+    return Worked(candidate=candidate, reference=reference, comparison=comparison)
+
+
+def _with_needs(wanted: Container[str]) -> set[str]:
+    """The names with all that they rest on, of either side."""
+    tables = (SIDE, RENTED, OWN_USE, COMPARISON, ASSUMED_EQUAL)
+    todo = [name for table in tables for name in table if name in wanted]
+    found: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            needs = [need for table in tables if name in table for need in table[name].needs]
+            todo += [need.removeprefix("reference_").removeprefix("candidate_") for need in needs]
+    return found
+
+
+def rows_of(scenario: Scenario, side: str) -> dict[str, Row]:
+    """The rows of one side: by what it pays, who uses it, and whether there is an API to hold it against."""
+    part = getattr(scenario, side)
+    rows = SIDE | (RENTED if part.charged == "rent" else {}) | ({} if part.is_rented_out else OWN_USE)
+    left_out = {*(() if part.is_rented_out else FROM_RENTERS), *(() if scenario.api is not None else ("api",))}
+    not_owned = RENTED_ONLY if part.charged == "purchase" else ()
+    return {name: row for name, row in rows.items() if row.group not in left_out and name not in not_owned}
+
+
+def comparison_rows(scenario: Scenario, *, both_serve: bool) -> dict[str, Row]:
+    """The rows of both together; `both_serve`: a throughput is known of either."""
+    if question_of(scenario) == "same work":
+        return COMPARISON if both_serve else COMPARISON | ASSUMED_EQUAL
+    return {name: row for name, row in COMPARISON.items() if name not in SAME_WORK_ONLY}
+
+
+def _side(
+    scenario: Scenario, side: str, given: Mapping[str, Array], *, reference: Mapping[str, Array], asked: set[str] | None
+) -> Sheet:
+    values = _own(side, given)
+    taken = _fill(values, reference, question=question_of(scenario))
+    rows = rows_of(scenario, side)
+    missing = _walk(rows, values, asked=asked)
+    used = {name for figure, row in rows.items() if figure not in missing for name in row.needs}
     return Sheet(
         values=values,
         rows=rows,
         missing={figure: tuple(_place(side, name) for name in names) for figure, names in missing.items()},
-        neutral=tuple(name for name in neutral if name in used),
-        derived={name: text for name, text in derived.items() if name in used},
+        taken=tuple(one for one in taken if one.name in used),
     )
 
 
-def _rows(scenario: Scenario, side: str) -> dict[str, Row]:
-    rows = SIDE | RENTED if _pays(scenario, side) == "rent" else SIDE
-    return {name: row for name, row in rows.items() if row.group != "api" or scenario.api is not None}
-
-
-def _own(side: str, given: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
-    """Inputs of one side: the market's, overlaid with its own; a mark-up becomes a share."""
+def _own(side: str, given: Mapping[str, Array]) -> dict[str, Array]:
+    """Inputs of one side: the market's, overlaid with its own."""
     values: dict[str, Array] = {}
-    derived: dict[str, str] = {}
-    for section, prefix in (("market", ""), ("tokens", ""), ("api", "api_"), (side, "")):
-        own = {
-            prefix + place.partition(".")[2]: value
-            for place, value in given.items()
-            if place.partition(".")[0] == section
-        }
-        if "fee_markup" in own:
-            markup = own.pop("fee_markup")
-            own["fee_share"] = markup / (1 + markup)
-            derived["fee_share"] = "a mark-up m on what the owner gets is m / (1 + m) of what the renter pays"
-        elif "fee_share" in own:
-            derived.pop("fee_share", None)
-        values |= own
-    return values, derived
+    for section, prefix in (*SECTIONS, (side, "")):
+        for place, value in given.items():
+            part, _, name = place.partition(".")
+            if part == section:
+                values.pop(TWINS.get(name, ""), None)
+                values[RENAMED.get(place, prefix + name)] = value
+    return values
 
 
-def _derive_rent(values: dict[str, Array], derived: dict[str, str]) -> None:
-    rent_set = values.pop("rent_usd_per_h_set", None)
-    if "rent_usd_per_h" not in values and rent_set is not None and "count" in values:
-        values["rent_usd_per_h"] = rent_set / values["count"]
-        derived["rent_usd_per_h"] = "the market's rent for the set / cards in it"
+def _fill(values: dict[str, Array], reference: Mapping[str, Array], *, question: Question) -> list[Else]:
+    """What stands for inputs that are not given, added to `values`."""
+    taken = []
+    known = {**reference, **values}
+    for one in ELSE:
+        needs = formula.needs(one.text)
+        if one.name not in values and all(need in known for need in needs) and one.question in (None, question):
+            values[one.name] = known[one.name] = formula.work_out(one.text, known)
+            taken.append(one)
+    return taken
 
 
-def _derive_work(values: dict[str, Array], reference: Mapping[str, Array], derived: dict[str, str]) -> None:
-    """A candidate whose throughput is not given does the reference's work; input follows from the mix."""
-    if "tok_per_s" not in values and "tok_per_s" in reference:
-        share = reference["count"] / values["count"]
-        values |= {name: reference[name] * share for name in _WORK if name in reference and name not in values}
-        derived["tok_per_s"] = "the set does the reference's work: reference tok/s * its cards / cards here"
-    if "input_tok_per_s" not in values and {"input_per_output", "tok_per_s"} <= values.keys():
-        values["input_tok_per_s"] = values["tok_per_s"] * values["input_per_output"]
-        derived["input_tok_per_s"] = "output tok/s * tokens.input_per_output"
-
-
-def _pays(scenario: Scenario, side: str) -> str:
-    part = getattr(scenario, side)
-    return part.pays or ("purchase" if part.purchase_usd is not None else "rent")
-
-
-def _comparison(reference: Sheet, candidate: Sheet) -> Sheet:
+def _comparison(scenario: Scenario, reference: Sheet, candidate: Sheet, *, asked: set[str] | None) -> Sheet:
     values = {f"reference_{name}": value for name, value in reference.values.items()}
     values |= {f"candidate_{name}": value for name, value in candidate.values.items()}
     both = "tok_per_s" in reference.values and "tok_per_s" in candidate.values
-    rows = COMPARISON if both else COMPARISON | ASSUMED_EQUAL
-    missing = _walk(rows, values)
+    rows = comparison_rows(scenario, both_serve=both)
+    missing = _walk(rows, values, asked=asked)
     inherited = {f"reference_{name}": places for name, places in reference.missing.items()}
     inherited |= {f"candidate_{name}": places for name, places in candidate.missing.items()}
     return Sheet(values=values, rows=rows, missing={name: _roots(needs, inherited) for name, needs in missing.items()})
@@ -182,15 +215,15 @@ def _both_sides(need: str) -> str:
     return _place(side, name)
 
 
-def _walk(rows: Mapping[str, Row], values: dict[str, Array]) -> dict[str, tuple[str, ...]]:
+def _walk(rows: Mapping[str, Row], values: dict[str, Array], *, asked: set[str] | None) -> dict[str, tuple[str, ...]]:
     """Work out row after row, adding to `values`; figure -> missing inputs for those that cannot be."""
     missing: dict[str, tuple[str, ...]] = {}
     for name, row in rows.items():
-        lacking = [root for need in row.needs() if need not in values for root in missing.get(need, (need,))]
+        lacking = [root for need in row.needs if need not in values for root in missing.get(need, (need,))]
         if lacking:
             missing[name] = tuple(dict.fromkeys(lacking))
-        else:
-            values[name] = row.of(**{need: values[need] for need in row.needs()})
+        elif asked is None or name in asked:
+            values[name] = formula.work_out(row.text, values)
     return missing
 
 

@@ -6,11 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from breakeven.cost.amount import Array
-from breakeven.cost.figures import COMPARISON, SIDE
 from breakeven.cost.inputs import Scenario, Spread, inputs
 from breakeven.cost.limits import limits
-from breakeven.cost.model import Worked, columns, work_out
+from breakeven.cost.model import Worked, columns, row_of, work_out
+from breakeven.cost.primitives import Array
 from breakeven.cost.ranges import ranges_of
 from breakeven.cost.result import Outcome, Uncertainty, one
 from breakeven.cost.uncertain import correlate, draw
@@ -73,7 +72,7 @@ def _with_cards(scenario: Scenario, found: dict[str, Array], n: int, *, seed: in
 
 def uncertainty(scenario: Scenario, *, seed: int, n: int = DRAWS) -> Uncertainty:
     """Quantiles and P(never) of every figure in OUTCOMES, and the probabilities that decide."""
-    worked = work_out(scenario, draws_of(scenario, n, seed=seed))
+    worked = work_out(scenario, draws_of(scenario, n, seed=seed), wanted=_WANTED)
     found = [(path, worked.column(path)) for path in OUTCOMES]
     return Uncertainty(
         draws=n,
@@ -90,12 +89,11 @@ def uncertainty(scenario: Scenario, *, seed: int, n: int = DRAWS) -> Uncertainty
 
 
 def _outcome(path: str, column: Array) -> Outcome:
-    part, _, name = path.rpartition(".")
-    row = SIDE[name] if part else COMPARISON[name]
+    row = row_of(path)
     known = column[~np.isnan(column)]
     return Outcome(
         name=path,
-        label=f"{part}: {row.label}" if part else row.label,
+        label=row.label,
         unit=row.unit,
         quantiles={label: quantile_of(known, p) for label, p in QUANTILES.items()},
         p_never=float(np.isposinf(column).mean()),
@@ -119,6 +117,10 @@ _PROBABILITIES: Final[tuple[tuple[str, str, str | float, Callable[[Array, Array]
     ("reference_npv_below_0", "reference.npv_usd", 0.0, np.less),
     ("candidate_cheaper_than_api", "candidate.serving_usd_per_h", "candidate.api_usd_per_h", np.less),
 )
+
+_WANTED: Final = {path.rpartition(".")[2] for path in OUTCOMES} | {
+    side.rpartition(".")[2] for _, left, right, _ in _PROBABILITIES for side in (left, right) if isinstance(side, str)
+}
 
 
 def probabilities(worked: Worked) -> dict[str, float]:

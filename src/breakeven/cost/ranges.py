@@ -7,7 +7,7 @@ import msgspec
 
 from breakeven.cost.inputs import Correlation, Input, Scenario, Spread, inputs
 from breakeven.cost.scenario import with_numbers
-from breakeven.cost.uncertain import form
+from breakeven.cost.uncertain import form, nominal
 from breakeven.errors import UsageError, unknown
 
 NODE_SD_LOG: Final = 0.05
@@ -15,7 +15,7 @@ NODE_SD_LOG: Final = 0.05
 
 
 class RentQuotes(NamedTuple):
-    """The range of dated quotes for one GPU, as the caller found them."""
+    """The range of dated quotes of one kind for a side's card, as the caller found them."""
 
     low_usd_per_h: float
     high_usd_per_h: float
@@ -57,7 +57,9 @@ def ranged(scenario: Scenario, name: str, *, quotes: Mapping[str, RentQuotes]) -
         value = given.get(place)
         if isinstance(value, (int, float)) and value > 0:
             chosen[place] = around(value)
-    changed = _with_node_spread(with_numbers(scenario, chosen | _rents(scenario, quotes)))
+    chosen |= _rents(scenario, given, quotes)
+    chosen |= {place: spread for place, spread in scenario.ranges.items() if _is_plain(given.get(place))}
+    changed = _with_node_spread(with_numbers(scenario, chosen))
     return _correlated(changed) if name == "correlated" else changed
 
 
@@ -65,14 +67,24 @@ def _is_plain(value: Input | None) -> bool:
     return not isinstance(value, Spread)
 
 
-def _rents(scenario: Scenario, quotes: Mapping[str, RentQuotes]) -> dict[str, Input]:
-    """Rents as wide as their quotes, where there are different ones for the GPU."""
+def _rents(scenario: Scenario, given: Mapping[str, Input], quotes: Mapping[str, RentQuotes]) -> dict[str, Input]:
+    """Rents that the scenario gives as one number, as wide as the quotes for that card and itself.
+
+    The rent of a set is the reference's: it moves with the quotes for its card.
+    """
     rents: dict[str, Input] = {}
-    for side in ("candidate", "reference"):
-        part = getattr(scenario, side)
-        quote = None if part is None else quotes.get(part.gpu)
-        if quote is not None and quote.low_usd_per_h < quote.high_usd_per_h and _is_plain(part.rent_usd_per_h):
-            rents[f"{side}.rent_usd_per_h"] = Spread(low=quote.low_usd_per_h, high=quote.high_usd_per_h)
+    cards = 1.0 if scenario.reference is None else nominal(scenario.reference.count)
+    for place, side, times in (
+        ("candidate.rent_usd_per_h", "candidate", 1.0),
+        ("reference.rent_usd_per_h", "reference", 1.0),
+        ("market.rent_usd_per_h_set", "reference", cards),
+    ):
+        own, found = given.get(place), quotes.get(side)
+        if found is None or not isinstance(own, int | float):
+            continue
+        low, high = min(own, times * found.low_usd_per_h), max(own, times * found.high_usd_per_h)
+        if low < high:
+            rents[place] = Spread(low=low, high=high)
     return rents
 
 

@@ -1,23 +1,45 @@
 """What comes out: figures that carry their formula with the numbers put in, and the report that holds them all."""
 
 import math
-import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Literal
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, field
 
+from breakeven import say
+from breakeven.cost import formula
+from breakeven.cost.figures import Group, Row
+from breakeven.cost.inputs import Question
 from breakeven.cost.model import Sheet
-from breakeven.cost.row import Row
 
-FORMAT: Final = 1
-"""Version of the JSON that `CostReport.to_json` gives."""
+NoteKind = Literal[
+    "said",
+    "k_measured",
+    "k_undefined",
+    "k_bound",
+    "power_measured",
+    "power_declared",
+    "one_card",
+    "operating_points",
+    "own_quote",
+    "no_quote",
+    "other_kinds",
+    "other_work",
+]
+"""What a note is about; `words.NOTES` has a line for each."""
 
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+class Reason(Struct, frozen=True, kw_only=True):
+    """Why a figure has no value: inputs are missing, it is never reached, or it is not defined."""
+
+    kind: Literal["missing", "never", "undefined"]
+    why: str = ""
+    """As the row has it."""
+    missing: tuple[str, ...] = ()
+    """Inputs that would have to be given."""
 
 
 class Figure(Struct, frozen=True, kw_only=True):
-    """One result. `value` is None where it is undefined, and `reason` says why."""
+    """One result. `value` is None where it has none, and `reason` says why."""
 
     name: str
     label: str
@@ -26,22 +48,92 @@ class Figure(Struct, frozen=True, kw_only=True):
     formula: str
     numbers: str | None = None
     """The formula with the numbers put in; None where an input is missing."""
-    reason: str | None = None
-    missing: tuple[str, ...] = ()
-    """Inputs that would have to be given."""
-    group: str = "owner"
+    reason: Reason | None = None
+    group: Group = "owner"
     shown: bool = True
+
+    @property
+    def is_missing(self) -> bool:
+        """An input that it needs was not given."""
+        return self.reason is not None and self.reason.kind == "missing"
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """Where a number comes from."""
+
+    what: Literal["purchase", "rent", "power", "throughput", "energy price", "API price", "input against output"]
+    text: str
+
+
+class Note(Struct, frozen=True, kw_only=True):
+    """Something that a reader of the figures must know; `words.note_text` says it."""
+
+    kind: NoteKind
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """What stands for an input that was not given: a neutral value, or what follows from others."""
+
+    name: str
+    value: float
+    is_neutral: bool
+    why: str = ""
 
 
 class Side(Struct, frozen=True, kw_only=True):
     """One deployment: its inputs, where they come from, and its figures."""
 
     gpu: str
+    name: str
+    """What to call it: its card, or the scenario's own label."""
     count: float
-    pays: str
+    pays: Literal["purchase", "rent"]
+    rented_out: bool
     figures: dict[str, Figure]
     inputs: dict[str, float]
-    sources: tuple[str, ...] = ()
+    rent_kind: str | None = None
+    sources: tuple[Source, ...] = ()
+
+    def source(self, what: str) -> str | None:
+        """Where one of its numbers comes from."""
+        return next((one.text for one in self.sources if one.what == what), None)
+
+
+AnswerKind = Literal["tokens", "return", "pays back", "open"]
+
+
+class Option(Struct, frozen=True, kw_only=True):
+    """One way to be served, with what a million output tokens cost in it."""
+
+    side: Literal["reference", "candidate", "api"]
+    how: Literal["owned", "rented", "rented around the clock", "rented for the hours used", "API"]
+    usd_per_mtok: float
+
+
+class Lever(Struct, frozen=True, kw_only=True):
+    """The input that a result hangs on most: between its P10 and P90, or a tenth more of it where it has no range."""
+
+    place: str
+    is_ranged: bool
+    path: str
+    """Of the figure that it moves."""
+    ends: tuple[float | None, float | None]
+    """The figure at P10 and P90, or as it stands and with a tenth more."""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What the scenario comes to; `words` says it in two lines."""
+
+    kind: AnswerKind
+    question: Question
+    options: tuple[Option, ...] = ()
+    """The cheapest first."""
+    sure: tuple[str, float] | None = None
+    """Name of the statement that the draws decide, and the share of them in which it holds."""
+    lever: Lever | None = None
+    warnings: int = 0
+    """What may make the measured runs unlike."""
 
 
 class VariantResult(Struct, frozen=True, kw_only=True):
@@ -100,6 +192,7 @@ class Crossing(Struct, frozen=True, kw_only=True):
     """Where two curves of a sweep meet."""
 
     what: str
+    """With `{tokens}` for what is counted."""
     at: float
 
 
@@ -118,7 +211,8 @@ class CostReport(Struct, frozen=True, kw_only=True):
     name: str
     title: str | None
     source: str | None
-    counted: str
+    counted: Literal["tokens", "words"]
+    answer: Answer
     candidate: Side
     reference: Side | None = None
     comparison: dict[str, Figure] = field(default_factory=dict)
@@ -126,42 +220,10 @@ class CostReport(Struct, frozen=True, kw_only=True):
     uncertainty: Uncertainty | None = None
     tornado: Tornado | None = None
     sweep: Sweep | None = None
-    sources: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
     """Where the numbers of no one side come from."""
-    taken: tuple[str, ...] = ()
-    """Inputs that were not given, and what was taken instead."""
-    notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtins for JSON: the headline on top, plain values by side, then reasons, formulas and the rest."""
-        return {
-            "format": FORMAT,
-            "scenario": self.name,
-            "title": self.title,
-            "source": self.source,
-            "counted": self.counted,
-            "break_even_h": {
-                "reference": None if self.reference is None else self.reference.figures["break_even_h"].value,
-                "candidate": self.candidate.figures["break_even_h"].value,
-            },
-            **{name: self._compared(name) for name in ("parity_usd_per_h_set", "parity_usd_per_h_card", "ratio")},
-            "reference": None if self.reference is None else _side_json(self.reference),
-            "candidate": _side_json(self.candidate),
-            "comparison": {name: figure.value for name, figure in self.comparison.items()} or None,
-            "reasons": {path: f.reason for path, f in self.all_figures().items() if f.reason is not None},
-            "formulas": {path: _formula_json(f) for path, f in self.all_figures().items()},
-            "variants": to_builtins(self.variants),
-            "uncertainty": to_builtins(self.uncertainty),
-            "tornado": to_builtins(self.tornado),
-            "sweep": to_builtins(self.sweep),
-            "sources": list(self.sources),
-            "taken": list(self.taken),
-            "notes": list(self.notes),
-        }
-
-    def _compared(self, name: str) -> float | None:
-        figure = self.comparison.get(name)
-        return None if figure is None else figure.value
+    taken: tuple[Taken, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def all_figures(self) -> dict[str, Figure]:
         """Every figure by its path: `reference.npv_usd`, `candidate.npv_usd`, `comparison.ratio`."""
@@ -171,31 +233,9 @@ class CostReport(Struct, frozen=True, kw_only=True):
         return {f"{part}.{name}": figure for part, figures in parts.items() for name, figure in figures.items()}
 
 
-def _side_json(side: Side) -> dict[str, Any]:
-    plain = {name: figure.value for name, figure in side.figures.items()}
-    about = {"gpu": side.gpu, "count": side.count, "pays": side.pays, "sources": list(side.sources)}
-    return {**about, **plain, "inputs": dict(side.inputs)}
-
-
-def _formula_json(figure: Figure) -> dict[str, str | None]:
-    return {"formula": figure.formula, "numbers": figure.numbers, "unit": figure.unit}
-
-
 def one(value: float) -> float | None:
     """A number as it leaves this room: never (infinite) and undefined (NaN) are None."""
     return float(value) if math.isfinite(value) else None
-
-
-def plain(value: float) -> str:
-    """Six significant digits, thousands apart, never an exponent for large numbers."""
-    if not math.isfinite(value):
-        return "never"
-    return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:,.6g}"
-
-
-def put_in(formula: str, values: Mapping[str, float], *, show: Callable[[float], str] = plain) -> str:
-    """The formula with each known name replaced by its number."""
-    return _NAME.sub(lambda match: show(values[match[0]]) if match[0] in values else match[0], formula)
 
 
 def figures_of(sheet: Sheet) -> dict[str, Figure]:
@@ -206,16 +246,23 @@ def figures_of(sheet: Sheet) -> dict[str, Figure]:
 def _figure(name: str, row: Row, sheet: Sheet) -> Figure:
     missing = sheet.missing.get(name, ())
     value = None if missing else float(sheet.values[name][0])
-    undefined = None if value is None or math.isfinite(value) else row.undefined
     return Figure(
         name=name,
         label=row.label,
         value=None if value is None else one(value),
         unit=row.unit,
-        formula=row.formula,
-        numbers=None if missing else put_in(row.formula, {need: float(sheet.values[need][0]) for need in row.needs()}),
-        reason=f"not given: {', '.join(missing)}" if missing else undefined,
-        missing=missing,
+        formula=formula.readable(row.text),
+        numbers=None if missing else formula.put_in(row.text, sheet.values, show=say.plain),
+        reason=_reason(row, value, missing),
         group=row.group,
         shown=row.shown,
     )
+
+
+def _reason(row: Row, value: float | None, missing: tuple[str, ...]) -> Reason | None:
+    if value is None:
+        return Reason(kind="missing", missing=missing)
+    if math.isfinite(value):
+        return None
+    never = math.isinf(value) and bool(row.never)
+    return Reason(kind="never" if never else "undefined", why=row.never if never else row.undefined or row.never)

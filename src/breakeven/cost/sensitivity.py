@@ -5,11 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from breakeven.cost.amount import Array
-from breakeven.cost.figures import COMPARISON, SIDE
 from breakeven.cost.inputs import Scenario, Spread, inputs
 from breakeven.cost.limits import RULES, limits
-from breakeven.cost.model import Worked, replaced, work_out
+from breakeven.cost.model import Worked, replaced, row_of, work_out
+from breakeven.cost.primitives import Array
 from breakeven.cost.result import Crossing, Sweep, Swing, Tornado, one
 from breakeven.cost.scenario import check_place
 from breakeven.cost.uncertain import quantile
@@ -30,7 +29,7 @@ SWEPT: Final = (
 )
 CROSSINGS: Final[tuple[tuple[str, str, str | float], ...]] = (
     ("both break even at the same time (ROI parity)", "candidate.break_even_h", "reference.break_even_h"),
-    ("output tokens cost the same", "candidate.usd_per_mtok_output", "reference.usd_per_mtok_output"),
+    ("output {tokens} cost the same", "candidate.usd_per_mtok_output", "reference.usd_per_mtok_output"),
     (
         "the sets rent for the same (cost parity, renter)",
         "candidate.rent_usd_per_h_set",
@@ -40,7 +39,7 @@ CROSSINGS: Final[tuple[tuple[str, str, str | float], ...]] = (
     ("the reference's profit is 0", "reference.profit_usd_per_h", 0.0),
     ("the candidate's NPV is 0", "candidate.npv_usd", 0.0),
     ("the reference's NPV is 0", "reference.npv_usd", 0.0),
-    ("the candidate's tokens cost what the API charges", "candidate.serving_usd_per_h", "candidate.api_usd_per_h"),
+    ("the candidate's {tokens} cost what the API charges", "candidate.serving_usd_per_h", "candidate.api_usd_per_h"),
     ("ROI parity rent equals the reference's rent (ratio 1)", "ratio", 1.0),
 )
 TARGETS: Final = ("ratio", "usd_per_mtok_ratio", "candidate.npv_usd", "candidate.api_flip_load_factor")
@@ -59,13 +58,12 @@ def tornado(scenario: Scenario, middle: Mapping[str, Array], *, target: str | No
         for place, value in spreads.items()
     }
     swings = [_swing(scenario, middle, path, place, *ends[place]) for place in ends]
-    part, _, name = path.rpartition(".")
-    row = SIDE[name] if part else COMPARISON[name]
+    row = row_of(path)
     return Tornado(
         target=path,
-        label=f"{part}: {row.label}" if part else row.label,
+        label=row.label,
         unit=row.unit,
-        middle=_first(at_middle, path),
+        middle=at_middle.first(path),
         swings=tuple(sorted(swings, key=_length, reverse=True)),
     )
 
@@ -81,11 +79,6 @@ def _length(swing: Swing) -> float:
     if swing.at_p10 is None or swing.at_p90 is None:
         return float("inf")
     return abs(swing.at_p90 - swing.at_p10)
-
-
-def _first(worked: Worked, path: str) -> float | None:
-    column = worked.column(path)
-    return None if column is None else one(float(column[0]))
 
 
 def read_sweep(text: str) -> tuple[str, Array]:
@@ -121,11 +114,7 @@ def sweep(scenario: Scenario, middle: Mapping[str, Array], *, place: str, values
     """
     if place.startswith("reference.") and scenario.reference is None:
         raise UsageError(f"--sweep {place}: this scenario has no reference, only a candidate")
-
-    def at(points: Array) -> Worked:
-        return work_out(scenario, replaced(middle, {place: points}))
-
-    worked = at(values)
+    worked = work_out(scenario, replaced(middle, {place: values}))
     found = {path: worked.column(path) for path in SWEPT}
     return Sweep(
         place=place,
@@ -135,11 +124,22 @@ def sweep(scenario: Scenario, middle: Mapping[str, Array], *, place: str, values
             for path, column in found.items()
             if column is not None
         },
-        crossings=_crossings(at, values, worked),
+        crossings=crossings_along(scenario, middle, place, values),
     )
 
 
-def _crossings(at: Callable[[Array], Worked], values: Array, worked: Worked) -> tuple[Crossing, ...]:
+_CROSSED: Final = {
+    side.rpartition(".")[2] for _, left, right in CROSSINGS for side in (left, right) if isinstance(side, str)
+}
+
+
+def crossings_along(scenario: Scenario, middle: Mapping[str, Array], place: str, values: Array) -> tuple[Crossing, ...]:
+    """Where curves meet along a line of values of one input."""
+
+    def at(points: Array) -> Worked:
+        return work_out(scenario, replaced(middle, {place: points}), wanted=_CROSSED)
+
+    worked = at(values)
     found: list[Crossing] = []
     for what, left, right in CROSSINGS:
         gaps = _gap(worked, left, right)

@@ -2,18 +2,10 @@
 
 from typing import Final
 
-from breakeven.cost import say
+from breakeven import say
+from breakeven.cost import words
 from breakeven.cost.result import CostReport, Outcome, Swing, Tornado
 
-_SAYS: Final[dict[str, str]] = {
-    "candidate_breaks_even_first": "the candidate breaks even before the reference",
-    "candidate_tokens_cheaper": "the candidate's output tokens are cheaper than the reference's",
-    "candidate_work_cheaper": "the candidate does the same work for less",
-    "candidate_parity_rent_below_reference_rent": "the ROI parity rent is below the reference's rent",
-    "candidate_npv_below_0": "the candidate loses money over its life (NPV below 0)",
-    "reference_npv_below_0": "the reference loses money over its life (NPV below 0)",
-    "candidate_cheaper_than_api": "the candidate is cheaper than the API",
-}
 _BAR: Final = 30
 
 
@@ -30,25 +22,19 @@ def uncertainty(report: CostReport) -> list[str]:
     rows = [["", "P5", "P50", "P95", *(["never"] if never else []), *(["undefined"] if undefined else [])]]
     for outcome in found.outcomes:
         chances = [(never, outcome.p_never), (undefined, outcome.p_undefined)]
-        rows.append([*_quantiles(outcome), *(_chance(p) for shown, p in chances if shown)])
+        rows.append([*_quantiles(outcome, report), *("" if p == 0 else say.chance(p) for shown, p in chances if shown)])
     lines += say.columns(rows)
-    lines += [f"  P({_SAYS[name]}) = {_chance(p) or '0 %'}" for name, p in found.probabilities.items()]
+    said = [(say.label_of(words.SAYS[name], report.counted), p) for name, p in found.probabilities.items()]
+    lines += [f"  P({text}) = {say.chance(p)}" for text, p in said]
     return lines
 
 
-def _quantiles(outcome: Outcome) -> list[str]:
+def _quantiles(outcome: Outcome, report: CostReport) -> list[str]:
     """Label and quantiles of one figure."""
-    label = outcome.label if outcome.unit in ("x", "share", "") else f"{outcome.label}, {outcome.unit}"
+    label, unit = words.label_text(outcome.name, counted=report.counted), say.unit_of(outcome.unit, report.counted)
     values = (outcome.quantiles[p] for p in ("p5", "p50", "p95"))
-    return [label, *("never" if value is None else say.bare(value, outcome.unit) for value in values)]
-
-
-def _chance(p: float) -> str:
-    if p == 0:
-        return ""
-    if p == 1:
-        return "100 %"
-    return f"{p * 100:.1f} %" if 0.001 <= p <= 0.999 else ("<0.1 %" if p < 0.5 else ">99.9 %")
+    head = label if unit in ("x", "share", "") else f"{label}, {unit}"
+    return [head, *("never" if value is None else say.bare(value, outcome.unit) for value in values)]
 
 
 def tornado(report: CostReport) -> list[str]:
@@ -56,7 +42,8 @@ def tornado(report: CostReport) -> list[str]:
     found = report.tornado
     if found is None:
         return []
-    rows = [[f"What moves it most ({found.label})", "P10", "P90", "at P10", "at P90", ""]]
+    label = words.label_text(found.target, counted=report.counted)
+    rows = [[f"What moves it most ({label})", "P10", "P90", "at P10", "at P90", ""]]
     rows += [
         [
             f"  {swing.place}",
@@ -97,8 +84,8 @@ _SWEPT: Final[dict[str, tuple[str, str]]] = {
     "parity_usd_per_h_set": ("parity USD/h a set", "USD/h"),
     "parity_usd_per_h_card": ("a card", "USD/h"),
     "ratio": ("cheaper", "x"),
-    "reference.usd_per_mtok_output": ("ref. USD/Mtok", "USD/Mtok"),
-    "candidate.usd_per_mtok_output": ("cand. USD/Mtok", "USD/Mtok"),
+    "reference.usd_per_mtok_output": ("ref. {USD/Mtok}", "USD/Mtok"),
+    "candidate.usd_per_mtok_output": ("cand. {USD/Mtok}", "USD/Mtok"),
     "candidate.npv_usd": ("cand. NPV USD", "USD"),
     "candidate.api_flip_load_factor": ("beats API above", "share"),
 }
@@ -110,9 +97,12 @@ def sweep(report: CostReport) -> list[str]:
     if found is None:
         return []
     moving = [path for path in _SWEPT if len(set(found.figures.get(path, ()))) > 1]
-    rows = [[found.place, *(_SWEPT[path][0] for path in moving)]]
+    units = {"USD/Mtok": say.unit_of("USD/Mtok", report.counted)}
+    rows = [[found.place, *(_SWEPT[path][0].format(**units) for path in moving)]]
     for index, value in enumerate(found.values):
         cells = [(found.figures[path][index], _SWEPT[path][1]) for path in moving]
         rows.append([f"{value:.6g}", *("never" if cell is None else say.bare(cell, unit) for cell, unit in cells)])
-    crossings = [f"  at {crossing.at:.4g}: {crossing.what}" for crossing in found.crossings]
+    crossings = [
+        f"  at {crossing.at:.4g}: {say.label_of(crossing.what, report.counted)}" for crossing in found.crossings
+    ]
     return [f"Sweep of {found.place}", *say.columns(rows), *(crossings or ["  no curves cross on this line"])]

@@ -1,18 +1,14 @@
-"""A cost report as plain text: the table, the headline and how it moves, and with `explain` every formula."""
+"""A cost report as plain text: the answer, the table, how the headline moves, and with `explain` every formula."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
-from breakeven.cost import say, spread_text
-from breakeven.cost.result import CostReport, Figure, Side, VariantResult, plain
+from breakeven import say
+from breakeven.cost import spread_text, words
+from breakeven.cost.figures import GROUPS
+from breakeven.cost.result import CostReport, Figure, Side, VariantResult
 
-GROUPS: Final[dict[str, str]] = {
-    "owner": "Bought and rented out",
-    "life": "Over its life",
-    "tokens": "Tokens",
-    "api": "Against the API",
-}
 OPENS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("market.life_years", "market.discount_per_year"), "NPV, IRR, payback with interest, owner's cost per GPU-hour"),
     (("tok_per_s",), "cost per token, capital per unit of work"),
@@ -26,10 +22,17 @@ OPENS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
 )
 """Inputs, and the figures that they would open."""
 
+FOLDED: Final = " … (--explain)"
 
-def render(report: CostReport, *, explain: bool = False) -> str:
-    """The report for a terminal, with no colour and no more than what fits a wide window."""
-    tables = [
+
+def render(report: CostReport, *, explain: bool = False, warnings: Sequence[str] = ()) -> str:
+    """The report for a terminal, with no colour and no more than what fits a wide window.
+
+    `warnings` are what makes measured runs unlike, as `compare` says it.
+    """
+    answer = [part for line in words.answer_lines(report) for part in say.wrapped(line)]
+    blocks = [
+        answer,
         _head(report),
         _sides(report),
         _headline(report),
@@ -37,20 +40,16 @@ def render(report: CostReport, *, explain: bool = False) -> str:
         spread_text.uncertainty(report),
         spread_text.tornado(report),
         spread_text.sweep(report),
+        _explained(report) if explain else [],
+        [part for text in warnings for part in say.wrapped(f"Warning: {text}")],
+        _foot(report, explain=explain),
     ]
-    said = [[say.counted_in(line, report.counted) for line in block] for block in tables]
-    blocks = [*said, _explained(report) if explain else [], _foot(report, explain=explain)]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def _head(report: CostReport) -> list[str]:
     title = report.name if report.title is None else f"{report.name}: {report.title}"
     return [title] if report.source is None else [title, f"source: {report.source}"]
-
-
-def name_of(side: Side) -> str:
-    """`2 × RTX 4090`."""
-    return f"{side.count:.4g} × {side.gpu}"
 
 
 def _parties(report: CostReport) -> list[Side]:
@@ -60,83 +59,101 @@ def _parties(report: CostReport) -> list[Side]:
 def _sides(report: CostReport) -> list[str]:
     """The table of both sides: what is known of either, by group."""
     parties = _parties(report)
-    rows = [["", *(name_of(side) for side in parties)]]
+    rows = [["", *(words.set_text(side) for side in parties)]]
+    names = list(dict.fromkeys(name for side in parties for name in side.figures))
     for group, heading in GROUPS.items():
-        names = [name for name, found in report.candidate.figures.items() if found.group == group and found.shown]
-        lines = [_side_row(name, parties) for name in names if _worth_a_row(name, parties)]
-        if lines and not (group == "owner" and all(side.figures["profit_usd_per_h"].missing for side in parties)):
-            rows.append([heading, *("" for _ in parties)])
-        rows += lines
+        found = [(name, _of(name, parties)) for name in names]
+        shown = [name for name, each in found if each and each[0].group == group and _worth_a_row(name, parties)]
+        if shown:
+            rows.append([say.label_of(heading, report.counted), *("" for _ in parties)])
+        rows += [_side_row(name, parties, report) for name in shown]
     return say.columns(rows, indent="")
+
+
+def _of(name: str, parties: Sequence[Side]) -> list[Figure]:
+    return [side.figures[name] for side in parties if name in side.figures]
 
 
 _REPEATS: Final = {
     "running_usd_per_h": "energy_usd_per_h",
     "revenue_usd_per_h": "rent_usd_per_h_set",
     "rent_or_buy_h": "break_even_h",
+    "usd_per_mtok_output_hours_used": "usd_per_mtok_output",
 }
 """Rows that say something only where they differ from another."""
 
 
-def _worth_a_row(name: str, parties: list[Side]) -> bool:
+def _worth_a_row(name: str, parties: Sequence[Side]) -> bool:
     """Worked out for a side, and not merely a repetition of the row that it starts from."""
-    if all(side.figures[name].missing for side in parties):
+    found = _of(name, parties)
+    if not found[0].shown or all(figure.is_missing for figure in found):
         return False
     same = _REPEATS.get(name)
-    return same is None or any(side.figures[name].value != side.figures[same].value for side in parties)
+    return same is None or any(
+        name in side.figures and (same not in side.figures or side.figures[name].value != side.figures[same].value)
+        for side in parties
+    )
 
 
-def _side_row(name: str, parties: list[Side]) -> list[str]:
-    found = [side.figures[name] for side in parties]
-    return [f"  {found[0].label}", *("" if figure.missing else say.figure(figure) for figure in found)]
+def _side_row(name: str, parties: Sequence[Side], report: CostReport) -> list[str]:
+    found = [side.figures.get(name) for side in parties]
+    label = next(figure.label for figure in found if figure is not None)
+    cells = ["" if one is None or one.is_missing else words.figure_text(one, counted=report.counted) for one in found]
+    return [f"  {say.label_of(label, report.counted)}", *cells]
 
 
 def _headline(report: CostReport) -> list[str]:
     if report.reference is None:
         return []
     a, b, found = report.reference, report.candidate, report.comparison
-    lines = [*_roi_parity(a, b, found), *_cost_parity(a, found)]
+    lines = [*_roi_parity(a, b, report), *_cost_parity(a, b, found)]
     ratio, capital = found["usd_per_mtok_ratio"].value, found["capital_ratio"].value
-    if ratio is not None:
-        lines.append(f"Tokens: output of {name_of(b)} is {_cheaper(ratio)} than that of {name_of(a)}.")
+    if ratio is not None and report.answer.kind != "tokens":
+        lines.append(
+            f"{report.counted.capitalize()}: output of {words.set_text(b)} is {words.cheaper(ratio)} than that of "
+            f"{words.set_text(a)}."
+        )
     if capital is not None:
         lines.append(
-            f"To start: {say.figure(b.figures['investment_usd'])} against {say.figure(a.figures['investment_usd'])}: "
+            f"To start: {words.figure_text(b.figures['investment_usd'])} against "
+            f"{words.figure_text(a.figures['investment_usd'])}: "
             f"{say.times(capital)} {'less' if capital >= 1 else 'of it'}."
         )
     return lines
 
 
-def _cheaper(ratio: float) -> str:
-    return f"{say.times(ratio)} cheaper" if ratio >= 1 else f"{say.times(1 / ratio)} dearer"
-
-
-def _roi_parity(a: Side, b: Side, found: Mapping[str, Figure]) -> list[str]:
-    rent_set, rent_card, ratio = (found[name] for name in ("parity_usd_per_h_set", "parity_usd_per_h_card", "ratio"))
-    if rent_set.missing:
+def _roi_parity(a: Side, b: Side, report: CostReport) -> list[str]:
+    found = report.comparison
+    rent_set, rent_card = found["parity_usd_per_h_set"], found["parity_usd_per_h_card"]
+    if rent_set.is_missing:
         return []
-    if rent_set.value is None or rent_card.value is None or ratio.value is None:
-        return [f"ROI parity rent: none, because {rent_set.reason or ratio.reason}."]
-    than = f"{_cheaper(ratio.value)} than {say.figure(a.figures['rent_usd_per_h_set'])}"
+    if rent_set.value is None or rent_card.value is None:
+        why = "" if rent_set.reason is None else words.reason_text(rent_set.reason, counted=report.counted)
+        return [f"ROI parity rent: none, because {why}."]
     lines = [
-        f"ROI parity: {name_of(b)} earn their money back as fast as {name_of(a)}",
-        f"  at {say.usd_per_h(rent_set.value)} a set, {say.usd_per_h(rent_card.value)} a card: {than}.",
+        f"ROI parity: {words.set_text(b)} earn their money back as fast as {words.set_text(a)}",
+        f"  at {say.usd_per_h(rent_set.value)} a set, {say.usd_per_h(rent_card.value)} a card",
     ]
+    ratio = found["ratio"].value if "ratio" in found else None
+    if ratio is None:
+        return [lines[0], f"{lines[1]}."]
+    than = f": {words.cheaper(ratio)} than {words.figure_text(a.figures['rent_usd_per_h_set'])}."
+    lines[1] += than
     whole, cards = found["ratio_whole_cards"].value, found["whole_cards"].value
     if whole is not None and cards is not None and abs(cards - b.count) > 1e-9:
-        lines.append(f"  In whole cards ({cards:.0f}): {_cheaper(whole)}.")
+        lines.append(f"  In whole cards ({cards:.0f}): {words.cheaper(whole)}.")
     return lines
 
 
-def _cost_parity(a: Side, found: Mapping[str, Figure]) -> list[str]:
+def _cost_parity(a: Side, b: Side, found: Mapping[str, Figure]) -> list[str]:
     renter, owner = found["cost_parity_usd_per_h_card"].value, found["cost_parity_owner_usd_per_h_card"].value
     lines = []
-    if renter is not None:
+    if renter is not None and a.gpu != b.gpu:
         lines.append(
-            f"Cost parity, for a renter: the same work costs as much as on {a.gpu} at {renter:.4g} USD/h a card."
+            f"Cost parity, for a renter: the same work costs as much as on {a.name} at {renter:.4g} USD/h a card."
         )
     if owner is not None:
-        lines.append(f"Cost parity, against an owner of {a.gpu}: {owner:.4g} USD/h a card.")
+        lines.append(f"Cost parity, against an owner of {a.name}: {owner:.4g} USD/h a card.")
     return lines
 
 
@@ -146,11 +163,16 @@ _MOVES: Final[tuple[tuple[str, str, str], ...]] = (
     ("parity_usd_per_h_card", "USD/h a card", "USD/h"),
     ("ratio", "cheaper", "x"),
     ("candidate.break_even_h", "break-even h", "h"),
-    ("candidate.usd_per_mtok_output", "USD/Mtok output", "USD/Mtok"),
-    ("usd_per_mtok_ratio", "tokens cheaper", "x"),
+    ("candidate.usd_per_mtok_output", "{USD/Mtok} output", "USD/Mtok"),
+    ("usd_per_mtok_ratio", "{tokens} cheaper", "x"),
     ("cost_parity_usd_per_h_card", "cost parity USD/h a card", "USD/h"),
     ("candidate.api_flip_load_factor", "beats API above", "share"),
 )
+
+
+def heading(text: str, report: CostReport) -> str:
+    """A column's head by what is counted."""
+    return text.format(**{"USD/Mtok": say.unit_of("USD/Mtok", report.counted), "tokens": report.counted})
 
 
 def _variants(report: CostReport) -> list[str]:
@@ -159,7 +181,7 @@ def _variants(report: CostReport) -> list[str]:
         return []
     present = [move for move in _MOVES if _moves(report, move[0])]
     groups = [(group, list(members)) for group, members in groupby(report.variants, key=lambda found: found.group)]
-    rows = [["", *(heading for _, heading, _ in present)]]
+    rows = [["", *(heading(text, report) for _, text, _ in present)]]
     rows += [[f"    {found.label}", *_moved(found, present)] for _, members in groups for found in members]
     lines = iter(say.columns(rows, indent=""))
     table = [f"How the headline moves{next(lines)[len('How the headline moves') :]}"]
@@ -177,12 +199,12 @@ def _moves(report: CostReport, path: str) -> bool:
     return bool(found) and (path.startswith("parity") or any(values != found[0] for values in found))
 
 
-def _group_title(group: str, members: list[VariantResult]) -> str:
+def _group_title(group: str, members: Sequence[VariantResult]) -> str:
     sources = list(dict.fromkeys(member.source for member in members if member.source is not None))
     return f"  {group}" + (f" [{'; '.join(sources)}]" if sources else "")
 
 
-def _moved(variant: VariantResult, present: list[tuple[str, str, str]]) -> list[str]:
+def _moved(variant: VariantResult, present: Sequence[tuple[str, str, str]]) -> list[str]:
     return [say.between(variant.figures[path], unit) if path in variant.figures else "" for path, _, unit in present]
 
 
@@ -190,75 +212,92 @@ def _explained(report: CostReport) -> list[str]:
     """Every figure with its formula and the numbers put in."""
     lines = ["Formulas"]
     for side in _parties(report):
-        lines += _explain(name_of(side), side.figures)
+        lines += _explain(words.set_text(side), side.figures, report)
     if report.reference is not None:
-        lines += _explain(f"{name_of(report.candidate)} against {name_of(report.reference)}", report.comparison)
+        both = f"{words.set_text(report.candidate)} against {words.set_text(report.reference)}"
+        lines += _explain(both, report.comparison, report)
     return lines
 
 
-def _explain(title: str, figures: Mapping[str, Figure]) -> list[str]:
+def _explain(title: str, figures: Mapping[str, Figure], report: CostReport) -> list[str]:
     lines = [f"  {title}"]
     for found in figures.values():
         if found.numbers is not None:
             indent = " " * (len(found.name) + 4)
-            lines += say.wrapped(f"{found.name} = {readable(found.formula)}", first="    ", rest=f"{indent}   ")
-            result = _result(found)
+            lines += say.wrapped(f"{found.name} = {found.formula}", first="    ", rest=f"{indent}   ")
+            result = _result(found, report)
             if found.numbers != result.partition(" ")[0]:
-                result = f"{readable(found.numbers)} = {result}"
+                result = f"{found.numbers} = {result}"
             lines += say.wrapped(f"= {result}", first=f"{indent} ", rest=f"{indent}   ")
     return lines
 
 
-def _result(found: Figure) -> str:
+def _result(found: Figure, report: CostReport) -> str:
     if found.value is None:
-        return f"none ({found.reason})"
+        why = "" if found.reason is None else words.reason_text(found.reason, counted=report.counted)
+        return f"none ({why})"
     if found.unit == "share":
-        return f"{plain(found.value * 100)} %"
-    return f"{plain(found.value)}x" if found.unit == "x" else f"{plain(found.value)} {found.unit}".rstrip()
-
-
-def readable(formula: str) -> str:
-    """A formula with the signs of print instead of a programming language's."""
-    return formula.replace("**", "^").replace(" * ", " × ")
+        return f"{say.plain(found.value * 100)} %"
+    unit = say.unit_of(found.unit, report.counted)
+    return f"{say.plain(found.value)}x" if unit == "x" else f"{say.plain(found.value)} {unit}".rstrip()
 
 
 def _foot(report: CostReport, *, explain: bool) -> list[str]:
-    lines = [f"From: {line}" for line in _sources(report)]
-    lines += _reasons(report)
-    if report.taken:
-        lines.append("Not given, so it counts as: " + "; ".join(report.taken))
-    lines += _openers(report)
-    lines += [f"Note: {note}" for note in report.notes]
-    folded = [part for line in lines for part in say.wrapped(line)]
-    return folded if explain else [*folded, "Every formula with its numbers: --explain"]
+    """Sources, reasons, what was not given and notes: in full with `explain`, else a line each."""
+    lines = list(_said(report, explain=explain))
+    if explain:
+        return [part for line in lines for part in say.wrapped(line)]
+    return [*map(_short, lines), "Every formula with its numbers: --explain"]
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= say.WIDTH else line[: say.WIDTH - len(FOLDED)].rstrip() + FOLDED
+
+
+def _folded(head: str, told: Sequence[str], *, explain: bool) -> list[str]:
+    """A line each with `explain`, else all in one."""
+    return [f"{head}{one}" for one in (told if explain or not told else ["; ".join(told)])]
+
+
+def _said(report: CostReport, *, explain: bool) -> Iterator[str]:
+    yield from _folded("From: ", _sources(report), explain=explain)
+    yield from _reasons(report)
+    neutral = [f"{one.name}={say.plain(one.value)}" for one in report.taken if one.is_neutral]
+    if neutral:
+        yield f"Not given, so it counts as: {'; '.join(neutral)}"
+    derived = [f"{one.name}: {one.why}" for one in report.taken if not one.is_neutral]
+    if derived:
+        yield f"Follows from what is given: {'; '.join(derived)}"
+    yield from _openers(report)
+    yield from (f"Note: {words.note_text(note)}" for note in report.notes)
 
 
 def _sources(report: CostReport) -> list[str]:
     """Each source once, with what comes from it."""
     by_text: dict[str, list[str]] = {}
     for source in report.sources:
-        what, _, text = source.partition(": ")
-        by_text.setdefault(text, []).append(what)
+        by_text.setdefault(source.text, []).append(source.what)
     for side in _parties(report):
         for source in side.sources:
-            what, _, text = source.partition(": ")
-            by_text.setdefault(text, []).append(f"{side.gpu} {what}")
+            by_text.setdefault(source.text, []).append(f"{side.name} {source.what}")
     return [f"{', '.join(what)}: {text}" for text, what in by_text.items()]
 
 
 def _reasons(report: CostReport) -> list[str]:
     """Why a figure of the table has no value."""
     return [
-        f"{side.gpu}, {found.label}: {found.reason}."
+        f"{side.name}, {say.label_of(found.label, report.counted)}: "
+        f"{words.reason_text(found.reason, counted=report.counted)}."
         for side in _parties(report)
         for found in side.figures.values()
-        if found.shown and found.reason is not None and not found.missing
+        if found.shown and found.reason is not None and not found.is_missing
     ]
 
 
 def _openers(report: CostReport) -> list[str]:
     """Which inputs would give more figures, for those that are missing."""
-    missing = {place for figure in report.all_figures().values() for place in figure.missing}
-    short = missing | {place.partition(".")[2] for place in missing}
+    reasons = [figure.reason for figure in report.all_figures().values() if figure.reason is not None]
+    missing = {place for reason in reasons for place in reason.missing}
+    short = missing | {place.rpartition(".")[2] for place in missing}
     useful = [f"{' and '.join(names)} ({what})" for names, what in OPENS if set(names) & short]
     return [f"More with: {'; '.join(useful)}"] if useful else []

@@ -6,10 +6,9 @@ from typing import Literal
 import msgspec
 
 from breakeven.compare.types import OperatingPoint
-from breakeven.cost import say
 from breakeven.cost.result import Side
-from breakeven.findings.money import per_card
-from breakeven.findings.types import Money, Ranked, Subject
+from breakeven.findings.measured import per_card
+from breakeven.findings.types import Money, Price, Ranked, Reason, Subject
 from breakeven.metrics.summary import Estimate
 
 SideName = Literal["reference", "candidate"]
@@ -77,7 +76,6 @@ def _row(index: int, subject: Subject, money: Sequence[Money]) -> Ranked:
     capacity = (
         Estimate() if subject.capacity is None else per_card(subject.capacity.output_tok_per_s, subject.gpu_count)
     )
-    price, source = ("", None) if side is None else price_text(side)
     return Ranked(
         rank=None,
         run=index,
@@ -86,15 +84,14 @@ def _row(index: int, subject: Subject, money: Sequence[Money]) -> Ranked:
         label=subject.label,
         hardware=subject.hardware,
         engine=subject.engine,
-        price=price,
-        price_source=source,
+        price=None if side is None else price_of(side),
         capacity_tok_per_s=capacity,
         users=Estimate() if subject.capacity is None else subject.capacity.users,
         usd_per_mtok=Estimate() if capacity.value is None else _with_interval(cost, capacity),
         more_than_best=None,
         tie=False,
         reason=_reason(subject.capacity),
-        cautions=tuple(f"{place.levels}: {place.caution.text}" for place in subject.cautions),
+        cautions=subject.cautions,
     )
 
 
@@ -116,42 +113,45 @@ def _side(case: Money, name: SideName) -> Side | None:
 def _declared_sides(case: Money) -> list[SideName]:
     """Sides that no run stands for and that have a cost per token."""
     sides: list[SideName] = []
-    if case.reference is None and case.report.reference is not None and case.candidate is not None:
+    if case.reference is None and case.report.reference is not None:
         sides.append("reference")
+    if case.candidate is None:
+        sides.append("candidate")
     return [name for name in sides if (s := _side(case, name)) and s.figures["usd_per_mtok_output"].value is not None]
 
 
 def _declared(number: int, case: Money, name: SideName) -> Ranked:
     side = _side(case, name)
     assert side is not None
-    price, source = price_text(side)
     return Ranked(
         rank=None,
         run=None,
         money=number,
         side=name,
-        label=f"{side.gpu} (declared)",
+        label=side.name,
         hardware=side.gpu,
         engine="",
-        price=price,
-        price_source=source,
+        price=price_of(side),
         capacity_tok_per_s=Estimate(value=side.inputs.get("tok_per_s")),
         users=Estimate(),
         usd_per_mtok=Estimate(value=side.figures["usd_per_mtok_output"].value),
         more_than_best=None,
         tie=False,
-        reason="as the scenario declares it, not measured here",
+        reason=Reason(kind="declared"),
     )
 
 
-def price_text(side: Side) -> tuple[str, str | None]:
-    """What a card's hour is charged with, and where that comes from."""
-    kind = "purchase" if side.pays == "purchase" else "rent"
-    source = next((text.partition(": ")[2] for text in side.sources if text.startswith(f"{kind}: ")), None)
+def price_of(side: Side) -> Price | None:
+    """What an hour of one card is charged with, and where that comes from; None where nobody knows."""
     hour = side.figures["serving_usd_per_h"].value
     if hour is None:
-        return "", source
-    return f"{say.usd_per_h(hour / side.count)} {'owned' if kind == 'purchase' else 'rent'}", source
+        return None
+    return Price(
+        usd_per_h=hour / side.count,
+        pays=side.pays,
+        kind=side.rent_kind if side.pays == "rent" else None,
+        source=side.source(side.pays),
+    )
 
 
 def _with_interval(cost: float | None, capacity: Estimate) -> Estimate:
@@ -168,7 +168,7 @@ def _with_interval(cost: float | None, capacity: Estimate) -> Estimate:
     )
 
 
-def _reason(point: OperatingPoint | None) -> str | None:
+def _reason(point: OperatingPoint | None) -> Reason | None:
     if point is None:
-        return "no closed-loop levels to read a service level from"
-    return point.reason
+        return Reason(kind="no service level")
+    return None if point.reason is None else Reason(kind="capacity", why=point.reason)

@@ -1,24 +1,21 @@
 """Each run as the findings have it: its levels, cautions, machine, engine and how to repeat it."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from breakeven.compare.types import OperatingPoint
 from breakeven.findings import names
-from breakeven.findings.money import power_w
+from breakeven.findings.measured import power_w
 from breakeven.findings.pooled import REPEATS
 from breakeven.findings.ranking import side_of
 from breakeven.findings.repeat import run_command
 from breakeven.findings.series import LevelSeries
-from breakeven.findings.types import Level, Money, Place, Subject
+from breakeven.findings.types import Interactivity, Level, Money, Place, Subject
 from breakeven.metrics.alike import alike
 from breakeven.metrics.summary import Estimate, LevelSummary, RunSummary
 from breakeven.units import S_PER_H, TOK_PER_MTOK
-
-BY_TPOT: Final = "1 / TPOT, median answer"
-BY_LOAD: Final = "throughput / users"
 
 
 def subjects_of(
@@ -27,7 +24,7 @@ def subjects_of(
     points: Sequence[OperatingPoint | None],
     series: Sequence[Sequence[LevelSeries]],
     money: Sequence[Money],
-    interactivity: str,
+    interactivity: Interactivity,
 ) -> tuple[Subject, ...]:
     """One subject a run, in the order given; A is the reference."""
     labels = names.labels([run.run for run in runs])
@@ -78,10 +75,10 @@ def letter(index: int) -> str:
     return text
 
 
-def interactivity_of(runs: Sequence[RunSummary]) -> str:
+def interactivity_of(runs: Sequence[RunSummary]) -> Interactivity:
     """1 / TPOT where every run has it, else throughput / users, so that one chart shows one thing."""
     with_speed = [any(level.tok_per_s_per_user.p50.value for level in run.levels) for run in runs]
-    return BY_TPOT if all(with_speed) else BY_LOAD
+    return "tpot" if all(with_speed) else "load"
 
 
 def hour_usd_per_card(index: int, money: Sequence[Money]) -> tuple[float, float] | None:
@@ -95,7 +92,9 @@ def hour_usd_per_card(index: int, money: Sequence[Money]) -> tuple[float, float]
     return None if side is None or hour is None else (hour / side.count, side.inputs.get("load_factor", 1.0))
 
 
-def _level(level: LevelSummary, run: RunSummary, *, cost: tuple[float, float] | None, interactivity: str) -> Level:
+def _level(
+    level: LevelSummary, run: RunSummary, *, cost: tuple[float, float] | None, interactivity: Interactivity
+) -> Level:
     cards = names.gpu_count(run.run.host)
     value = level.output_tok_per_s.value
     low, high = (None if end is None else end / cards for end in level.output_tok_per_s.ci95)
@@ -113,8 +112,8 @@ def _level(level: LevelSummary, run: RunSummary, *, cost: tuple[float, float] | 
     )
 
 
-def _speed(level: LevelSummary, interactivity: str) -> float | None:
-    if interactivity == BY_TPOT:
+def _speed(level: LevelSummary, interactivity: Interactivity) -> float | None:
+    if interactivity == "tpot":
         return level.tok_per_s_per_user.p50.value
     value = level.output_tok_per_s.value
     return None if value is None or not level.users else value / level.users

@@ -4,13 +4,16 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from breakeven.compare.types import Comparison, OperatingPoint
+from breakeven.compare.types import Comparison, Holds, OperatingPoint, Relation
+from breakeven.compare.types import Reason as Why
 from breakeven.cost.result import CostReport, Crossing
 from breakeven.findings.series import LevelSeries
+from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Caution, Estimate, LevelSummary
 
-FORMAT = 1
+FORMAT = 2
 """Version of the JSON that findings give."""
+Interactivity = Literal["tpot", "load"]
 NO_ENDS: tuple[float | None, float | None] = (None, None)
 
 
@@ -66,6 +69,45 @@ class Subject(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class Answer(Struct, frozen=True, kw_only=True):
+    """What a candidate against the reference, or the only run, comes to; `report.sentence` says it."""
+
+    kind: Literal["compared", "apart", "alone", "nothing"]
+    """`apart`: the two cannot be held against each other, for `why`."""
+    subject: int
+    """Index of the candidate, or of the only run."""
+    reference: int | None = None
+    k: Estimate = field(default_factory=Estimate)
+    """How many of the candidate do the work of one reference, as machines."""
+    relation: Relation | None = None
+    tie: bool | None = None
+    why: tuple[Why, ...] = ()
+    """Why k is a bound, or why there is none."""
+    k_holds: Holds = "sampling"
+    """What the interval of k holds."""
+    cost_ratio: Estimate = field(default_factory=Estimate)
+    """Cost per output token of the candidate / the reference's."""
+    speed: Estimate = field(default_factory=Estimate)
+    """Of the only run: its output per second."""
+    load: str | None = None
+    """Where that is; None: at the service level."""
+    users: float | None = None
+    is_least: bool = False
+    """The service level is still met at the top of what was measured."""
+    usd_per_mtok: float | None = None
+    """What a million output tokens of the only run cost."""
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """What an hour of one card is charged with."""
+
+    usd_per_h: float
+    pays: Literal["purchase", "rent"]
+    kind: str | None = None
+    """Of a rent that is a quote: ask, median, spot."""
+    source: str | None = None
+
+
 class Money(Struct, frozen=True, kw_only=True):
     """The economics of one candidate, perhaps against a reference."""
 
@@ -83,9 +125,7 @@ class Money(Struct, frozen=True, kw_only=True):
     """What an input counts as in the tornado where the scenario does not give it, but a ready range does."""
     pays: dict[str, str]
     report: CostReport
-    answer: str = ""
-    confidence: str = ""
-    """Of this candidate."""
+    answer: Answer | None = None
     k_ci95: tuple[float | None, float | None] = NO_ENDS
     """Of k, per card, as measured; open where it was not."""
     cost_ratio: Estimate = field(default_factory=Estimate)
@@ -96,6 +136,14 @@ class Money(Struct, frozen=True, kw_only=True):
     crossings: tuple[Crossing, ...] = ()
     sweep: str = ""
     """As `breakeven cost --sweep` takes it."""
+
+
+class Reason(Struct, frozen=True, kw_only=True):
+    """Why a line of the ranking has no rank, or holds with a reserve."""
+
+    kind: Literal["no service level", "declared", "capacity"]
+    why: Why | None = None
+    """Of a capacity that is a bound or none."""
 
 
 class Ranked(Struct, frozen=True, kw_only=True):
@@ -110,8 +158,7 @@ class Ranked(Struct, frozen=True, kw_only=True):
     label: str
     hardware: str
     engine: str
-    price: str
-    price_source: str | None
+    price: Price | None
     capacity_tok_per_s: Estimate
     """Per card, at the service level."""
     users: Estimate
@@ -120,8 +167,8 @@ class Ranked(Struct, frozen=True, kw_only=True):
     """Share by which it costs more than the first; without prices, by which it gives less per card."""
     tie: bool
     """Its interval overlaps that of the line above."""
-    reason: str | None = None
-    cautions: tuple[str, ...] = ()
+    reason: Reason | None = None
+    cautions: tuple[Place, ...] = ()
 
 
 class Findings(Struct, frozen=True, kw_only=True):
@@ -130,15 +177,13 @@ class Findings(Struct, frozen=True, kw_only=True):
     format: int = FORMAT
     version: str
     """Of breakeven."""
-    title: str
-    answer: str
-    confidence: str
-    service_level: str | None
-    floor_tok_per_s_per_user: float | None
-    """The service level, where it is a floor."""
+    title: str | None
+    """As it was asked for; None: from the runs."""
+    answer: Answer
+    service_level: ServiceLevel | None
     unit: str
     """`tok` or `words`."""
-    interactivity: str
+    interactivity: Interactivity
     """How the speed of one user is told: 1 / TPOT at p50, or throughput / users where answers were not streamed."""
     subjects: tuple[Subject, ...]
     ranking: tuple[Ranked, ...]
@@ -148,4 +193,8 @@ class Findings(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     """How to make this report again."""
-    definitions: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def floor_tok_per_s_per_user(self) -> float | None:
+        """The service level, where it is a floor."""
+        return None if self.service_level is None else self.service_level.floor_tok_per_s_per_user

@@ -1,7 +1,17 @@
 """Facts about GPUs, each with its source."""
 
 from breakeven.hardware.gpu import Gpu, gpus
-from breakeven.hardware.names import find_gpu, find_gpus, gpu_key, same_gpu
-from breakeven.hardware.table import table_text
+from breakeven.hardware.names import find_gpu, find_gpus, gpu_key, key_of, may_mean, of_size, same_card, same_gpu
 
-__all__ = ["Gpu", "find_gpu", "find_gpus", "gpu_key", "gpus", "same_gpu", "table_text"]
+__all__ = [
+    "Gpu",
+    "find_gpu",
+    "find_gpus",
+    "gpu_key",
+    "gpus",
+    "key_of",
+    "may_mean",
+    "of_size",
+    "same_card",
+    "same_gpu",
+]

@@ -35,7 +35,7 @@ class Gpu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     int8_top_per_s: float | None = None
     tdp_w: float
     launch: str | None = None
-    """Year and month of the launch."""
+    """Year and month in which it could be bought, or the quarter; not the day on which it was announced."""
     launch_price_usd: float | None = None
     """A fact of that month, for the table only: it is never the default of a purchase price."""
     price_kind: Literal["MSRP", "estimate"] | None = None

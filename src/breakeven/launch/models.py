@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Final, Literal, TextIO
 
 import msgspec
-import platformdirs
 from msgspec import Struct
 
+from breakeven.cachefolder import CACHE_ENV, cache_folder
 from breakeven.errors import RunFailedError
 
 Source = Literal["wheel", "hub"]
-CACHE_ENV: Final = "BREAKEVEN_CACHE"
 STALE_S: Final = 86_400.0
 _BLOCK_BYTES: Final = 1 << 20
 
@@ -55,12 +54,6 @@ class _Marker(Struct, frozen=True):
     mtime_ns: int
     inode: int
     sha256: str
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for breakeven; the variable BREAKEVEN_CACHE names another one."""
-    told = os.environ.get(CACHE_ENV)
-    return Path(told).expanduser() if told else platformdirs.user_cache_path("breakeven")
 
 
 def fetch_embedded_model(

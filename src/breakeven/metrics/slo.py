@@ -1,4 +1,4 @@
-"""Service levels: a floor on each user's speed, limits on latency, or both."""
+"""Service levels: a floor on the mean speed of a user, limits on latency, or both."""
 
 import math
 import re
@@ -62,15 +62,15 @@ class Slo(Struct, frozen=True, kw_only=True):
 
 
 class ServiceLevel(Struct, frozen=True, kw_only=True):
-    """What every user must be given: the `s` of k(s)."""
+    """What a run must give: the `s` of k(s)."""
 
     floor_tok_per_s_per_user: float | None = None
-    """Least throughput / users; in words/s where the run counts words."""
+    """Least throughput / users, the mean speed of a user, not that of every one; words/s where the run counts words."""
     slo: Slo | None = None
 
     def text(self, *, unit: str = "tok/s") -> str:
         floor = self.floor_tok_per_s_per_user
-        parts = [] if floor is None else [f"at least {floor:g} {unit} per user"]
+        parts = [] if floor is None else [f"at least {floor:g} {unit} a user on average"]
         return " and ".join(parts + ([] if self.slo is None else [self.slo.text()]))
 
 
@@ -117,6 +117,6 @@ def service_levels(*, floors: Sequence[float], slo: Slo | None) -> tuple[Service
     """One service level a floor, highest load last to ask, then the SLO; UsageError for a floor that is no speed."""
     for floor in floors:
         if not (math.isfinite(floor) and floor > 0):
-            raise UsageError(f"--floor: {floor:g} is no speed; give tok/s per user above 0, such as --floor 25,50")
+            raise UsageError(f"--floor: {floor:g} is no speed; give tok/s a user above 0, such as --floor 25,50")
     levels = tuple(ServiceLevel(floor_tok_per_s_per_user=floor) for floor in sorted(set(floors)))
     return levels if slo is None else (*levels, ServiceLevel(slo=slo))

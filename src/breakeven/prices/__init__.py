@@ -2,18 +2,30 @@
 
 from typing import Final
 
+from breakeven.prices.cache import cached_quotes, keep_quotes
 from breakeven.prices.file import quotes_csv, read_quotes
 from breakeven.prices.nosana import market_quotes
-from breakeven.prices.quote import KINDS, Fetched, Kind, Quote, is_old, old_warning, quotes_for, range_usd_per_h
+from breakeven.prices.quote import (
+    KINDS,
+    Fetched,
+    Kind,
+    Quote,
+    age_days,
+    is_old,
+    newest_quote,
+    old_warning,
+    quote_range,
+    quotes_for,
+)
 from breakeven.prices.shipped import shipped_quotes
-from breakeven.prices.table import table_text
 
 PRICES: Final = {
     "shipped": "breakeven.prices.shipped:read",
     "nosana": "breakeven.prices.nosana:read",
-    "gpuhunt": "breakeven.prices.live:read",
+    "skypilot": "breakeven.prices.skypilot:read",
+    "gpuhunt": "breakeven.prices.hunt:read",
 }
-"""Sources of quotes: each is a function `read(*, today) -> Fetched`."""
+"""Sources of quotes: each is a function `read(*, today) -> Fetched`; the last two ask the network."""
 
 
 def known_quotes() -> tuple[Quote, ...]:
@@ -27,12 +39,15 @@ __all__ = [
     "Fetched",
     "Kind",
     "Quote",
+    "age_days",
+    "cached_quotes",
     "is_old",
+    "keep_quotes",
     "known_quotes",
+    "newest_quote",
     "old_warning",
+    "quote_range",
     "quotes_csv",
     "quotes_for",
-    "range_usd_per_h",
     "read_quotes",
-    "table_text",
 ]

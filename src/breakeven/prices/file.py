@@ -14,10 +14,11 @@ from breakeven.prices.quote import Quote
 
 COLUMNS: Final = Quote.__struct_fields__
 _NEEDED: Final = ("gpu", "provider", "usd_per_h_card", "kind", "as_of", "source")
+_MORE: Final = tuple(name for name in COLUMNS if name not in _NEEDED)
 
 
 def read_quotes(text: str, *, where: str) -> tuple[Quote, ...]:
-    """Read `gpu,provider,usd_per_h_card,kind,as_of,source` and, if given, `tier` and `stat`; prices are per card.
+    """Read `gpu,provider,usd_per_h_card,kind,as_of,source` and, if given, the other fields of a quote.
 
     UsageError names the file, the line and what was expected; nothing is read from a file with a mistake.
     """
@@ -43,14 +44,15 @@ def _check_header(names: Iterable[str], *, where: str) -> None:
     foreign = [one_line(name, limit=40) for name in names if name not in COLUMNS]
     if missing or foreign:
         problem = f"column {missing[0]} is missing" if missing else f"no column is called '{foreign[0]}'"
-        raise UsageError(f"{where}: {problem}; a price file has {', '.join(COLUMNS)} (tier and stat may be left out)")
+        raise UsageError(f"{where}: {problem}; a price file has {', '.join(_NEEDED)}, and may have {', '.join(_MORE)}")
 
 
 def _quote(row: Mapping[str, str | None], *, where: str) -> Quote:
     if "" in row or None in row.values():
         raise UsageError(f"{where}: the line has more or fewer cells than the heading")
     try:
-        quote = msgspec.convert(row, Quote, strict=False)
+        given = {name: cell for name, cell in row.items() if cell or name in _NEEDED}
+        quote = msgspec.convert(given, Quote, strict=False)
         find_gpus(quote.gpu)
     except (msgspec.ValidationError, UsageError) as error:
         raise UsageError(f"{where}: {one_line(str(error))}") from None

@@ -65,7 +65,7 @@ def _quotes(market: Market) -> Iterable[Quote]:
                 "tier": market.tier,
                 "usd_per_h_card": usd_per_h / market.cards,
                 "kind": kind,
-                "stat": f"1 of {market.cards} cards" if market.cards > 1 else "",
+                "cards_at_least": market.cards,
                 "as_of": market.as_of,
                 "source": market.source,
             }

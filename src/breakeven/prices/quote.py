@@ -2,12 +2,11 @@
 
 import datetime
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from breakeven.errors import UsageError
-from breakeven.hardware import find_gpus, same_gpu
+from breakeven.hardware import find_gpus, may_mean, same_gpu
 
 Kind = Literal["ask", "median", "spot", "payout", "owner_tco"]
 
@@ -29,11 +28,15 @@ class Quote(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gpu: str
     """Key of the GPU table, or a group (`a100-80`) where the source does not tell the cards apart."""
     provider: str
+    """The market: who asks or pays."""
     tier: str = ""
+    region: str = ""
+    cards_at_least: Annotated[int, Meta(ge=1)] = 1
+    """How many cards one must take to pay this price a card: 8 where they are let in eights only."""
     usd_per_h_card: float
     kind: Kind
     stat: str = ""
-    """How the figure was made: `lowest of 12 offers`, `1 of 8 cards`."""
+    """How the figure was made: `lowest of 12 offers`."""
     as_of: datetime.date
     source: str
 
@@ -53,19 +56,54 @@ def quotes_for(gpu: str, quotes: Iterable[Quote], *, kind: Kind | None = None) -
     find_gpus(gpu)
     order = list(KINDS)
     found = [quote for quote in quotes if same_gpu(gpu, quote.gpu) and kind in (None, quote.kind)]
-    return tuple(sorted(found, key=lambda quote: (order.index(quote.kind), quote.usd_per_h_card, quote.provider)))
+    return tuple(sorted(found, key=lambda quote: (order.index(quote.kind), *_cheapest_first(quote))))
 
 
-def range_usd_per_h(quotes: Sequence[Quote]) -> tuple[float, float] | None:
-    """Lowest and highest price of quotes of one kind, USD per hour of a card; None for none.
+def newest_quote(gpu: str, quotes: Iterable[Quote], *, kind: Kind = "ask") -> Quote | None:
+    """The newest quote of that kind for `gpu`: of that day the cheapest for taking one card, else the cheapest of all.
 
-    UsageError where kinds are mixed: an owner's payout and a renter's price are not two ends of one range.
+    `gpu` is a name as people write it, a key or a group; None for a name that is not known, as for a card that has
+    no quote. A quote of a group counts for its cards only where none names the card itself.
     """
-    kinds = sorted({quote.kind for quote in quotes})
-    if len(kinds) > 1:
-        raise UsageError(f"quotes of different kinds are not compared: {', '.join(kinds)}; choose one kind")
-    prices = [quote.usd_per_h_card for quote in quotes]
-    return (min(prices), max(prices)) if prices else None
+    mine = _of_card(gpu, quotes, kind=kind)
+    newest = max((quote.as_of for quote in mine), default=None)
+    of_day = [quote for quote in mine if quote.as_of == newest]
+    singles = [quote for quote in of_day if quote.cards_at_least == 1]
+    return min(singles or of_day, key=_cheapest_first, default=None)
+
+
+def quote_range(
+    gpu: str, quotes: Iterable[Quote], *, kind: Kind = "ask", within_days: int = 90
+) -> tuple[Quote, Quote] | None:
+    """Lowest and highest quote of that kind, of those no more than `within_days` older than the newest one.
+
+    None for fewer than two different prices. Names and groups as in `newest_quote`.
+    """
+    mine = _of_card(gpu, quotes, kind=kind)
+    newest = max((quote.as_of for quote in mine), default=datetime.date.min)
+    recent = sorted((q for q in mine if (newest - q.as_of).days <= within_days), key=_cheapest_first)
+    if not recent or recent[0].usd_per_h_card == recent[-1].usd_per_h_card:
+        return None
+    return recent[0], recent[-1]
+
+
+def _of_card(gpu: str, quotes: Iterable[Quote], *, kind: Kind) -> list[Quote]:
+    """Quotes of one kind that name the card or a part of the group that was asked for; else those that may be it."""
+    asked = _keys(gpu)
+    may_be = [quote for quote in quotes if quote.kind == kind and asked & _keys(quote.gpu)]
+    return [quote for quote in may_be if _keys(quote.gpu) <= asked] or may_be
+
+
+def _keys(gpu: str) -> frozenset[str]:
+    return frozenset(found.key for found in may_mean(gpu))
+
+
+def _cheapest_first(quote: Quote) -> tuple[float, int, str, str, str, str]:
+    """An order without ties between quotes that differ in anything but the day and the words about it."""
+    return (
+        *(quote.usd_per_h_card, quote.cards_at_least, quote.provider),
+        *(quote.region, quote.tier, quote.gpu),
+    )
 
 
 def age_days(quote: Quote, *, today: datetime.date) -> int:

@@ -7,7 +7,6 @@ import msgspec
 
 from breakeven.errors import UsageError, one_line, unknown
 from breakeven.hardware import same_gpu
-from breakeven.hardware.columns import Align, columns, number
 from breakeven.metrics.summary import Estimate, LevelSummary, RunSummary
 from breakeven.registry import load
 
@@ -39,7 +38,7 @@ def find_run(gpu: str, *, data: str, workload: str | None = None, cards: int = 1
         has = ", ".join(run.run.host["gpu"] for run in of_workload)
         times = f"{cards} x " if cards > 1 else ""
         raise UsageError(f"{data} has no {times}{one_line(gpu, limit=60)} for {wanted}; it has {has}")
-    best = max(found, key=_nodes)
+    best = max(found, key=nodes)
     return best if len(found) == 1 else _with_note(best, note=_choice_note(gpu, found))
 
 
@@ -60,29 +59,8 @@ def in_tokens(run: RunSummary, *, tokens_per_word: float) -> RunSummary:
     )
 
 
-def table_text(data: str) -> str:
-    """What a data set holds: words per second at its lowest, middle and highest level, nodes, spread."""
-    runs = reference_runs(data)
-    users = (1, 10, 100)
-    head = ("GPU", "cards", "workload", *(f"{n} users" for n in users), "nodes", "spread")
-    align: tuple[Align, ...] = ("<", ">", "<", ">", ">", ">", ">", ">")
-    notes = [f"- {note}" for note in runs[0].run.settings["notes"]]
-    source = f"Words per second. Source: {runs[0].run.settings['source']}."
-    return "\n".join([*columns([head, *(_row(run, users) for run in runs)], align=align), "", source, *notes]) + "\n"
-
-
-def _row(run: RunSummary, users: Sequence[int]) -> tuple[str, ...]:
-    rates = {level.users: level.output_tok_per_s.value for level in run.levels}
-    spreads = [sd for level in run.levels if (sd := level.extra.get("between_node_sd_log")) is not None]
-    host = run.run.host
-    return (
-        *(host["gpu"], str(host["gpu_count"]), run.run.workload["name"]),
-        *(number(rates.get(n)) for n in users),
-        *(str(_nodes(run)), f"{100 * max(spreads):.0f} %" if spreads else "-"),
-    )
-
-
-def _nodes(run: RunSummary) -> int:
+def nodes(run: RunSummary) -> int:
+    """How many nodes the run is the median of."""
     return max(int(level.extra["nodes"]) for level in run.levels)
 
 
@@ -92,8 +70,8 @@ def _names(runs: Sequence[RunSummary], fact: str) -> list[str]:
 
 
 def _choice_note(gpu: str, found: Sequence[RunSummary]) -> str:
-    most_first = sorted(found, key=_nodes, reverse=True)
-    each = ", ".join(f"{run.run.host['gpu']} (nodes: {_nodes(run)})" for run in most_first)
+    most_first = sorted(found, key=nodes, reverse=True)
+    each = ", ".join(f"{run.run.host['gpu']} (nodes: {nodes(run)})" for run in most_first)
     return f"{one_line(gpu, limit=60)} may mean {each}: the first was taken, as it has the most nodes."
 
 

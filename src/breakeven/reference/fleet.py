@@ -83,7 +83,6 @@ def _run(rows: Sequence[Row]) -> RunSummary:
             id=f"{NAME}/{gpu}/{workload}",
             started="2024-09",
             host={"gpu": gpu, "gpu_name": gpus()[gpu].name, "gpu_count": 1},
-            engine={"name": "unknown"},
             model=WEIGHTS[workload],
             workload={"name": workload},
             settings={"unit": "words", "data_set": NAME, "source": SOURCE, "notes": list(FAULTS)},
@@ -123,7 +122,7 @@ def _cautions(row: Row) -> tuple[Caution, ...]:
         found.append(Caution(id="few_nodes", text=text, remedy="measure a card of your own before you decide"))
     if row.between_node_sd_log is not None and row.between_node_sd_log > TWO_POPULATIONS_SD_LOG:
         spread_pct = 100 * row.between_node_sd_log
-        text = f"nodes differ by {spread_pct:.0f} % (robust sd of the log), so they are hardly one population"
+        text = f"nodes differ by {spread_pct:.0f} % (sd of the log), so they are hardly one population"
         found.append(Caution(id="not_one_population", text=text, remedy="do not take the median for a typical card"))
     if row.failures:
         text = f"{row.failures} of {row.jobs + row.failures} jobs failed at this level and are not in the figures"

@@ -1,45 +1,11 @@
 """The what-if fields of the page: which inputs can be moved, between which ends, in which words."""
 
-from typing import Final
-
 from msgspec import Struct
 
+from breakeven.cost.figures import NEUTRAL
 from breakeven.cost.limits import RULES
-from breakeven.cost.model import NEUTRAL
+from breakeven.cost.words import INPUTS
 from breakeven.findings import Money
-
-_NAMES: Final = {
-    "rent_usd_per_h": "rent",
-    "rent_usd_per_h_set": "rent of a set",
-    "purchase_usd": "purchase",
-    "host_usd": "machine price",
-    "power_load_w": "power under load",
-    "power_idle_w": "idle power",
-    "host_w": "machine power",
-    "opex_usd_per_h": "other cost",
-    "tok_per_s": "throughput",
-    "input_tok_per_s": "input rate",
-    "good_tok_per_s": "good throughput",
-    "usd_per_kwh": "energy price",
-    "pue": "PUE",
-    "rented_share": "rented share",
-    "load_factor": "load factor",
-    "availability": "availability",
-    "fee_share": "platform's fee",
-    "fee_markup": "platform's mark-up",
-    "price_decline_per_year": "fall of rents",
-    "discount_per_year": "interest",
-    "life_years": "lifetime",
-    "residual_share": "resale",
-    "count": "cards",
-    "input_per_output": "input per output",
-    "input_gpu_s_ratio": "input against output",
-    "usd_per_mtok_input": "API price, input",
-    "usd_per_mtok_output": "API price, output",
-}
-_SECTIONS: Final = {"candidate": "candidate: ", "reference": "reference: ", "market": "", "tokens": "", "api": ""}
-PLACES: Final = {f"{part}.{name}": words + text for part, words in _SECTIONS.items() for name, text in _NAMES.items()}
-"""Every place of a scenario in words."""
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -61,7 +27,7 @@ def fields(case: Money) -> list[Field]:
     gpus = gpus_of(case)
     found = _counts(case, gpus)
     for name, unit in (("rent_usd_per_h", "USD/h a card"), ("purchase_usd", "USD a card")):
-        found += [_field(case, f"{side}.{name}", f"{_cap(_NAMES[name])}, {{{side}}}", unit) for side in gpus]
+        found += [_field(case, f"{side}.{name}", f"{_cap(INPUTS[name])}, {{{side}}}", unit) for side in gpus]
     found += [
         _field(case, "market.rent_usd_per_h_set", "Rent of a set, either side", "USD/h"),
         _field(case, "market.usd_per_kwh", "Energy price", "USD/kWh"),
@@ -77,8 +43,8 @@ def fields(case: Money) -> list[Field]:
 def gpus_of(case: Money) -> dict[str, str]:
     """The cards of both sides; labels stand for them as `{candidate}` and `{reference}`."""
     report = case.report
-    found = {"candidate": report.candidate.gpu}
-    return found if report.reference is None else found | {"reference": report.reference.gpu}
+    found = {"candidate": report.candidate.name}
+    return found if report.reference is None else found | {"reference": report.reference.name}
 
 
 def _counts(case: Money, gpus: dict[str, str]) -> list[Field | None]:

@@ -7,9 +7,11 @@ from importlib import resources
 from typing import Final
 
 from breakeven.findings import Findings
+from breakeven.report import formulas
 from breakeven.report.markup import Html, el, joined
 from breakeven.report.pagedata import encode, page_data
 from breakeven.report.sections import body
+from breakeven.report.sentence import title_text
 
 LIBRARIES: Final = ("d3.min.js", "plot.umd.min.js")
 OWN: Final = ("money.js", "charts.js", "page.js")
@@ -17,7 +19,7 @@ OWN: Final = ("money.js", "charts.js", "page.js")
 
 def to_html(found: Findings) -> str:
     """The whole page. No text in it is taken for markup, and its policy forbids every script but its own."""
-    scripts = [library(name) for name in LIBRARIES] + [Html(page_file(name)) for name in OWN]
+    scripts = page_scripts()
     data = Html(encode(page_data(found)))
     head = joined(
         el("meta", charset="utf-8"),
@@ -25,7 +27,7 @@ def to_html(found: Findings) -> str:
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="referrer", content="no-referrer"),
         el("meta", name="generator", content=f"breakeven {found.version}"),
-        el("title", f"breakeven: {found.title}"),
+        el("title", f"breakeven: {title_text(found)}"),
         el("style", Html(page_file("page.css"))),
     )
     page = el(
@@ -37,13 +39,18 @@ def to_html(found: Findings) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>{page}</html>\n'
 
 
+def page_scripts() -> list[Html]:
+    """Every script of the page, in order."""
+    own = [formulas.script(), *(page_file(name) for name in OWN)]
+    return [*(library(name) for name in LIBRARIES), *map(Html, own)]
+
+
 def policy(*, connect: str = "'none'") -> str:
     """Content security policy: nothing from anywhere, only our own scripts and style by their hashes."""
-    scripts = [library(name) for name in LIBRARIES] + [page_file(name) for name in OWN]
-    return content_policy(scripts, styles=[page_file("page.css")], connect=connect)
+    return content_policy(page_scripts(), styles=[page_file("page.css")], connect=connect)
 
 
-def content_policy(scripts: list[str] | list[Html], *, styles: list[str], connect: str) -> str:
+def content_policy(scripts: list[Html], *, styles: list[str], connect: str) -> str:
     """A policy for these inline scripts and styles."""
     return "; ".join(
         [

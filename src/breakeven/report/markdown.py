@@ -9,6 +9,7 @@ from breakeven.cost.result import Figure
 from breakeven.findings import Findings, Money, Ranked, Subject
 from breakeven.report import words
 from breakeven.report.runsections import table_columns
+from breakeven.report.sentence import answer_text, level_text, sure_text
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]|#~])")
 FEW: Final = 10
@@ -29,7 +30,7 @@ def text(value: str) -> str:
 
 
 def _head(found: Findings) -> Iterator[str]:
-    yield from (f"**{text(found.answer)}**", "", text(found.confidence), "")
+    yield from (f"**{text(answer_text(found))}**", "", text(sure_text(found)), "")
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 2) -> Iterator[str]:
@@ -46,18 +47,20 @@ def _ranking(found: Findings) -> Iterator[str]:
     heads += [words.per_mtok(found)] if priced else []
     heads += ["against the first"]
     yield from _table(heads, [_rank(found, row, priced=priced) for row in found.ranking], left=3 if priced else 2)
-    if found.service_level is not None:
-        yield from (f"<sub>At {text(found.service_level)}; in brackets 95 % intervals.</sub>", "")
+    level = level_text(found)
+    if level is not None:
+        yield from (f"<sub>At {text(level)}; in brackets 95 % intervals.</sub>", "")
 
 
 def _rank(found: Findings, row: Ranked, *, priced: bool) -> list[str]:
     letter = found.subjects[row.run].letter if row.run is not None and len(found.subjects) > 1 else ""
-    name = text(f"{letter}: {row.label}" if letter else row.label)
-    missed = f" <sub>{text(row.reason)}</sub>" if row.reason and row.rank is None else ""
+    name = text(f"{letter}: {words.name(row)}" if letter else words.name(row))
+    reason = words.reason(row)
+    missed = f" <sub>{text(reason)}</sub>" if reason and row.rank is None else ""
     return [
         str(row.rank or words.DASH),
         (f"**{name}**" if row.rank == 1 else name) + missed,
-        *([text(row.price) or words.DASH] if priced else []),
+        *([text(words.price(row.price)) or words.DASH] if priced else []),
         _with(words.rate(row.capacity_tok_per_s.value), words.rate_range(row.capacity_tok_per_s)),
         words.people(row.users.value),
         *([_with(words.cost(row.usd_per_mtok.value), words.cost_range(row.usd_per_mtok))] if priced else []),
@@ -87,7 +90,7 @@ def _headline(case: Money, *, unit: str) -> Iterator[tuple[str, str]]:
         ("NPV", candidate.get("npv_usd")),
     )
     for label, figure in named:
-        if figure is not None and not figure.missing:
+        if figure is not None and not figure.is_missing:
             yield label, words.figure(figure, unit=unit)
 
 

@@ -1,11 +1,12 @@
 """The economics on the page: what follows the prices, and how to add some."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
+from breakeven import say
+from breakeven.cost.words import PLACES, SAYS, note_text
 from breakeven.findings import Findings, Money
 from breakeven.report import words
 from breakeven.report.chart import chart
-from breakeven.report.fields import PLACES
 from breakeven.report.markup import Html, el, joined
 from breakeven.report.moneytables import energy_section, figure_tables
 from breakeven.report.whatif import what_if
@@ -173,23 +174,12 @@ def _swing(p10: float, p90: float, at_p10: float | None, at_p90: float | None) -
     ]
 
 
-_ODDS: Mapping[str, str] = {
-    "candidate_breaks_even_first": "the candidate breaks even first",
-    "candidate_tokens_cheaper": "the candidate's tokens are cheaper",
-    "candidate_work_cheaper": "the candidate does the work for less",
-    "candidate_parity_rent_below_reference_rent": "its ROI parity rent is below the reference's rent",
-    "candidate_npv_below_0": "the candidate's NPV is below 0",
-    "reference_npv_below_0": "the reference's NPV is below 0",
-    "candidate_cheaper_than_api": "the candidate is cheaper than the API",
-}
-
-
 def _odds(case: Money) -> Html | None:
     sure = case.report.uncertainty
     if sure is None or not sure.probabilities:
         return None
     items = [
-        el("li", el("strong", f"{share * 100:.0f} %"), f" {_ODDS.get(name, name)}")
+        el("li", el("strong", say.chance(share)), f" {say.label_of(SAYS[name], case.report.counted)}")
         for name, share in sure.probabilities.items()
     ]
     return el(
@@ -205,8 +195,12 @@ def _odds(case: Money) -> Html | None:
 def _notes(case: Money) -> Html | None:
     report = case.report
     sides = [side for side in (report.reference, report.candidate) if side is not None]
-    sources = [*(f"{side.gpu}, {text}" for side in sides for text in side.sources), *report.sources]
-    items = [*report.notes, *report.taken, *sources]
+    sources = [f"{side.name}, {one.what}: {one.text}" for side in sides for one in side.sources]
+    sources += [f"{one.what}: {one.text}" for one in report.sources]
+    taken = [
+        f"{one.name}={say.plain(one.value)}" if one.is_neutral else f"{one.name}: {one.why}" for one in report.taken
+    ]
+    items = [*(note_text(note) for note in report.notes), *taken, *sources]
     return (
         el(
             "details",

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from breakeven.cost.figures import GROUPS
 from breakeven.cost.result import Figure, Side
-from breakeven.cost.text import GROUPS
+from breakeven.cost.words import set_text
 from breakeven.findings import Findings, Money
 from breakeven.report import words
 from breakeven.report.chart import chart
@@ -19,15 +20,22 @@ def figure_tables(found: Findings, case: Money) -> Html:
         el("th", "Figure", scope="col"),
         *(_side_head(name, side) for name, side in known),
     ]
+    names = {name: figure for _, side in known for name, figure in side.figures.items()}
     rows: list[Html] = []
     for group, title in GROUPS.items():
         shown = [
             name
-            for name, figure in report.candidate.figures.items()
+            for name, figure in names.items()
             if figure.group == group and figure.shown and any(_is_known(side, name) for _, side in known)
         ]
         if shown:
-            rows.append(el("tr", el("th", title, colspan=len(known) + 1, scope="colgroup"), class_="group"))
+            rows.append(
+                el(
+                    "tr",
+                    el("th", words.counted(title, found), colspan=len(known) + 1, scope="colgroup"),
+                    class_="group",
+                )
+            )
         rows += [_figure_row(found, name, known) for name in shown]
     blocks = [
         el("h3", "All figures"),
@@ -43,15 +51,15 @@ def figure_tables(found: Findings, case: Money) -> Html:
 
 
 def _side_head(name: str, side: Side) -> Html:
-    return el("th", f"{name}: {side.count:.4g} × {side.gpu}", scope="col", class_="n", data_side=name)
+    return el("th", f"{name}: {set_text(side)}", scope="col", class_="n", data_side=name)
 
 
 def _is_known(side: Side, name: str) -> bool:
-    return name in side.figures and not side.figures[name].missing
+    return name in side.figures and not side.figures[name].is_missing
 
 
 def _figure_row(found: Findings, name: str, known: list[tuple[str, Side]]) -> Html:
-    label = next(side.figures[name].label for _, side in known)
+    label = next(side.figures[name].label for _, side in known if name in side.figures)
     cells = [_figure_cell(found, side.figures.get(name), f"{part}.{name}", label=part) for part, side in known]
     return el("tr", el("th", words.counted(label, found), scope="row", class_="wide"), *cells)
 
@@ -66,7 +74,7 @@ def _comparison(found: Findings, comparison: Mapping[str, Figure]) -> Html:
     rows = [
         el("tr", el("th", words.counted(figure.label, found), scope="row"), _figure_cell(found, figure, name))
         for name, figure in comparison.items()
-        if figure.shown and not figure.missing
+        if figure.shown and not figure.is_missing
     ]
     return el("div", el("table", el("tbody", *rows)), class_="scroll")
 
@@ -112,7 +120,7 @@ def _energy_table(found: Findings, case: Money) -> Html | None:
             el(
                 "td",
                 f"{s.inputs['power_load_w']:.4g} W",
-                el("small", next((t.partition(": ")[2] for t in s.sources if t.startswith("power: ")), "")),
+                el("small", s.source("power") or ""),
                 class_="n",
                 data_label=n,
             )

@@ -7,6 +7,8 @@ from msgspec import Struct
 from breakeven.cost.result import Figure, Side
 from breakeven.findings import Findings, Level, Money
 from breakeven.metrics.summary import Distribution, Estimate
+from breakeven.report import words
+from breakeven.report.sentence import level_text
 
 
 class Number(Struct, frozen=True, kw_only=True):
@@ -36,14 +38,14 @@ def numbers(found: Findings) -> Iterator[Number]:
 
 
 def _ranking(found: Findings) -> Iterator[Number]:
-    at = found.service_level or ""
+    at = level_text(found) or ""
     for row in found.ranking:
         for figure, estimate, unit in (
             ("capacity_per_gpu", row.capacity_tok_per_s, f"{found.unit}/s"),
             ("users", row.users, "users"),
             ("usd_per_mtok_output", row.usd_per_mtok, "USD/Mtok" if found.unit == "tok" else "USD/Mword"),
         ):
-            yield _number("ranking", row.label, at, figure, estimate, unit)
+            yield _number("ranking", words.name(row), at, figure, estimate, unit)
 
 
 def _number(part: str, subject: str, at: str, figure: str, estimate: Estimate, unit: str) -> Number:

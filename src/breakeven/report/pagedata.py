@@ -1,23 +1,25 @@
 """The numbers that the page draws and works with, as JSON inside it."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from breakeven.cost.figures import COMPARISON, SIDE, SINGLE
+from breakeven.cost.figures import ROWS
+from breakeven.cost.inputs import Scenario
 from breakeven.cost.limits import RULES
 from breakeven.cost.sensitivity import TARGETS
+from breakeven.cost.words import PLACES, label_text
 from breakeven.findings import Findings, Level, LevelSeries, Money, Subject
 from breakeven.findings.names import load as load_of
 from breakeven.metrics.summary import Distribution, Estimate
-from breakeven.report.fields import PLACES, fields
+from breakeven.report.fields import fields, gpus_of
+from breakeven.report.formulas import case_rows
+from breakeven.report.sentence import answer_parts, sure_text
+from breakeven.report.words import counted_as, is_priced, price_kind
+from breakeven.say import unit_of
 from breakeven.units import load_text
 
-_K: Final = re.compile(r"^((?:At (?:most|least) )?)([\d.,]+)( × .*)$", re.DOTALL)
-_RATIO: Final = re.compile(r"^(.* (?:at|for at most|for at least) )([\d.,]+)( of its cost .*)$", re.DOTALL)
-_COST: Final = re.compile(r"^(.*, )([\d.,e-]+ USD/(?:Mtok|Mword))( output\.)$", re.DOTALL)
 _NO_MEANS: Final[Mapping[str, float | None]] = {}
 FAR: Final = 1e12
 """The most that a field takes where nothing else limits it."""
@@ -25,27 +27,29 @@ FAR: Final = 1e12
 
 def page_data(found: Findings) -> dict[str, Any]:
     """What page.js reads. Chart numbers have six digits, inputs of the economics all of them."""
+    counted = counted_as(found)
     return {
         "unit": found.unit,
+        "counted": counted,
         "floor": found.floor_tok_per_s_per_user,
         "best": found.best_money or 0,
         "subjects": [_subject(subject) for subject in found.subjects],
         "money": [_money(case, found) for case in found.money],
+        "priced": is_priced(found),
         "ranking": [
             {
                 "money": row.money,
                 "side": row.side,
                 "missed": row.run is not None and row.capacity_tok_per_s.value is None,
-                "owned": row.price.endswith("owned"),
+                "kind": "" if row.price is None else price_kind(row.price),
                 "rel": _relative(row.usd_per_mtok),
             }
             for row in found.ranking
         ],
         "rows": {
-            name: {"unit": row.unit, "undefined": row.undefined}
-            for name, row in {**SIDE, **COMPARISON, **SINGLE}.items()
+            name: {"unit": row.unit, "said": unit_of(row.unit, counted), "never": bool(row.never)}
+            for name, row in ROWS.items()
         },
-        "searched": dict.fromkeys(SINGLE, True),
         "places": PLACES,
         "limits": {place: _limits(place) for case in found.money for place in _settable(case)},
     }
@@ -128,14 +132,13 @@ def _money(case: Money, found: Findings) -> dict[str, Any]:
         "inputs": case.inputs,
         "ranges": case.ranges,
         "middles": case.middles,
-        "pays": case.pays,
-        "api": "api" in case.scenario,
+        **case_rows(msgspec.convert(case.scenario, Scenario)),
         "k_ci95": case.k_ci95,
         "k_scale": 1.0 if k is None or not k.value else _cards(case, found),
-        "gpus": {"candidate": report.candidate.gpu, "reference": report.reference.gpu if report.reference else None},
+        "gpus": {"reference": None, **gpus_of(case)},
         "target": target,
-        "answer": parts(case.answer),
-        "sure": case.confidence,
+        "answer": [part if isinstance(part, str) else part._asdict() for part in answer_parts(found, case.answer)],
+        "sure": sure_text(found, case.answer),
     }
 
 
@@ -148,30 +151,21 @@ def _cards(case: Money, found: Findings) -> float:
 
 def _target(case: Money) -> dict[str, str]:
     """What the tornado is about: the library's choice, or the same choice where it had no range to show."""
-    if case.report.tornado is not None:
-        return {
-            "path": case.report.tornado.target,
-            "label": case.report.tornado.label,
-            "unit": case.report.tornado.unit,
-        }
+    path = case.report.tornado.target if case.report.tornado is not None else _default_target(case)
+    return {
+        "path": path,
+        "label": label_text(path, counted=case.report.counted),
+        "unit": (unit := ROWS[path.rpartition(".")[2]].unit),
+        "said": unit_of(unit, case.report.counted),
+    }
+
+
+def _default_target(case: Money) -> str:
     known = case.report.all_figures()
-    for path in TARGETS:
-        figure = known.get(path if "." in path else f"comparison.{path}")
-        if figure is not None and not figure.missing:
-            return {"path": path, "label": figure.label, "unit": figure.unit}
-    return {"path": "candidate.break_even_h", "label": "candidate: break-even", "unit": "h"}
-
-
-def parts(sentence: str) -> list[str | dict[str, str]]:
-    """The sentence with the numbers set apart that follow the prices."""
-    found: list[str | dict[str, str]] = []
-    rest = sentence
-    for pattern, figure in ((_K, "k"), (_RATIO, "ratio"), (_COST, "cost")):
-        match = pattern.match(rest)
-        if match is not None:
-            found += [match[1], {"figure": figure, "text": match[2]}]
-            rest = match[3]
-    return [part for part in [*found, rest] if part]
+    paths = ((path, known.get(path if "." in path else f"comparison.{path}")) for path in TARGETS)
+    return next(
+        (path for path, figure in paths if figure is not None and not figure.is_missing), "candidate.break_even_h"
+    )
 
 
 def _settable(case: Money) -> list[str]:

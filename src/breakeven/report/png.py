@@ -8,12 +8,14 @@ from typing import Any, Final
 
 import msgspec
 
+from breakeven.cost.words import PLACES, label_text
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.findings import Findings, Level, Money
 from breakeven.metrics.summary import Distribution
 from breakeven.report import words
-from breakeven.report.fields import PLACES
 from breakeven.report.numbers import numbers
+from breakeven.report.sentence import answer_text
+from breakeven.report.words import counted_as
 from breakeven.store.folder import slug
 from breakeven.units import load_text
 
@@ -38,7 +40,7 @@ def write_png(found: Findings, folder: Path) -> list[Path]:
         "tornado": _tornado,
         **{f"time-{slug(one.letter)}": _time(index) for index, one in enumerate(found.subjects) if one.series},
     }
-    told = {KEY: msgspec.json.encode(list(numbers(found))).decode(), "Description": found.answer}
+    told = {KEY: msgspec.json.encode(list(numbers(found))).decode(), "Description": answer_text(found)}
     made = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +70,7 @@ def _dress(axes: Any, found: Findings) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e3e6eb", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_title(_plain(textwrap.fill(found.answer, 110)), fontsize=9, color="#59606d", loc="left", pad=12)
+    axes.set_title(_plain(textwrap.fill(answer_text(found), 110)), fontsize=9, color="#59606d", loc="left", pad=12)
     handles, _ = axes.get_legend_handles_labels()
     if handles:
         axes.legend(frameon=False, fontsize=8)
@@ -147,13 +149,13 @@ def _ms(value_s: float | None) -> float | None:
 
 
 def _front(found: Findings, axes: Any) -> bool:
-    axes.set_xlabel(f"{found.unit}/s per user")
+    axes.set_xlabel(f"{found.unit}/s a user")
     axes.set_ylabel(f"{found.unit}/s per GPU")
     return _lines(found, axes, lambda level: level.tok_per_s_per_user, lambda level: level.tok_per_s_per_gpu.value)
 
 
 def _cost(found: Findings, axes: Any) -> bool:
-    axes.set_xlabel(f"{found.unit}/s per user")
+    axes.set_xlabel(f"{found.unit}/s a user")
     axes.set_ylabel(f"{words.per_mtok(found)}, output")
     axes.set_yscale("log")
     return _lines(found, axes, lambda level: level.tok_per_s_per_user, lambda level: level.usd_per_mtok)
@@ -228,7 +230,7 @@ def _tornado(found: Findings, axes: Any) -> bool:
             label=end.upper(),
         )
     axes.axvline(tornado.middle, color="#14171c", linewidth=0.8)
-    axes.set_xlabel(f"{tornado.label}, {tornado.unit}")
+    axes.set_xlabel(f"{label_text(tornado.target, counted=counted_as(found))}, {tornado.unit}")
     return bool(bars)
 
 

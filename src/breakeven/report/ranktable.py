@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from breakeven.findings import Findings
+from breakeven.findings import Findings, Price
 from breakeven.report import words
 from breakeven.report.markup import Html, el
+from breakeven.report.sentence import level_text
 
 MOST_CAUTIONS: Final = 3
 """Cautions of a run that stand in the ranking; all of them stand with its levels."""
@@ -13,7 +14,7 @@ MOST_CAUTIONS: Final = 3
 def ranking(found: Findings) -> Html:
     """GPU × engine × price, the cheapest that meets the service level first."""
     priced = words.is_priced(found)
-    level = found.service_level or "no service level"
+    level = level_text(found) or "no service level"
     heads = [
         el("th", "#", scope="col"),
         el("th", "GPU · engine", scope="col"),
@@ -47,11 +48,12 @@ def _rank_row(found: Findings, index: int, *, priced: bool) -> Html:
     row = found.ranking[index]
     subject = None if row.run is None else found.subjects[row.run]
     name = el("span", subject.letter, class_="key") if subject is not None and len(found.subjects) > 1 else None
-    notes = [el("small", row.reason)] if row.reason else []
+    reason = words.reason(row)
+    notes = [el("small", reason)] if reason else []
     cells = [
         el("td", el("span", str(row.rank) if row.rank else words.DASH, class_="tag rank")),
-        el("th", name, row.label, *notes, scope="row", class_="wide"),
-        _price_cell(row.price, row.price_source) if priced else None,
+        el("th", name, words.name(row), *notes, scope="row", class_="wide"),
+        _price_cell(row.price) if priced else None,
         _number(
             words.rate(row.capacity_tok_per_s.value), words.rate_range(row.capacity_tok_per_s), f"{found.unit}/s a card"
         ),
@@ -60,7 +62,7 @@ def _rank_row(found: Findings, index: int, *, priced: bool) -> Html:
         el("td", words.margin(row, priced=priced), class_="n margin", data_label="Against the first"),
     ]
     known = [cell for cell in cells if cell is not None]
-    cautions = [el("div", text, class_="caution") for text in row.cautions[:MOST_CAUTIONS]]
+    cautions = [el("div", words.caution(place), class_="caution") for place in row.cautions[:MOST_CAUTIONS]]
     if len(row.cautions) > MOST_CAUTIONS:
         cautions.append(el("div", f"{len(row.cautions) - MOST_CAUTIONS} more below", class_="caution"))
     below = el("tr", el("td"), el("td", *cautions, colspan=len(known) - 1, class_="wide"), class_="note")
@@ -73,10 +75,11 @@ def _rank_row(found: Findings, index: int, *, priced: bool) -> Html:
     )
 
 
-def _price_cell(text: str, source: str | None) -> Html:
+def _price_cell(price: Price | None) -> Html:
+    source = None if price is None else price.source
     return el(
         "td",
-        el("span", text or words.DASH, class_="price"),
+        el("span", words.price(price) or words.DASH, class_="price"),
         el("small", source) if source else None,
         data_label="Price",
     )

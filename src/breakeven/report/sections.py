@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from typing import Final
 
+from breakeven.compare.words import rests_on
 from breakeven.findings import Findings
 from breakeven.report import words
 from breakeven.report.chart import chart
 from breakeven.report.markup import Html, el, joined
 from breakeven.report.moneysections import money_sections
-from breakeven.report.pagedata import parts
 from breakeven.report.ranktable import ranking
 from breakeven.report.runsections import records, repeat, time_panels
+from breakeven.report.sentence import answer_parts, sure_text
 
 NAV: Final = (
     ("ranking", "Ranking"),
@@ -62,7 +63,7 @@ def answer(found: Findings) -> Html:
         "header",
         el("p", " — ".join(filter(None, [runs + more, ", ".join(models[:2])])), class_="eyebrow"),
         el("h1", *_sentence(found), id="answer", aria_live="polite"),
-        el("p", found.confidence, class_="sure", id="sure"),
+        el("p", sure_text(found), class_="sure", id="sure"),
         el("noscript", el("p", "The charts and the sliders need JavaScript; every number is in the tables.")),
         _kpis(found),
     )
@@ -70,8 +71,8 @@ def answer(found: Findings) -> Html:
 
 def _sentence(found: Findings) -> list[Html | str]:
     return [
-        el("output", part["text"], data_part=part["figure"]) if isinstance(part, dict) else part
-        for part in parts(found.answer)
+        part if isinstance(part, str) else el("output", part.text, data_part=part.figure)
+        for part in answer_parts(found)
     ]
 
 
@@ -107,14 +108,14 @@ def _money_kpis(found: Findings) -> Iterator[Html]:
         ),
         ("break_even_days", "Break-even", "candidate, bought and rented out"),
     ):
-        if name in candidate and not candidate[name].missing:
+        if name in candidate and not candidate[name].is_missing:
             yield _kpi(label, words.figure(candidate[name], unit=unit), note, figure=f"candidate.{name}")
-    if "parity_usd_per_h_card" in comparison and not comparison["parity_usd_per_h_card"].missing:
+    if "parity_usd_per_h_card" in comparison and not comparison["parity_usd_per_h_card"].is_missing:
         text = words.figure(comparison["parity_usd_per_h_card"], unit=unit)
         yield _kpi(
             "ROI parity rent, a card", text, "as good a return as the reference's", figure="parity_usd_per_h_card"
         )
-    if "cost_parity_usd_per_h_card" in comparison and not comparison["cost_parity_usd_per_h_card"].missing:
+    if "cost_parity_usd_per_h_card" in comparison and not comparison["cost_parity_usd_per_h_card"].is_missing:
         text = words.figure(comparison["cost_parity_usd_per_h_card"], unit=unit)
         yield _kpi(
             "Cost parity rent, a card", text, "tokens cost a renter the same", figure="cost_parity_usd_per_h_card"
@@ -188,7 +189,8 @@ def pareto(found: Findings) -> Html:
         el("h2", "Throughput or speed"),
         el(
             "p",
-            f"A GPU that serves more users serves each more slowly. Speed per user: {found.interactivity}.",
+            "A GPU that serves more users serves each more slowly. Speed of a user: "
+            f"{words.INTERACTIVITY[found.interactivity]}.",
             class_="lead",
         ),
         chart(
@@ -203,7 +205,8 @@ def pareto(found: Findings) -> Html:
 
 def method(found: Findings) -> Html:
     """Definitions and formulas."""
-    rows = [part for name, text in found.definitions for part in (el("dt", name), el("dd", text))]
+    known = words.definitions(found)
+    rows = [part for name, text in known for part in (el("dt", name), el("dd", text))]
     notes = [el("li", note) for note in found.notes]
     return el(
         "section",
@@ -212,7 +215,7 @@ def method(found: Findings) -> Html:
         el("ul", *notes) if notes else None,
         el(
             "details",
-            el("summary", f"{len(found.definitions)} definitions"),
+            el("summary", f"{len(known)} definitions"),
             el("dl", *rows, class_="defs"),
             data_print=True,
         ),
@@ -222,17 +225,12 @@ def method(found: Findings) -> Html:
 
 
 def _warnings(found: Findings) -> Html | None:
+    """What every comparison rests on, then what one of several does, with the run that it is about."""
     known = {subject.id: subject.label for subject in found.subjects}
-    told = [
-        (known.get(one.candidate_id, one.candidate_id), warned.text)
-        for one in found.comparisons
-        for warned in one.warnings
-    ]
-    many = len(found.comparisons) > 1
-    lines = [f"{run}: {text}" if many else text for run, text in told]
-    scopes = list(dict.fromkeys(one.scope for one in found.comparisons))
-    engines = list(dict.fromkeys(one.engine_comparison for one in found.comparisons if one.engine_comparison))
-    items = [f"Holds for {scope}." for scope in scopes] + engines + lines
+    told = [(known.get(one.candidate_id, one.candidate_id), rests_on(one)) for one in found.comparisons]
+    shared = [text for text in (told[0][1] if told else ()) if all(text in texts for _, texts in told)]
+    own = [f"{run}: {text}" for run, texts in told for text in texts if text not in shared]
+    items = shared + own
     if not items:
         return None
     return joined(el("h3", "What the comparison rests on"), el("ul", *(el("li", text) for text in items)))

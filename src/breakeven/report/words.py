@@ -1,13 +1,86 @@
 """How the reports write a number: the same in every form."""
 
-from breakeven.compare.verdict import digits
-from breakeven.cost import say
+from breakeven import say
+from breakeven.compare.words import digits, reason_text
+from breakeven.cost import words
+from breakeven.cost.figures import COMPARISON, SIDE
+from breakeven.cost.formula import readable
 from breakeven.cost.result import Figure
-from breakeven.findings import Findings, Ranked
+from breakeven.findings import Findings, Place, Price, Ranked
+from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.summary import Estimate, Quantile
+from breakeven.say import Counted
 from breakeven.units import short_count, short_s
 
 DASH = "–"
+
+INTERACTIVITY = {"tpot": "1 / TPOT, median answer", "load": "throughput / users"}
+"""How the speed of one user is told."""
+
+DEFINED: tuple[tuple[str, str], ...] = (
+    ("output throughput", "output tokens that arrived in the steady window / its length"),
+    ("interactivity", "1 / TPOT: the speed that one user sees while an answer runs"),
+    ("speed of a user", "throughput / users: the mean speed of a user, waits included; what a floor is about"),
+    ("capacity C(s)", "the greatest throughput within the measured range that still meets the service level s"),
+    ("k(s)", "C_A(s) / C_B(s): how many of B do the work of one A at the service level s"),
+    ("rented share", "part of the time it is up in which somebody rents the card: the owner's income"),
+    ("load factor", "part of the paid time in which a server serves at its measured throughput"),
+    ("ROI parity rent", "the rent at which the candidate earns its purchase back in the reference's time"),
+    ("cost parity rent", "the rent at which the candidate's tokens cost what the reference's cost"),
+    ("95 % interval", "sampling error of the runs; of k also the spread over ways to read between two levels"),
+)
+"""What no row of a table defines."""
+
+
+def definitions(found: Findings) -> tuple[tuple[str, str], ...]:
+    """Name and formula of everything that is shown; the economics only where there are prices."""
+    measured = tuple((metric.label, metric.formula) for metric in METRICS.values())
+    if not found.money:
+        return (*measured, *DEFINED)
+    rows = [
+        (f"{counted(row.label, found)} ({name})", readable(row.text)) for name, row in {**SIDE, **COMPARISON}.items()
+    ]
+    return (*measured, *DEFINED, *rows)
+
+
+def counted_as(found: Findings) -> Counted:
+    """What the runs count."""
+    return "words" if found.unit == "words" else "tokens"
+
+
+def price(found: Price | None) -> str:
+    """`0.33 USD/h rent`, `0.40 USD/h ask`, `0.11 USD/h owned`."""
+    if found is None:
+        return ""
+    return f"{say.usd_per_h(found.usd_per_h)} {price_kind(found)}"
+
+
+def price_kind(found: Price) -> str:
+    """What sort of price it is."""
+    return "owned" if found.pays == "purchase" else found.kind or "rent"
+
+
+def reason(row: Ranked) -> str | None:
+    """Why a line of the ranking has no rank, or holds with a reserve."""
+    if row.reason is None:
+        return None
+    if row.reason.why is not None:
+        return reason_text(row.reason.why)
+    return {
+        "declared": "as the scenario declares it, not measured here",
+        "capacity": None,
+        "no service level": "no closed-loop levels to read a service level from",
+    }[row.reason.kind]
+
+
+def name(row: Ranked) -> str:
+    """What a line of the ranking is called."""
+    return row.label if row.run is not None else f"{row.label} (declared)"
+
+
+def caution(place: Place) -> str:
+    """A caution with the loads that have it."""
+    return f"{place.levels}: {place.caution.text}"
 
 
 def rate(value: float | None) -> str:
@@ -62,20 +135,20 @@ def is_priced(found: Findings) -> bool:
 
 def per_mtok(found: Findings) -> str:
     """`USD per Mtok`, or of words."""
-    return "USD/Mtok" if found.unit == "tok" else "USD/Mword"
+    return say.unit_of("USD/Mtok", counted_as(found))
 
 
 def figure(found: Figure | None, *, unit: str) -> str:
     """A figure of the economics with its unit; `never`, or a dash where it is not known."""
     if found is None:
         return DASH
-    text = say.figure(found)
-    return DASH if text == "-" else say.counted_in(text, "words" if unit == "words" else "tokens")
+    text = words.figure_text(found, counted="words" if unit == "words" else "tokens")
+    return DASH if text == "-" else text
 
 
 def counted(text: str, found: Findings) -> str:
     """A label with tokens called words where words were counted."""
-    return say.counted_in(text, "tokens" if found.unit == "tok" else "words")
+    return say.label_of(text, counted_as(found))
 
 
 def say_digits(value: float) -> str:

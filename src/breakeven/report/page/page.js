@@ -5,9 +5,8 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const one = (selector, root = document) => root.querySelector(selector);
-  const tokens = data.unit === "tok";
 
-  /* Numbers as the library writes them (breakeven.cost.say). */
+  /* Numbers as the library writes them (breakeven.say). */
   const grouped = (text) => text.replace(/^(-?\d+)/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
   const general = (value, digits) => {
     if (value === 0) return "0";
@@ -32,17 +31,17 @@
     }
     return size >= 99.95 ? value.toFixed(0) : value.toFixed(1);
   };
-  const amount = (value, unit) => {
+  const amount = (value, unit, said = unit) => {
     if (unit === "h") return value < 1e6 ? `${whole(value)} h (${whole(value / 24)} days)` : `${general(value, 3)} h`;
     if (unit === "share") return Math.abs(value) < 9.995 ? `${grouped(general(value * 100, 3))} %` : `${whole(value * 100)} %`;
     if (unit === "x") return `${general(value, 3)}x`;
     if (unit === "USD") return Math.abs(value) >= 100 ? `${whole(value)} USD` : `${value.toFixed(2)} USD`;
-    if (unit === "tok/USD") return `${count(value)} ${unit}`;
-    return `${short(value)} ${unit}`.trimEnd();
+    return `${unit === "tok/USD" ? count(value) : short(value)} ${said}`.trimEnd();
   };
   const price = (value) => (value >= 0.1 ? `${grouped((Math.round(value * 100 * (1 + 1e-12)) / 100).toFixed(2))} USD/h` : `${general(value, 3)} USD/h`);
   const digits = (value) => value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
-  const inWords = (text) => (tokens ? text : text.replace(/\btokens\b/g, "words").replace(/\bMtok\b/g, "Mword").replace(/\btok\//g, "words/"));
+  /* A label by what is counted. */
+  const labelOf = (text) => text.replaceAll("{tokens}", data.counted);
 
   /* What is asked: which candidate, and the numbers that were changed. Candidates have prices of their own. */
   const state = { b: data.best ?? 0, shared: {}, own: data.money.map(() => ({})) };
@@ -60,8 +59,8 @@
   const textOf = (value, row) => {
     if (value === undefined) return "–";
     const shown = Money.shown(value);
-    if (shown === null) return row.undefined.startsWith("never") ? "never" : "–";
-    return inWords(amount(shown, row.unit));
+    if (shown === null) return row.never ? "never" : "–";
+    return amount(shown, row.unit, row.said);
   };
 
   /* Cost per token of the candidate / the reference's, with the interval of k as it was measured. */
@@ -107,10 +106,7 @@
         continue;
       }
       if (path === "k_card") { element.textContent = Money.shown(figure(worked, "k")) === null ? "–" : digits(figure(worked, "k")); continue; }
-      const [part, name] = path.includes(".") ? path.split(".") : ["comparison", path];
-      let value = figure(worked, path);
-      if (name in data.searched && worked[part]) value = Money.searched(worked[part])[name] ?? (("npv_usd" in worked[part]) ? NaN : undefined);
-      const text = textOf(value, data.rows[name]);
+      const value = figure(worked, path), text = textOf(value, data.rows[path.slice(path.indexOf(".") + 1)]);
       if (element.dataset.kpi === undefined) element.textContent = text;
       else {
         const [number, ...unit] = text.split(" "), small = document.createElement("small");
@@ -123,7 +119,7 @@
 
   /* The ranking: the same rows, each at its own price, the cheapest first. */
   const renderRanking = (works) => {
-    if (!data.money.length) return;
+    if (!data.priced) return;
     const rows = data.ranking.map((row, i) => {
       const part = row.money === null ? null : works[row.money][row.side];
       const usd = !part || row.missed ? null : Money.shown(part.usd_per_mtok_output);
@@ -139,9 +135,10 @@
       const tie = row.usd !== null && place > 0 && ends[0] !== null && before.rel[1] !== null && ends[0] <= before.usd * before.rel[1];
       line.classList.toggle("best", row.usd !== null && place === 0);
       one(".rank", line).textContent = row.usd === null ? "–" : `${place + 1}`;
-      one(".price", line).textContent = row.hour === null ? "–" : `${price(row.hour)} ${row.owned ? "owned" : "rent"}`;
-      one(".usd", line).textContent = row.usd === null ? "–" : short(row.usd);
-      one(".usd-ci", line).textContent = ends[0] === null || ends[1] === null ? "" : `${short(ends[0])}–${short(ends[1])}`;
+      const tell = (name, text) => { const cell = one(name, line); if (cell) cell.textContent = text; };
+      tell(".price", row.hour === null ? "–" : `${price(row.hour)} ${row.kind}`);
+      tell(".usd", row.usd === null ? "–" : short(row.usd));
+      tell(".usd-ci", ends[0] === null || ends[1] === null ? "" : `${short(ends[0])}–${short(ends[1])}`);
       one(".margin", line).textContent = row.usd === null ? "–" : place === 0 ? "cheapest" : `+${whole(100 * (row.usd / ranked[0].usd - 1))} %${tie ? ", a tie with the line above" : ""}`;
       table.append(line);
     });
@@ -182,7 +179,7 @@
       label: "days to break-even", top: nows.length ? 4 * Math.max(...nows) : 2000, zero: false, marksAt: parity === null ? [] : lines.slice(0, 1),
       level: reference ?? null, levelLabel: "the reference's" });
     builds.tornado = Charts.tornado(Money.tornado(drawn0(), current().target.path, current().ranges), {
-      label: inWords(`${current().target.label}${current().target.unit ? `, ${current().target.unit}` : ""}`), name: (place) => data.places[place] ?? place });
+      label: `${current().target.label}${current().target.unit ? `, ${current().target.said}` : ""}`, name: (place) => data.places[place] ?? place });
     builds.cost = Charts.costAgainstSpeed(data, cardCosts());
     return builds;
   };
@@ -208,7 +205,7 @@
       const item = document.createElement("li"), number = document.createElement("strong");
       number.textContent = `${general(at, 4)} USD/h`;
       number.dataset.crossing = String(at);
-      item.append(number, ` ${inWords(what)}`);
+      item.append(number, ` ${labelOf(what)}`);
       return item;
     }));
     if (!found.length) list.replaceChildren("No curves meet along these rents.");
@@ -248,7 +245,7 @@
     all("[data-letter]").forEach((element) => { element.textContent = letter; });
     all("th[data-side]").forEach((element) => {
       const side = element.dataset.side;
-      element.textContent = `${side}: ${general(worked[side].count, 4)} × ${current().gpus[side]}`;
+      element.textContent = `${side}: ${general(worked[side].count, 3)} × ${current().gpus[side]}`;
     });
     all("[data-best-only]").forEach((element) => { element.hidden = state.b !== (data.best ?? 0); });
   };

@@ -1,4 +1,4 @@
-"""Live prices of about twenty clouds through gpuhunt, an optional extra that is imported when it is first needed."""
+"""Live prices of about twenty clouds through gpuhunt, an optional package that is imported when it is first needed."""
 
 import contextlib
 import datetime
@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from breakeven.errors import RunFailedError, UsageError, one_line
-from breakeven.hardware import find_gpus, gpu_key, same_gpu
-from breakeven.prices.quote import Fetched, Kind, Quote
+from breakeven.hardware import gpu_key
+from breakeven.prices.offers import Offer, cheapest
+from breakeven.prices.quote import Fetched
 
 CATALOG_DIR: Final = "GPUHUNT_CATALOG_DIR"
 """Environment variable of gpuhunt: a folder with one CSV a provider, read in place of the network."""
 
 
-class Offer(Protocol):
+class Item(Protocol):
     """What is read of gpuhunt's `CatalogItem`; `price` is USD per hour of the whole instance."""
 
     provider: str
-    instance_name: str
+    location: str
     price: float
     gpu_count: int
     gpu_name: str | None
@@ -28,17 +29,17 @@ class Offer(Protocol):
     spot: bool
 
 
-def read(*, today: datetime.date, gpu: str | None = None) -> Fetched:
-    """Lowest price a card of every GPU, provider and kind that gpuhunt knows today, or of `gpu` alone.
+def read(*, today: datetime.date) -> Fetched:
+    """Lowest price a card of every GPU, provider and kind that gpuhunt knows today.
 
-    UsageError when gpuhunt is not installed or the GPU is unknown; RunFailedError when nothing could be fetched.
+    UsageError when gpuhunt is not installed; RunFailedError when nothing could be fetched.
     """
-    if gpu is not None:
-        find_gpus(gpu)
     with _said() as said:
-        fetched = from_gpuhunt(_offers(), today=today)
-    quotes = tuple(quote for quote in fetched.quotes if gpu is None or same_gpu(gpu, quote.gpu))
-    return Fetched(quotes=quotes, notes=(*fetched.notes, *dict.fromkeys(said)))
+        fetched = from_gpuhunt(_items(), today=today)
+    notes = (*fetched.notes, *dict.fromkeys(said))
+    if not fetched.quotes:
+        raise RunFailedError(f"gpuhunt gave no prices; {notes[0]}" if notes else "gpuhunt gave no prices")
+    return Fetched(quotes=fetched.quotes, notes=notes)
 
 
 @contextlib.contextmanager
@@ -57,11 +58,11 @@ def _said() -> Iterator[list[str]]:
         logger.propagate = propagate
 
 
-def _offers() -> Sequence[Offer]:
+def _items() -> Sequence[Item]:
     try:
         import gpuhunt
     except ImportError:
-        raise UsageError("live prices need gpuhunt: pip install 'breakeven[prices]'") from None
+        raise UsageError("--from gpuhunt needs the package gpuhunt: pip install gpuhunt") from None
     folder = os.environ.get(CATALOG_DIR)
     try:
         if folder is None:
@@ -71,9 +72,9 @@ def _offers() -> Sequence[Offer]:
         raise RunFailedError(f"gpuhunt could not read its prices: {one_line(str(error))}") from None
 
 
-def _query(catalog: Any, *, providers: list[str] | None) -> Sequence[Offer]:
-    offers: Sequence[Offer] = catalog.query(provider=providers, min_gpu_count=1)
-    return offers
+def _query(catalog: Any, *, providers: list[str] | None) -> Sequence[Item]:
+    items: Sequence[Item] = catalog.query(provider=providers, min_gpu_count=1)
+    return items
 
 
 def _local_providers(folder: Path) -> list[str]:
@@ -83,46 +84,35 @@ def _local_providers(folder: Path) -> list[str]:
     return found
 
 
-def from_gpuhunt(offers: Iterable[Offer], *, today: datetime.date) -> Fetched:
+def from_gpuhunt(found: Iterable[Item], *, today: datetime.date) -> Fetched:
     """The lowest price per card, for each GPU, provider and kind (`spot` or `ask`).
 
-    price per card = price of the instance / its cards. Offers without a price are left out, as are GPUs that
-    the table does not know; both are counted in the notes.
+    Offers without a price are left out, as are GPUs that the table does not know; both are counted in the notes.
     """
-    groups: dict[tuple[str, str, Kind], list[Offer]] = {}
+    offers: list[Offer] = []
     unknown: set[str] = set()
     unpriced = 0
-    for offer in offers:
-        if not offer.gpu_name or offer.gpu_count < 1:
+    for item in found:
+        if not item.gpu_name or item.gpu_count < 1:
             continue
-        if not offer.price > 0:
+        if not item.price > 0:
             unpriced += 1
             continue
         try:
-            key = gpu_key(offer.gpu_name, vram_gb=offer.gpu_memory)
+            offers.append(_offer(item, gpu=gpu_key(item.gpu_name, vram_gb=item.gpu_memory)))
         except UsageError:
-            unknown.add(offer.gpu_name)
-            continue
-        groups.setdefault((key, offer.provider, "spot" if offer.spot else "ask"), []).append(offer)
-    return Fetched(
-        quotes=tuple(_lowest(offers, key=key, today=today) for key, offers in sorted(groups.items())),
-        notes=_notes(unknown, unpriced=unpriced),
-    )
+            unknown.add(item.gpu_name)
+    return Fetched(quotes=cheapest(offers, as_of=today, source="gpuhunt"), notes=_notes(unknown, unpriced=unpriced))
 
 
-def _lowest(offers: Sequence[Offer], *, key: tuple[str, str, Kind], today: datetime.date) -> Quote:
-    gpu, provider, kind = key
-    best = min(offers, key=lambda offer: offer.price / offer.gpu_count)
-    cards = f"{best.gpu_count} cards" if best.gpu_count > 1 else "1 card"
-    return Quote(
+def _offer(item: Item, *, gpu: str) -> Offer:
+    return Offer(
         gpu=gpu,
-        provider=provider,
-        tier="spot" if kind == "spot" else "on-demand",
-        usd_per_h_card=best.price / best.gpu_count,
-        kind=kind,
-        stat=f"lowest of {len(offers)} offers: {best.instance_name}, {cards}",
-        as_of=today,
-        source="gpuhunt",
+        provider=item.provider,
+        kind="spot" if item.spot else "ask",
+        region=item.location,
+        cards=item.gpu_count,
+        usd_per_h=item.price,
     )
 
 

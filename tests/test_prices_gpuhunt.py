@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from breakeven.errors import RunFailedError, UsageError
-from breakeven.prices import live
-from breakeven.prices.live import CATALOG_DIR, from_gpuhunt
+from breakeven.prices import hunt
+from breakeven.prices.hunt import CATALOG_DIR, from_gpuhunt
 
 # gpuhunt does not close the catalogue files that it reads.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -22,7 +22,7 @@ TODAY = datetime.date(2026, 11, 23)
 @dataclass
 class AnOffer:
     provider: str = "aws"
-    instance_name: str = "box"
+    location: str = "here"
     price: float = 1.0
     gpu_count: int = 1
     gpu_name: str | None = "RTX4090"
@@ -35,15 +35,16 @@ def prices(*offers: AnOffer) -> list[tuple[str, str, float]]:
 
 
 def test_the_price_of_an_instance_is_divided_by_its_cards() -> None:
-    assert prices(AnOffer(price=8.0, gpu_count=8, gpu_name="H100", gpu_memory=80)) == [("h100", "ask", 1.0)]
+    assert prices(AnOffer(price=8.0, gpu_count=8, gpu_name="H100", gpu_memory=80)) == [("h100-80", "ask", 1.0)]
 
 
 def test_the_lowest_price_per_card_stands_for_a_provider() -> None:
-    offers = (AnOffer(price=1.2), AnOffer(price=4.0, gpu_count=4, instance_name="four"), AnOffer(price=1.1))
-    [quote] = from_gpuhunt(offers, today=TODAY).quotes
-    assert quote.usd_per_h_card == 1.0
-    assert quote.stat == "lowest of 3 offers: four, 4 cards"
-    assert quote.as_of == TODAY
+    offers = (AnOffer(price=1.2), AnOffer(price=4.0, gpu_count=4, location="there"), AnOffer(price=1.1))
+    one, four = from_gpuhunt(offers, today=TODAY).quotes
+    assert (one.usd_per_h_card, one.cards_at_least, one.region) == (1.1, 1, "here")
+    assert (four.usd_per_h_card, four.cards_at_least, four.region) == (1.0, 4, "there")
+    assert one.stat == "lowest of 3 offers"
+    assert one.as_of == TODAY
 
 
 def test_spot_prices_and_asks_stay_apart_and_so_do_providers() -> None:
@@ -58,27 +59,21 @@ def test_memory_decides_between_the_two_a100() -> None:
 
 def test_what_is_unknown_or_has_no_price_is_left_out_and_said() -> None:
     offers = (
-        AnOffer(gpu_name="T4"),
-        AnOffer(gpu_name="V100"),
+        AnOffer(gpu_name="K80"),
+        AnOffer(gpu_name="P4"),
         AnOffer(price=0.0),
         AnOffer(price=float("nan")),
         AnOffer(gpu_name=None, gpu_count=0),
     )
     fetched = from_gpuhunt(offers, today=TODAY)
     assert fetched.quotes == ()
-    assert fetched.notes == ("left out, not in the GPU table: T4, V100", "left out, without a price: 2 offers")
+    assert fetched.notes == ("left out, not in the GPU table: K80, P4", "left out, without a price: 2 offers")
 
 
 def test_without_gpuhunt_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gpuhunt", None)
-    with pytest.raises(UsageError, match=r"live prices need gpuhunt: pip install 'breakeven\[prices\]'"):
-        live.read(today=TODAY)
-
-
-def test_an_unknown_gpu_is_refused_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gpuhunt", None)
-    with pytest.raises(UsageError, match="no GPU is called 'rtx9999'"):
-        live.read(today=TODAY, gpu="rtx9999")
+    with pytest.raises(UsageError, match=r"--from gpuhunt needs the package gpuhunt: pip install gpuhunt$"):
+        hunt.read(today=TODAY)
 
 
 @pytest.fixture
@@ -103,28 +98,27 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("catalogue")
 def test_gpuhunt_reads_a_local_catalogue_without_network() -> None:
-    fetched = live.read(today=TODAY)
+    fetched = hunt.read(today=TODAY)
     assert [(q.gpu, q.provider, q.kind, q.usd_per_h_card) for q in fetched.quotes] == [
-        ("h100", "aws", "ask", 2.0),
+        ("h100-80", "aws", "ask", 2.0),
         ("l4", "aws", "spot", 0.7),
     ]
-    assert [q.gpu for q in live.read(today=TODAY, gpu="h100-sxm").quotes] == ["h100"]
 
 
 def test_a_catalogue_that_gpuhunt_cannot_read_is_one_clear_line(catalogue: Path) -> None:
     (catalogue / "nobody.csv").write_text("")
     with pytest.raises(RunFailedError, match="gpuhunt could not read its prices: Unknown provider: nobody"):
-        live.read(today=TODAY)
+        hunt.read(today=TODAY)
 
 
 def test_an_empty_catalogue_folder_is_one_clear_line(catalogue: Path) -> None:
     (catalogue / "aws.csv").unlink()
     with pytest.raises(UsageError, match=r"GPUHUNT_CATALOG_DIR: .* holds no CSV of gpuhunt"):
-        live.read(today=TODAY)
+        hunt.read(today=TODAY)
 
 
 def test_what_gpuhunt_complains_of_becomes_a_note_and_not_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    with live._said() as said:
+    with hunt._said() as said:
         logging.getLogger("gpuhunt.catalog").error("Failed to load\n%s", "aws")
     assert said == ["gpuhunt: Failed to load aws"]
     assert capsys.readouterr().err == ""

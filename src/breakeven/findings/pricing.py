@@ -1,0 +1,163 @@
+"""A price belongs to a card: the sides of a scenario are joined to runs by card, or each card takes its quote."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from breakeven.cost.inputs import ANY_CARD, Deployment, Scenario
+from breakeven.cost.ranges import RentQuotes
+from breakeven.cost.result import Note
+from breakeven.cost.uncertain import mapped, nominal
+from breakeven.errors import UsageError
+from breakeven.findings.names import card
+from breakeven.hardware import same_card
+from breakeven.metrics.summary import RunFacts
+from breakeven.prices import Kind, Quote, newest_quote, quote_range
+
+KINDS_TRIED: Final[tuple[Kind, ...]] = ("ask", "median", "spot")
+"""Kinds of quotes at which a renter could rent; the first that all cards have is taken for all."""
+
+
+def joined(
+    scenario: Scenario, *, reference: RunFacts | None, candidate: RunFacts | None
+) -> tuple[Scenario, RunFacts | None, RunFacts | None]:
+    """The scenario with each run's prices on the run's side; a single run may be either side of it.
+
+    UsageError names both cards where a run is of another card than the scenario prices.
+    """
+    if reference is None and candidate is not None:
+        return _joined_alone(scenario, candidate)
+    if reference is None or candidate is None:
+        return scenario, reference, candidate
+    if scenario.reference is None:
+        raise UsageError(
+            f"scenario {scenario.name}: several runs are compared, so it needs a [reference] with the first one's "
+            "prices; `breakeven cost --preset renter` shows one"
+        )
+    if _fits(reference, scenario.reference) and _fits(candidate, scenario.candidate):
+        return scenario, reference, candidate
+    if _fits(reference, scenario.candidate) and _fits(candidate, scenario.reference):
+        return _turned_round(scenario), reference, candidate
+    priced = (scenario.reference, scenario.candidate)
+    stranger = next((run for run in (reference, candidate) if not any(_fits(run, side) for side in priced)), candidate)
+    raise UsageError(_no_price(scenario, stranger))
+
+
+def _joined_alone(scenario: Scenario, run: RunFacts) -> tuple[Scenario, RunFacts | None, RunFacts | None]:
+    if _fits(run, scenario.candidate):
+        return scenario, None, run
+    if scenario.reference is not None and _fits(run, scenario.reference):
+        return scenario, run, None
+    raise UsageError(_no_price(scenario, run))
+
+
+def _turned_round(scenario: Scenario) -> Scenario:
+    """The other side as the reference; what names places of a side no longer means it."""
+    assert scenario.reference is not None
+    return replace(
+        scenario,
+        reference=scenario.candidate,
+        candidate=scenario.reference,
+        variants=(),
+        correlations=(),
+        ranges={place: spread for place, spread in scenario.ranges.items() if place.startswith("market.")},
+    )
+
+
+def _fits(run: RunFacts, side: Deployment) -> bool:
+    return side.gpu == ANY_CARD or any(same_card(name, side.gpu) for name in names_of(run))
+
+
+def names_of(run: RunFacts) -> list[str]:
+    """What a run's card is called: as people say it, and by the key of a data set."""
+    key = run.host.get("gpu")
+    return [card(run.host), *([key] if isinstance(key, str) else [])]
+
+
+def _no_price(scenario: Scenario, run: RunFacts) -> str:
+    sides = [scenario.candidate] if scenario.reference is None else [scenario.reference, scenario.candidate]
+    return (
+        f"scenario {scenario.name} prices {' and '.join(side.gpu for side in sides)}, and the run {run.id} is of "
+        f"{card(run.host)}: give a scenario with its price (--scenario once more for each further candidate), or none, "
+        "and each card takes its newest quote"
+    )
+
+
+def with_own_rents(
+    scenario: Scenario, *, reference: RunFacts | None, candidate: RunFacts | None, quotes: Iterable[Quote]
+) -> tuple[Scenario, tuple[Note, ...]]:
+    """A rent for a whole set, as a scenario may declare it, is the reference's: a measured candidate rents at its own.
+
+    Its newest ask, or nothing, and a note says which.
+    """
+    rent = scenario.market.rent_usd_per_h_set
+    if rent is None or scenario.reference is None or (reference is None and candidate is None):
+        return scenario, ()
+    market = replace(scenario.market, rent_usd_per_h_set=None)
+    own = scenario.reference
+    if own.rent_usd_per_h is None:
+        each = mapped(rent, lambda value: value / nominal(own.count))
+        own = replace(own, rent_usd_per_h=each, rent_from=scenario.market.rent_from)
+    other, note = _at_own_quote(scenario.candidate, quotes)
+    return replace(scenario, market=market, reference=own, candidate=other), (note,) if note is not None else ()
+
+
+def _at_own_quote(side: Deployment, quotes: Iterable[Quote]) -> tuple[Deployment, Note | None]:
+    if side.rent_usd_per_h is not None:
+        return side, None
+    quote = newest_quote(side.gpu, quotes)
+    if quote is None:
+        return side, Note(kind="no_quote", facts={"gpu": side.name})
+    facts = {"gpu": side.name, "kind": quote.kind, "usd_per_h": quote.usd_per_h_card}
+    facts |= {"source": quote.provider, "date": quote.as_of.isoformat()}
+    return _quoted(side, quote), Note(kind="own_quote", facts=facts)
+
+
+def _quoted(side: Deployment, quote: Quote) -> Deployment:
+    return replace(side, rent_usd_per_h=quote.usd_per_h_card, rent_from=quote_text(quote), rent_kind=quote.kind)
+
+
+def quote_text(quote: Quote) -> str:
+    """Kind, market, region, date and source of a quote in one line."""
+    where = " ".join(filter(None, (quote.provider, quote.tier, quote.region)))
+    least = f", {quote.cards_at_least} cards at least" if quote.cards_at_least > 1 else ""
+    return f"{quote.kind}, {where}{least}, {quote.as_of.isoformat()} ({quote.source})"
+
+
+def from_quotes(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Scenario, ...]:
+    """Without a scenario: each card at its newest quote, of one kind that all of them have; none where there is none.
+
+    One scenario a candidate, the first run being the reference; a single run is a candidate alone.
+    """
+    for kind in KINDS_TRIED:
+        found = [_newest(run, quotes, kind) for run in runs]
+        sides = [
+            _quoted(Deployment(gpu=card(run.host), use="own"), quote)
+            for run, quote in zip(runs, found, strict=True)
+            if quote is not None
+        ]
+        if sides and len(sides) == len(runs):
+            first, *others = sides
+            if not others:
+                return (Scenario(name="newest-quote", candidate=first),)
+            return tuple(Scenario(name="newest-quotes", reference=first, candidate=other) for other in others)
+    return ()
+
+
+def _newest(run: RunFacts, quotes: Sequence[Quote], kind: Kind) -> Quote | None:
+    return next((quote for name in names_of(run) if (quote := newest_quote(name, quotes, kind=kind)) is not None), None)
+
+
+def ranges_for(scenario: Scenario, quotes: Sequence[Quote]) -> dict[str, RentQuotes]:
+    """The range of recent quotes of each side's card, of the kind that its own rent is."""
+    found: dict[str, RentQuotes] = {}
+    for name, side in (("candidate", scenario.candidate), ("reference", scenario.reference)):
+        kind = next((kind for kind in KINDS_TRIED if side is not None and side.rent_kind == kind), KINDS_TRIED[0])
+        ends = None if side is None else quote_range(side.gpu, quotes, kind=kind)
+        if ends is not None:
+            low, high = ends
+            dates = sorted((low.as_of, high.as_of))
+            source = f"{kind}s of {low.provider} and {high.provider}, {dates[0]} to {dates[1]}"
+            found[name] = RentQuotes(low.usd_per_h_card, high.usd_per_h_card, source=source)
+    return found

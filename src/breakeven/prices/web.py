@@ -1,0 +1,72 @@
+"""One file over HTTP, with a limit on time and on size, from the host that was asked and from no other."""
+
+import http.client
+import urllib.error
+import urllib.request
+from typing import IO, Final
+from urllib.parse import urlsplit
+
+from breakeven import __version__
+from breakeven.clock import now_s
+from breakeven.errors import RunFailedError, one_line
+
+CHUNK_BYTES: Final = 64 * 1024
+
+
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect only to the same scheme and host: prices are believed by where they are from."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        asked, told = urlsplit(req.full_url), urlsplit(newurl)
+        if (asked.scheme, asked.netloc) != (told.scheme, told.netloc):
+            raise RunFailedError(f"sent elsewhere, to {told.scheme}://{one_line(told.netloc, limit=80)}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def get(url: str, *, timeout_s: float, most_bytes: int) -> bytes:
+    """The body of a GET; RunFailedError says why there is none. `timeout_s` is for all of it, however it trickles."""
+    until_s = now_s() + timeout_s
+    opener = urllib.request.build_opener(_SameHost)
+    asked = urllib.request.Request(url, headers={"User-Agent": f"breakeven/{__version__}"})
+    try:
+        with opener.open(asked, timeout=timeout_s) as answer:
+            return _body(answer, until_s=until_s, most_bytes=most_bytes, timeout_s=timeout_s)
+    except urllib.error.HTTPError as error:
+        raise RunFailedError(f"HTTP {error.code} {one_line(error.reason, limit=100)}") from None
+    except TimeoutError:
+        raise RunFailedError(f"no answer within {timeout_s:g} s") from None
+    except urllib.error.URLError as error:
+        raise RunFailedError(_why(error, timeout_s=timeout_s)) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise RunFailedError(one_line(f"{type(error).__name__}: {error}", limit=120)) from None
+
+
+def _why(error: urllib.error.URLError, *, timeout_s: float) -> str:
+    if isinstance(error.reason, TimeoutError):
+        return f"no answer within {timeout_s:g} s"
+    return one_line(str(error.reason), limit=120)
+
+
+def _body(answer: http.client.HTTPResponse, *, until_s: float, most_bytes: int, timeout_s: float) -> bytes:
+    parts: list[bytes] = []
+    left = most_bytes
+    while part := answer.read1(CHUNK_BYTES):
+        parts.append(part)
+        left -= len(part)
+        if left < 0:
+            raise RunFailedError(f"larger than {most_bytes >> 20} MiB")
+        if now_s() > until_s:
+            raise RunFailedError(f"not whole within {timeout_s:g} s")
+    body = b"".join(parts)
+    promised = answer.headers.get("Content-Length")
+    if promised is not None and promised != str(len(body)):
+        raise RunFailedError(f"cut after {len(body)} bytes")
+    return body

@@ -1,0 +1,135 @@
+"""Facts as plain tables: what `breakeven gpus` and `breakeven prices` print, and what a data set of others holds."""
+
+import datetime
+import textwrap
+from collections.abc import Sequence
+from typing import Final
+
+from breakeven.errors import one_line
+from breakeven.hardware import Gpu, find_gpus, gpus
+from breakeven.metrics.summary import RunSummary
+from breakeven.prices import KINDS, Quote, age_days, is_old, old_warning, quotes_for
+from breakeven.reference import nodes, reference_runs
+from breakeven.say import columns, number
+
+WIDTH: Final = 120
+
+_GPU_HEAD: Final = ("key", "name", "GB", "GB/s", "BF16", "FP16", "FP8", "W", "launch", "USD then", "conf.")
+_GPU_LEFT: Final = (0, 1, 8, 10)
+_GPU_LEGEND: Final = """
+GB, GB/s: memory and its bandwidth. BF16, FP16, FP8: dense TFLOP/s; BF16 and FP8 summed in FP32 (what engines do), FP16
+summed in FP16. W: board power limit. USD then: price at launch (~ an estimate), never used as a default. -: no source.
+conf.: A the vendor's own document, B calculated or second hand, C sources disagree.
+`breakeven gpus NAME` gives the sources of a row."""
+
+
+def gpu_table(name: str | None = None) -> str:
+    """The table, or with `name` every row that it may mean, with sources; UsageError for an unknown name."""
+    if name is not None:
+        return "\n\n".join(_gpu_card(gpu) for gpu in find_gpus(name)) + "\n"
+    rows = [_GPU_HEAD, *(_gpu_row(gpu) for gpu in gpus().values())]
+    return "\n".join(columns(rows, left=_GPU_LEFT, indent="")) + "\n" + _GPU_LEGEND + "\n"
+
+
+def _gpu_row(gpu: Gpu) -> tuple[str, ...]:
+    rates = (gpu.bf16_fp32acc_tflop_per_s, gpu.fp16_fp16acc_tflop_per_s, gpu.fp8_fp32acc_tflop_per_s)
+    return (
+        *(gpu.key, gpu.name, number(gpu.vram_gb), number(gpu.mem_bw_gb_per_s)),
+        *(number(rate, digits=1) for rate in rates),
+        *(number(gpu.tdp_w), gpu.launch or "-", _launch_price(gpu), gpu.confidence),
+    )
+
+
+def _launch_price(gpu: Gpu) -> str:
+    about = "~" if gpu.price_kind == "estimate" else ""
+    return about + number(gpu.launch_price_usd)
+
+
+def _gpu_card(gpu: Gpu) -> str:
+    facts = {
+        "key": gpu.key,
+        "other names": ", ".join(gpu.aliases) or "-",
+        "belongs to": ", ".join(gpu.groups) or "-",
+        "maker": f"{gpu.vendor}, {gpu.arch}, launched {gpu.launch or 'at an unknown date'}",
+        "memory": f"{gpu.vram_gb:g} GB at {gpu.mem_bw_gb_per_s:g} GB/s",
+        "BF16": f"{number(gpu.bf16_fp32acc_tflop_per_s, digits=1)} TFLOP/s dense, summed in FP32",
+        "FP16": f"{number(gpu.fp16_fp16acc_tflop_per_s, digits=1)} TFLOP/s dense, summed in FP16",
+        "FP8": f"{number(gpu.fp8_fp32acc_tflop_per_s, digits=1)} TFLOP/s dense, summed in FP32",
+        "INT8": f"{number(gpu.int8_top_per_s, digits=1)} TOP/s dense",
+        "power": f"{gpu.tdp_w:g} W board power limit",
+        "price then": f"{_launch_price(gpu)} USD at launch ({gpu.price_kind or 'none found'}); never used as a default",
+        "confidence": gpu.confidence,
+        "source": gpu.source,
+    }
+    lines = (line for label, text in facts.items() for line in _wrapped(f"  {label:<12} {text}", indent=15))
+    return "\n".join((gpu.name, *lines))
+
+
+_QUOTE_HEAD: Final = ("GPU", "kind", "USD/h", "market", "offer", "region", "cards ≥", "as of", "days", "from")
+_QUOTE_LEFT: Final = (0, 1, 3, 4, 5, 7)
+_REGION_WIDTH: Final = 14
+
+
+def price_table(quotes: Sequence[Quote], *, today: datetime.date, gpu: str | None = None) -> str:
+    """The table; with `gpu` only what may be for it. UsageError with near names for an unknown GPU."""
+    shown = _in_order(quotes) if gpu is None else quotes_for(gpu, quotes)
+    if not shown:
+        return f"No quote is known for {gpu or 'any GPU'}; give your own price, or try `breakeven prices --refresh`.\n"
+    numbers = {source: at for at, source in enumerate(dict.fromkeys(quote.source for quote in shown), start=1)}
+    rows = [_QUOTE_HEAD, *(_quote_row(quote, today=today, source=numbers[quote.source]) for quote in shown)]
+    warning = old_warning(shown, today=today)
+    parts = [
+        *columns(rows, left=_QUOTE_LEFT, indent=""),
+        "",
+        *(f"{kind:<9}  {meaning}" for kind, meaning in KINDS.items() if any(quote.kind == kind for quote in shown)),
+        "Kinds answer different questions: compare prices of one kind only. * older than 30 days.",
+        "USD/h: of one card. cards ≥: how many must be taken to pay that price a card.",
+        "",
+        *(line for source, at in numbers.items() for line in _wrapped(f"[{at}] {source}")),
+        *(["", *_wrapped(f"caution: {warning}")] if warning else []),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _wrapped(text: str, *, indent: int = 4) -> list[str]:
+    return textwrap.wrap(text, width=WIDTH, subsequent_indent=" " * indent)
+
+
+def _in_order(quotes: Sequence[Quote]) -> list[Quote]:
+    kinds = list(KINDS)
+    return sorted(quotes, key=lambda quote: (quote.gpu, kinds.index(quote.kind), quote.usd_per_h_card, quote.provider))
+
+
+def _quote_row(quote: Quote, *, today: datetime.date, source: int) -> tuple[str, ...]:
+    days = f"{age_days(quote, today=today)}{'*' if is_old(quote, today=today) else ' '}"
+    return (
+        *(quote.gpu, quote.kind, f"{quote.usd_per_h_card:.4f}", quote.provider, quote.tier),
+        *(one_line(quote.region, limit=_REGION_WIDTH), str(quote.cards_at_least), quote.as_of.isoformat()),
+        *(days, f"[{source}]"),
+    )
+
+
+def reference_table(data: str) -> str:
+    """What a data set holds: words per second at its lowest, middle and highest level, nodes, spread."""
+    runs = reference_runs(data)
+    users = (1, 10, 100)
+    head = ("GPU", "cards", "workload", *(f"{n} users" for n in users), "nodes", "spread")
+    notes = [f"- {note}" for note in runs[0].run.settings["notes"]]
+    source = f"Words per second. Source: {runs[0].run.settings['source']}."
+    return (
+        "\n".join(
+            [*columns([head, *(_run_row(run, users) for run in runs)], left=(0, 2), indent=""), "", source, *notes]
+        )
+        + "\n"
+    )
+
+
+def _run_row(run: RunSummary, users: Sequence[int]) -> tuple[str, ...]:
+    rates = {level.users: level.output_tok_per_s.value for level in run.levels}
+    spreads = [sd for level in run.levels if (sd := level.extra.get("between_node_sd_log")) is not None]
+    host = run.run.host
+    return (
+        *(host["gpu"], str(host["gpu_count"]), run.run.workload["name"]),
+        *(number(rates.get(n)) for n in users),
+        *(str(nodes(run)), f"{100 * max(spreads):.0f} %" if spreads else "-"),
+    )
