@@ -17,6 +17,7 @@ from breakeven.app.summary import summarise
 from breakeven.clock import wall_now
 from breakeven.engine import ENGINES
 from breakeven.errors import UsageError
+from breakeven.hidden import secrets_in
 from breakeven.launch.embedded import Launched
 from breakeven.launch.models import fetch_embedded_model
 from breakeven.load.arrivals import parse_arrivals
@@ -24,7 +25,7 @@ from breakeven.load.files import check_users
 from breakeven.load.ray_cluster import joined
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import RunSummary
-from breakeven.plan import Plan
+from breakeven.plan import OPTIONS, Plan, plan_table
 from breakeven.registry import load
 from breakeven.report.live import Live
 from breakeven.store.folder import RunFolder
@@ -75,6 +76,7 @@ def check_plan(plan: Plan) -> None:
     if plan.engine is not None:
         load("engine", ENGINES, plan.engine)
     check_launch(plan)
+    _check_secrets(plan)
     for name, value in (("input", plan.input_tokens), ("output", plan.output_tokens)):
         if isinstance(value, str) and plan.workload in _WHOLE_NUMBERS:
             raise UsageError(f"--{name}-tokens {value}: the workload {plan.workload} takes a whole number of tokens")
@@ -85,6 +87,16 @@ def check_plan(plan: Plan) -> None:
     if plan.workload == "chat" and plan.input_tokens is not None:
         raise UsageError("--input-tokens goes with --workload fixed or lengths; chat brings its own prompts")
     api_key(plan)
+
+
+def _check_secrets(plan: Plan) -> None:
+    """A plan is stored with its run and shown in reports, so that it may name where a secret is and hold none."""
+    found = next((name for key, value in plan_table(plan).items() for name in secrets_in(value, name=key)), None)
+    if found is not None:
+        raise UsageError(
+            f"{OPTIONS.get(found, found)}: this looks like a secret, and would be stored with the run; put it into an "
+            "environment variable, which --api-key-env (or pass_env, for a container) names"
+        )
 
 
 def api_key(plan: Plan) -> str | None:

@@ -13,6 +13,7 @@ from typing import Final, NoReturn, TextIO
 from breakeven import __version__
 from breakeven.cli import calibrate, exchange, money, prices, report, run, stored, study
 from breakeven.errors import BreakevenError, RunFailedError, UsageError, one_line
+from breakeven.hidden import hidden
 
 INTERRUPTED: Final = 130
 LONGEST_ERROR: Final = 2000
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _told(error: BreakevenError) -> str:
     """The error; what it quotes of a log follows on lines of its own, set in, so that none looks like another error."""
-    first, *more = str(error).splitlines() or [""]
+    first, *more = hidden(str(error)).splitlines() or [""]
     return "\n".join([one_line(first, limit=LONGEST_ERROR), *(f"  {one_line(line)}" for line in more)])
 
 

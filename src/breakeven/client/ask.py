@@ -12,6 +12,7 @@ from breakeven.client.connection import Connection, connect, why
 from breakeven.client.target import Target
 from breakeven.clock import now_s
 from breakeven.errors import LONGEST_NAME, one_line
+from breakeven.hidden import hidden
 from breakeven.record import Record, Status
 
 _STALE_IN_A_ROW = 3
@@ -230,7 +231,7 @@ async def fetch(target: Target, path: str, *, body: object = None, timeout_s: fl
         reply.let_go()
     if not reply.complete or reply.status is None:
         raise FetchError(*why(connection.failure))
-    return reply.status, reply.content_type, bytes(reply.body)
+    return reply.status, reply.content_type, target.hide_key_in(bytes(reply.body))
 
 
 def to_record(
@@ -256,7 +257,7 @@ def to_record(
         end_s=seen.end_s - zero_s,
         status=seen.status,
         error=seen.error,
-        error_text=None if seen.error_text is None else one_line(seen.error_text, limit=_TEXT_LIMIT),
+        error_text=None if seen.error_text is None else one_line(hidden(seen.error_text), limit=_TEXT_LIMIT),
         asked_input_tokens=asked_input_tokens,
         asked_output_tokens=asked_output_tokens,
         reconnected=seen.reconnected,

@@ -37,6 +37,10 @@ class Target(Struct, frozen=True, kw_only=True):
         key = (self.authorization or "").removeprefix("Bearer ")
         return text.replace(key, "[key]") if key else text
 
+    def hide_key_in(self, body: bytes) -> bytes:
+        """The same for the body of an answer, before anybody reads it."""
+        return self.hide_key(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
     def head(self, method: str, path: str) -> bytes:
         """Request line and headers up to `Content-Length: `, for `body_head`."""
         host = f"[{self.host}]" if ":" in self.host else self.host

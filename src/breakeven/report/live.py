@@ -6,6 +6,7 @@ from typing import Final, TextIO
 
 from breakeven.clock import now_s
 from breakeven.errors import printable
+from breakeven.hidden import hidden
 from breakeven.load.level import LevelPlan, Progress
 from breakeven.metrics.summary import LevelSummary
 from breakeven.report.terminal import plus_minus
@@ -31,7 +32,7 @@ class Live:
     def say(self, text: str) -> None:
         """A line of its own."""
         self.clear()
-        self._write(printable(text) + "\n")
+        self._write(printable(hidden(text)) + "\n")
 
     def waiting(self, waited_s: float, text: str) -> None:
         """How long something is waited for, and what it said last; without a terminal each ten seconds."""

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 
 from breakeven.client.openai import BAD_JSON
 from breakeven.errors import LONGEST_NAME, RunFailedError, one_line
+from breakeven.hidden import hidden
 from breakeven.metrics.bracket import Bracket
 from breakeven.metrics.goodput import Verdict
 from breakeven.metrics.summary import LevelSummary, RunSummary
@@ -173,7 +174,7 @@ def _clean(value: Any, *, where: Path, depth: int = 0, key: str = "") -> Any:
     if depth > DEEPEST:
         raise RunFailedError(f"{where}: nested too deeply")
     if isinstance(value, str):
-        return one_line(value, limit=LONGEST_NAME if key in _NAMES else LONGEST_TEXT)
+        return one_line(hidden(value), limit=LONGEST_NAME if key in _NAMES else LONGEST_TEXT)
     if isinstance(value, Mapping):
         known = {one_line(str(name), limit=LONGEST_NAME): item for name, item in value.items()}
         return {name: _clean(item, where=where, depth=depth + 1, key=name) for name, item in known.items()}
