@@ -206,3 +206,16 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_no_temporary_file_is_left_behind(tmp_path: Path) -> None:
     write_atomically(tmp_path / "summary.json", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
+    """A folder that somebody gave us must not make us write over what is ours."""
+    ours = tmp_path / "ours"
+    ours.write_text("dear to us")
+    for name in ("a.log", "plan.toml.tmp"):
+        (tmp_path / name).symlink_to(ours)
+    with pytest.raises(RunFailedError, match="cannot write"):
+        LevelLog(tmp_path / "a.log")
+    with pytest.raises(RunFailedError, match="cannot write"):
+        write_atomically(tmp_path / "plan.toml", b"new")
+    assert ours.read_text() == "dear to us"

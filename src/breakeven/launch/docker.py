@@ -19,6 +19,7 @@ from breakeven.launch.causes import likely_cause
 from breakeven.launch.embedded import Launched
 from breakeven.launch.engines import free_port, wait_and_ask
 from breakeven.launch.process import start_process
+from breakeven.newfile import new_file
 from breakeven.serving import Launch
 
 MODEL_IN_IMAGE: Final = "/model"
@@ -142,7 +143,7 @@ def find_image(name: str, *, log_path: Path) -> Image:
         return Image(name, pinned, None)
     started_s = now_s()
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("wb") as log:
+    with new_file(log_path) as log:
         done = _run(["docker", "pull", name], stdout=log, timeout_s=None)
     pinned = _pinned(name) if done.returncode == 0 else None
     if pinned is None:

@@ -5,7 +5,6 @@ as far as they were known. Reading stops at the first frame that is not whole.
 """
 
 import contextlib
-import io
 import math
 import os
 import queue
@@ -14,12 +13,13 @@ import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
 from breakeven.client.openai import BAD_JSON
 from breakeven.errors import RunFailedError, one_line
+from breakeven.newfile import new_file
 from breakeven.record import LevelFacts, Record
 
 FLUSH_S: Final = 1.0
@@ -81,10 +81,17 @@ class LevelLog:
 
     def _write_out(self, data: bytes) -> None:
         try:
-            while data and self.error is None:
-                data = data[self._file.write(data) :]
+            if self.error is None:
+                _write_all(self._file, data)
         except OSError as error:
             self.error = error
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """An unbuffered file takes what it takes."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def cannot_write(path: Path, error: OSError) -> str:
@@ -92,8 +99,8 @@ def cannot_write(path: Path, error: OSError) -> str:
     return f"cannot write {path}: {error.strerror}; free some space or use --out; what was written before is readable"
 
 
-def _begun(path: Path) -> io.FileIO:
-    file = path.open("wb", buffering=0)
+def _begun(path: Path) -> BinaryIO:
+    file = new_file(path)
     try:
         file.write(_MAGIC)
     except OSError:
@@ -169,9 +176,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a whole file under a temporary name, sync it, and rename it into place; RunFailedError where that fails."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
+        with new_file(temporary) as file:
+            _write_all(file, data)
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
