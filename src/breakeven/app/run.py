@@ -14,6 +14,7 @@ from breakeven.app.crew import parse_clients
 from breakeven.app.launch import check_launch, launch_engine, launch_label, log_name
 from breakeven.app.measure import Measurement, Session, missing, new_folder
 from breakeven.app.summary import summarise
+from breakeven.app.trust import ask_for_trust
 from breakeven.clock import wall_now
 from breakeven.engine import ENGINES
 from breakeven.errors import UsageError
@@ -42,11 +43,14 @@ def run_plan(plan: Plan, *, out: Path, live: Live) -> tuple[RunFolder, RunSummar
     return _measure(plan, workload=workload_of(plan), folder=None, out=out, live=live)
 
 
-def resume_run(path: Path, *, live: Live, auto: bool = False) -> tuple[RunFolder, RunSummary, bool]:
+def resume_run(
+    path: Path, *, live: Live, auto: bool = False, is_trusted: bool = False
+) -> tuple[RunFolder, RunSummary, bool]:
     """Measure the levels that a run lacks; with `auto` also those whose absence leaves most doubt."""
     folder = RunFolder.open(path)
     folder.lock()
     plan = folder.plan()
+    ask_for_trust(path, [plan], is_trusted=is_trusted)
     plan = replace(plan, auto=plan.auto or auto)
     if not missing(plan, folder):
         live.say(f"{folder.path} is complete; nothing is left to measure")

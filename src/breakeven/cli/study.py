@@ -49,7 +49,9 @@ def run(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
 
     wanted = dict(arguments.only or ())
     if arguments.resume is not None:
-        return plan_command.resume_file(arguments.resume, wanted=wanted, json_to=arguments.json)
+        return plan_command.resume_file(
+            arguments.resume, wanted=wanted, is_trusted=arguments.trust, json_to=arguments.json
+        )
     if arguments.plan is None:
         if wanted:
             raise UsageError("--only goes with a plan file or a study to resume")

@@ -17,6 +17,7 @@ from breakeven.plan import Plan, plan_table, read_plan
 from breakeven.record import LevelFacts, Record
 from breakeven.store.facts import host_facts
 from breakeven.store.log import LevelLog, LogRead, cannot_write, read_log, write_atomically
+from breakeven.store.mark import leave_mark
 from breakeven.store.table import read_facts, read_level, write_level
 
 PLAN: Final = "plan.toml"
@@ -50,6 +51,7 @@ class RunFolder:
         except OSError as error:
             raise RunFailedError(cannot_write(out, error)) from None
         folder = cls(path)
+        leave_mark(path)
         write_atomically(path / PLAN, tomli_w.dumps(plan_table(plan)).encode())
         return folder
 
