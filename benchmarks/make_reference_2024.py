@@ -21,9 +21,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from breakeven.compare.pool import student_t975
 from breakeven.hardware import find_gpu
-from breakeven.metrics.statistics import distribution
+from breakeven.metrics.statistics import distribution, t_quantile
 
 USERS = (1, 5, 10, 50, 100)
 WORKLOADS = {
@@ -122,7 +121,7 @@ def interval(rates: Sequence[float]) -> tuple[float | None, float | None]:
     """95 % interval of the median over nodes; open for a single one."""
     if len(rates) >= ENOUGH_NODES or len(rates) < 2:
         return distribution(rates).p50.ci95
-    half = student_t975(len(rates) - 1) * statistics.stdev(map(math.log, rates)) / math.sqrt(len(rates))
+    half = t_quantile(len(rates) - 1) * statistics.stdev(map(math.log, rates)) / math.sqrt(len(rates))
     middle = statistics.median(rates)
     return middle * math.exp(-half), middle * math.exp(half)
 

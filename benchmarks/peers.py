@@ -145,8 +145,8 @@ def _read_breakeven(load: Load) -> Reading:
     level = _json(load.folder / "breakeven.json")["levels"][0]
     return Reading(
         output_tok_per_s=level["output_tok_per_s"]["value"],
-        ttft_p50_s=level["ttft_s"]["p50"]["value"],
-        tpot_mean_s=level["tpot_s"]["mean"],
+        ttft_p50_s=level["distributions"]["ttft_s"]["p50"]["value"],
+        tpot_mean_s=level["distributions"]["tpot_s"]["mean"],
         span_s=_window_s(next((load.folder / "runs").iterdir())),
     )
 

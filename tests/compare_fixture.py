@@ -33,10 +33,15 @@ def quantile(value: float, share: float = 0.02) -> Quantile:
     return Quantile(value=value, ci95=(value / (1 + share), value * (1 + share)))
 
 
+def one_metric(name: str, **quantiles: Quantile) -> dict[str, Distribution]:
+    """The distributions of a level of which no more than some percentiles of one metric are known."""
+    return {name: Distribution(n=500, censored=0, mean=None, **quantiles)}
+
+
 def with_ttft_p99(tput: Mapping[int, float], ttft_s: Mapping[int, Quantile], *, run_id: str = "run") -> RunSummary:
     """A run whose levels also have a TTFT p99; a level without one has too few answers."""
     levels = tuple(
-        a_level(users, value, ttft_s=Distribution(n=500, p99=ttft_s[users]) if users in ttft_s else Distribution())
+        a_level(users, value, distributions=one_metric("ttft_s", p99=ttft_s[users]) if users in ttft_s else {})
         for users, value in tput.items()
     )
     return RunSummary(run=RunFacts(id=run_id), levels=levels)

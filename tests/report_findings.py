@@ -2,7 +2,7 @@
 
 import functools
 
-from breakeven.app.compare import Level
+from breakeven.app.level import Level
 from breakeven.app.report import Loaded, findings_of
 from breakeven.cost.inputs import Scenario
 from breakeven.cost.scenario import read_scenario

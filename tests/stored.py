@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from breakeven.caution import Caution
 from breakeven.record import LevelFacts, Record
 from builders import packed
 
@@ -41,6 +42,14 @@ RECORDS = st.builds(
     client=st.integers(0, 100),
 )
 
+_WORDS = st.text(max_size=20)
+_NOTES = st.builds(
+    Caution,
+    id=_WORDS,
+    seen=_WORDS,
+    advice=_WORDS,
+    values=st.dictionaries(_WORDS, st.integers(-(2**63), 2**63 - 1) | _TEXTS, max_size=2),
+)
 FACTS = st.builds(
     LevelFacts,
     users=st.none() | st.integers(1, 10**6),
@@ -55,7 +64,7 @@ FACTS = st.builds(
     measured_requests=st.none() | st.integers(1, 10**6),
     think_s=_SECONDS,
     same_host=st.booleans(),
-    notes=st.lists(st.text(max_size=20), max_size=3).map(tuple),
+    notes=st.lists(_NOTES, max_size=3).map(tuple),
     extra=st.dictionaries(st.text(max_size=5), st.none() | _SECONDS, max_size=3),
 )
 

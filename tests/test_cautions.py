@@ -6,16 +6,19 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from breakeven.caution import Caution, Value
 from breakeven.cautions import CHECKS, Seen, judged_level
 from breakeven.findings.subjects import places
 from breakeven.metrics.checks import check_level
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import parse_slo
-from breakeven.metrics.summary import Caution, LevelSummary
-from breakeven.record import ClientFacts, Record
+from breakeven.metrics.summary import LevelSummary
+from breakeven.record import ClientFacts, Record, facts_of
 from breakeven.report.clients import clients_line
 from breakeven.report.terminal import grouped
 from builders import Level, a_client, a_record, an_honest_level, changed, packed, some_facts
+
+DROPPED = Caution(id="field_dropped", seen="it refuses {field}", advice="see its docs", values={"field": "{x}"})
 
 
 def every(number: int, **fields: Any) -> Callable[[Record], dict[str, Any]]:
@@ -98,7 +101,7 @@ SPOILED: dict[str, list[tuple[str, Callable[[], Level]]]] = {
     ],
     "not_settled": [("carry_over", lambda: an_honest_level(settled=False))],
     "clocks_apart": [("clock_offsets", lambda: an_honest_level(clients=(far_away(doubt_s=0.01, drift_s=-0.015),)))],
-    "noted": [("field_dropped", lambda: an_honest_level(notes=("field_dropped: it refuses x | see its docs",)))],
+    "noted": [("field_dropped", lambda: an_honest_level(notes=(DROPPED,)))],
 }
 
 CASES = [(check, *case) for check, cases in SPOILED.items() for case in cases]
@@ -251,7 +254,7 @@ def test_a_trace_that_was_too_fast_is_to_be_replayed_slower() -> None:
 
 def test_missing_users_are_explained_by_a_client_that_died() -> None:
     facts, records = without_user(3)
-    died = replace(facts, notes=("client_died: client process 2 of 2 ended | measure this level again",))
+    died = replace(facts, notes=(Caution(id="client_died", seen="it ended", advice="measure again"),))
     (caution,) = found_by("users_unaccounted_for", (died, records))
     assert "a client that died" in caution.remedy
     assert judged_level(died, records).extra["clients_lost"] == 1
@@ -303,9 +306,14 @@ def test_little_not_checked_says_how_many_answers_a_user_the_window_holds() -> N
 
 
 def test_a_note_becomes_a_caution_with_text_and_remedy() -> None:
-    assert found_by("noted", an_honest_level(notes=("some_id: what was seen: this | do that",))) == [
-        Caution(id="some_id", text="what was seen: this", remedy="do that")
-    ]
+    assert found_by("noted", an_honest_level(notes=(DROPPED,))) == [DROPPED]
+    assert (DROPPED.text, DROPPED.remedy) == ("it refuses {x}", "see its docs")
+
+
+def test_a_note_of_an_older_run_is_a_line_that_is_read() -> None:
+    stored = {"users": 1, "start_s": 0.0, "notes": ["some_id: what was seen: {this} | do that"]}
+    (note,) = facts_of(stored).notes
+    assert (note.id, note.text, note.remedy) == ("some_id", "what was seen: {this}", "do that")
 
 
 def test_a_level_of_nothing_but_errors_has_failed_and_says_with_what() -> None:
@@ -323,13 +331,13 @@ def test_a_level_that_failed_before_its_window_says_so() -> None:
 
 
 def test_a_level_that_was_interrupted_in_its_warm_up_says_so_and_keeps_its_notes() -> None:
-    facts = some_facts(status="interrupted", stopped="interrupted", notes=("field_dropped: it refuses x | see docs",))
+    facts = some_facts(status="interrupted", stopped="interrupted", notes=(DROPPED,))
     level = judged_level(replace(facts, open_s=None, close_s=None), [])
     assert [caution.id for caution in level.cautions] == ["no_window", "field_dropped"]
 
 
 def test_the_levels_of_a_caution_are_told_by_size_each_once() -> None:
-    caution = Caution(id="trend", text="halves differ", remedy="wait")
+    caution = Caution(id="trend", seen="halves differ", advice="wait")
     closed = [LevelSummary(users=users, status="done", cautions=(caution,)) for users in (10, 100, 1, 10)]
     opened = [
         LevelSummary(users=None, req_per_s_offered=rate, status="done", cautions=(caution,)) for rate in (20.0, 0.5)
@@ -339,32 +347,30 @@ def test_the_levels_of_a_caution_are_told_by_size_each_once() -> None:
     assert [places for places, _ in grouped(closed[2:3])] == ["1 user"]
 
 
-def said(users: int, text: str, *, id_: str = "short_window") -> LevelSummary:
-    return LevelSummary(users=users, status="done", cautions=(Caution(id=id_, text=text, remedy="wait"),))
+def said(users: int, seen: str, **values: Value) -> LevelSummary:
+    caution = Caution(id="short_window", seen=seen, advice="wait", values=values)
+    return LevelSummary(users=users, status="done", cautions=(caution,))
 
 
 def test_cautions_of_one_id_that_say_different_things_stand_apart() -> None:
     """Where some answers ended and elsewhere none did, no line says that none ended at either."""
-    levels = [said(2, "an answer takes 3m20s"), said(8, "no answer came to its end"), said(4, "an answer takes 51 ms")]
+    takes = "an answer takes {e2e_s:time}"
+    levels = [said(2, takes, e2e_s=200.0), said(8, "no answer came to its end"), said(4, takes, e2e_s=0.051)]
     assert [(places, caution.text) for places, caution in grouped(levels)] == [
-        ("2 and 4 users (figures of 4 users)", "an answer takes 51 ms"),
+        ("2 and 4 users (figures of 4 users)", "an answer takes 51.0 ms"),
         ("8 users", "no answer came to its end"),
     ]
-    kinds = [said(2, "5 requests failed (5 x http_500)"), said(4, "5 requests failed (5 x http_503)")]
-    assert len(grouped(kinds)) == 2
+    kinds = [said(users, "failed: {kinds}", kinds={kind: 5}) for users, kind in ((2, "http_500"), (4, "http_503"))]
+    assert [caution.text for _, caution in grouped(kinds)] == ["failed: 5 x http_500", "failed: 5 x http_503"]
 
 
 def test_figures_are_those_of_the_highest_load_whenever_it_was_measured_and_are_said_to_be() -> None:
-    levels = [
-        said(64, "it rose by 1.9e+02 or 64 %"),
-        said(16, "it rose by 12 or 3.5 %"),
-        said(8, "it rose by 1 or 3 %"),
-    ]
+    levels = [said(users, "it rose by {by:few}", by=by) for users, by in ((64, 190.0), (16, 12.0), (8, 1))]
     assert [(places, caution.text) for places, caution in grouped(levels)] == [
-        ("8, 16 and 64 users (figures of 64 users)", "it rose by 1.9e+02 or 64 %")
+        ("8, 16 and 64 users (figures of 64 users)", "it rose by 1.9e+02")
     ]
     assert [(place.levels, place.caution.text) for place in places(levels)] == [
-        ("all levels (figures of 64 users)", "it rose by 1.9e+02 or 64 %")
+        ("all levels (figures of 64 users)", "it rose by 1.9e+02")
     ]
 
 

@@ -6,9 +6,9 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from breakeven.caution import Caution
 from breakeven.compare.gate import gate, parse_gate
 from breakeven.compare.interpolate import METHODS
-from breakeven.compare.pool import RATES
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.text import render, render_gate, to_json
 from breakeven.compare.types import (
@@ -33,9 +33,11 @@ from breakeven.compare.words import (
     warned_text,
 )
 from breakeven.errors import UsageError
-from breakeven.metrics.slo import LATENCIES, LIMITED, STATISTICS, parse_slo
-from breakeven.metrics.summary import Caution, Distribution, Estimate, Quantile, RunFacts, RunSummary
-from compare_fixture import a_level, a_run, quantile, with_ttft_p99
+from breakeven.metrics.definitions import METRICS, RATES
+from breakeven.metrics.slo import limited, parse_slo
+from breakeven.metrics.statistics import STATISTICS
+from breakeven.metrics.summary import Estimate, Quantile, RunFacts, RunSummary
+from compare_fixture import a_level, a_run, one_metric, quantile, with_ttft_p99
 
 A = {1: 100.0, 10: 800.0, 100: 3000.0}
 B = {1: 80.0, 10: 500.0, 100: 1000.0}
@@ -58,7 +60,7 @@ def test_an_slo_is_read_with_units() -> None:
     assert slo.text() == "ttft_p99 <= 2.00 s, tpot_p99 <= 100 ms"
 
 
-@pytest.mark.parametrize("metric", LIMITED)
+@pytest.mark.parametrize("metric", limited())
 def test_every_latency_can_be_limited(metric: str) -> None:
     assert parse_slo(f"{metric}=1s").limits[0].metric == metric
 
@@ -204,7 +206,7 @@ def test_different_engines_are_an_engine_comparison_and_not_a_warning() -> None:
 
 
 def test_what_a_number_suffers_from_travels_with_it() -> None:
-    caution = Caution(id="short_window", text="t", remedy="r")
+    caution = Caution(id="short_window", seen="t", advice="r")
     levels = (a_level(1, 100.0, share=None), a_level(10, 800.0, cautions=(caution,), errors=2, steady=False))
     b = RunSummary(
         run=RunFacts(id="b", settings={"think_s": 2.0}, host={"gpus": ["x", "y"]}),
@@ -442,7 +444,7 @@ def test_a_gate_can_hold_a_latency_to_a_limit_at_one_level() -> None:
 
 def test_a_latency_that_never_ended_fails_a_gate_on_latency() -> None:
     never = Quantile(value=None, ci95=(None, None), more_than=600.0)
-    run = RunSummary(run=RunFacts(id="r"), levels=(a_level(1, 1.0, ttft_s=Distribution(n=200, p99=never)),))
+    run = RunSummary(run=RunFacts(id="r"), levels=(a_level(1, 1.0, distributions=one_metric("ttft_s", p99=never)),))
     result = gate("ttft_p99 <= 2s", run, run)
     assert result.verdict == "failed"
     assert "ttft_p99 more than 10m00s" in render_gate(result)
@@ -483,7 +485,7 @@ def test_without_any_k_the_verdict_gives_the_reasons() -> None:
 def test_engines_missing_levels_and_missing_latencies_are_printed() -> None:
     b = a_run({1: 80.0, 50: 900.0}, engine={"name": "sglang"}, share=None)
     levels = tuple(
-        a_level(users, 800.0, ttft_s=Distribution(n=99, p50=quantile(0.2) if users == 1 else quantile(0.3)))
+        a_level(users, 800.0, distributions=one_metric("ttft_s", p50=quantile(0.2 if users == 1 else 0.3)))
         for users in (1, 10)
     )
     a = RunSummary(run=RunFacts(id="a", engine={"name": "vllm"}), levels=(*levels, a_level(100, 3000.0)))
@@ -525,6 +527,7 @@ def test_every_warning_has_words_and_names_its_side(kind: WarnedId) -> None:
     assert "None" not in text
 
 
+LATENCIES = [metric.short for metric in METRICS.values() if metric.is_limited]
 DOC = (Path(__file__).parents[1] / "docs" / "COMPARE.md").read_text(encoding="utf-8")
 
 

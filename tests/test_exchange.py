@@ -166,9 +166,10 @@ def test_every_format_gives_a_level_that_a_comparison_can_use(tool: str) -> None
     level = level_of(SCHEMAS[tool])
     assert (level.users is None) != (level.req_per_s_offered is None)
     assert level.output_tok_per_s.value
-    assert level.ttft_s.p50.value
-    assert level.tpot_s.p50.value
-    assert level.tok_per_s_per_user.p50.value == pytest.approx(1 / level.tpot_s.p50.value, rel=1e-6)
+    assert level.of("ttft_s").p50.value
+    tpot_s, speed = level.of("tpot_s").p50.value, level.of("tok_per_s_per_user").p50.value
+    assert tpot_s
+    assert speed == pytest.approx(1 / tpot_s, rel=1e-6)
     assert [caution.id for caution in level.cautions] == ["imported"]
 
 
@@ -182,10 +183,10 @@ def test_vllm_s_own_figures_are_kept_in_seconds() -> None:
     level = level_of(SCHEMAS["vllm"])
     assert (level.users, level.requests, level.errors) == (50, 200, 0)
     assert level.output_tok_per_s.value == pytest.approx(25600 / 5.36259218, rel=1e-6)
-    assert level.ttft_s.mean == pytest.approx(0.0658044609)
-    assert level.tpot_s.p99.value == pytest.approx(0.0100317808, rel=1e-6)
-    assert level.ttft_s.p99.ci95 == (None, None)
-    assert level.ttft_s.p95.value is None
+    assert level.of("ttft_s").mean == pytest.approx(0.0658044609)
+    assert level.of("tpot_s").p99.value == pytest.approx(0.0100317808, rel=1e-6)
+    assert level.of("ttft_s").p99.ci95 == (None, None)
+    assert level.of("ttft_s").p95.value is None
 
 
 def test_vllm_s_start_is_an_iso_date() -> None:
@@ -200,13 +201,13 @@ def test_vllm_s_single_requests_give_percentiles_with_intervals() -> None:
         "errors": [""] * 6 + ["timeout"],
     }
     level = level_of(detail)
-    assert (level.ttft_s.n, level.ttft_s.p50.value, level.ttft_s.p50.ci95) == (6, 0.3, (0.1, 0.6))
-    assert level.ttft_s.mean == pytest.approx(0.35)
-    assert level.tpot_s.p50.value == pytest.approx(0.02)
-    assert level.tok_per_s_per_user.mean == pytest.approx(50.0)
-    assert level.itl_s.n == 12
-    assert level.itl_s.mean == pytest.approx(0.02)
-    assert level.e2e_s.p50.value == pytest.approx(0.34)
+    assert (level.of("ttft_s").n, level.of("ttft_s").p50.value, level.of("ttft_s").p50.ci95) == (6, 0.3, (0.1, 0.6))
+    assert level.of("ttft_s").mean == pytest.approx(0.35)
+    assert level.of("tpot_s").p50.value == pytest.approx(0.02)
+    assert level.of("tok_per_s_per_user").mean == pytest.approx(50.0)
+    assert level.of("itl_s").n == 12
+    assert level.of("itl_s").mean == pytest.approx(0.02)
+    assert level.of("e2e_s").p50.value == pytest.approx(0.34)
 
 
 def test_vllm_s_paced_load_is_an_offered_rate_and_not_users() -> None:
@@ -225,7 +226,7 @@ def test_guidellm_s_tpot_is_left_out_because_it_contains_the_first_token() -> No
     blocks = document("guidellm_excerpt.json")["benchmarks"][0]["metrics"]
     theirs_ms = blocks["time_per_output_token_ms"]["successful"]["mean"]
     itl_ms = blocks["inter_token_latency_ms"]["successful"]["mean"]
-    assert found.run.levels[0].tpot_s.mean == pytest.approx(itl_ms / 1000)
+    assert found.run.levels[0].of("tpot_s").mean == pytest.approx(itl_ms / 1000)
     assert itl_ms < theirs_ms - 0.3
     assert any("contains the first token" in note for note in found.notes)
 
@@ -236,9 +237,11 @@ def test_guidellm_s_single_requests_are_used_when_all_are_there() -> None:
     level = level_of(content)
     stamps = [one["info"]["timings"] for one in content["benchmarks"][0]["requests"]["successful"]]
     first_to_last = [s["last_token_iteration"] - s["first_output_token_iteration"] for s in stamps]
-    assert level.tpot_s.n == 3
-    assert level.tpot_s.mean == pytest.approx(sum(first_to_last) / 3 / 127)
-    assert level.e2e_s.mean == pytest.approx(sum(s["last_token_iteration"] - s["request_start"] for s in stamps) / 3)
+    assert level.of("tpot_s").n == 3
+    assert level.of("tpot_s").mean == pytest.approx(sum(first_to_last) / 3 / 127)
+    assert level.of("e2e_s").mean == pytest.approx(
+        sum(s["last_token_iteration"] - s["request_start"] for s in stamps) / 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -268,15 +271,15 @@ def test_a_guidellm_sweep_gives_one_level_a_benchmark() -> None:
 def test_aiperf_s_inter_token_latency_is_our_tpot_and_its_chunk_gap_our_itl() -> None:
     level = level_of(SCHEMAS["aiperf"])
     theirs = SCHEMAS["aiperf"]
-    assert level.tpot_s.mean == pytest.approx(theirs["inter_token_latency"]["avg"] / 1000)
-    assert level.itl_s.p99.value == pytest.approx(theirs["inter_chunk_latency"]["p99"] / 1000)
-    assert level.itl_s.n == 25400
+    assert level.of("tpot_s").mean == pytest.approx(theirs["inter_token_latency"]["avg"] / 1000)
+    assert level.of("itl_s").p99.value == pytest.approx(theirs["inter_chunk_latency"]["p99"] / 1000)
+    assert level.of("itl_s").n == 25400
     assert (level.users, level.requests, level.output_tokens) == (50, 200, 25600)
 
 
 def test_the_speed_that_95_of_100_answers_reach_is_aiperf_s_fifth_percentile() -> None:
     per_user = SCHEMAS["aiperf"]["output_token_throughput_per_user"]
-    speed = level_of(SCHEMAS["aiperf"]).tok_per_s_per_user
+    speed = level_of(SCHEMAS["aiperf"]).of("tok_per_s_per_user")
     assert speed.p95.value == pytest.approx(per_user["p5"], rel=1e-6)
     assert speed.p99.value == pytest.approx(per_user["p1"], rel=1e-6)
     assert speed.mean == per_user["avg"]
@@ -285,7 +288,7 @@ def test_the_speed_that_95_of_100_answers_reach_is_aiperf_s_fifth_percentile() -
 def test_aiperf_s_unit_counts_and_an_unknown_one_is_refused() -> None:
     content = document("profile_export_aiperf.json")
     content["time_to_first_token"] = {"unit": "sec", "avg": 0.5}
-    assert level_of(content).ttft_s.mean == 0.5
+    assert level_of(content).of("ttft_s").mean == 0.5
     content["time_to_first_token"]["unit"] = "days"
     with pytest.raises(UsageError, match=r"file.json.time_to_first_token.unit: a time was expected .* not 'days'"):
         read(content)
@@ -296,8 +299,8 @@ def test_genai_bench_s_throughput_is_of_all_answers_over_the_whole_time() -> Non
     assert level.output_tok_per_s.value == pytest.approx((10 + 20) / 4)
     assert level.total_tok_per_s.value == pytest.approx((30 + 60) / 4)
     assert (level.users, level.requests, level.errors) == (2, 2, 1)
-    assert level.tpot_s.mean == pytest.approx(0.15)
-    assert level.tok_per_s_per_user.mean == pytest.approx((10 + 5) / 2)
+    assert level.of("tpot_s").mean == pytest.approx(0.15)
+    assert level.of("tok_per_s_per_user").mean == pytest.approx((10 + 5) / 2)
 
 
 def test_genai_bench_may_write_milliseconds() -> None:
@@ -305,7 +308,7 @@ def test_genai_bench_may_write_milliseconds() -> None:
     total = GENAI_BENCH["aggregated_metrics"] | {"num_completed_requests": 1}  # type: ignore[operator]
     content = {"aggregated_metrics": total, "individual_request_metrics": [one], "_time_unit": "ms"}
     level = level_of(content)
-    assert (level.ttft_s.mean, level.tpot_s.mean, level.e2e_s.mean) == (0.2, 0.1, 1.1)
+    assert (level.of("ttft_s").mean, level.of("tpot_s").mean, level.of("e2e_s").mean) == (0.2, 0.1, 1.1)
     with pytest.raises(UsageError, match=r"_time_unit: s or ms was expected, not 'h'"):
         read(content | {"_time_unit": "h"})
 
@@ -313,8 +316,8 @@ def test_genai_bench_may_write_milliseconds() -> None:
 def test_genai_bench_without_its_requests_gives_its_own_figures_and_says_so() -> None:
     found = read(GENAI_BENCH | {"individual_request_metrics": []})
     assert found.run.levels[0].output_tok_per_s.value == 5.0
-    assert found.run.levels[0].ttft_s.mean == 0.3
-    assert found.run.levels[0].ttft_s.p90.value is None
+    assert found.run.levels[0].of("ttft_s").mean == 0.3
+    assert found.run.levels[0].of("ttft_s").p90.value is None
     assert any("does not hold every request" in note for note in found.notes)
 
 
@@ -334,8 +337,8 @@ def test_inference_perf_s_stage_is_a_rate_or_users() -> None:
 
 def test_inference_perf_s_itl_is_left_out_because_tokens_of_a_chunk_get_a_gap_of_0() -> None:
     found = read(INFERENCE_PERF)
-    assert found.run.levels[0].itl_s.mean is None
-    assert found.run.levels[0].tpot_s.p95.value == 0.021
+    assert found.run.levels[0].of("itl_s").mean is None
+    assert found.run.levels[0].of("tpot_s").p95.value == 0.021
     assert any(note.startswith("Left out: inter_token_latency") for note in found.notes)
 
 
@@ -350,8 +353,8 @@ def test_inferencex_s_rate_per_gpu_is_multiplied_by_its_gpus() -> None:
     assert level.output_tok_per_s.value == 4 * 1000
     assert level.total_tok_per_s.value == 4 * 2000
     assert found.run.run.host == {"gpu": "h200-sxm", "gpu_name": "h200-dgxc", "gpu_count": 4}
-    assert (level.users, level.ttft_s.p50.value, level.tpot_s.p99.value) == (64, 0.2, 0.02)
-    assert level.itl_s.mean is None
+    assert (level.users, level.of("ttft_s").p50.value, level.of("tpot_s").p99.value) == (64, 0.2, 0.02)
+    assert level.of("itl_s").mean is None
 
 
 def test_inferencex_divides_by_the_decoding_gpus_where_prefill_is_apart() -> None:
@@ -416,8 +419,8 @@ def test_what_is_exported_for_vllm_is_read_back_as_it_was() -> None:
     ):
         assert getattr(after, metric) == getattr(before, metric)
     for metric in ("ttft_s", "tpot_s", "itl_s", "e2e_s"):
-        assert getattr(after, metric).mean == pytest.approx(getattr(before, metric).mean)
-        assert getattr(after, metric).p99.value == pytest.approx(getattr(before, metric).p99.value)
+        assert after.of(metric).mean == pytest.approx(before.of(metric).mean)
+        assert after.of(metric).p99.value == pytest.approx(before.of(metric).p99.value)
 
 
 def test_an_export_leaves_out_what_is_undefined_and_says_what_differs() -> None:
@@ -471,8 +474,8 @@ def test_a_field_of_the_wrong_type_is_one_line_that_says_where(change: dict[str,
 def test_nan_and_infinity_are_no_figures() -> None:
     content = json.dumps(document("vllm_bench.json") | {"mean_ttft_ms": float("nan"), "mean_tpot_ms": float("inf")})
     [found] = import_file(content.encode(), where="x.json")
-    assert found.run.levels[0].ttft_s.mean is None
-    assert found.run.levels[0].tpot_s.mean is None
+    assert found.run.levels[0].of("ttft_s").mean is None
+    assert found.run.levels[0].of("tpot_s").mean is None
 
 
 def spoiled(content: Any, *, pick: int, value: Any) -> Any:
@@ -543,14 +546,14 @@ def test_the_whole_files_agree_with_the_server_they_measured(name: str, tok_per_
     level = found.run.levels[0]
     assert found.tool == tool
     assert (level.users, level.requests, level.output_tokens) == (50, 200, 25600)
-    assert level.tpot_s.mean == pytest.approx(0.010, rel=0.02)
+    assert level.of("tpot_s").mean == pytest.approx(0.010, rel=0.02)
     assert level.output_tok_per_s.value == pytest.approx(tok_per_s, rel=0.02)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the whole result files of 2026-11-23 are not here")
 def test_guidellm_s_200_requests_give_intervals() -> None:
     [found] = import_file((REAL / "guidellm.json").read_bytes(), where="guidellm.json")
-    tpot = found.run.levels[0].tpot_s
+    tpot = found.run.levels[0].of("tpot_s")
     low, high = tpot.p50.ci95
     assert tpot.n == 200
     assert low is not None

@@ -3,8 +3,8 @@
 import pytest
 from scipy import stats
 
-from breakeven.exchange.spread import mean_speed, quoted, speeds
-from breakeven.metrics.statistics import distribution
+from breakeven.exchange.spread import mean_speed, quoted
+from breakeven.metrics.statistics import distribution, inverted
 from breakeven.metrics.summary import Quantile
 
 NAMES = {0.5: "p50", 0.9: "p90", 0.95: "p95", 0.99: "p99"}
@@ -74,7 +74,7 @@ def test_quoted_figures_keep_their_values_and_have_no_interval() -> None:
 
 def test_a_speed_is_one_over_the_time_and_its_interval_turns_round() -> None:
     times = distribution([0.01 * k for k in range(1, 7)])
-    speed = speeds(times, mean=7.0)
+    speed = inverted(times, mean=7.0)
     assert speed.p50.value == pytest.approx(1 / 0.03)
     assert speed.p50.ci95 == pytest.approx((1 / 0.06, 1 / 0.01))
     assert speed.mean == 7.0

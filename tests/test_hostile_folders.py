@@ -208,7 +208,7 @@ def test_a_level_that_lost_records_carries_a_caution_and_is_measured_again(tmp_p
     assert folder.finished() == []
     told = breakeven("show", folder.path, "--json", "-")
     assert "log_damaged" in told.caution_ids(0)
-    assert kept.notes[0].startswith("log_damaged: ")
+    assert kept.notes[0].id == "log_damaged"
     assert "u00001-r0.client0.log cannot be read to its end" in told.err
 
 

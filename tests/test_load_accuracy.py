@@ -33,7 +33,10 @@ class Case(NamedTuple):
         """What the run reads wrong; empty where all is well."""
         level, truth = self.level, self.truth
         tok_per_s = level["output_tok_per_s"]["value"]
-        ttft_s, tpot_s = level["ttft_s"]["p50"]["value"], level["tpot_s"]["p50"]["value"]
+        ttft_s, tpot_s = (
+            level["distributions"]["ttft_s"]["p50"]["value"],
+            level["distributions"]["tpot_s"]["p50"]["value"],
+        )
         found = []
         if abs(tok_per_s / truth.tok_per_s - 1) > 0.01:
             found.append(f"throughput {tok_per_s} instead of {truth.tok_per_s} tok/s")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from asking import run
+from breakeven.caution import Caution
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import resolve
 from breakeven.clock import now_s
@@ -296,7 +297,7 @@ class _Broken(Chat):
             raise ZeroDivisionError("a bug of ours")
         return super().make(nonce=nonce, user=user, k=k, max_output_tokens=max_output_tokens)
 
-    async def prepare(self, server: object) -> Sequence[str]:
+    async def prepare(self, server: object) -> Sequence[Caution]:
         return []
 
 
@@ -317,7 +318,7 @@ class _Noted(Chat):
         self.made_s[k] = now_s()
         return super().make(nonce=nonce, user=user, k=k, max_output_tokens=max_output_tokens)
 
-    async def prepare(self, server: object) -> Sequence[str]:
+    async def prepare(self, server: object) -> Sequence[Caution]:
         return []
 
 

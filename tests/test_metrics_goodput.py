@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from breakeven.errors import UsageError
 from breakeven.metrics.goodput import Goodput, goodput, judge, judged
 from breakeven.metrics.level import summarise_level
-from breakeven.metrics.slo import LIMITED, PRESETS, Limit, Slo, parse_slo, service_levels
+from breakeven.metrics.slo import PRESETS, Limit, Slo, limited, parse_slo, service_levels
 from breakeven.metrics.summary import ClientSummary, Distribution, LevelSummary, Quantile
 from breakeven.record import Record
 from builders import a_record, some_facts, summary_of
@@ -20,7 +20,7 @@ def found(records: list[Record], slo: str, *, window: tuple[float, float] = (0.0
 
 
 def level_with(**latencies: Distribution) -> LevelSummary:
-    return LevelSummary(users=1, status="done", **latencies)  # type: ignore[arg-type]
+    return LevelSummary(users=1, status="done", distributions=latencies)
 
 
 def at(value: float | None, *, more_than: float | None = None) -> Distribution:
@@ -121,7 +121,7 @@ def test_a_limit_that_is_met_says_how_much_of_it_was_used() -> None:
     )
 
 
-@pytest.mark.parametrize("name", LIMITED)
+@pytest.mark.parametrize("name", limited())
 def test_every_figure_that_can_be_limited_is_one_of_a_level(name: str) -> None:
     assert judge(level_with(), Limit(metric=name, limit_s=1.0))[0] == "unknown"
 

@@ -167,7 +167,7 @@ def test_a_server_slower_than_the_rate_shows_in_every_later_ttft_and_is_called_s
     assert level.extra["backlog_growth_req_per_s"] == pytest.approx(10, rel=0.15)
     assert "saturated" in {caution.id for caution in level.cautions}
     assert not level.steady
-    assert level.ttft_s.censored > 0
+    assert level.of("ttft_s").censored > 0
     assert not meets(level, parse_slo("tpot_p50=10s"))
 
 
@@ -208,7 +208,7 @@ def test_a_schedule_that_no_client_can_keep_still_ends_in_time_and_says_how_late
     due = [record for record in run.records if 0 <= record.due_s - (run.facts.open_s or 0.0) < 0.3]
     assert len(due) == pytest.approx(0.3 * 40_000, rel=0.01)  # also those that there was no time to send
     assert any(record.sent_s is None for record in due)
-    assert level.ttft_s.p50.value is None
+    assert level.of("ttft_s").p50.value is None
 
 
 def test_the_window_of_an_open_loop_opens_when_the_server_is_filled() -> None:
@@ -331,9 +331,11 @@ def test_a_trace_is_replayed_to_its_end_and_every_answer_is_waited_for(
     assert [record.output_tokens for record in records] == [5 + i for i in range(8)]
     assert (facts.stopped, facts.measured_requests) == ("requests", 8)
     (level,) = json.loads((tmp_path / "out.json").read_text())["levels"]
-    assert level["ttft_s"]["n"] == 8
-    assert level["ttft_s"]["censored"] == 0
-    assert level["requests"] == level["e2e_s"]["n"] == 8  # the last of them ended after the last was sent
+    assert level["distributions"]["ttft_s"]["n"] == 8
+    assert level["distributions"]["ttft_s"]["censored"] == 0
+    assert (
+        level["requests"] == level["distributions"]["e2e_s"]["n"] == 8
+    )  # the last of them ended after the last was sent
     assert level["window_s"] == pytest.approx(1.31 / speed, abs=1e-3)  # first due to last due
 
 

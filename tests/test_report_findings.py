@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from breakeven.app.report import Asked, find, findings_of, load_run
+from breakeven.caution import Caution
 from breakeven.compare.capacity import operating_point
 from breakeven.errors import UsageError
 from breakeven.findings import Findings, Prices, throughput_series
@@ -16,7 +17,8 @@ from breakeven.findings.repeat import run_command
 from breakeven.findings.scrub import clean, scrubbed
 from breakeven.hidden import HIDDEN
 from breakeven.metrics.slo import ServiceLevel
-from breakeven.metrics.summary import Caution, Distribution, Estimate, LevelSummary, Quantile, RunFacts
+from breakeven.metrics.statistics import inverted
+from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts
 from breakeven.record import LevelFacts, Record
 from breakeven.reference import find_run
 from breakeven.report import words
@@ -69,7 +71,7 @@ def test_the_sentence_names_cards_service_level_cost_and_interval() -> None:
     ratio = k.value * hour_usd_per_card(found, 1) / hour_usd_per_card(found, 0)
     verb = "does" if f"{k.value:.2f}" == "1.00" else "do"
     assert answer_text(found) == (
-        f"{k.value:.2f} × RTX 4090 {verb} the work of one A100 80GB PCIe (40 words/s on average a user) "
+        f"{k.value:.2f} × RTX 4090 {verb} the work of one A100 80GB PCIe (40 words/s a user on average) "
         f"at {ratio:.2f} of its cost per word."
     )
     assert sure_text(found).startswith("95 %: ")
@@ -138,7 +140,7 @@ def test_a_run_that_misses_the_service_level_comes_last_with_its_reason() -> Non
 def test_one_run_alone_is_told_by_its_capacity() -> None:
     found = single()
     assert answer_text(found).startswith("RTX 4090 serves")
-    assert "40 words/s on average a user" in answer_text(found)
+    assert "40 words/s a user on average" in answer_text(found)
     assert single(text=PRICES).money[0].report.candidate.figures["usd_per_mtok_output"].value is not None
 
 
@@ -160,8 +162,8 @@ def test_k_counts_machines_and_the_economics_count_cards(tmp_path: Path) -> None
     assert found.money[0].report.comparison["k"].value == pytest.approx(2.0)
 
 
-def test_two_runs_need_a_reference_in_the_scenario() -> None:
-    with pytest.raises(UsageError, match=r"needs a \[reference\]"):
+def test_a_scenario_that_prices_one_of_two_cards_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"prices RTX 4090, and the run .* is of A100 80GB PCIe"):
         pair(text='name = "half"\n[candidate]\ngpu = "RTX 4090"\nrent_usd_per_h = 0.3\n')
 
 
@@ -244,17 +246,18 @@ def test_a_bin_holds_three_chunks_of_an_answer_where_chunks_are_rare() -> None:
 
 
 def test_the_repeats_of_a_load_are_one_level_of_the_page(tmp_path: Path) -> None:
+    tpot = Distribution(n=10, p50=Quantile(value=0.02, ci95=(0.019, 0.021)))
     slow = LevelSummary(
         users=4,
         status="done",
         output_tok_per_s=Estimate(value=100.0, ci95=(99.0, 101.0)),
-        tpot_s=Distribution(n=10, p50=Quantile(value=0.02, ci95=(0.019, 0.021))),
+        distributions={"tpot_s": tpot, "tok_per_s_per_user": inverted(tpot)},
         window_s=30.0,
         output_tokens=3000,
         requests=10,
         errors=1,
         errors_by_kind={"timeout": 1},
-        cautions=(Caution(id="trend", text="halves differ", remedy="wait"),),
+        cautions=(Caution(id="trend", seen="halves differ", advice="wait"),),
     )
     fast = replace(
         slow,
@@ -270,7 +273,7 @@ def test_the_repeats_of_a_load_are_one_level_of_the_page(tmp_path: Path) -> None
     assert one.output_tok_per_s.value == pytest.approx(110.0)  # the root of 100 x 121
     half = 12.7062 * math.log(1.21) / 2  # t(1) x sd of the logs / root 2, sd = difference / root 2
     assert one.output_tok_per_s.ci95 == pytest.approx((110 * math.exp(-half), 110 * math.exp(half)))
-    assert one.tok_per_s_per_user.p50.value == pytest.approx(50.0)
+    assert one.of("tok_per_s_per_user").p50.value == pytest.approx(50.0)
     assert (one.requests, one.errors, one.errors_by_kind) == (20, 2, {"timeout": 1, "reset": 1})
     assert [caution.id for caution in one.cautions] == ["trend"]
     assert (one.window_s, one.output_tokens, one.input_tokens) == (60.0, 6000, None)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from breakeven.app.compare import Level
+from breakeven.app.level import Level
 from breakeven.app.report import Loaded, findings_of, write
 from breakeven.cli import main
 from breakeven.errors import UsageError
@@ -51,7 +51,7 @@ def evil_run(gpu: str, *, text: str = EVIL) -> RunSummary:
     run["settings"]["notes"] = [text]
     for level in table["levels"]:
         level["errors"], level["errors_by_kind"] = 1, {text: 1}
-        level["cautions"] = [{"id": text, "text": text, "remedy": text}]
+        level["cautions"] = [{"id": text, "seen": "{what}", "advice": text, "values": {"what": text}}]
     return msgspec.convert(table, RunSummary)
 
 
@@ -299,7 +299,7 @@ def test_a_summary_of_another_format_says_so(tmp_path: Path, capsys: pytest.Capt
     path.write_text('{"format": 9, "run": {}, "levels": []}')
     for command in ("show", "report"):
         assert main([command, str(path)]) == 2
-        assert "a summary of format 9; this version reads format 1" in capsys.readouterr().err
+        assert "a summary of format 9; this version reads formats 1 and 2" in capsys.readouterr().err
 
 
 def test_a_folder_that_holds_only_a_summary_is_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

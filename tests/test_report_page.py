@@ -10,13 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from breakeven.app.report import findings_of, load_folder
+from breakeven.app.report import Loaded, findings_of, load_folder, load_scenario
 from breakeven.compare.runs import compare_runs
 from breakeven.cost.evaluate import report
+from breakeven.cost.presets import PRESETS
 from breakeven.cost.scenario import overridden, read_scenario
+from breakeven.errors import UsageError
 from breakeven.findings import Findings, Prices, findings
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, LevelSummary, RunFacts, RunSummary
+from breakeven.prices import known_quotes
 from breakeven.reference import find_run
 from breakeven.report.html import to_html
 from breakeven.report.sentence import answer_text
@@ -103,6 +106,33 @@ def test_the_page_opens_from_disk_without_an_error_and_asks_nobody(show: Any, br
         assert browser.console == []
         assert [url for url in browser.requests if not url.startswith(("file:", "about:", "data:"))] == []
         assert len([url for url in browser.requests if url.startswith("file:")]) == 1
+
+
+@pytest.mark.parametrize("data", ["nosana-2024", "nosana-2024-sweep"])
+@pytest.mark.parametrize("ranges", [None, "default"])
+@pytest.mark.parametrize("name", [None, *PRESETS])
+def test_every_ready_scenario_opens_with_one_two_and_three_runs_of_every_data_set(
+    show: Any, browser: Browser, name: str | None, ranges: str | None, data: str
+) -> None:
+    """And every slider can be moved: a ranking without a price column once stopped the page of the founding article."""
+    a100, rtx = (Loaded(find_run(gpu, data=data)) for gpu in ("a100-80", "rtx-4090"))
+    again = msgspec.structs.replace(rtx.run, run=msgspec.structs.replace(rtx.run.run, id="again"))
+    scenarios = () if name is None else (load_scenario(name),)
+    for runs in ([rtx], [a100], [a100, rtx], [rtx, a100], [a100, rtx, Loaded(again)], [rtx, Loaded(again)]):
+        try:
+            found = findings_of(runs, prices=Prices(scenarios=scenarios, ranges=ranges, quotes=known_quotes()))
+        except UsageError:
+            assert name in ("owner", "self-host"), "only these price no A100"
+            assert len(runs) > 1 or runs == [a100]
+            continue
+        show(found)
+        see_all(browser)
+        assert browser.console == []
+        for place in browser.run("[...document.querySelectorAll('.field')].map((one) => one.dataset.place)"):
+            value = browser.run(f"Number(document.querySelector('.field[data-place=\"{place}\"] input').value)")
+            set_field(browser, place, 0.9 * value)
+        assert browser.console == []
+        assert "NaN" not in browser.run("document.body.innerText")
 
 
 def test_opening_the_page_changes_none_of_its_numbers(show: Any, browser: Browser, tmp_path: Path) -> None:

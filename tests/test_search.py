@@ -34,7 +34,7 @@ def level(load: float, ttft_s: float | None, *, whole: bool = True, **fields: ob
     """A level whose TTFT at p99 was this; None: too few answers to tell."""
     where = {"users": int(load)} if whole else {"users": None, "req_per_s_offered": load}
     ttft = Distribution(n=200, p99=Quantile(value=ttft_s, ci95=(None, None)))
-    return LevelSummary(**{**where, "status": "done", "ttft_s": ttft, **fields})  # type: ignore[arg-type]
+    return LevelSummary(**{**where, "status": "done", "distributions": {"ttft_s": ttft}, **fields})  # type: ignore[arg-type]
 
 
 def searched(

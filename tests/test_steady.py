@@ -132,7 +132,7 @@ def test_checks_latencies_and_throughput_share_the_moved_window() -> None:
     assert checks.unsettled_s == 0
     assert checks.longest_batch_s == pytest.approx(window.length_s / 10)
     level = summarise_level(facts, records)
-    assert level.ttft_s.n == len(window.due) < len([r for r in records if r.due_s >= 2.0])
+    assert level.of("ttft_s").n == len(window.due) < len([r for r in records if r.due_s >= 2.0])
 
 
 def test_a_trace_is_never_cut() -> None:

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from breakeven.metrics.repeats import FIGURES, figure, repeats
+from breakeven.metrics.definitions import METRICS, RATES
+from breakeven.metrics.repeats import figure, repeats
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
 from breakeven.report.terminal import print_run, throughput_chart
 
@@ -21,21 +22,23 @@ def estimates(*values: float, half: float | None = 1.0) -> list[Estimate]:
 def a_level(users: int | None, tok_per_s: float, **fields: object) -> LevelSummary:
     latency = Distribution(n=50, p50=Quantile(value=0.1, ci95=(0.09, 0.11)))
     rate = Estimate(value=tok_per_s, ci95=(tok_per_s * 0.98, tok_per_s * 1.02))
-    known = {"status": "done", "output_tok_per_s": rate, "ttft_s": latency, "tpot_s": latency}
+    known = {"status": "done", "output_tok_per_s": rate, "distributions": {"ttft_s": latency, "tpot_s": latency}}
     return LevelSummary(users=users, **known | fields)  # type: ignore[arg-type]
 
 
 def test_the_interval_between_repeats_is_students_t() -> None:
     values = [100.0, 104.0, 99.0, 109.0]
     found = figure(estimates(*values))
-    low, high = stats.t.interval(0.95, 3, loc=103.0, scale=stats.sem(values))
-    assert found.mean == pytest.approx(103.0)
-    assert found.between == pytest.approx((low, high))
+    logs = [math.log(value) for value in values]
+    ends = stats.t.interval(0.95, 3, loc=sum(logs) / 4, scale=stats.sem(logs))
+    assert found.mean == pytest.approx(math.exp(sum(logs) / 4))
+    assert found.between == pytest.approx([math.exp(end) for end in ends])
 
 
 def test_the_interval_within_is_that_of_independent_windows_together() -> None:
     found = figure(estimates(100.0, 100.0, half=3.0))
-    assert found.within == pytest.approx((100 - 3 / math.sqrt(2), 100 + 3 / math.sqrt(2)))
+    half = math.log(100 / 97) / math.sqrt(2)
+    assert found.within == pytest.approx((100 * math.exp(-half), 100 * math.exp(half)))
     assert found.between == pytest.approx((100.0, 100.0))
 
 
@@ -54,8 +57,8 @@ def test_loads_measured_once_or_broken_off_have_no_repeats() -> None:
     levels = [a_level(1, 50), a_level(2, 90), a_level(2, 95, repeat=1), a_level(1, 51, repeat=1, status="interrupted")]
     (found,) = repeats(levels)
     assert (found.users, found.n) == (2, 2)
-    assert set(found.figures) == set(FIGURES)
-    assert found.figures["output_tok_per_s"].mean == pytest.approx(92.5)
+    assert set(found.figures) == {*RATES, *(f"{name}_p50" for name in METRICS)}
+    assert found.figures["output_tok_per_s"].mean == pytest.approx(math.sqrt(90 * 95))
     assert found.figures["ttft_s_p50"].mean == pytest.approx(0.1)
     assert found.figures["total_tok_per_s"].mean is None
 
@@ -72,8 +75,8 @@ def test_the_table_ends_with_one_row_a_load_for_the_mean() -> None:
     print_run(console, summary)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     means = [line.split() for line in lines if "mean of 3" in line]
-    assert [line[:3] for line in means] == [["1", "1–3", "60.0"], ["10", "1–3", "510"]]
-    assert means[0][3] == "41"  # 4.303 x 10 / sqrt(3) = 24.8, of 60
+    assert [line[:3] for line in means] == [["1", "1–3", "59.4"], ["10", "1–3", "510"]]
+    assert means[0][3] == "43"  # of the logs: 4.303 x 0.168 / sqrt(3) = 0.418; (e^0.418 - e^-0.418) / 2 = 0.43
 
 
 def test_the_chart_shows_the_mean_of_repeats_once() -> None:

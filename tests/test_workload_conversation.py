@@ -13,7 +13,7 @@ from word_server import WordServer
 
 def prepared(server: WordServer | None = None, **settings: Any) -> tuple[Conversation, list[str]]:
     workload = Conversation(**{"input_tokens": 20, "output_tokens": 30, "turns": 3, **settings})
-    cautions = [caution.partition(":")[0] for caution in asyncio.run(workload.prepare(server or WordServer()))]
+    cautions = [caution.id for caution in asyncio.run(workload.prepare(server or WordServer()))]
     return workload, cautions
 
 

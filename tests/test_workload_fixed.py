@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.workload.base import Ask
 from breakeven.workload.fixed import Fixed
@@ -16,7 +17,7 @@ from word_server import WordServer
 ALL_WORDS = resource_lines("words.txt")
 
 
-def prepared(server: WordServer, *, input_tokens: int = 100, seed: int = 0) -> tuple[Fixed, list[str]]:
+def prepared(server: WordServer, *, input_tokens: int = 100, seed: int = 0) -> tuple[Fixed, list[Caution]]:
     fixed = Fixed(input_tokens=input_tokens, output_tokens=16, seed=seed)
     cautions = list(asyncio.run(fixed.prepare(server)))
     assert server.probes <= PROBES
@@ -66,7 +67,7 @@ def test_words_of_several_tokens_are_found_by_probes_where_there_is_no_tokenizer
 def test_where_every_word_has_two_tokens_a_caution_says_so_and_the_estimate_goes_on() -> None:
     server = WordServer(costs=dict.fromkeys(ALL_WORDS, 2))
     fixed, cautions = prepared(server)
-    assert [caution.partition(":")[0] for caution in cautions] == ["input_length_unverified"]
+    assert [caution.id for caution in cautions] == ["input_length_unverified"]
     assert len(str(ask(fixed).messages).split()) > 90
 
 
@@ -141,21 +142,21 @@ def test_a_server_whose_usage_is_a_constant_gives_a_caution_and_no_endless_searc
     api: str, tokenizes: bool, always: int
 ) -> None:
     fixed, cautions = prepared(WordServer(api, tokenizes=tokenizes, always=always), input_tokens=100)
-    assert [caution.partition(":")[0] for caution in cautions] == ["input_length_unverified"]
+    assert [caution.id for caution in cautions] == ["input_length_unverified"]
     assert ask(fixed).input_tokens == 100
 
 
 @pytest.mark.parametrize("api", ["chat", "completions"])
 def test_a_server_that_says_no_usage_gives_a_caution(api: str) -> None:
     fixed, cautions = prepared(WordServer(api, silent=True))
-    assert "does not say how long a prompt is" in cautions[0]
+    assert "does not say how long a prompt is" in cautions[0].text
     assert ask(fixed).input_tokens == 100
 
 
 @pytest.mark.parametrize("api", ["chat", "completions"])
 def test_the_words_of_a_failing_server_stand_in_the_caution(api: str) -> None:
     _, cautions = prepared(WordServer(api, broken=True))
-    assert cautions[0].startswith("input_length_unverified: the server said: HTTP 400: no such thing")
+    assert cautions[0].text.startswith("the server said: HTTP 400: no such thing")
 
 
 def test_too_few_input_tokens_are_refused_with_the_least_possible() -> None:

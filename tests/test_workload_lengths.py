@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.workload.lengths import Lengths
 from word_server import WordServer
 
 
-def prepared(server: WordServer, **settings: str | int) -> tuple[Lengths, list[str]]:
+def prepared(server: WordServer, **settings: str | int) -> tuple[Lengths, list[Caution]]:
     workload = Lengths(**settings)  # type: ignore[arg-type]
     return workload, list(asyncio.run(workload.prepare(server)))
 
@@ -59,7 +60,7 @@ def test_prompts_that_should_be_shorter_than_the_template_are_sent_longer_with_a
     server = WordServer()
     workload, cautions = prepared(server, input_tokens="uniform:16,55", output_tokens=5)
     asks = [workload.make(nonce=k, user=0, k=k) for k in range(300)]
-    assert [caution.partition(":")[0] for caution in cautions] == ["short_inputs"]
+    assert [caution.id for caution in cautions] == ["short_inputs"]
     assert min(server.true_tokens(ask) for ask in asks) == 35
     assert all(server.true_tokens(ask) == ask.input_tokens for ask in asks)
 

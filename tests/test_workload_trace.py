@@ -52,7 +52,7 @@ def jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
 
 def prepared(trace: Trace, *, api: str = "chat") -> tuple[WordServer, list[str]]:
     server = WordServer(api)
-    return server, [caution.partition(":")[0] for caution in asyncio.run(trace.prepare(server))]
+    return server, [caution.id for caution in asyncio.run(trace.prepare(server))]
 
 
 def words(ask: Ask) -> list[str]:

@@ -1,21 +1,21 @@
 """Cautions: reasons to doubt a number, in plain words, each with its remedy. CHECKS is walked for every level."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from breakeven.caution import Caution, Value
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.checks import Checks, check_level
 from breakeven.metrics.goodput import TOO_LATE_S, goodput
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.statistics import SHORTEST_BATCH_S
-from breakeven.metrics.summary import SUSPECT, UNSTEADY, Caution, ClientSummary, LevelSummary, longer_with
+from breakeven.metrics.summary import SUSPECT, UNSTEADY, ClientSummary, LevelSummary, longer_with
 from breakeven.record import LevelFacts, Record
-from breakeven.units import short_s
 
 _LAG_S: Final = 0.002
 _KERNEL_STAMPED: Final = 0.99
@@ -36,8 +36,9 @@ def users_unaccounted_for(seen: Seen) -> Iterator[Caution]:
     if users is not None and found is not None and abs(found - users) > 0.01 * users:
         yield Caution(
             id="users_unaccounted_for",
-            text=f"on average {found:.2f} requests were in flight instead of {users}",
-            remedy=_why_missing(seen),
+            seen="on average {found:two} requests were in flight instead of {users}",
+            advice=_why_missing(seen),
+            values={"found": found, "users": users},
         )
 
 
@@ -60,8 +61,9 @@ def trend(seen: Seen) -> Iterator[Caution]:
     if difference > max(seen.checks.halves_doubt_tok_per_s, 0.05 * (first + second) / 2):
         yield Caution(
             id="trend",
-            text=f"the window's halves gave {first:.1f} and {second:.1f} tok/s, so it was not steady",
-            remedy=f"lengthen --warmup, or measure for longer with {longer_with(seen.facts.stopped)}",
+            seen="the window's halves gave {first:one} and {second:one} tok/s, so it was not steady",
+            advice=f"lengthen --warmup, or measure for longer with {longer_with(seen.facts.stopped)}",
+            values={"first": first, "second": second},
         )
 
 
@@ -71,8 +73,9 @@ def warm_up_too_short(seen: Seen) -> Iterator[Caution]:
         warm_up_s = (seen.level.warm_up_s or 0.0) + seen.checks.unsettled_s
         yield Caution(
             id="warm_up_too_short",
-            text=f"the throughput settled only {short_s(seen.checks.unsettled_s)} after the window had opened (MSER-5)",
-            remedy=f"use --warmup {math.ceil(warm_up_s)}s, or let --duration auto move the window",
+            seen="the throughput settled only {unsettled_s:time} after the window had opened (MSER-5)",
+            advice="use --warmup {warm_up_s}s, or let --duration auto move the window",
+            values={"unsettled_s": seen.checks.unsettled_s, "warm_up_s": math.ceil(warm_up_s)},
         )
 
 
@@ -81,12 +84,12 @@ def saturated(seen: Seen) -> Iterator[Caution]:
     if _is_too_late(seen.level):
         return  # then it is the client that falls behind, and `client_suspect` says so
     if seen.checks.backlog is not None and seen.checks.backlog.is_growing:
-        growth = seen.checks.backlog.growth_req_per_s
         yield Caution(
             id="saturated",
-            text=f"requests came faster than they were answered: {growth:.2g} more were in flight each second, so the "
+            seen="requests came faster than they were answered: {growth:few} more were in flight each second, so the "
             "latencies only say how long this level lasted",
-            remedy=f"{_slower(seen)}; the throughput is what the server can do",
+            advice=f"{_slower(seen)}; the throughput is what the server can do",
+            values={"growth": seen.checks.backlog.growth_req_per_s},
         )
 
 
@@ -100,41 +103,45 @@ def little(seen: Seen) -> Iterator[Caution]:
     if users is None:
         return
     if found is None or tolerance is None:
-        per_user = seen.checks.answers_per_user or 0.0
         yield Caution(
             id="little_not_checked",
-            text=f"Little's law is not checked: the window holds {per_user:.1f} answers a user",
-            remedy=f"measure for longer with {longer_with(seen.facts.stopped)}, so that each user gets five answers",
+            seen="Little's law is not checked: the window holds {per_user:one} answers a user",
+            advice=f"measure for longer with {longer_with(seen.facts.stopped)}, so that each user gets five answers",
+            values={"per_user": seen.checks.answers_per_user or 0.0},
         )
     elif abs(found - users) > tolerance * users:
         yield Caution(
             id="little",
-            text=f"throughput x latency accounts for {found:.1f} users of {users}, so the window was not steady",
-            remedy=f"lengthen --warmup, or measure for longer with {longer_with(seen.facts.stopped)}",
+            seen="throughput x latency accounts for {found:one} users of {users}, so the window was not steady",
+            advice=f"lengthen --warmup, or measure for longer with {longer_with(seen.facts.stopped)}",
+            values={"found": found, "users": users},
         )
 
 
 def short_window(seen: Seen) -> Iterator[Caution]:
     """Even the longest batches of the interval are as long as an answer."""
     e2e_s, batch_s = seen.checks.median_e2e_s, seen.checks.longest_batch_s
-    window = short_s(seen.level.window_s or 0.0)
+    values = {"window_s": seen.level.window_s or 0.0}
     if batch_s < SHORTEST_BATCH_S * (1 - 1e-9):
         yield Caution(
             id="short_window",
-            text=f"a window of {window} is too short for an interval of throughput",
-            remedy="measure for at least 5 s",
+            seen="a window of {window_s:time} is too short for an interval of throughput",
+            advice="measure for at least 5 s",
+            values=values,
         )
     elif e2e_s is None:
         yield Caution(
             id="short_window",
-            text=f"no answer came to its end in a window of {window}; the ± may be too small",
-            remedy=f"measure for longer with {longer_with(seen.facts.stopped)}, or ask for shorter answers",
+            seen="no answer came to its end in a window of {window_s:time}; the ± may be too small",
+            advice=f"measure for longer with {longer_with(seen.facts.stopped)}, or ask for shorter answers",
+            values=values,
         )
     elif batch_s < e2e_s:
         yield Caution(
             id="short_window",
-            text=f"an answer takes {short_s(e2e_s)}, longer than a tenth of the window; the ± may be too small",
-            remedy=f"measure for {short_s(10 * e2e_s)} or more with {longer_with(seen.facts.stopped)}",
+            seen="an answer takes {e2e_s:time}, longer than a tenth of the window; the ± may be too small",
+            advice=f"measure for {{enough_s:time}} or more with {longer_with(seen.facts.stopped)}",
+            values={"e2e_s": e2e_s, "enough_s": 10 * e2e_s},
         )
 
 
@@ -144,25 +151,27 @@ def estimated_tokens(seen: Seen) -> Iterator[Caution]:
     if seen.level.tokens_from == "chunks":
         yield Caution(
             id="estimated_tokens",
-            text="no answer came with a token count, so each chunk was counted as one token",
-            remedy="measure for longer where no answer ended; else compare with the engine's own token counter",
+            seen="no answer came with a token count, so each chunk was counted as one token",
+            advice="measure for longer where no answer ended; else compare with the engine's own token counter",
         )
     elif share > 0.05 and abs(ratio - 1) > 0.02:
         yield Caution(
             id="estimated_tokens",
-            text=f"{share:.0%} of the tokens belong to cut answers and were taken at {ratio:.2f} tokens a chunk",
-            remedy="measure for longer, or by --requests, so that fewer answers are cut",
+            seen="{share:share} of the tokens belong to cut answers and were taken at {ratio:two} tokens a chunk",
+            advice="measure for longer, or by --requests, so that fewer answers are cut",
+            values={"share": share, "ratio": ratio},
         )
 
 
 def chunks_are_not_tokens(seen: Seen) -> Iterator[Caution]:
     """One chunk is one token, so that ITL is what its name says."""
     ratio = seen.checks.tokens_per_chunk
-    if abs(ratio - 1) > 0.02 and seen.level.itl_s.n:
+    if abs(ratio - 1) > 0.02 and seen.level.of("itl_s").n:
         yield Caution(
             id="inter_chunk",
-            text=f"a chunk holds {ratio:.2f} tokens, so ITL here is the gap between chunks, not between tokens",
-            remedy="use TPOT, which counts tokens",
+            seen="a chunk holds {ratio:two} tokens, so ITL here is the gap between chunks, not between tokens",
+            advice="use TPOT, which counts tokens",
+            values={"ratio": ratio},
         )
 
 
@@ -172,8 +181,9 @@ def first_chunk_of_many(seen: Seen) -> Iterator[Caution]:
     if found is not None and found > 1.5:
         yield Caution(
             id="tokens_in_first_chunk",
-            text=f"first chunks hold {found:.1f} tokens (speculation?), so TPOT reads too low",
-            remedy="compare E2E at equal output lengths",
+            seen="first chunks hold {found:one} tokens (speculation?), so TPOT reads too low",
+            advice="compare E2E at equal output lengths",
+            values={"found": found},
         )
 
 
@@ -182,8 +192,8 @@ def in_one_piece(seen: Seen) -> Iterator[Caution]:
     if seen.level.requests and seen.checks.in_one_piece > seen.level.requests / 2:
         yield Caution(
             id="not_streamed",
-            text="answers arrived in one piece, so TTFT is the whole latency and TPOT means nothing",
-            remedy="let the server, or the proxy before it, stream",
+            seen="answers arrived in one piece, so TTFT is the whole latency and TPOT means nothing",
+            advice="let the server, or the proxy before it, stream",
         )
 
 
@@ -193,8 +203,9 @@ def cached_prompts(seen: Seen) -> Iterator[Caution]:
     if share is not None and share > 0.05:
         yield Caution(
             id="cached_prompts",
-            text=f"the server took {share:.0%} of the prompt tokens from its prefix cache",
-            remedy="turn prefix caching off, or say that it is meant",
+            seen="the server took {share:share} of the prompt tokens from its prefix cache",
+            advice="turn prefix caching off, or say that it is meant",
+            values={"share": share},
         )
 
 
@@ -203,38 +214,45 @@ def lengths_off(seen: Seen) -> Iterator[Caution]:
     if seen.checks.input_misses:
         yield Caution(
             id="input_length",
-            text=f"{seen.checks.input_misses} of {seen.level.requests} prompts had another length than asked for",
-            remedy="see the column input_tokens of the records",
+            seen="{misses} of {requests} prompts had another length than asked for",
+            advice="see the column input_tokens of the records",
+            values={"misses": seen.checks.input_misses, "requests": seen.level.requests},
         )
     if seen.checks.output_misses:
         yield Caution(
             id="output_length",
-            text=f"{seen.checks.output_misses} of {seen.level.requests} answers ended early",
-            remedy="use --engine NAME, so that the engine is told to ignore its end-of-text token",
+            seen="{misses} of {requests} answers ended early",
+            advice="use --engine NAME, so that the engine is told to ignore its end-of-text token",
+            values={"misses": seen.checks.output_misses, "requests": seen.level.requests},
         )
 
 
 def errors(seen: Seen) -> Iterator[Caution]:
     """Nothing failed."""
     if seen.level.errors:
-        kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(seen.level.errors_by_kind.items()))
         yield Caution(
             id="errors",
-            text=f"{seen.level.errors} requests failed ({kinds}); what is measured is the rest",
-            remedy="see the column error_text of the records",
+            seen="{errors} requests failed ({kinds}); what is measured is the rest",
+            advice="see the column error_text of the records",
+            values=_failed(seen.level),
         )
+
+
+def _failed(level: LevelSummary) -> Mapping[str, Value]:
+    return {"errors": level.errors, "kinds": dict(sorted(level.errors_by_kind.items()))}
 
 
 def client_spoiled_it(seen: Seen) -> Iterator[Caution]:
     """The instrument was fast enough."""
-    reason = _lag_reason(seen.level)
+    reason, late = _lag_reason(seen.level)
     if reason is not None:
         cause = " (the engine on this machine may be the cause)" if seen.facts.same_host else ""
         more = "; or share its requests among --clients N" if _is_too_late(seen.level) else ""
         yield Caution(
             id="client_suspect",
-            text=f"{reason}{cause}; the client may have spoiled the latencies",
-            remedy=f"give the client a core of its own, or another machine{more}",
+            seen=f"{reason}{cause}; the client may have spoiled the latencies",
+            advice=f"give the client a core of its own, or another machine{more}",
+            values={"late": late},
         )
 
 
@@ -246,20 +264,22 @@ def _is_too_late(level: LevelSummary) -> bool:
     return (level.client.schedule_lag_p99_s or 0.0) > TOO_LATE_S
 
 
-def _lag_reason(level: LevelSummary) -> str | None:
+def _lag_reason(level: LevelSummary) -> tuple[str | None, float | None]:
+    """What was seen of the client, with a slot for its figure; None where it was fast enough."""
     lag_s, share, late_s = level.client.lag_p99_s, level.client.cpu_share, level.client.schedule_lag_p99_s
     if limited := level.errors_by_kind.get(CLIENT_LIMIT):
-        return f"{limited} requests had no connection, since this client's machine allows no more (ulimit -n, ports)"
+        why = "since this client's machine allows no more (ulimit -n, ports)"
+        return f"{{late:whole}} requests had no connection, {why}", float(limited)
     if late_s is not None and late_s > TOO_LATE_S:
-        return f"this client could not send so fast: requests went out {short_s(late_s)} after they were due at p99"
+        return "this client could not send so fast: requests went out {late:time} after they were due at p99", late_s
     if lag_s is not None and lag_s > _lag_limit_s(level):
-        return f"the client's own clockwork ran {short_s(lag_s)} late at p99"
+        return "the client's own clockwork ran {late:time} late at p99", lag_s
     if share is not None and share > 0.8:
-        return f"the client used {share:.0%} of a core"
-    ttft_s = level.ttft_s.p50.value
+        return "the client used {late:share} of a core", share
+    ttft_s = level.of("ttft_s").p50.value
     if late_s is not None and late_s > max(0.002, 0.05 * (ttft_s or 0.0)):
-        return f"the client sent requests {short_s(late_s)} after they were due at p99"
-    return None
+        return "the client sent requests {late:time} after they were due at p99", late_s
+    return None, None
 
 
 def _lag_limit_s(level: LevelSummary) -> float:
@@ -268,7 +288,7 @@ def _lag_limit_s(level: LevelSummary) -> float:
     Then half a token's time is the limit, and 5 % of an answer's, since a user who sees the end late asks again late.
     The figures are in docs/ACCURACY.md.
     """
-    itl_s, e2e_s = level.itl_s.p50.value or 0.0, level.e2e_s.p50.value
+    itl_s, e2e_s = level.of("itl_s").p50.value or 0.0, level.of("e2e_s").p50.value
     if (level.client.kernel_stamped or 0.0) < _KERNEL_STAMPED:
         return max(_LAG_S, 0.05 * itl_s)
     return max(_LAG_S, min(0.5 * itl_s, math.inf if e2e_s is None else 0.05 * e2e_s))
@@ -280,8 +300,9 @@ def beyond_calibration(seen: Seen) -> Iterator[Caution]:
     if beyond is not None:
         yield Caution(
             id="beyond_calibration",
-            text=f"{beyond} that this client was found right at",
-            remedy="share the users among --clients N, or calibrate again",
+            seen="{read:whole} events/s is more than the {most:whole} that this client was found right at",
+            advice="share the users among --clients N, or calibrate again",
+            values=beyond,
         )
 
 
@@ -291,21 +312,18 @@ def itl_beyond_calibration(seen: Seen) -> Iterator[Caution]:
     if beyond is not None:
         yield Caution(
             id="itl_beyond_calibration",
-            text=f"{beyond} at which this client was found to read ITL right: chunks that are read together have one "
-            "stamp, so the p99 may be a chunk's time too high",
-            remedy="share the users among --clients N, or go by TPOT",
+            seen="{read:whole} events/s is more than the {most:whole} at which this client was found to read ITL "
+            "right: chunks that are read together have one stamp, so the p99 may be a chunk's time too high",
+            advice="share the users among --clients N, or go by TPOT",
+            values=beyond,
         )
 
 
-def _beyond(seen: Seen, ceiling: str) -> str | None:
-    """What was read is more than this ceiling, by over 2 %; None where it is not, or there is none."""
+def _beyond(seen: Seen, ceiling: str) -> Mapping[str, Value] | None:
+    """What was read and the ceiling, where it is more by over 2 %; None where it is not, or there is none."""
     events_per_s = (seen.level.output_tok_per_s.value or 0.0) / seen.checks.tokens_per_chunk
     most = seen.facts.extra.get(ceiling)
-    return (
-        None
-        if most is None or events_per_s <= 1.02 * most
-        else f"{events_per_s:.0f} events/s is more than the {most:.0f}"
-    )
+    return None if most is None or events_per_s <= 1.02 * most else {"read": events_per_s, "most": most}
 
 
 def not_settled(seen: Seen) -> Iterator[Caution]:
@@ -313,8 +331,8 @@ def not_settled(seen: Seen) -> Iterator[Caution]:
     if not seen.facts.settled:
         yield Caution(
             id="carry_over",
-            text="the engine was still busy 30 s after this level was cut; the next level may carry its load",
-            remedy="measure that level alone",
+            seen="the engine was still busy 30 s after this level was cut; the next level may carry its load",
+            advice="measure that level alone",
         )
 
 
@@ -324,15 +342,16 @@ def clocks_apart(seen: Seen) -> Iterator[Caution]:
     if doubt_s is not None and doubt_s + (drift_s or 0.0) > max(_CLOCKS_S, 1e-3 * (seen.level.window_s or 0.0)):
         yield Caution(
             id="clock_offsets",
-            text=f"the clocks of the clients' hosts are known to {short_s(doubt_s)} and drifted by "
-            f"{short_s(drift_s or 0.0)}, so arrivals are aligned no better; latencies are not touched",
-            remedy="use hosts on one quick network, or a longer --duration",
+            seen="the clocks of the clients' hosts are known to {doubt_s:time} and drifted by {drift_s:time}, so "
+            "arrivals are aligned no better; latencies are not touched",
+            advice="use hosts on one quick network, or a longer --duration",
+            values={"doubt_s": doubt_s, "drift_s": drift_s or 0.0},
         )
 
 
 def noted(seen: Seen) -> Iterator[Caution]:
     """What the load itself saw."""
-    yield from _notes(seen.facts)
+    yield from seen.facts.notes
 
 
 CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
@@ -364,7 +383,7 @@ def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | Non
     level = summarise_level(facts, records, arrivals=arrivals)
     checks = check_level(facts, records, arrivals=arrivals)
     if checks is None:
-        return msgspec.structs.replace(level, cautions=(_never_opened(level), *_notes(facts)))
+        return msgspec.structs.replace(level, cautions=(_never_opened(level), *facts.notes))
     if facts.clients_lost:
         level = msgspec.structs.replace(level, extra=level.extra | {"clients_lost": facts.clients_lost})
     if checks.backlog is not None:
@@ -374,7 +393,7 @@ def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | Non
         level = _with_goodput(level, facts, records, slo=slo)
     if level.errors and not level.requests and not level.output_tokens:
         failed = msgspec.structs.replace(level, status="failed", stopped="failed", steady=False)
-        return msgspec.structs.replace(failed, cautions=(_never_opened(level), *_notes(facts)))
+        return msgspec.structs.replace(failed, cautions=(_never_opened(level), *facts.notes))
     seen = Seen(facts=facts, level=level, checks=checks)
     cautions = tuple(caution for check in CHECKS.values() for caution in check(seen))
     ids = {caution.id for caution in cautions}
@@ -390,21 +409,14 @@ def _with_goodput(level: LevelSummary, facts: LevelFacts, records: Sequence[Reco
 
 def _never_opened(level: LevelSummary) -> Caution:
     if level.errors:
-        kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(level.errors_by_kind.items()))
         return Caution(
             id="nothing_but_errors",
-            text=f"nothing was measured: {level.errors} requests failed ({kinds})",
-            remedy="see the column error_text of the records",
+            seen="nothing was measured: {errors} requests failed ({kinds})",
+            advice="see the column error_text of the records",
+            values=_failed(level),
         )
     return Caution(
         id="no_window",
-        text="the level ended before its warm-up did, so nothing was measured",
-        remedy="run it again with --resume",
+        seen="the level ended before its warm-up did, so nothing was measured",
+        advice="run it again with --resume",
     )
-
-
-def _notes(facts: LevelFacts) -> Iterator[Caution]:
-    for note in facts.notes:
-        name, _, text = note.partition(": ")
-        text, _, remedy = text.partition(" | ")
-        yield Caution(id=name, text=text, remedy=remedy)

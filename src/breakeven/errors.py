@@ -17,6 +17,15 @@ class UsageError(BreakevenError):
     exit_code: ClassVar[int] = 2
 
 
+class FieldError(UsageError):
+    """Fields of a plan that cannot be so, or not together."""
+
+    def __init__(self, why: str, *fields: str) -> None:
+        super().__init__(f"{' and '.join(fields)}: {why}")
+        self.why = why
+        self.fields = fields
+
+
 class RunFailedError(BreakevenError):
     """The world did not play along (server, disk, network, model): exit code 1."""
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from breakeven.errors import UsageError, one_line
+from breakeven.errors import FieldError, UsageError, one_line
 from breakeven.serving import Hardware, Launch
 from breakeven.units import load_text
 
@@ -141,33 +141,35 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     def __post_init__(self) -> None:
         problem = _problem(self)
         if problem is not None:
-            raise UsageError(problem)
+            raise problem
 
 
-def _problem(plan: Plan) -> str | None:
-    """The first thing that cannot be, as one line that names the field; None when all is well."""
+def _problem(plan: Plan) -> FieldError | None:
+    """The first thing that cannot be, with its fields; None when all is well."""
     return _bad_users(plan.user_levels) or _bad_trace(plan) or _bad_load(plan) or _bad_end(plan) or _bad_number(plan)
 
 
-def _bad_users(levels: tuple[int, ...]) -> str | None:
+def _bad_users(levels: tuple[int, ...]) -> FieldError | None:
     if not levels:
-        return "users: give at least one level, such as --users 1,10,100"
+        return FieldError("give at least one level, such as --users 1,10,100", "users")
     for users in levels:
         if users < 1:
-            return f"users: {users} is no number of users; each level needs at least 1"
+            return FieldError(f"{users} is no number of users; each level needs at least 1", "users")
     if len(set(levels)) < len(levels):
-        return f"users: {_first_repeat(levels)} stands twice; each level is measured once"
+        return FieldError(f"{_first_repeat(levels)} stands twice; each level is measured once", "users")
     return None
 
 
-def _bad_trace(plan: Plan) -> str | None:
+def _bad_trace(plan: Plan) -> FieldError | None:
     if plan.workload != "trace":
         return None
     if plan.users is not None and "speed" in plan.options:
-        return "options: speed is that of arrival times, which do not count where --users are given; leave one out"
+        return FieldError(
+            "speed is that of arrival times, which do not count where --users are given; leave one out", "options"
+        )
     for field, why in _OF_A_REPLAY.items():
         if getattr(plan, field) and (plan.is_replay or field == "rate"):
-            return f"{field}: {why}"
+            return FieldError(why, field)
     return None
 
 
@@ -175,75 +177,84 @@ def check_given(given: Mapping[str, Any]) -> None:
     """UsageError for fields that were given together though one would be left out; a plan's defaults hide that."""
     problem = None if given.get("workload") == "trace" else _bad_mix(given)
     if problem is not None:
-        raise UsageError(problem)
+        raise problem
 
 
-def _bad_mix(given: Mapping[str, Any]) -> str | None:
+def _bad_mix(given: Mapping[str, Any]) -> FieldError | None:
     if "users" in given and "rate" in given:
-        return "users and rate: a level has so many users or so many requests a second; give one of the two"
+        return FieldError(
+            "a level has so many users or so many requests a second; give one of the two", "users", "rate"
+        )
     if "arrivals" in given and "rate" not in given:
-        return "arrivals: they are those of an open loop; give --rate too, or leave them out"
+        return FieldError("they are those of an open loop; give --rate too, or leave them out", "arrivals")
     if given.get("auto") and "rate" in given:
-        return "auto and rate: auto chooses numbers of users, a rate has none; give one of the two"
+        return FieldError("auto chooses numbers of users, a rate has none; give one of the two", "auto", "rate")
     if given.get("auto") and given.get("find_max"):
-        return "auto and find_max: each chooses the levels in its own way; give one of the two"
+        return FieldError("each chooses the levels in its own way; give one of the two", "auto", "find_max")
     for name in ("users", "rate"):
         if given.get("find_max") and len(given.get(name, ())) > 1:
             first = f"{given[name][0]:g}"
-            return f"{name} and find_max: a search begins at one load and finds the others; give one, such as {first}"
+            return FieldError(
+                f"a search begins at one load and finds the others; give one, such as {first}", name, "find_max"
+            )
     return None
 
 
-def _bad_load(plan: Plan) -> str | None:
+def _bad_load(plan: Plan) -> FieldError | None:
     if plan.rate is not None and (problem := _bad_rate(plan.rate)) is not None:
         return problem
     if plan.rate is not None and plan.workload == "conversation":
-        return "rate: a conversation goes on when it was answered, so it has no rate of its own; use --users"
+        return FieldError(
+            "a conversation goes on when it was answered, so it has no rate of its own; use --users", "rate"
+        )
     if plan.repeats < 1:
-        return f"repeats: {plan.repeats} is too few; give at least 1"
+        return FieldError(f"{plan.repeats} is too few; give at least 1", "repeats")
     if plan.find_max and plan.slo is None:
-        return "find_max: it needs limits to meet; give --slo, such as --slo ttft_p99=2s,tpot_p99=100ms"
+        return FieldError("it needs limits to meet; give --slo, such as --slo ttft_p99=2s,tpot_p99=100ms", "find_max")
     return None
 
 
-def _bad_rate(rates: tuple[float, ...]) -> str | None:
+def _bad_rate(rates: tuple[float, ...]) -> FieldError | None:
     if not rates:
-        return "rate: give requests per second, such as --rate 5 or --rate 1,2,4,8"
+        return FieldError("give requests per second, such as --rate 5 or --rate 1,2,4,8", "rate")
     for rate in rates:
         if not LEAST_REQ_PER_S <= rate <= MOST_REQ_PER_S:
-            return f"rate: {rate:g} req/s cannot be offered; give {LEAST_REQ_PER_S:g} to {MOST_REQ_PER_S:.0f} of them"
+            return FieldError(
+                f"{rate:g} req/s cannot be offered; give {LEAST_REQ_PER_S:g} to {MOST_REQ_PER_S:.0f} of them", "rate"
+            )
     told_apart = tuple(round(rate, 3) for rate in rates)
     if len(set(told_apart)) < len(rates):
-        return (
-            f"rate: {_first_repeat(told_apart):g} stands twice; rates are told apart by three decimals, and each level "
-            "is measured once"
+        return FieldError(
+            f"{_first_repeat(told_apart):g} stands twice; rates are told apart by three decimals, and each level is "
+            "measured once",
+            "rate",
         )
     return None
 
 
-def _bad_end(plan: Plan) -> str | None:
+def _bad_end(plan: Plan) -> FieldError | None:
     if plan.rate is not None and plan.requests is not None:
-        return "requests and rate: an open loop ends by time; use --duration"
+        return FieldError("an open loop ends by time; use --duration", "requests", "rate")
     if plan.duration_s is not None and plan.requests is not None:
-        return "duration_s and requests: a level ends by time or by count; give one of the two"
+        return FieldError("a level ends by time or by count; give one of the two", "duration_s", "requests")
     most = plan.user_levels[0] if plan.find_max else max(plan.user_levels)
     if plan.requests is not None and plan.requests < 2 * most:
         whom = load_text(most, None)
-        return f"requests: {plan.requests} is less than two for each of {whom}; give at least {2 * most}"
+        return FieldError(f"{plan.requests} is less than two for each of {whom}; give at least {2 * most}", "requests")
     if not 0 < plan.precision < 1:
-        return f"precision: {plan.precision} is not between 0 and 1; 0.05 stands for 5 %"
+        return FieldError(f"{plan.precision} is not between 0 and 1; 0.05 stands for 5 %", "precision")
     return None
 
 
-def _bad_number(plan: Plan) -> str | None:
+def _bad_number(plan: Plan) -> FieldError | None:
     for name in ("input_tokens", "output_tokens"):
         value = getattr(plan, name)
         if isinstance(value, int) and value < 1:
-            return f"{name}: {value} is too few; give at least 1"
+            return FieldError(f"{value} is too few; give at least 1", name)
     for name, may_be_zero in _DURATIONS.items():
         value = getattr(plan, name)
         if value is not None and not (math.isfinite(value) and (value > 0 or (may_be_zero and value == 0))):
-            return f"{name}: {value} s is not a length of time that can be waited for"
+            return FieldError(f"{value} s is not a length of time that can be waited for", name)
     return None
 
 

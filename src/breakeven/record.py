@@ -1,8 +1,11 @@
 """What is kept of a run: one Record a request, raw observations and nothing derived; one LevelFacts a level."""
 
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct, field
+
+from breakeven.caution import Caution
 
 Status = Literal["done", "cut", "error"]
 Stopped = Literal["precision", "max", "duration", "requests", "interrupted", "failed"]
@@ -106,17 +109,30 @@ class LevelFacts(Struct, frozen=True, kw_only=True):
     clients: tuple[ClientFacts, ...] = ()
     same_host: bool = False
     """The engine runs on the client's machine, so that it can be the cause of the client's lag."""
-    notes: tuple[str, ...] = ()
-    """Ids of cautions that only the load could see, with their text after a colon."""
+    notes: tuple[Caution, ...] = ()
+    """Cautions that only the load could see."""
     extra: dict[str, float | None] = field(default_factory=dict)
     """Further facts by name, with their unit in the name."""
 
     @property
     def is_whole(self) -> bool:
         """No client was lost, and no record: it is what was asked for."""
-        return not self.clients_lost and not any(note.startswith("log_damaged:") for note in self.notes)
+        return not self.clients_lost and not any(note.id == "log_damaged" for note in self.notes)
 
     @property
     def clients_lost(self) -> int:
         """Clients that ended in mid-level, as the notes say."""
-        return sum(note.startswith("client_died:") for note in self.notes)
+        return sum(note.id == "client_died" for note in self.notes)
+
+
+def facts_of(stored: Any) -> LevelFacts:
+    """Facts as they are stored, of which the first notes were lines: `id: text | remedy`."""
+    if isinstance(stored, dict) and any(isinstance(note, str) for note in stored.get("notes", ())):
+        stored = stored | {"notes": [_note(note) for note in stored["notes"]]}
+    return msgspec.convert(stored, LevelFacts)
+
+
+def _note(line: str) -> Caution:
+    name, _, text = line.partition(": ")
+    seen, _, advice = text.partition(" | ")
+    return Caution(id=name, seen=seen, advice=advice)

@@ -1,6 +1,7 @@
 """Units: constants, and the one place where a duration is read or a number is made short for people."""
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 S_PER_H: Final = 3600.0
@@ -57,3 +58,17 @@ def load_text(users: int | None, req_per_s: float | None, *, repeat: int | None 
     if users is None:
         return ("no rate" if req_per_s is None else f"{req_per_s:g} req/s") + again
     return ("1 user" if users == 1 else f"{users} users") + again
+
+
+def loads_text(loads: Iterable[tuple[int | None, float | None]]) -> str:
+    """Loads by size, each once: `1 user`, `10, 50 and 100 users`, `0.5 and 20 req/s`."""
+    known = sorted({load for load in loads if load != (None, None)}, key=lambda load: (load[0] or 0, load[1] or 0.0))
+    users = [str(users) for users, _ in known if users is not None]
+    rates = [f"{rate:g}" for users, rate in known if users is None]
+    told = (_joined(users, "user" if users == ["1"] else "users"), _joined(rates, "req/s"))
+    return " and ".join(filter(None, told)) or load_text(None, None)
+
+
+def _joined(words: Sequence[str], unit: str) -> str:
+    *first, last = words or [""]
+    return f"{' and '.join(filter(None, [', '.join(first), last]))} {unit}" if words else ""

@@ -3,38 +3,19 @@
 What reads run folders is imported only where one is read: it takes longer than comparing two runs of a data set.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from msgspec import Struct
 
+from breakeven.app.level import Level
+from breakeven.app.printed import put_out
 from breakeven.compare.gate import gate
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.text import render, render_gate, to_json
-from breakeven.compare.types import Comparison, ScopeName
-from breakeven.metrics.slo import Slo, parse_slo
+from breakeven.compare.types import Comparison
 from breakeven.metrics.summary import RunSummary
 from breakeven.reference import find_run, in_tokens
-
-
-class Level(Struct, frozen=True, kw_only=True):
-    """At which service two runs are compared."""
-
-    floors: tuple[float, ...] = ()
-    slo: str | None = None
-    users: tuple[float, ...] = ()
-    scope: ScopeName = "machines"
-    between_node_sd_log: float | None = None
-    seed: int = 0
-
-    def limits(self) -> Slo | None:
-        """The SLO, read."""
-        return None if self.slo is None else parse_slo(self.slo)
-
-
-ANY_LEVEL: Final = Level()
 
 
 class DataRuns(Struct, frozen=True, kw_only=True):
@@ -83,14 +64,3 @@ def compared(reference: RunSummary, candidates: Sequence[RunSummary], level: Lev
         between_node_sd_log=level.between_node_sd_log,
         seed=level.seed,
     )
-
-
-def put_out(text: str, *, as_json: str, json_to: str | None) -> None:
-    """The text on stdout, or on stderr with the JSON on stdout."""
-    print(text, file=sys.stderr if json_to == "-" else sys.stdout)
-    if json_to == "-":
-        print(as_json)
-    elif json_to is not None:
-        from breakeven.app.runs import write_file
-
-        write_file(Path(json_to), as_json.encode() + b"\n")

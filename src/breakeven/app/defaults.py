@@ -37,7 +37,7 @@ def output_tokens(plan: Plan) -> int | str | None:
 
 def _most_waiting(slo: Slo | None) -> float:
     """What waits for a first token ranks last in TTFT: so much of it leaves every limited percentile to be told."""
-    shares = [limit.allowed_share for limit in (slo.limits if slo else ()) if limit.metric.startswith("ttft_")]
+    shares = [limit.allowed_share for limit in (slo.limits if slo else ()) if limit.of[0] == "ttft_s"]
     return min(shares, default=1.0)
 
 

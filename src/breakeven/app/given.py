@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from breakeven.errors import UsageError
+from breakeven.errors import FieldError
 from breakeven.plan import OPTIONS, Plan, check_given
 
 
@@ -12,11 +12,5 @@ def plan_given(given: Mapping[str, Any]) -> Plan:
     try:
         check_given(given)
         return Plan(**given)
-    except UsageError as error:
-        raise UsageError(_by_option(str(error))) from None
-
-
-def _by_option(text: str) -> str:
-    """`requests and rate: …` -> `--requests and --rate: …`."""
-    fields, colon, rest = text.partition(": ")
-    return " ".join(OPTIONS.get(word, word) for word in fields.split()) + colon + rest
+    except FieldError as error:
+        raise FieldError(error.why, *(OPTIONS.get(field, field) for field in error.fields)) from None

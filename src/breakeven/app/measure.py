@@ -123,7 +123,7 @@ class Measurement:
         async with self._signals():
             server = await self._find_server()
             workload = self._workload
-            server.notes += [_with_remedy(note) for note in await workload.prepare(server)]
+            server.notes += await workload.prepare(server)
             if self.folder is None:
                 label = f"{server.engine.name}-{server.model.rpartition('/')[2]}"
                 self.folder = new_folder(self.plan, out=self._out, started=self._started, label=label)
@@ -341,10 +341,6 @@ def _ceiling(clients: int) -> dict[str, float | None]:
 def _is_over(facts: LevelFacts) -> bool:
     """It counts as measured; what was interrupted is measured again under the same name."""
     return facts.status != "interrupted"
-
-
-def _with_remedy(note: str) -> str:
-    return note if " | " in note else f"{note} | see docs/WORKLOADS.md"
 
 
 def _declared(plan: Plan) -> dict[str, Any]:

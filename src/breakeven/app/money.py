@@ -6,10 +6,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from breakeven.app.compare import ANY_LEVEL, Level, put_out
-from breakeven.app.prices import quotes
-from breakeven.app.runs import read_text
-from breakeven.compare.words import warned_text
+from breakeven.app.level import ANY_LEVEL, Level
+from breakeven.app.printed import put_out
 from breakeven.cost.evaluate import run_scenario
 from breakeven.cost.jsonform import to_json
 from breakeven.cost.presets import preset_text
@@ -62,6 +60,7 @@ def _of_scenario(request: CostRequest) -> CostReport:
 
 
 def _ranges(text: str, request: CostRequest, *, where: str) -> dict[str, RentQuotes]:
+    from breakeven.app.prices import quotes
     from breakeven.cost.scenario import overridden
     from breakeven.findings.pricing import ranges_for
 
@@ -70,7 +69,9 @@ def _ranges(text: str, request: CostRequest, *, where: str) -> dict[str, RentQuo
 
 def _of_runs(request: CostRequest, level: Level) -> tuple[CostReport, tuple[str, ...]]:
     """Through the findings, as `report` goes: the first service level at which k is exact, or says most."""
+    from breakeven.app.prices import quotes
     from breakeven.app.report import findings_of, load_run
+    from breakeven.compare.words import warned_text
     from breakeven.findings import Prices
 
     assert request.from_runs is not None
@@ -94,6 +95,8 @@ def _scenario(request: CostRequest) -> tuple[str, str]:
     if request.scenario is not None and request.preset is not None:
         raise UsageError("cost: give a scenario file or --preset, not both")
     if request.scenario is not None:
+        from breakeven.app.runs import read_text
+
         return read_text(request.scenario), str(request.scenario)
     if request.preset is not None:
         return preset_text(request.preset), f"preset {request.preset}"

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from breakeven.app.compare import ANY_LEVEL, Level, compared
+from breakeven.app.compare import compared
+from breakeven.app.level import ANY_LEVEL, Level
 from breakeven.app.prices import quotes
 from breakeven.app.runs import read_run
 from breakeven.app.summary import summarise

@@ -11,7 +11,7 @@ from breakeven.app.summary import summarise
 from breakeven.client.openai import BAD_JSON
 from breakeven.errors import BreakevenError, RunFailedError, UsageError, one_line
 from breakeven.exchange import import_file
-from breakeven.metrics.summary import FORMAT, RunSummary
+from breakeven.metrics.summary import RunSummary
 from breakeven.store.facts import run_summary
 from breakeven.store.folder import PLAN, SUMMARY, RunFolder
 from breakeven.store.log import cannot_write
@@ -48,10 +48,7 @@ def readable(folder: RunFolder, read: Callable[[RunFolder], T]) -> T | str:
 
 def _read_file(path: Path) -> RunSummary:
     data = read_bytes(path)
-    written_in = _our_format(data)
-    if written_in is not None and written_in != FORMAT:
-        raise UsageError(f"{path}: a summary of format {written_in}; this version reads format {FORMAT}")
-    if written_in is not None:
+    if _is_ours(data):
         return read_summary(path)
     found = import_file(data, where=str(path))
     if len(found) > 1:
@@ -59,12 +56,13 @@ def _read_file(path: Path) -> RunSummary:
     return found[0].run
 
 
-def _our_format(data: bytes) -> int | None:
-    """The format of a summary of ours; None for a file of something else."""
+def _is_ours(data: bytes) -> bool:
+    """It is a summary of ours, whatever its format."""
     try:
-        return msgspec.json.decode(data, type=_Head).format
+        msgspec.json.decode(data, type=_Head)
     except BAD_JSON:
-        return None
+        return False
+    return True
 
 
 class _Head(msgspec.Struct):
@@ -76,7 +74,7 @@ class _Head(msgspec.Struct):
 
 
 def read_summary(path: Path) -> RunSummary:
-    """A stored summary of format 1."""
+    """A stored summary ."""
     return run_summary(read_bytes(path), where=path)
 
 

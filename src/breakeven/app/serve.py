@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from breakeven.app.compare import Level
+from breakeven.app.level import Level
 from breakeven.app.prices import quotes
 from breakeven.app.report import findings_of, load_folder, load_scenario
 from breakeven.app.runs import read_summary, readable

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from breakeven.caution import Caution
 from breakeven.client.answer import Meter
 from breakeven.client.ask import Asker, FetchError, Route, Seen, fetch
 from breakeven.client.openai import BAD_JSON, error_in_body
@@ -39,8 +40,8 @@ class Server:
         self.engine = engine
         self.maker = maker
         self.timeout_s = timeout_s
-        self.notes: list[str] = []
-        """Cautions for every level, as `id: text | remedy`."""
+        self.notes: list[Caution] = []
+        """Cautions for every level."""
         self._gauges: tuple[str, ...] | None = None
 
     @property
@@ -203,8 +204,12 @@ async def _first_token(server: Server, models: ModelList | None) -> None:
             break
         server.maker.dropped.add(field)
         server.notes.append(
-            f"field_dropped: the server refuses the field {field}, so it was left out | "
-            "lengths may differ from what was asked for; see the docs of the engine"
+            Caution(
+                id="field_dropped",
+                seen="the server refuses the field {field}, so it was left out",
+                advice="lengths may differ from what was asked for; see the docs of the engine",
+                values={"field": field},
+            )
         )
         seen = await server.probe(ask)
     if seen.status == "error":
@@ -228,7 +233,8 @@ def _judge(server: Server, seen: Seen, models: ModelList | None) -> None:
         )
     if seen.error in _NO_SERVER and (status in (None, 200)):
         raise RunFailedError(f"{url}: {text}")
-    server.notes.append(f"first_request: the first request failed: {text or seen.error} | see the server's log")
+    failed, why = "the first request failed: {why}", {"why": text or seen.error}
+    server.notes.append(Caution(id="first_request", seen=failed, advice="see the server's log", values=why))
 
 
 def describe_engine(server: Server, facts: Mapping[str, Any]) -> dict[str, Any]:

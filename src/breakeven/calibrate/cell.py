@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from breakeven.caution import Caution
 from breakeven.client.reference import ReferenceServer, Settings, Stamps
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import resolve
@@ -97,7 +98,7 @@ class Nonces:
     def __init__(self, output_tokens: int) -> None:
         self._output_tokens = output_tokens
 
-    async def prepare(self, server: object) -> Sequence[str]:
+    async def prepare(self, server: object) -> Sequence[Caution]:
         """Nothing to prepare."""
         del server
         return ()
@@ -240,7 +241,7 @@ def _pairs(
             true["e2e"].append(float(kept[-1]) - arrival_s)
             if (record.output_tokens or 0) > 1:
                 true["tpot"].append(float(kept[-1] - kept[0]) / ((record.output_tokens or 0) - 1))
-    seen = {"ttft": read.ttft_s, "tpot": read.tpot_s, "e2e": read.e2e_s, "itl": read.itl_s}
+    seen = {name: read.of(f"{name}_s") for name in ("ttft", "tpot", "e2e", "itl")}
     values = {name: np.asarray(found) for name, found in true.items()} | {
         "itl": np.concatenate(gaps) if gaps else np.empty(0)
     }

@@ -116,7 +116,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from breakeven.app.compare import DataRuns, Level, compare
+    from breakeven.app.compare import DataRuns, compare
+    from breakeven.app.level import Level
 
     runs: list[Path] | DataRuns = arguments.runs
     if arguments.data is not None:
@@ -145,7 +146,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _cost(arguments: argparse.Namespace) -> int:
-    from breakeven.app.compare import Level
+    from breakeven.app.level import Level
     from breakeven.app.money import CostRequest, cost
 
     request = CostRequest(

@@ -7,15 +7,16 @@ from statistics import NormalDist
 from typing import Final, Literal, NamedTuple
 
 from breakeven.compare.differences import same_unit
-from breakeven.compare.pool import RATES, Z95, Measured, Pooled, from_log, pool
+from breakeven.compare.pool import Pooled, pool
 from breakeven.compare.types import GateLevel, GateResult
 from breakeven.compare.words import people
 from breakeven.errors import UsageError, unknown
-from breakeven.metrics.slo import LIMITED
+from breakeven.metrics.definitions import RATES
+from breakeven.metrics.pooling import Z95, Measured, from_log
+from breakeven.metrics.slo import limited
 from breakeven.metrics.summary import Estimate, RunSummary
 from breakeven.units import parse_duration_s
 
-GATED: Final = (*RATES, *LIMITED)
 _FORM: Final = "write METRIC[@USERS] >= FACTOR * reference, such as 'output_tok_per_s >= 0.97 * reference'"
 _GATE = re.compile(
     r"\s*(?P<metric>\w+)\s*(?:@\s*(?P<users>\d+))?\s*(?P<sign>>=|<=)\s*"
@@ -42,8 +43,9 @@ def parse_gate(expression: str) -> Gate:
     match = _GATE.fullmatch(expression)
     if match is None:
         raise UsageError(f"--gate: '{expression}' is no condition; {_FORM}")
-    if match["metric"] not in GATED:
-        raise UsageError("--gate: " + unknown("metric", match["metric"], GATED))
+    known = (*RATES, *limited())
+    if match["metric"] not in known:
+        raise UsageError("--gate: " + unknown("metric", match["metric"], known))
     relative = match["reference"] is not None
     threshold = float(match["factor"] or 1.0) if relative else _limit(match["metric"], match["limit"])
     if threshold <= 0:

@@ -1,35 +1,19 @@
 """The levels of a run that can be compared: finished ones, repeats pooled into one."""
 
 import math
-from collections.abc import Iterable, Sequence
-from statistics import NormalDist, fmean, stdev
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from breakeven.compare.types import LeftOut
 from breakeven.compare.words import left_out_text
 from breakeven.errors import UsageError, one_line
-from breakeven.metrics.slo import LATENCIES, STATISTICS
-from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RunSummary
-
-RATES: Final = ("output_tok_per_s", "total_tok_per_s", "req_per_s")
-Z95: Final = NormalDist().inv_cdf(0.975)
-_T975: Final = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
-"""Student's t at 0.975 for 1…10 degrees of freedom."""
-
-
-class Measured(NamedTuple):
-    """One figure of one level. `log_half` is half its 95 % interval on the log scale; None where it has none."""
-
-    value: float | None = None
-    log_half: float | None = None
-    ci95: tuple[float | None, float | None] = (None, None)
-    more_than: float | None = None
-    """The percentile fell on an answer that never ended: it is more than this, and `value` is None."""
-
-    def estimate(self) -> Estimate:
-        return Estimate(value=self.value, ci95=self.ci95)
+from breakeven.metrics.definitions import METRICS, RATES
+from breakeven.metrics.pooling import Measured, of_estimate, of_quantile, pool_figure
+from breakeven.metrics.statistics import STATISTICS
+from breakeven.metrics.summary import LevelSummary, RunSummary
 
 
 class PooledLevel(Struct, frozen=True, kw_only=True):
@@ -38,7 +22,7 @@ class PooledLevel(Struct, frozen=True, kw_only=True):
     users: int
     repeats: int
     figures: dict[str, Measured]
-    """Every name of RATES and every latency such as `ttft_p99`."""
+    """Every name of RATES, and every statistic of every row of METRICS, such as `ttft_p99`."""
     extra: dict[str, float]
     """Numbers of LevelSummary.extra, mean over the repeats."""
 
@@ -104,79 +88,14 @@ def _unusable(level: LevelSummary) -> LeftOut | None:
 
 
 def pool_figures(levels: Sequence[LevelSummary]) -> dict[str, Measured]:
-    """Every rate and latency of finished repeats of one load, each by `pool_figure`."""
-    figures = {name: pool_figure(_rate(level, name) for level in levels) for name in RATES}
-    for latency in LATENCIES:
-        for statistic in STATISTICS:
-            name = f"{latency}_{statistic}"
-            figures[name] = pool_figure(_latency(level, latency, statistic) for level in levels)
+    """Every rate and metric of finished repeats of one load, each by `pool_figure`."""
+    figures = {name: pool_figure([of_estimate(rate.of(level)) for level in levels]) for name, rate in RATES.items()}
+    for name, metric in METRICS.items():
+        for which in STATISTICS:
+            figures[f"{metric.short}_{which}"] = pool_figure(
+                [of_quantile(level.of(name).at(which)) for level in levels]
+            )
     return figures
-
-
-def _rate(level: LevelSummary, name: str) -> Measured:
-    estimate: Estimate = getattr(level, name)
-    return _measured(estimate.value, estimate.ci95)
-
-
-def _latency(level: LevelSummary, latency: str, statistic: str) -> Measured:
-    distribution = getattr(level, f"{latency}_s")
-    if statistic == "mean":
-        return _measured(distribution.mean, (None, None))
-    quantile: Quantile = getattr(distribution, statistic)
-    if quantile.value is None and quantile.more_than is not None:
-        return Measured(more_than=quantile.more_than)
-    return _measured(quantile.value, quantile.ci95)
-
-
-def _measured(value: float | None, ci95: tuple[float | None, float | None]) -> Measured:
-    if value is None or value <= 0:
-        return Measured()
-    return Measured(value, _log_half(value, ci95), ci95)
-
-
-def _log_half(value: float, ci95: tuple[float | None, float | None]) -> float | None:
-    """The wider side of an interval on the log scale; a lower end at 0 or less counts as its distance / value."""
-    low, high = ci95
-    sides = []
-    if low is not None:
-        sides.append(math.log(value / low) if low > 0 else (value - low) / value)
-    if high:
-        sides.append(math.log(high / value))
-    return max(0.0, *sides) if sides else None
-
-
-def pool_figure(repeats: Iterable[Measured]) -> Measured:
-    """One figure from repeats of a level: the mean of the logs.
-
-    Its interval is the wider of two: within, from the repeats' own intervals, root(sum of squares) / n; and between,
-    t(n - 1) x sd of the logs / root(n). A repeat without the figure leaves the level without it.
-    """
-    figures = list(repeats)
-    if len(figures) == 1:
-        return figures[0]
-    over = [one.more_than for one in figures if one.more_than is not None]
-    values = [one.value for one in figures if one.value is not None]
-    if len(values) < len(figures):
-        return Measured(more_than=max(over)) if over else Measured()
-    logs = [math.log(value) for value in values]
-    halves = [one.log_half for one in figures if one.log_half is not None]
-    within = math.sqrt(sum(half * half for half in halves)) / len(halves) if len(halves) == len(figures) else 0.0
-    half = max(within, student_t975(len(logs) - 1) * stdev(logs) / math.sqrt(len(logs)))
-    return from_log(fmean(logs), half)
-
-
-def from_log(log_value: float, half: float) -> Measured:
-    """A figure and its interval from the log scale."""
-    return Measured(math.exp(log_value), half, (math.exp(log_value - half), math.exp(log_value + half)))
-
-
-def student_t975(degrees: int) -> float:
-    """Student's t at 0.975: a table to 10 degrees of freedom, then its series in 1/degrees (error below 0.001)."""
-    if degrees <= len(_T975):
-        return _T975[degrees - 1]
-    z, n = Z95, degrees
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
-    return z + (z**3 + z) / (4 * n) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2) + third
 
 
 def pool_extra(levels: Sequence[LevelSummary]) -> dict[str, float]:

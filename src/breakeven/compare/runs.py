@@ -6,12 +6,13 @@ from typing import Any, Final, NamedTuple
 
 from breakeven.compare.differences import engine_comparison, engine_name, same_unit, warnings
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
-from breakeven.compare.pool import Measured, Pooled, PooledLevel, pool
+from breakeven.compare.pool import Pooled, PooledLevel, pool
 from breakeven.compare.scope import side_scope
 from breakeven.compare.side import Side, side_of
 from breakeven.compare.types import Comparison, LevelRow, LevelSide, Role, Scope, ScopeName, SideScope
 from breakeven.errors import UsageError, one_line
-from breakeven.metrics.slo import LIMITED, ServiceLevel, Slo, service_levels
+from breakeven.metrics.pooling import Measured
+from breakeven.metrics.slo import ServiceLevel, Slo, limited, service_levels
 from breakeven.metrics.summary import Estimate, RunSummary
 
 _ROUND: Final = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
@@ -146,7 +147,7 @@ def _side(level: PooledLevel | None) -> LevelSide | None:
         repeats=level.repeats,
         output_tok_per_s=tput.estimate(),
         output_tok_per_s_per_user=_per_user(tput, level.users),
-        latency_s={name: level.figures[name].value for name in LIMITED},
+        latency_s={name: level.figures[name].value for name in limited()},
     )
 
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.compare.isotonic import non_decreasing, non_increasing
-from breakeven.compare.pool import Z95, Measured, Pooled, nodes_of, pool, unit_of
+from breakeven.compare.pool import Pooled, nodes_of, pool, unit_of
+from breakeven.metrics.pooling import Z95, Measured
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 

@@ -226,7 +226,7 @@ def _explain(title: str, figures: Mapping[str, Figure], report: CostReport) -> l
             indent = " " * (len(found.name) + 4)
             lines += say.wrapped(f"{found.name} = {found.formula}", first="    ", rest=f"{indent}   ")
             result = _result(found, report)
-            if found.numbers != result.partition(" ")[0]:
+            if found.value is None or found.numbers != say.plain(found.value):
                 result = f"{found.numbers} = {result}"
             lines += say.wrapped(f"= {result}", first=f"{indent} ", rest=f"{indent}   ")
     return lines

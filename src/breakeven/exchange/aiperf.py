@@ -5,7 +5,8 @@ from typing import Any, Final
 from breakeven.errors import UsageError
 from breakeven.exchange.document import Node
 from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported, safe_url
-from breakeven.exchange.spread import quoted, speeds
+from breakeven.exchange.spread import quoted
+from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "aiperf"
@@ -77,11 +78,13 @@ def _level(node: Node) -> tuple[LevelSummary, list[str]]:
         output_tok_per_s=Estimate(value=node.node("output_token_throughput").number("avg")),
         total_tok_per_s=Estimate(value=node.node("total_token_throughput").number("avg")),
         req_per_s=Estimate(value=node.node("request_throughput").number("avg")),
-        ttft_s=_quoted(node, "time_to_first_token", n=n),
-        tpot_s=tpot,
-        itl_s=_quoted(node, "inter_chunk_latency", n=_count_of(node.node("inter_chunk_latency"))),
-        e2e_s=_quoted(node, "request_latency", n=n),
-        tok_per_s_per_user=speeds(tpot, mean=node.node("output_token_throughput_per_user").number("avg")),
+        distributions={
+            "ttft_s": _quoted(node, "time_to_first_token", n=n),
+            "tpot_s": tpot,
+            "itl_s": _quoted(node, "inter_chunk_latency", n=_count_of(node.node("inter_chunk_latency"))),
+            "e2e_s": _quoted(node, "request_latency", n=n),
+            "tok_per_s_per_user": inverted(tpot, mean=node.node("output_token_throughput_per_user").number("avg")),
+        },
         cautions=(WHOLE_RUN,),
     ), notes
 

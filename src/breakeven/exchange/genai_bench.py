@@ -5,8 +5,8 @@ from typing import Any, Final
 from breakeven.errors import UsageError
 from breakeven.exchange.document import Node, divided, scaled
 from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
-from breakeven.exchange.spread import mean_speed, quoted, speeds
-from breakeven.metrics.statistics import distribution
+from breakeven.exchange.spread import mean_speed, quoted
+from breakeven.metrics.statistics import distribution, inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "genai-bench"
@@ -91,10 +91,12 @@ def _from_requests(requests: list[Node], total: Node, *, unit_s: float) -> dict[
         "output_tokens": output_tokens,
         "output_tok_per_s": Estimate(value=divided(output_tokens, duration_s)),
         "total_tok_per_s": Estimate(value=divided(input_tokens + output_tokens, duration_s)),
-        "ttft_s": distribution(_times(requests, "ttft", unit_s=unit_s)),
-        "tpot_s": per_token,
-        "e2e_s": distribution(_times(requests, "e2e_latency", unit_s=unit_s)),
-        "tok_per_s_per_user": speeds(per_token, mean=mean_speed(tpot)),
+        "distributions": {
+            "ttft_s": distribution(_times(requests, "ttft", unit_s=unit_s)),
+            "tpot_s": per_token,
+            "e2e_s": distribution(_times(requests, "e2e_latency", unit_s=unit_s)),
+            "tok_per_s_per_user": inverted(per_token, mean=mean_speed(tpot)),
+        },
     }
 
 
@@ -113,10 +115,12 @@ def _from_aggregates(total: Node, *, unit_s: float) -> dict[str, Any]:
     return {
         "output_tok_per_s": Estimate(value=total.number("mean_output_throughput_tokens_per_s")),
         "total_tok_per_s": Estimate(value=total.number("mean_total_tokens_throughput_tokens_per_s")),
-        "ttft_s": _quoted(stats.node("ttft"), n=n, unit_s=unit_s),
-        "tpot_s": tpot,
-        "e2e_s": _quoted(stats.node("e2e_latency"), n=n, unit_s=unit_s),
-        "tok_per_s_per_user": speeds(tpot),
+        "distributions": {
+            "ttft_s": _quoted(stats.node("ttft"), n=n, unit_s=unit_s),
+            "tpot_s": tpot,
+            "e2e_s": _quoted(stats.node("e2e_latency"), n=n, unit_s=unit_s),
+            "tok_per_s_per_user": inverted(tpot),
+        },
     }
 
 

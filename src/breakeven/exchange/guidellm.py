@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from breakeven.exchange.document import Node, scaled
 from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported, safe_url
-from breakeven.exchange.spread import mean_speed, quoted, speeds
-from breakeven.metrics.statistics import distribution
+from breakeven.exchange.spread import mean_speed, quoted
+from breakeven.metrics.statistics import distribution, inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "guidellm"
@@ -72,7 +72,7 @@ def _level(node: Node) -> tuple[LevelSummary, list[str]]:
         total_tok_per_s=Estimate(value=_successful(metrics, "tokens_per_second").number("mean")),
         req_per_s=Estimate(value=_successful(metrics, "requests_per_second").number("mean")),
         cautions=(WHOLE_RUN,),
-        **distributions,
+        distributions=distributions,
     ), [*notes, how]
 
 
@@ -97,7 +97,7 @@ def _total(metrics: Node, name: str) -> int | None:
     return None if total is None else round(total)
 
 
-def _distributions(node: Node) -> tuple[dict[str, Any], str]:
+def _distributions(node: Node) -> tuple[dict[str, Distribution], str]:
     requests = list(node.node("requests").nodes("successful"))
     whole = node.node("metrics").node("request_totals").whole("successful")
     if requests and len(requests) == whole:
@@ -108,7 +108,7 @@ def _distributions(node: Node) -> tuple[dict[str, Any], str]:
         "ttft_s": _quoted(metrics, "time_to_first_token_ms", n=whole or 0, unit_s=1e-3),
         "tpot_s": tpot,
         "e2e_s": _quoted(metrics, "request_latency", n=whole or 0, unit_s=1.0),
-        "tok_per_s_per_user": speeds(tpot),
+        "tok_per_s_per_user": inverted(tpot),
     }, _WEIGHTED
 
 
@@ -119,7 +119,7 @@ def _quoted(metrics: Node, name: str, *, n: int, unit_s: float) -> Distribution:
     return quoted(n, mean=scaled(block.number("mean"), unit_s), **figures)
 
 
-def _from_detail(requests: list[Node]) -> dict[str, Any]:
+def _from_detail(requests: list[Node]) -> dict[str, Distribution]:
     """From each request's own stamps: sent, first token, last token; its request_latency ends later."""
     ttft, tpot, e2e = [], [], []
     for request in requests:
@@ -137,7 +137,7 @@ def _from_detail(requests: list[Node]) -> dict[str, Any]:
         "ttft_s": distribution(ttft),
         "tpot_s": per_token,
         "e2e_s": distribution(e2e),
-        "tok_per_s_per_user": speeds(per_token, mean=mean_speed(tpot)),
+        "tok_per_s_per_user": inverted(per_token, mean=mean_speed(tpot)),
     }
 
 

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from breakeven.caution import Caution
 from breakeven.errors import one_line
-from breakeven.metrics.summary import Caution, LevelSummary, RunFacts, RunSummary
+from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
 
 DEFINITIONS: Final = {
     "output_tok_per_s": "output tokens of answers that succeeded / the whole run, its start and its end included",
@@ -20,8 +21,8 @@ DEFINITIONS: Final = {
 
 WHOLE_RUN: Final = Caution(
     id="imported",
-    text="measured by another tool over a whole run, its start and its end included; throughput has no interval",
-    remedy="measure with `breakeven run` where the difference matters",
+    seen="measured by another tool over a whole run, its start and its end included; throughput has no interval",
+    advice="measure with `breakeven run` where the difference matters",
 )
 
 
@@ -62,7 +63,7 @@ def imported(
     workload: Mapping[str, Any] | None = None,
     name: str = "",
 ) -> Imported:
-    """The run of format 1, its definitions and notes in `settings`; what is None or empty is left out."""
+    """The run, its definitions and notes in `settings`; what is None or empty is left out."""
     settings = {
         "unit": "tokens",
         "imported": {

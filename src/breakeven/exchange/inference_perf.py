@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from breakeven.exchange.document import Node, divided
 from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
-from breakeven.exchange.spread import quoted, speeds
+from breakeven.exchange.spread import quoted
+from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "inference-perf"
@@ -60,10 +61,12 @@ def _level(node: Node) -> tuple[LevelSummary, list[str]]:
         output_tok_per_s=Estimate(value=rates.number("output_tokens_per_sec")),
         total_tok_per_s=Estimate(value=rates.number("total_tokens_per_sec")),
         req_per_s=Estimate(value=rates.number("requests_per_sec")),
-        ttft_s=_quoted(latency, "time_to_first_token", n=n),
-        tpot_s=tpot,
-        e2e_s=_quoted(latency, "request_latency", n=n),
-        tok_per_s_per_user=speeds(tpot),
+        distributions={
+            "ttft_s": _quoted(latency, "time_to_first_token", n=n),
+            "tpot_s": tpot,
+            "e2e_s": _quoted(latency, "request_latency", n=n),
+            "tok_per_s_per_user": inverted(tpot),
+        },
         cautions=(WHOLE_RUN,),
     ), notes
 

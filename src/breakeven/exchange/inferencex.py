@@ -5,8 +5,8 @@ from typing import Any, Final
 from breakeven.errors import UsageError
 from breakeven.exchange.document import Node, scaled
 from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
-from breakeven.exchange.spread import speeds
 from breakeven.hardware import gpu_key
+from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile
 
 TOOL: Final = "inferencex"
@@ -104,20 +104,23 @@ def _level(node: Node) -> LevelSummary:
         status="done",
         output_tok_per_s=Estimate(value=scaled(node.number("output_tput_per_gpu"), divisor)),
         total_tok_per_s=Estimate(value=scaled(node.number("tput_per_gpu"), gpus)),
-        ttft_s=_quoted(node, "ttft"),
-        tpot_s=tpot,
-        e2e_s=_quoted(node, "e2el"),
-        tok_per_s_per_user=speeds(tpot),
+        distributions={
+            "ttft_s": _quoted(node, "ttft"),
+            "tpot_s": tpot,
+            "e2e_s": _quoted(node, "e2el"),
+            "tok_per_s_per_user": inverted(tpot),
+        },
         cautions=(WHOLE_RUN,),
     )
 
 
 def _quoted(node: Node, name: str) -> Distribution:
     """The aggregate holds seconds already. How many requests stand behind a percentile is not known."""
-    p50, p90, p95, p99 = (
-        Quantile(value=node.number(f"{key}_{name}"), ci95=(None, None)) for key in ("median", "p90", "p95", "p99")
-    )
-    return Distribution(mean=node.number(f"mean_{name}"), p50=p50, p90=p90, p95=p95, p99=p99)
+    keys = {"p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}
+    quantiles = {
+        ours: Quantile(value=node.number(f"{theirs}_{name}"), ci95=(None, None)) for ours, theirs in keys.items()
+    }
+    return Distribution(n=0, censored=0, mean=node.number(f"mean_{name}"), **quantiles)
 
 
 IMPORTER: Final = Importer(recognise, read)

@@ -8,8 +8,8 @@ from typing import Any, Final
 from breakeven.errors import UsageError
 from breakeven.exchange.document import Node, divided, scaled
 from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
-from breakeven.exchange.spread import mean_speed, quoted, speeds
-from breakeven.metrics.statistics import distribution
+from breakeven.exchange.spread import mean_speed, quoted
+from breakeven.metrics.statistics import distribution, inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "vllm"
@@ -75,7 +75,7 @@ def _level(node: Node) -> tuple[LevelSummary, list[str]]:
         total_tok_per_s=Estimate(value=node.number("total_token_throughput")),
         req_per_s=Estimate(value=node.number("request_throughput")),
         cautions=(WHOLE_RUN,),
-        **metrics,
+        distributions=metrics,
     ), [*notes, *more]
 
 
@@ -91,16 +91,16 @@ def _load(node: Node) -> tuple[int | None, float | None, list[str]]:
     return cap, None, []
 
 
-def _distributions(node: Node) -> tuple[dict[str, Any], list[str]]:
+def _distributions(node: Node) -> tuple[dict[str, Distribution], list[str]]:
     if node.has("ttfts", "itls", "output_lens"):
         return _from_detail(node), ["Percentiles were calculated from the requests in the file, with intervals."]
     n = node.whole("completed") or 0
-    metrics: dict[str, Any] = {f"{ours}_s": _quoted(node, theirs, n=n) for ours, theirs in _NAMES.items()}
-    metrics["tok_per_s_per_user"] = speeds(metrics["tpot_s"])
+    metrics = {ours: _quoted(node, theirs, n=n) for ours, theirs in _NAMES.items()}
+    metrics["tok_per_s_per_user"] = inverted(metrics["tpot_s"])
     return metrics, ["The file has no single requests: percentiles are the tool's own, without intervals."]
 
 
-_NAMES: Final[Mapping[str, str]] = {"ttft": "ttft", "tpot": "tpot", "itl": "itl", "e2e": "e2el"}
+_NAMES: Final[Mapping[str, str]] = {"ttft_s": "ttft", "tpot_s": "tpot", "itl_s": "itl", "e2e_s": "e2el"}
 
 
 def _quoted(node: Node, name: str, *, n: int) -> Distribution:
@@ -108,7 +108,7 @@ def _quoted(node: Node, name: str, *, n: int) -> Distribution:
     return quoted(n, **{ours: scaled(node.number(f"{theirs}_{name}_ms"), 1e-3) for ours, theirs in keys.items()})
 
 
-def _from_detail(node: Node) -> dict[str, Any]:
+def _from_detail(node: Node) -> dict[str, Distribution]:
     """E2E is TTFT plus all gaps; TPOT is (E2E - TTFT) / (output tokens - 1). Failed requests are left out."""
     rows = _requests(node)
     tpot = [math.fsum(gaps) / (tokens - 1) for _, tokens, gaps in rows if tokens > 1 and gaps]
@@ -118,7 +118,7 @@ def _from_detail(node: Node) -> dict[str, Any]:
         "tpot_s": per_token,
         "itl_s": distribution([gap for _, _, gaps in rows for gap in gaps]),
         "e2e_s": distribution([first_s + math.fsum(gaps) for first_s, _, gaps in rows]),
-        "tok_per_s_per_user": speeds(per_token, mean=mean_speed(tpot)),
+        "tok_per_s_per_user": inverted(per_token, mean=mean_speed(tpot)),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from breakeven.metrics.summary import Distribution, LevelSummary, RunSummary
 
 _TIMES: Final = {"ttft": "ttft_s", "tpot": "tpot_s", "itl": "itl_s", "e2el": "e2e_s"}
-_PERCENTILES: Final = {"median": "p50", "p90": "p90", "p95": "p95", "p99": "p99"}
+_STATISTICS: Final = {"mean": "mean", "median": "p50", "p90": "p90", "p95": "p95", "p99": "p99"}
 NOTES: Final = (
     "output_throughput is that of the steady window, not of the whole run.",
     "TTFT is request due -> first chunk with text, not the first chunk of any kind.",
@@ -44,12 +44,11 @@ def _document(run: RunSummary, level: LevelSummary) -> dict[str, Any]:
         "total_token_throughput": level.total_tok_per_s.value,
     }
     for theirs, ours in _TIMES.items():
-        facts |= _times(theirs, getattr(level, ours))
+        facts |= _times(theirs, level.of(ours))
     notes = {"breakeven_run": run.run.id, "breakeven_notes": list(NOTES)}
     return {key: value for key, value in facts.items() if value is not None} | notes
 
 
 def _times(name: str, times: Distribution) -> dict[str, float | None]:
-    figures = {"mean": times.mean}
-    figures |= {theirs: getattr(times, ours).value for theirs, ours in _PERCENTILES.items()}
+    figures = {theirs: times.at(ours).value for theirs, ours in _STATISTICS.items()}
     return {f"{key}_{name}_ms": None if value is None else value * 1e3 for key, value in figures.items()}

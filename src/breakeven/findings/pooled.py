@@ -6,8 +6,11 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from breakeven.compare.pool import Measured, pool_extra, pool_figures
+from breakeven.compare.pool import pool_extra, pool_figures
 from breakeven.metrics.bracket import load_of
+from breakeven.metrics.definitions import METRICS
+from breakeven.metrics.pooling import Measured
+from breakeven.metrics.statistics import QUANTILES, STATISTICS
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
 
 Number = TypeVar("Number", int, float)
@@ -54,11 +57,7 @@ def _together(group: Sequence[LevelSummary]) -> LevelSummary:
         output_tok_per_s=figures["output_tok_per_s"].estimate(),
         total_tok_per_s=figures["total_tok_per_s"].estimate(),
         req_per_s=figures["req_per_s"].estimate(),
-        ttft_s=_distribution(group, figures, "ttft"),
-        tpot_s=_distribution(group, figures, "tpot"),
-        itl_s=_distribution(group, figures, "itl"),
-        e2e_s=_distribution(group, figures, "e2e"),
-        tok_per_s_per_user=_speed(figures["tpot_p50"]),
+        distributions={name: _distribution(group, figures, name) for name in METRICS},
         client=replace(last.client, schedule_lag_p99_s=_worst([level.client.schedule_lag_p99_s for level in group])),
         cautions=tuple({caution.id: caution for level in group for caution in level.cautions}.values()),
         extra={**last.extra, **pool_extra(group), REPEATS: len(group)},
@@ -75,26 +74,15 @@ def _worst(values: Sequence[float | None]) -> float | None:
 
 
 def _distribution(group: Sequence[LevelSummary], figures: Mapping[str, Measured], name: str) -> Distribution:
-    each = [getattr(level, f"{name}_s") for level in group]
-    p50, p90, p95, p99 = (_quantile(figures[f"{name}_{which}"]) for which in ("p50", "p90", "p95", "p99"))
+    each = [level.of(name) for level in group]
+    found = {which: figures[f"{METRICS[name].short}_{which}"] for which in STATISTICS}
     return Distribution(
         n=sum(one.n for one in each),
         censored=sum(one.censored for one in each),
-        mean=figures[f"{name}_mean"].value,
-        p50=p50,
-        p90=p90,
-        p95=p95,
-        p99=p99,
+        mean=found["mean"].value,
+        **{which: _quantile(found[which]) for which in QUANTILES},
     )
 
 
 def _quantile(found: Measured) -> Quantile:
     return Quantile(value=found.value, ci95=found.ci95, more_than=found.more_than)
-
-
-def _speed(tpot_p50: Measured) -> Distribution:
-    """1 / TPOT of the median answer, with its interval turned round."""
-    if tpot_p50.value is None:
-        return Distribution()
-    low, high = (None if end is None else 1 / end for end in reversed(tpot_p50.ci95))
-    return Distribution(p50=Quantile(value=1 / tpot_p50.value, ci95=(low, high)))

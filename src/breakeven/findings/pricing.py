@@ -24,45 +24,35 @@ def joined(
 ) -> tuple[Scenario, RunFacts | None, RunFacts | None]:
     """The scenario with each run's prices on the run's side; a single run may be either side of it.
 
-    UsageError names both cards where a run is of another card than the scenario prices.
+    A run takes the side that it stands for where that is of its card, else the other one. UsageError names both cards
+    where neither is.
     """
     if reference is None and candidate is not None:
-        return _joined_alone(scenario, candidate)
+        alone = _side_of(candidate, scenario, first="candidate")
+        return (scenario, None, candidate) if alone == "candidate" else (scenario, candidate, None)
     if reference is None or candidate is None:
         return scenario, reference, candidate
-    if scenario.reference is None:
-        raise UsageError(
-            f"scenario {scenario.name}: several runs are compared, so it needs a [reference] with the first one's "
-            "prices; `breakeven cost --preset renter` shows one"
-        )
-    if _fits(reference, scenario.reference) and _fits(candidate, scenario.candidate):
+    sides = _side_of(reference, scenario, first="reference"), _side_of(candidate, scenario, first="candidate")
+    if sides == ("reference", "candidate"):
         return scenario, reference, candidate
-    if _fits(reference, scenario.candidate) and _fits(candidate, scenario.reference):
-        return _turned_round(scenario), reference, candidate
-    priced = (scenario.reference, scenario.candidate)
-    stranger = next((run for run in (reference, candidate) if not any(_fits(run, side) for side in priced)), candidate)
-    raise UsageError(_no_price(scenario, stranger))
-
-
-def _joined_alone(scenario: Scenario, run: RunFacts) -> tuple[Scenario, RunFacts | None, RunFacts | None]:
-    if _fits(run, scenario.candidate):
-        return scenario, None, run
-    if scenario.reference is not None and _fits(run, scenario.reference):
-        return scenario, run, None
-    raise UsageError(_no_price(scenario, run))
-
-
-def _turned_round(scenario: Scenario) -> Scenario:
-    """The other side as the reference; what names places of a side no longer means it."""
-    assert scenario.reference is not None
-    return replace(
+    turned = replace(
         scenario,
-        reference=scenario.candidate,
-        candidate=scenario.reference,
+        reference=getattr(scenario, sides[0]),
+        candidate=getattr(scenario, sides[1]),
         variants=(),
         correlations=(),
         ranges={place: spread for place, spread in scenario.ranges.items() if place.startswith("market.")},
     )
+    return turned, reference, candidate
+
+
+def _side_of(run: RunFacts, scenario: Scenario, *, first: str) -> str:
+    """The side whose card the run is of, its own first."""
+    for side in (first, *({"reference", "candidate"} - {first})):
+        part = getattr(scenario, side)
+        if part is not None and _fits(run, part):
+            return side
+    raise UsageError(_no_price(scenario, run))
 
 
 def _fits(run: RunFacts, side: Deployment) -> bool:

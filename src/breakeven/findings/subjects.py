@@ -14,6 +14,7 @@ from breakeven.findings.repeat import run_command
 from breakeven.findings.series import LevelSeries
 from breakeven.findings.types import Interactivity, Level, Money, Place, Subject
 from breakeven.metrics.alike import alike
+from breakeven.metrics.definitions import output_tok_per_s_per_user
 from breakeven.metrics.summary import Estimate, LevelSummary, RunSummary
 from breakeven.units import S_PER_H, TOK_PER_MTOK
 
@@ -77,7 +78,7 @@ def letter(index: int) -> str:
 
 def interactivity_of(runs: Sequence[RunSummary]) -> Interactivity:
     """1 / TPOT where every run has it, else throughput / users, so that one chart shows one thing."""
-    with_speed = [any(level.tok_per_s_per_user.p50.value for level in run.levels) for run in runs]
+    with_speed = [any(level.of("tok_per_s_per_user").p50.value for level in run.levels) for run in runs]
     return "tpot" if all(with_speed) else "load"
 
 
@@ -114,9 +115,8 @@ def _level(
 
 def _speed(level: LevelSummary, interactivity: Interactivity) -> float | None:
     if interactivity == "tpot":
-        return level.tok_per_s_per_user.p50.value
-    value = level.output_tok_per_s.value
-    return None if value is None or not level.users else value / level.users
+        return level.of("tok_per_s_per_user").p50.value
+    return output_tok_per_s_per_user(level).value
 
 
 def _with_front(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
@@ -143,29 +143,7 @@ def _with_front(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
 
 def places(levels: Sequence[LevelSummary]) -> list[Place]:
     """Every kind of caution once, in the words of the highest load that has it, with all the loads that do."""
-    every = _loads(levels)
-    return [
-        Place(levels=_levels(_loads(one.levels), every=every, figures_of=one.figures_of), caution=one.caution)
-        for one in alike(levels)
-    ]
-
-
-def _loads(levels: Sequence[LevelSummary]) -> list[str]:
-    return list(dict.fromkeys(names.load(level) for level in levels))
-
-
-def _levels(loads: list[str], *, every: list[str], figures_of: LevelSummary | None) -> str:
-    told = "all levels" if len(every) > 1 and loads == every else _joined(loads)
-    return told if figures_of is None else f"{told} (figures of {names.load(figures_of)})"
-
-
-def _joined(loads: Sequence[str]) -> str:
-    """`10, 50 and 100 users`."""
-    if len(loads) == 1:
-        return loads[0]
-    numbers = [text.rpartition(" ")[0] for text in loads]
-    unit = loads[-1].rpartition(" ")[2]
-    return f"{', '.join(numbers[:-1])} and {numbers[-1]} {unit}"
+    return [Place(levels=one.where(levels), caution=one.caution) for one in alike(levels)]
 
 
 def _notes(run: RunSummary) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from breakeven.caution import Caution
 from breakeven.compare.types import Comparison, Holds, OperatingPoint, Relation
 from breakeven.compare.types import Reason as Why
 from breakeven.cost.result import CostReport, Crossing
 from breakeven.findings.series import LevelSeries
 from breakeven.metrics.slo import ServiceLevel
-from breakeven.metrics.summary import Caution, Estimate, LevelSummary
+from breakeven.metrics.summary import Estimate, LevelSummary
 
 FORMAT = 2
 """Version of the JSON that findings give."""

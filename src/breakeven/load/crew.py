@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from breakeven.caution import Caution
 from breakeven.load.worker import Counts, LevelSpec, Worker
 from breakeven.record import ClientFacts, Record
 
@@ -34,8 +35,8 @@ class Crew(Protocol):
         """How each client did in the window."""
         ...
 
-    def notes(self) -> tuple[str, ...]:
-        """Cautions that only the crew could see, as `id: text | remedy`."""
+    def notes(self) -> tuple[Caution, ...]:
+        """Cautions that only the crew could see."""
         ...
 
 
@@ -70,6 +71,6 @@ class LocalCrew:
         facts = self._worker.facts(close_s=close_s)
         return () if facts is None else (facts,)
 
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Caution, ...]:
         """Nothing that the records do not say."""
         return ()

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from breakeven.caution import Caution
 from breakeven.clock import now_s
 from breakeven.load.arrivals import parse_arrivals
 from breakeven.load.crew import Crew
@@ -65,7 +66,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     """Relative half-width of the interval at the last look."""
     done: int
     errors: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Caution, ...] = ()
     """Cautions of the crew so far, as `id: text | remedy`."""
 
 

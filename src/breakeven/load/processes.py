@@ -6,6 +6,7 @@ import pickle
 import sys
 from collections.abc import Callable, Sequence
 
+from breakeven.caution import Caution
 from breakeven.client.request import RequestMaker
 from breakeven.clock import now_s
 from breakeven.environment import bare_environment
@@ -169,7 +170,7 @@ class ProcessCrew:
         self._plant = plant
         self._clients = [_Client(number) for number in range(clients)]
         self._active: list[_Client] = []
-        self._notes: list[str] = []
+        self._notes: list[Caution] = []
 
     async def launch(self) -> None:
         """Start the processes that are not there, or not any more, and wait until all are ready."""
@@ -253,7 +254,7 @@ class ProcessCrew:
             client.finish.facts for client in self._active if client.finish and client.finish.facts is not None
         )
 
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Caution, ...]:
         """Which clients died."""
         return tuple(self._notes)
 
@@ -277,10 +278,15 @@ def given_up(silent_s: float) -> str:
     return f"told nothing for {silent_s:g} s and was given up"
 
 
-def lost_note(who: str, *, how: str, users: int) -> str:
+def lost_note(who: str, *, how: str, users: int) -> Caution:
     """The caution of a level that lost a client; in an open loop `users` is 0."""
-    lacks = "its share of the requests was" if not users else f"its {users} user{'s were' if users > 1 else ' was'}"
-    return f"client_died: {who} {how}; {lacks} not replaced | measure this level again with --resume"
+    lacks = "its share of the requests was" if not users else f"its {{users}} user{'s were' if users > 1 else ' was'}"
+    return Caution(
+        id="client_died",
+        seen=f"{{who}} {{how}}; {lacks} not replaced",
+        advice="measure this level again with --resume",
+        values={"who": who, "how": how, "users": users},
+    )
 
 
 def split(spec: LevelSpec, clients: int) -> list[list[int]]:

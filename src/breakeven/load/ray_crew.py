@@ -13,6 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from breakeven import __version__
+from breakeven.caution import Caution
 from breakeven.clock import now_s
 from breakeven.errors import RunFailedError, one_line
 from breakeven.load.merge import Tally, merged, on_our_clock
@@ -60,7 +61,7 @@ class RayCrew:
         self._plant = plant
         self._clients = [_Client(number, None) for number in range(clients)]
         self._active: list[_Client] = []
-        self._notes: list[str] = []
+        self._notes: list[Caution] = []
 
     async def launch(self) -> None:
         """Have an actor for every client, and know its clock."""
@@ -258,7 +259,7 @@ class RayCrew:
         del close_s
         return tuple(client.facts for client in self._active if client.facts is not None)
 
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Caution, ...]:
         """Which clients died."""
         return tuple(self._notes)
 

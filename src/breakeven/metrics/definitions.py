@@ -1,7 +1,7 @@
-"""The per-request metrics: each is one function and one row of METRICS.
+"""What is told of a level: metrics of requests are rows of METRICS, rates of the whole are rows of RATES.
 
-Every exporter, table and page walks METRICS, so a new row appears everywhere.
-A function returns None where the metric has no meaning, never 0.
+A metric is one function and one row. Its distribution stands in every level's summary, and the tables of levels, CSV,
+pooling of repeats and SLO limits walk the rows. A function returns None where the metric has no meaning, never 0.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from breakeven.metrics.summary import Estimate, LevelSummary
 from breakeven.record import Record
 from breakeven.units import US_PER_S
 
@@ -60,18 +61,95 @@ def connect_s(record: Record) -> float | None:
     return record.connect_s
 
 
+Over = Literal["due", "ended", "gaps"]
+
+
 class Metric(NamedTuple):
+    """A row of METRICS: how a level's distribution is made of its requests, and how tables show it."""
+
     of: Callable[[Record], float | None]
+    """Of one request; of ITL the mean gap, which is TPOT."""
     label: str
     unit: str
     better: Literal["lower", "higher"]
     formula: str
+    short: str
+    """In limits and gates: the `ttft` of `ttft_p99`."""
+    over: Over = "ended"
+    """What enters it: requests due in the window, answers that ended in it, or the gaps between chunks in it."""
+    ranks_late: bool = False
+    """What never came to an end ranks last, as infinitely slow; else it is left out."""
+    inverse_of: str | None = None
+    """The metric whose percentiles, turned round, are this one's: its p95 is what 95 % reach."""
+    shown: tuple[str, ...] = ()
+    """Percentiles in the tables of levels; p99 joins p95 where it is known and the table has room."""
+    is_limited: bool = False
+    """An SLO can limit it."""
 
 
 METRICS: dict[str, Metric] = {
-    "ttft_s": Metric(ttft_s, "TTFT", "s", "lower", "first chunk with output text - due"),
-    "tpot_s": Metric(tpot_s, "TPOT", "s", "lower", "(E2E - TTFT) / (output tokens - 1)"),
-    "e2e_s": Metric(e2e_s, "E2E latency", "s", "lower", "last chunk with output text - due"),
-    "tok_per_s_per_user": Metric(tok_per_s_per_user, "tok/s per user", "tok/s", "higher", "1 / TPOT"),
-    "connect_s": Metric(connect_s, "connect", "s", "lower", "TCP and TLS, inside TTFT"),
+    "tok_per_s_per_user": Metric(
+        *(tok_per_s_per_user, "interactivity", "tok/s", "higher", "1 / TPOT, tok/s while answering"),
+        short="interactivity",
+        inverse_of="tpot_s",
+        shown=("p50",),
+    ),
+    "ttft_s": Metric(
+        *(ttft_s, "TTFT", "s", "lower", "first chunk with output text - due"),
+        short="ttft",
+        over="due",
+        ranks_late=True,
+        shown=("p50", "p95"),
+        is_limited=True,
+    ),
+    "tpot_s": Metric(
+        *(tpot_s, "TPOT", "s", "lower", "(E2E - TTFT) / (output tokens - 1)"),
+        short="tpot",
+        shown=("p50", "p95"),
+        is_limited=True,
+    ),
+    "itl_s": Metric(
+        *(tpot_s, "ITL", "s", "lower", "gap between neighbouring chunks"), short="itl", over="gaps", is_limited=True
+    ),
+    "e2e_s": Metric(
+        *(e2e_s, "E2E latency", "s", "lower", "last chunk with output text - due"),
+        short="e2e",
+        ranks_late=True,
+        is_limited=True,
+    ),
+    "connect_s": Metric(*(connect_s, "connect", "s", "lower", "TCP and TLS, inside TTFT"), short="connect", over="due"),
+}
+
+
+class Rate(NamedTuple):
+    """A row of RATES: a figure of a whole level."""
+
+    of: Callable[[LevelSummary], Estimate]
+    label: str
+    unit: str
+    formula: str
+
+
+def output_tok_per_s_per_user(level: LevelSummary) -> Estimate:
+    """The mean speed of a user, the wait for the first token included; None without users."""
+    low, high = level.output_tok_per_s.ci95
+    return Estimate(value=_each(level, level.output_tok_per_s.value), ci95=(_each(level, low), _each(level, high)))
+
+
+def _each(level: LevelSummary, value: float | None) -> float | None:
+    return None if value is None or not level.users else value / level.users
+
+
+RATES: dict[str, Rate] = {
+    "output_tok_per_s": Rate(
+        *(lambda level: level.output_tok_per_s, "output throughput", "tok/s"),
+        "output tokens that arrived in the steady window / its length",
+    ),
+    "total_tok_per_s": Rate(
+        *(lambda level: level.total_tok_per_s, "total throughput", "tok/s"), "the same with the prompts' tokens"
+    ),
+    "req_per_s": Rate(lambda level: level.req_per_s, "req/s", "req/s", "answers that ended in the window / its length"),
+    "output_tok_per_s_per_user": Rate(
+        *(output_tok_per_s_per_user, "tok/s a user", "tok/s"), "throughput / users, waits included"
+    ),
 }

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.level import Window
 from breakeven.metrics.slo import Limit, Slo
-from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
+from breakeven.metrics.summary import LevelSummary
 from breakeven.record import LevelFacts, Record
 from breakeven.units import short_s
 
@@ -70,10 +70,8 @@ def _margin(level: LevelSummary, limit: Limit) -> str:
 
 def figure(level: LevelSummary, limit: Limit) -> float | None:
     """The figure of a level that a limit is set on; None where the level cannot tell it."""
-    name, _, statistic = limit.metric.rpartition("_")
-    of: Distribution = getattr(level, f"{name}_s")
-    value: float | None = of.mean if statistic == "mean" else getattr(of, statistic).value
-    return value
+    name, statistic = limit.of
+    return level.of(name).at(statistic).value
 
 
 def _is_good(record: Record, slo: Slo) -> bool:
@@ -81,12 +79,10 @@ def _is_good(record: Record, slo: Slo) -> bool:
 
 
 def _is_within(record: Record, limit: Limit) -> bool:
-    """One answer against one limit; ITL by the answer's mean gap, which is its TPOT. No text came never in time."""
-    name = limit.metric.rpartition("_")[0]
-    value = METRICS["tpot_s" if name == "itl" else f"{name}_s"].of(record)
-    if value is None:
-        return name in ("tpot", "itl")
-    return value <= limit.limit_s
+    """One answer against one limit. No text came never in time; a single token has no time between tokens."""
+    metric = METRICS[limit.of[0]]
+    value = metric.of(record)
+    return not metric.ranks_late if value is None else value <= limit.limit_s
 
 
 def judged(level: LevelSummary, slo: Slo) -> tuple[Verdict, tuple[str, ...]]:
@@ -126,17 +122,12 @@ def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:
     failed_share = level.extra.get("failed_share") or 0.0
     if failed_share > limit.allowed_share + 1e-9:
         return "missed", f"{limit.metric} falls on failed requests ({failed_share:.0%} failed)"
-    name, _, statistic = limit.metric.rpartition("_")
-    of: Distribution = getattr(level, f"{name}_s")
-    if statistic == "mean":
-        value, more_than = of.mean, None
-    else:
-        quantile: Quantile = getattr(of, statistic)
-        value, more_than = quantile.value, quantile.more_than
-    if value is not None:
-        return ("met" if value <= limit.limit_s else "missed"), f"{limit.metric} was {short_s(value)}"
-    if more_than is not None and more_than > limit.limit_s:
-        return "missed", f"{limit.metric} was more than {short_s(more_than)}"
+    name, statistic = limit.of
+    of, found = level.of(name), level.of(name).at(statistic)
+    if found.value is not None:
+        return ("met" if found.value <= limit.limit_s else "missed"), f"{limit.metric} was {short_s(found.value)}"
+    if found.more_than is not None and found.more_than > limit.limit_s:
+        return "missed", f"{limit.metric} was more than {short_s(found.more_than)}"
     if of.n < limit.least_requests:
         needs = f"it needs {limit.least_requests}: measure for longer"
         return "unknown", f"{limit.metric} cannot be told from {of.n} requests; {needs}"

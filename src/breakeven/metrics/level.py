@@ -1,21 +1,20 @@
 """The summary of one level: which request enters which number, by docs/METRICS.md."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, Metric
-from breakeven.metrics.statistics import Cumulative, Floats, cumulative, distribution, rate_estimate
+from breakeven.metrics.statistics import Cumulative, Floats, cumulative, distribution, inverted, rate_estimate
 from breakeven.metrics.steady import steady_from_s
 from breakeven.metrics.summary import (
     ClientSummary,
     Distribution,
     Estimate,
     LevelSummary,
-    Quantile,
 )
 from breakeven.record import ClientFacts, LevelFacts, Record
 
@@ -96,7 +95,7 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: A
         warm_up_s=window.open_s - facts.start_s,
         requests=len(window.answers()),
         **_tokens(arrivals, window),
-        **_latencies(arrivals, window),
+        distributions=_distributions(arrivals, window),
         client=_client(facts, arrivals, window),
         extra={**facts.extra, **clocks(facts.clients), "estimated_token_share": estimated_share(arrivals, window)},
     )
@@ -139,64 +138,42 @@ def _rate(by: Cumulative, window: Window) -> Estimate:
     return rate_estimate(by, open_s=window.open_s, close_s=window.close_s)
 
 
-def _latencies(arrivals: Arrivals, window: Window) -> dict[str, Any]:
-    """TTFT by when a request was due, the rest by when it ended; what never came to an end ranks last."""
-    answers = window.answers()
-    tpot = _over(METRICS["tpot_s"], answers)
-    return {
-        "ttft_s": _ttft(window.due),
-        "e2e_s": _over(METRICS["e2e_s"], answers, waited=[_age_s(record) for record in window.given_up()]),
-        "tpot_s": tpot,
-        "itl_s": arrivals.gaps_s(open_s=window.open_s, close_s=window.close_s).distribution(),
-        "tok_per_s_per_user": _speed(tpot, _over(METRICS["tok_per_s_per_user"], answers)),
-        "connect_s": _over(METRICS["connect_s"], window.due),
-    }
+def _distributions(arrivals: Arrivals, window: Window) -> dict[str, Distribution]:
+    """Every row of METRICS."""
+    found = {name: _distribution(metric, arrivals, window) for name, metric in METRICS.items()}
+    turned = {name: metric.inverse_of for name, metric in METRICS.items() if metric.inverse_of is not None}
+    return found | {name: inverted(found[base], mean=found[name].mean) for name, base in turned.items()}
 
 
-def _ttft(due: Sequence[Record]) -> Distribution:
+def _distribution(metric: Metric, arrivals: Arrivals, window: Window) -> Distribution:
+    """Over what the row says; a timeout ranks last where it says so."""
+    if metric.over == "gaps":
+        return arrivals.gaps_s(open_s=window.open_s, close_s=window.close_s).distribution()
+    if metric.over == "due":
+        return _over_due(metric, window.due)
+    late = window.given_up() if metric.ranks_late else ()
+    return distribution(_values(metric, window.answers()), waited=[_age_s(record) for record in late])
+
+
+def _over_due(metric: Metric, due: Sequence[Record]) -> Distribution:
     """A timeout ranks last, also where a first chunk had come, which is then all that bounds it; other errors are out.
 
     So does what had no first chunk when it ended or was cut.
     """
-    first = METRICS["ttft_s"]
+    if not metric.ranks_late:
+        return distribution(_values(metric, due))
     kept = [record for record in due if record.status != "error"]
-    late = [record for record in due if is_timeout(record)] + [record for record in kept if first.of(record) is None]
-    waited = [_age_s(record) if (seen := first.of(record)) is None else seen for record in late]
-    return distribution(_values(first.of, kept), waited=waited)
+    late = [record for record in due if is_timeout(record)] + [record for record in kept if metric.of(record) is None]
+    waited = [_age_s(record) if (seen := metric.of(record)) is None else seen for record in late]
+    return distribution(_values(metric, kept), waited=waited)
 
 
-def _over(metric: Metric, records: Iterable[Record], *, waited: Sequence[float] = ()) -> Distribution:
-    return distribution(_values(metric.of, records), waited=waited)
-
-
-def _values(of: Callable[[Record], float | None], records: Iterable[Record]) -> list[float]:
-    return [value for record in records if (value := of(record)) is not None]
+def _values(metric: Metric, records: Iterable[Record]) -> list[float]:
+    return [value for record in records if (value := metric.of(record)) is not None]
 
 
 def _age_s(record: Record) -> float:
     return record.end_s - record.due_s
-
-
-def _speed(tpot: Distribution, speeds: Distribution) -> Distribution:
-    """Speed per user, its p95 being the speed that 95 % of answers reach: the reciprocal of TPOT's percentiles."""
-
-    def flip(quantile: Quantile) -> Quantile:
-        low, high = quantile.ci95
-        return Quantile(value=_inverse(quantile.value), ci95=(_inverse(high), _inverse(low)))
-
-    return Distribution(
-        n=tpot.n,
-        censored=tpot.censored,
-        mean=speeds.mean,
-        p50=flip(tpot.p50),
-        p90=flip(tpot.p90),
-        p95=flip(tpot.p95),
-        p99=flip(tpot.p99),
-    )
-
-
-def _inverse(value: float | None) -> float | None:
-    return 1 / value if value else None
 
 
 def _client(facts: LevelFacts, arrivals: Arrivals, window: Window) -> ClientSummary:

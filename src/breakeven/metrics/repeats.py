@@ -1,41 +1,22 @@
 """Whole repeats of a level: their mean, and which interval to believe, that between them or that within each."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from collections.abc import Sequence
 
-import numpy as np
-
-from breakeven.metrics.statistics import t_quantile
-from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RepeatFigure, RepeatSummary
-
-Interval = tuple[float | None, float | None]
+from breakeven.metrics.definitions import METRICS, RATES
+from breakeven.metrics.pooling import from_log, halves, of_estimate
+from breakeven.metrics.summary import Estimate, LevelSummary, RepeatFigure, RepeatSummary
 
 
-def _estimate(name: str) -> Callable[[LevelSummary], Estimate]:
-    def of(level: LevelSummary) -> Estimate:
-        found: Estimate = getattr(level, name)
-        return found
-
-    return of
+def _figures(group: Sequence[LevelSummary]) -> dict[str, RepeatFigure]:
+    """Every rate, and the median of every metric."""
+    rates = {name: figure([rate.of(level) for level in group]) for name, rate in RATES.items()}
+    return rates | {f"{name}_p50": figure([_median(level, name) for level in group]) for name in METRICS}
 
 
-def _median(name: str) -> Callable[[LevelSummary], Estimate]:
-    def of(level: LevelSummary) -> Estimate:
-        found: Quantile = getattr(level, name).p50
-        return Estimate(value=found.value, ci95=found.ci95)
-
-    return of
-
-
-FIGURES: Final[dict[str, Callable[[LevelSummary], Estimate]]] = {
-    "output_tok_per_s": _estimate("output_tok_per_s"),
-    "total_tok_per_s": _estimate("total_tok_per_s"),
-    "req_per_s": _estimate("req_per_s"),
-    "ttft_s_p50": _median("ttft_s"),
-    "tpot_s_p50": _median("tpot_s"),
-}
-"""What is put together over repeats, by name."""
+def _median(level: LevelSummary, metric: str) -> Estimate:
+    found = level.of(metric).p50
+    return Estimate(value=found.value, ci95=found.ci95)
 
 
 def repeats(levels: Sequence[LevelSummary]) -> tuple[RepeatSummary, ...]:
@@ -49,7 +30,7 @@ def repeats(levels: Sequence[LevelSummary]) -> tuple[RepeatSummary, ...]:
             users=users,
             req_per_s_offered=rate,
             n=len(group),
-            figures={name: figure([of(level) for level in group]) for name, of in FIGURES.items()},
+            figures=_figures(group),
         )
         for (users, rate), group in groups.items()
         if len(group) > 1
@@ -57,31 +38,17 @@ def repeats(levels: Sequence[LevelSummary]) -> tuple[RepeatSummary, ...]:
 
 
 def figure(estimates: Sequence[Estimate]) -> RepeatFigure:
-    """Mean over the repeats with both intervals; nothing where one repeat lacks the figure.
+    """Mean of the logs over the repeats with both intervals; nothing where one repeat lacks the figure.
 
-    Between: mean +- t x sd / sqrt(n) over the repeats' values, n - 1 degrees of freedom. Within: the half-widths of the
-    single repeats put together as those of independent windows, sqrt(sum of squares) / n. The wider one is to be
-    believed: a single window cannot know what changes from one repeat to the next.
+    The wider one is to be believed: a single window cannot know what changes from one repeat to the next.
     """
-    values = [estimate.value for estimate in estimates if estimate.value is not None]
-    if len(values) < len(estimates):
+    found = halves([of_estimate(estimate) for estimate in estimates])
+    if found is None:
         return RepeatFigure()
-    mean = float(np.mean(values))
-    between = t_quantile(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    within = _within(estimates)
-    believe: Literal["between", "within"] = "within" if within is not None and within > between else "between"
-    return RepeatFigure(mean=mean, between=_around(mean, between), within=_around(mean, within), believe=believe)
-
-
-def _within(estimates: Sequence[Estimate]) -> float | None:
-    halves = []
-    for estimate in estimates:
-        low, high = estimate.ci95
-        if low is None or high is None:
-            return None
-        halves.append((high - low) / 2)
-    return math.sqrt(sum(half**2 for half in halves)) / len(halves)
-
-
-def _around(mean: float, half: float | None) -> Interval:
-    return (None, None) if half is None else (max(0.0, mean - half), mean + half)
+    within = (None, None) if found.within is None else from_log(found.middle, found.within).ci95
+    return RepeatFigure(
+        mean=math.exp(found.middle),
+        between=from_log(found.middle, found.between).ci95,
+        within=within,
+        believe="within" if found.within is not None and found.within > found.between else "between",
+    )

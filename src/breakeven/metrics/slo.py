@@ -8,13 +8,9 @@ from typing import Final
 from msgspec import Struct
 
 from breakeven.errors import UsageError, unknown
-from breakeven.metrics.statistics import QUANTILES
+from breakeven.metrics.definitions import METRICS
+from breakeven.metrics.statistics import QUANTILES, STATISTICS
 from breakeven.units import parse_duration_s, short_s
-
-LATENCIES: Final = ("ttft", "tpot", "itl", "e2e")
-STATISTICS: Final = ("p50", "p90", "p95", "p99", "mean")
-LIMITED: Final = tuple(f"{latency}_{statistic}" for latency in LATENCIES for statistic in STATISTICS)
-"""What a limit can be set on: `ttft_p99`, `tpot_mean` and so on, all in seconds."""
 
 PRESETS: Final = {
     "mlperf-server": "ttft_p99=2s,tpot_p99=100ms",
@@ -30,22 +26,33 @@ LONGEST_BARE_S: Final = 600.0
 _LIMIT = re.compile(r"\s*(?P<metric>\w+)\s*(?:<=|<|=)\s*(?P<limit>\S+)\s*")
 
 
+def limited() -> dict[str, tuple[str, str]]:
+    """What a limit can be set on, such as `ttft_p99` or `tpot_mean`, all in seconds: row of METRICS and statistic."""
+    rows = ((name, metric.short) for name, metric in METRICS.items() if metric.is_limited)
+    return {f"{short}_{statistic}": (name, statistic) for name, short in rows for statistic in STATISTICS}
+
+
 class Limit(Struct, frozen=True, kw_only=True):
     """The most that one latency figure of a level may be."""
 
     metric: str
-    """One of LIMITED."""
+    """One of `limited()`."""
     limit_s: float
+
+    @property
+    def of(self) -> tuple[str, str]:
+        """The row of METRICS, and which statistic of it."""
+        return limited()[self.metric]
 
     @property
     def allowed_share(self) -> float:
         """Part of the requests that may be beyond the limit: 0.01 for p99; for a mean none, read as 0.01 too."""
-        return 1 - QUANTILES.get(self.metric.rpartition("_")[2], 0.99)
+        return 1 - QUANTILES.get(self.of[1], 0.99)
 
     @property
     def least_requests(self) -> int:
         """Requests that the figure needs: 100 for p99, 1 for a mean."""
-        quantile = QUANTILES.get(self.metric.rpartition("_")[2])
+        quantile = QUANTILES.get(self.of[1])
         return 1 if quantile is None else round(1 / (1 - quantile))
 
     def text(self) -> str:
@@ -97,8 +104,8 @@ def _limit(part: str) -> Limit:
             f"--slo: '{part.strip()}' is no limit; write metric=duration, such as ttft_p99=2s, "
             f"or a preset: {', '.join(PRESETS)}"
         )
-    if match["metric"] not in LIMITED:
-        raise UsageError("--slo: " + unknown("metric", match["metric"], LIMITED))
+    if match["metric"] not in limited():
+        raise UsageError("--slo: " + unknown("metric", match["metric"], limited()))
     try:
         limit_s = parse_duration_s(match["limit"])
     except ValueError as error:

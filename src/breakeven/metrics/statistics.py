@@ -17,7 +17,9 @@ Cumulative = Callable[[Floats], Floats]
 BATCH_COUNTS: Final = (10, 20, 40)
 SHORTEST_BATCH_S: Final = 0.5
 QUANTILES: Final = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
+STATISTICS: Final = (*QUANTILES, "mean")
 _TAIL: Final = 0.025
+_TINY: Final = 1e-300
 
 
 @functools.lru_cache(maxsize=256)
@@ -173,6 +175,22 @@ def distribution(values: Sequence[float] | Floats, *, waited: Sequence[float] = 
     quantiles = {name: _quantile(known, least=least, q=q) for name, q in QUANTILES.items()}
     mean = float(np.mean(known)) if not censored else None
     return Distribution(n=n, censored=censored, mean=mean, **quantiles)
+
+
+def inverted(of: Distribution, *, mean: float | None = None) -> Distribution:
+    """1 / each percentile: the p95 of a speed is what 95 % reach. The `mean` of 1 / x is not 1 / the mean of x."""
+    quantiles = {name: _inverse(of.at(name)) for name in QUANTILES}
+    return Distribution(n=of.n, censored=of.censored, mean=mean, **quantiles)
+
+
+def _inverse(one: Quantile) -> Quantile:
+    low, high = one.ci95
+    return Quantile(value=reciprocal(one.value), ci95=(reciprocal(high), reciprocal(low)))
+
+
+def reciprocal(value: float | None) -> float | None:
+    """1 / value; None for None, for 0 and where it would not be finite."""
+    return 1 / value if value is not None and value > _TINY else None
 
 
 def _quantile(known: Ranked, *, q: float, least: Floats | None = None) -> Quantile:

@@ -1,4 +1,4 @@
-"""The summary of a run, JSON format 1: what is printed, stored in summary.json and read by everything later.
+"""The summary of a run, JSON format 2: what is printed, stored in summary.json and read by everything later.
 
 None (JSON null) stands wherever a figure is undefined. Units are in the names: seconds, tokens, US dollars.
 """
@@ -7,7 +7,9 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct, field
 
-FORMAT = 1
+from breakeven.caution import Caution
+
+FORMAT = 2
 
 
 class Estimate(Struct, frozen=True, kw_only=True):
@@ -40,6 +42,16 @@ class Distribution(Struct, frozen=True, kw_only=True):
     p95: Quantile = NO_QUANTILE
     p99: Quantile = NO_QUANTILE
 
+    def at(self, statistic: str) -> Quantile:
+        """A percentile by its name, or the `mean`, which has no interval."""
+        if statistic == "mean":
+            return Quantile(value=self.mean, ci95=(None, None))
+        found: Quantile = getattr(self, statistic)
+        return found
+
+
+NO_DISTRIBUTION: Final = Distribution()
+
 
 UNSTEADY: Final = frozenset(
     {"users_unaccounted_for", "trend", "little", "saturated", "warm_up_too_short", "client_died", "log_damaged"}
@@ -47,14 +59,6 @@ UNSTEADY: Final = frozenset(
 """Cautions that say that the window was no steady state."""
 SUSPECT: Final = frozenset({"client_suspect", "beyond_calibration"})
 """Cautions that say that the client may have spoiled the level."""
-
-
-class Caution(Struct, frozen=True, kw_only=True):
-    """A reason to doubt a number, and what to do about it."""
-
-    id: str
-    text: str
-    remedy: str
 
 
 class ClientSummary(Struct, frozen=True, kw_only=True):
@@ -98,17 +102,16 @@ class LevelSummary(Struct, frozen=True, kw_only=True):
     output_tok_per_s: Estimate = field(default_factory=Estimate)
     total_tok_per_s: Estimate = field(default_factory=Estimate)
     req_per_s: Estimate = field(default_factory=Estimate)
-    ttft_s: Distribution = field(default_factory=Distribution)
-    tpot_s: Distribution = field(default_factory=Distribution)
-    itl_s: Distribution = field(default_factory=Distribution)
-    e2e_s: Distribution = field(default_factory=Distribution)
-    tok_per_s_per_user: Distribution = field(default_factory=Distribution)
-    """1 / TPOT; its p95 is the speed that 95 % of answers reach or exceed."""
-    connect_s: Distribution = field(default_factory=Distribution)
+    distributions: dict[str, Distribution] = field(default_factory=dict)
+    """By the rows of METRICS; a metric that was not measured is missing."""
     client: ClientSummary = field(default_factory=ClientSummary)
     cautions: tuple[Caution, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
     """Further facts by name, unit in the name: telemetry, goodput, schedule lag."""
+
+    def of(self, metric: str) -> Distribution:
+        """The distribution of a row of METRICS; an empty one where it was not measured."""
+        return self.distributions.get(metric, NO_DISTRIBUTION)
 
 
 def longer_with(stopped: str | None) -> str:
@@ -151,7 +154,7 @@ class RepeatSummary(Struct, frozen=True, kw_only=True):
     req_per_s_offered: float | None = None
     n: int
     figures: dict[str, RepeatFigure] = field(default_factory=dict)
-    """By name: output_tok_per_s, total_tok_per_s, req_per_s, ttft_s_p50, tpot_s_p50."""
+    """Every row of RATES by its name, and the median of every row of METRICS as `ttft_s_p50`."""
 
 
 class RunSummary(Struct, frozen=True, kw_only=True):

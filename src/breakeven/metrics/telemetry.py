@@ -5,12 +5,13 @@ from typing import Any, Final
 
 import msgspec
 
+from breakeven.caution import Caution
 from breakeven.metrics.enginecount import engine_count_figures
 from breakeven.metrics.gpu import POWER, gpu_figures
 from breakeven.metrics.level import Window
 from breakeven.metrics.machine import cpu_package_figures, engine_figures, host_figures
 from breakeven.metrics.series import Samples, Span
-from breakeven.metrics.summary import Caution, LevelSummary
+from breakeven.metrics.summary import LevelSummary
 from breakeven.record import LevelFacts, Record
 
 THERMAL: Final = ("hw_slowdown", "sw_thermal", "hw_thermal")
@@ -20,6 +21,7 @@ COUNT_SHARE: Final = 0.02
 STEAL_SHARE: Final = 0.02
 IDLE_SHARE: Final = 0.01
 BUSY_SHARE: Final = 0.10
+COUNTED: Final = ("engine_tokens", "engine_tokens_ours", "engine_tokens_difference", "engine_tokens_over_s")
 
 
 def with_telemetry(
@@ -66,27 +68,35 @@ def telemetry_cautions(figures: Mapping[str, Any]) -> tuple[Caution, ...]:
 
 
 def _of_gpu(gpu: Mapping[str, Any]) -> Iterator[Caution]:
-    name, throttle = f"GPU {gpu['index']}", gpu.get("throttle_share") or {}
+    name, throttle = str(gpu["index"]), gpu.get("throttle_share") or {}
     hot = {reason: throttle[reason] for reason in THERMAL if reason in throttle}
     if hot:
         yield Caution(
             id="thermal_throttling",
-            text=f"{name} slowed down ({_shares(hot)} of the window) at up to {_number(gpu, 'temperature_max_c')} °C",
-            remedy="cool it better and measure again; else the figure holds for this cooling only",
+            seen="GPU {gpu} slowed down ({shares:share} of the window) at up to {most_c:whole} °C",
+            advice="cool it better and measure again; else the figure holds for this cooling only",
+            values={"gpu": name, "shares": hot, "most_c": gpu.get("temperature_max_c")},
         )
     capped = {reason: throttle[reason] for reason in POWER_CAPS if throttle.get(reason, 0.0) > CAP_SHARE}
     if capped:
-        limit, usual = _number(gpu, "power_limit_w"), _number(gpu, "default_power_limit_w")
         yield Caution(
             id="power_cap",
-            text=f"{name} ran at its power limit ({_shares(capped)} of the window): {limit} W, by default {usual} W",
-            remedy="compare only with cards of the same power limit, or say the limit beside the figure",
+            seen="GPU {gpu} ran at its power limit ({shares:share} of the window): {limit_w:whole} W, by default "
+            "{usual_w:whole} W",
+            advice="compare only with cards of the same power limit, or say the limit beside the figure",
+            values={
+                "gpu": name,
+                "shares": capped,
+                "limit_w": gpu.get("power_limit_w"),
+                "usual_w": gpu.get("default_power_limit_w"),
+            },
         )
     if (gpu.get("compute_processes_max") or 0) > 1:
         yield Caution(
             id="other_gpu_processes",
-            text=f"{gpu['compute_processes_max']:.0f} processes computed on {name}",
-            remedy="make sure that all of them belong to the engine (nvidia-smi), and measure again if not",
+            seen="{processes:whole} processes computed on GPU {gpu}",
+            advice="make sure that all of them belong to the engine (nvidia-smi), and measure again if not",
+            values={"gpu": name, "processes": gpu["compute_processes_max"]},
         )
 
 
@@ -94,9 +104,9 @@ def _of_gpus(figures: Mapping[str, Any], gpus: Sequence[Mapping[str, Any]]) -> I
     if POWER in (figures.get("gpu_board_energy_from") or ""):
         yield Caution(
             id="energy_by_power",
-            text="GPU energy is the integral of ten power readings a second, as there is no energy counter; on some "
+            seen="GPU energy is the integral of ten power readings a second, as there is no energy counter; on some "
             "cards such readings see a part of the time only",
-            remedy="take the energy as a rough figure, or measure at the wall",
+            advice="take the energy as a rough figure, or measure at the wall",
         )
     used = {
         str(gpu["index"]): gpu["utilisation_mean_share"]
@@ -107,8 +117,9 @@ def _of_gpus(figures: Mapping[str, Any], gpus: Sequence[Mapping[str, Any]]) -> I
     if idle and max(used.values()) > BUSY_SHARE:
         yield Caution(
             id="idle_gpus_counted",
-            text=f"GPU {', '.join(idle)} did nothing, and its energy is in the sum of the boards",
-            remedy="name the engine's GPUs by CUDA_VISIBLE_DEVICES, or read each GPU's energy under `gpus`",
+            seen="GPU {idle} did nothing, and its energy is in the sum of the boards",
+            advice="name the engine's GPUs by CUDA_VISIBLE_DEVICES, or read each GPU's energy under `gpus`",
+            values={"idle": ", ".join(idle)},
         )
 
 
@@ -117,16 +128,18 @@ def _of_engine(figures: Mapping[str, Any]) -> Iterator[Caution]:
     if preempted:
         yield Caution(
             id="preemptions",
-            text=f"the engine preempted requests {preempted:.0f} times for want of key-value cache, and did work twice",
-            remedy="give it more memory or a smaller batch, or measure fewer users",
+            seen="the engine preempted requests {times:whole} times for want of key-value cache, and did work twice",
+            advice="give it more memory or a smaller batch, or measure fewer users",
+            values={"times": preempted},
         )
     unexplained, difference = figures.get("engine_tokens_unexplained"), figures.get("engine_tokens_difference")
     if unexplained is not None and difference is not None and unexplained > COUNT_SHARE:
         yield Caution(
             id="engine_counts_differ",
-            text=f"the engine counted {figures['engine_tokens']:.0f} generated tokens where we counted "
-            f"{figures['engine_tokens_ours']:.0f} ({difference:+.1%}) in {figures['engine_tokens_over_s']:.1f} s",
-            remedy="make sure that nobody else uses the engine, and that tokens are counted from its usage",
+            seen="the engine counted {engine_tokens:whole} generated tokens where we counted "
+            "{engine_tokens_ours:whole} ({engine_tokens_difference:change}) in {engine_tokens_over_s:one} s",
+            advice="make sure that nobody else uses the engine, and that tokens are counted from its usage",
+            values={name: figures[name] for name in COUNTED},
         )
 
 
@@ -135,14 +148,7 @@ def _of_host(figures: Mapping[str, Any]) -> Iterator[Caution]:
     if stolen is not None and stolen > STEAL_SHARE:
         yield Caution(
             id="cpu_stolen",
-            text=f"the hypervisor took {stolen:.0%} of this virtual machine's CPU time for others",
-            remedy="measure on a machine of its own, or repeat and look at the spread",
+            seen="the hypervisor took {stolen:share} of this virtual machine's CPU time for others",
+            advice="measure on a machine of its own, or repeat and look at the spread",
+            values={"stolen": stolen},
         )
-
-
-def _shares(by_reason: Mapping[str, float]) -> str:
-    return ", ".join(f"{reason} {share:.0%}" for reason, share in by_reason.items())
-
-
-def _number(gpu: Mapping[str, Any], name: str) -> str:
-    return "unknown" if gpu.get(name) is None else f"{gpu[name]:.0f}"

@@ -9,8 +9,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from breakeven.caution import Caution
 from breakeven.hardware import gpus
-from breakeven.metrics.summary import Caution, Distribution, Estimate, LevelSummary, RunFacts, RunSummary
+from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, RunFacts, RunSummary
 
 NAME: Final = "nosana-2024"
 SOURCE: Final = "KeesGeerligs/node-leaderboard-CU, 2024-09-25: 2,613 benchmark jobs of 206 Nosana nodes, 2024-09"
@@ -33,8 +34,8 @@ TWO_POPULATIONS_SD_LOG: Final = 0.08
 
 WORDS = Caution(
     id="words_not_tokens",
-    text="the rates of this data set are words per second, not tokens per second",
-    remedy="compare it with runs of the same data set only, or declare tokens per word",
+    seen="the rates of this data set are words per second, not tokens per second",
+    advice="compare it with runs of the same data set only, or declare tokens per word",
 )
 
 
@@ -98,7 +99,7 @@ def _level(row: Row) -> LevelSummary:
         stopped="duration",
         window_s=row.window_s,
         output_tok_per_s=Estimate(value=row.words_per_s, ci95=(row.ci95_low, row.ci95_high)),
-        e2e_s=Distribution(mean=row.latency_s),
+        distributions={"e2e_s": Distribution(mean=row.latency_s)},
         cautions=_cautions(row),
         extra={
             "nodes": row.nodes,
@@ -117,14 +118,18 @@ def _level(row: Row) -> LevelSummary:
 def _cautions(row: Row) -> tuple[Caution, ...]:
     found = [WORDS]
     if row.nodes < FEW_NODES:
-        count = "one node was" if row.nodes == 1 else f"{row.nodes} nodes were"
-        text = f"only {count} measured: this says little about the GPU type"
-        found.append(Caution(id="few_nodes", text=text, remedy="measure a card of your own before you decide"))
+        count = "one node was" if row.nodes == 1 else "{nodes} nodes were"
+        seen = f"only {count} measured: this says little about the GPU type"
+        advice = "measure a card of your own before you decide"
+        found.append(Caution(id="few_nodes", seen=seen, advice=advice, values={"nodes": row.nodes}))
     if row.between_node_sd_log is not None and row.between_node_sd_log > TWO_POPULATIONS_SD_LOG:
-        spread_pct = 100 * row.between_node_sd_log
-        text = f"nodes differ by {spread_pct:.0f} % (sd of the log), so they are hardly one population"
-        found.append(Caution(id="not_one_population", text=text, remedy="do not take the median for a typical card"))
+        seen = "nodes differ by {spread_pct:whole} % (sd of the log), so they are hardly one population"
+        values = {"spread_pct": 100 * row.between_node_sd_log}
+        advice = "do not take the median for a typical card"
+        found.append(Caution(id="not_one_population", seen=seen, advice=advice, values=values))
     if row.failures:
-        text = f"{row.failures} of {row.jobs + row.failures} jobs failed at this level and are not in the figures"
-        found.append(Caution(id="failed_jobs", text=text, remedy="read the rate as that of the jobs that worked"))
+        seen = "{failures} of {all} jobs failed at this level and are not in the figures"
+        values = {"failures": row.failures, "all": row.jobs + row.failures}
+        advice = "read the rate as that of the jobs that worked"
+        found.append(Caution(id="failed_jobs", seen=seen, advice=advice, values=values))
     return tuple(found)

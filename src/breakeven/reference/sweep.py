@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from breakeven.caution import Caution
 from breakeven.hardware import find_gpus
-from breakeven.metrics.summary import Caution, Estimate, LevelSummary, RunFacts, RunSummary
+from breakeven.metrics.summary import Estimate, LevelSummary, RunFacts, RunSummary
 from breakeven.reference.fleet import WORDS, read_rows
 
 NAME: Final = "nosana-2024-sweep"
@@ -22,8 +23,8 @@ FAULTS: Final = (
 )
 ONE_RUN = Caution(
     id="one_run",
-    text="one run on one card: no interval can be given",
-    remedy="use nosana-2024 for a spread between nodes, or measure",
+    seen="one run on one card: no interval can be given",
+    advice="use nosana-2024 for a spread between nodes, or measure",
 )
 
 

@@ -1,4 +1,4 @@
-"""The findings as JSON, format 1."""
+"""The findings as JSON, format 2."""
 
 import msgspec
 

@@ -60,7 +60,7 @@ class Live:
     def show(self, progress: Progress) -> None:
         """Show how far a level is; called at every tick. What its crew notes is said once, when it happens."""
         for note in progress.notes[self._noted :]:
-            self.say(f"{_load_text(progress.plan)}: {note.partition(': ')[2].partition(' | ')[0]}")
+            self.say(f"{_load_text(progress.plan)}: {note.text}")
         self._noted = len(progress.notes)
         if not self._is_terminal:
             place = progress.plan

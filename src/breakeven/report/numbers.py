@@ -1,14 +1,18 @@
 """Every number of the findings as one flat list: the same for CSV, pictures and whoever checks that the forms agree."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from msgspec import Struct
 
 from breakeven.cost.result import Figure, Side
 from breakeven.findings import Findings, Level, Money
-from breakeven.metrics.summary import Distribution, Estimate
+from breakeven.metrics.definitions import METRICS, RATES
+from breakeven.metrics.summary import Estimate
 from breakeven.report import words
 from breakeven.report.sentence import level_text
+
+PERCENTILES: Final = ("p50", "p95", "p99")
 
 
 class Number(Struct, frozen=True, kw_only=True):
@@ -56,12 +60,14 @@ def _number(part: str, subject: str, at: str, figure: str, estimate: Estimate, u
 def _level(label: str, level: Level, *, unit: str) -> Iterator[Number]:
     one = level.summary
     at = level.load
-    yield _number("level", label, at, "output_tok_per_s", one.output_tok_per_s, f"{unit}/s")
-    yield _number("level", label, at, "req_per_s", one.req_per_s, "req/s")
-    for name, of in (("ttft_s", one.ttft_s), ("tpot_s", one.tpot_s), ("e2e_s", one.e2e_s)):
-        yield from _distribution(label, at, name, of)
+    for name, rate in RATES.items():
+        yield _number("level", label, at, name, rate.of(one), words.unit(rate.unit, unit))
+    for name, metric in METRICS.items():
+        for which in PERCENTILES:
+            found = one.of(name).at(which)
+            estimate = Estimate(value=found.value, ci95=found.ci95)
+            yield _number("level", label, at, f"{name}_{which}", estimate, words.unit(metric.unit, unit))
     for figure, value, of_unit in (
-        ("tok_per_s_per_user", level.tok_per_s_per_user, f"{unit}/s"),
         ("usd_per_mtok", level.usd_per_mtok, "USD/Mtok" if unit == "tok" else "USD/Mword"),
         ("power_w", level.power_w, "W"),
         ("tok_per_j", level.tok_per_j, f"{unit}/J"),
@@ -70,21 +76,6 @@ def _level(label: str, level: Level, *, unit: str) -> Iterator[Number]:
         ("errors", float(one.errors), "requests"),
     ):
         yield Number(part="level", subject=label, at=at, figure=figure, value=value, unit=of_unit)
-
-
-def _distribution(label: str, at: str, name: str, of: Distribution) -> Iterator[Number]:
-    for percentile, quantile in (("p50", of.p50), ("p95", of.p95), ("p99", of.p99)):
-        low, high = quantile.ci95
-        yield Number(
-            part="level",
-            subject=label,
-            at=at,
-            figure=f"{name}_{percentile}",
-            value=quantile.value,
-            low=low,
-            high=high,
-            unit="s",
-        )
 
 
 def _comparisons(found: Findings) -> Iterator[Number]:

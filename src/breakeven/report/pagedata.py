@@ -16,7 +16,7 @@ from breakeven.metrics.summary import Distribution, Estimate
 from breakeven.report.fields import fields, gpus_of
 from breakeven.report.formulas import case_rows
 from breakeven.report.sentence import answer_parts, sure_text
-from breakeven.report.words import counted_as, is_priced, price_kind
+from breakeven.report.words import counted_as, is_priced, price_kind, speed_axis
 from breakeven.say import unit_of
 from breakeven.units import load_text
 
@@ -31,7 +31,8 @@ def page_data(found: Findings) -> dict[str, Any]:
     return {
         "unit": found.unit,
         "counted": counted,
-        "floor": found.floor_tok_per_s_per_user,
+        "floor": found.floor_tok_per_s_per_user if found.interactivity == "load" else None,
+        "speed": speed_axis(found),
         "best": found.best_money or 0,
         "subjects": [_subject(subject) for subject in found.subjects],
         "money": [_money(case, found) for case in found.money],
@@ -83,8 +84,8 @@ def _level(level: Level) -> dict[str, Any]:
         "hi": _six(high),
         "perGpu": level.tok_per_s_per_gpu.value,
         "perUser": _six(level.tok_per_s_per_user),
-        "ttft": _quantiles(summary.ttft_s),
-        "tpot": _quantiles(summary.tpot_s),
+        "ttft": _quantiles(summary.of("ttft_s")),
+        "tpot": _quantiles(summary.of("tpot_s")),
         "watts": _six(level.power_w),
         "tokJ": _six(level.tok_per_j),
         "front": level.on_front,

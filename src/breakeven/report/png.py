@@ -31,8 +31,8 @@ def write_png(found: Findings, folder: Path) -> list[Path]:
     pyplot = _pyplot()
     charts: dict[str, Callable[[Findings, Any], bool]] = {
         "throughput": _throughput,
-        "ttft": lambda f, axes: _latency(f, axes, name="TTFT", of=lambda level: level.summary.ttft_s),
-        "tpot": lambda f, axes: _latency(f, axes, name="TPOT", of=lambda level: level.summary.tpot_s),
+        "ttft": lambda f, axes: _latency(f, axes, name="TTFT", of=lambda level: level.summary.of("ttft_s")),
+        "tpot": lambda f, axes: _latency(f, axes, name="TPOT", of=lambda level: level.summary.of("tpot_s")),
         "front": _front,
         "cost": _cost,
         "break-even": _break_even,
@@ -149,13 +149,13 @@ def _ms(value_s: float | None) -> float | None:
 
 
 def _front(found: Findings, axes: Any) -> bool:
-    axes.set_xlabel(f"{found.unit}/s a user")
+    axes.set_xlabel(words.speed_axis(found))
     axes.set_ylabel(f"{found.unit}/s per GPU")
     return _lines(found, axes, lambda level: level.tok_per_s_per_user, lambda level: level.tok_per_s_per_gpu.value)
 
 
 def _cost(found: Findings, axes: Any) -> bool:
-    axes.set_xlabel(f"{found.unit}/s a user")
+    axes.set_xlabel(words.speed_axis(found))
     axes.set_ylabel(f"{words.per_mtok(found)}, output")
     axes.set_yscale("log")
     return _lines(found, axes, lambda level: level.tok_per_s_per_user, lambda level: level.usd_per_mtok)

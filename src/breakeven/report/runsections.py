@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from breakeven.caution import Caution
 from breakeven.findings import Findings, Level, Subject
-from breakeven.metrics.summary import Caution
+from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.report import words
 from breakeven.report.chart import chart
 from breakeven.report.markup import Html, el, joined
 from breakeven.units import short_rate, short_s
 
+PER_USER: Final = RATES["output_tok_per_s_per_user"]
 OPEN_RUNS: Final = 4
 """Runs whose panels stand open; more are folded."""
 
@@ -56,17 +58,11 @@ def table_columns(subject: Subject) -> list[Column]:
     """The columns that say something of this run."""
     unit = subject.unit
 
-    def quantile(of: str, which: str) -> Callable[[Level], tuple[str, str]]:
-        return lambda level: (words.latency(getattr(getattr(level.summary, of), which)), "")
-
     columns = [
         Column("repeats", lambda level: (str(level.repeats) if level.repeats > 1 else words.DASH, "")),
         Column(f"{unit}/s", _throughput),
-        Column(f"{unit}/s a user", lambda level: (words.rate(level.tok_per_s_per_user), "")),
-        Column("TTFT p50", quantile("ttft_s", "p50")),
-        Column("TTFT p95", quantile("ttft_s", "p95")),
-        Column("TPOT p50", quantile("tpot_s", "p50")),
-        Column("TPOT p95", quantile("tpot_s", "p95")),
+        Column(words.unit(PER_USER.label, unit), lambda level: (words.rate(PER_USER.of(level.summary).value), "")),
+        *(_column(name, which, unit) for name, metric in METRICS.items() for which in metric.shown),
         Column("req/s answered", _answered),
         Column("sent late p99", _sent_late),
         Column("answers", lambda level: (f"{level.summary.requests:,}" if level.summary.requests else words.DASH, "")),
@@ -75,6 +71,22 @@ def table_columns(subject: Subject) -> list[Column]:
         Column("USD/Mtok" if unit == "tok" else "USD/Mword", lambda level: (words.cost(level.usd_per_mtok), "")),
     ]
     return [one for one in columns if any(one.cell(level)[0] != words.DASH for level in subject.levels)]
+
+
+def _column(name: str, which: str, unit: str) -> Column:
+    """A percentile of a metric; one that is no time has its unit in the head."""
+    metric = METRICS[name]
+    if metric.unit == "s":
+        return Column(f"{metric.label} {which}", lambda level: (words.latency(level.summary.of(name).at(which)), ""))
+    head = f"{metric.label} {which}, {words.unit(metric.unit, unit)}"
+    return Column(head, lambda level: (words.rate(level.summary.of(name).at(which).value), ""))
+
+
+def footnote(subject: Subject) -> str:
+    """What the two speeds of the level table are, of those that it shows."""
+    heads = " ".join(column.head for column in table_columns(subject))
+    told = [(words.unit(one.label, subject.unit), one.formula) for one in (PER_USER, METRICS["tok_per_s_per_user"])]
+    return "; ".join(f"{label}: {words.unit(formula, subject.unit)}" for label, formula in told if label in heads)
 
 
 def _throughput(level: Level) -> tuple[str, str]:
@@ -107,7 +119,7 @@ def level_table(subject: Subject) -> Html:
     heads = [el("th", "Load", scope="col"), *(el("th", column.head, scope="col", class_="n") for column in columns)]
     rows = [_level_row(level, columns, shared) for level in subject.levels]
     table = el("table", el("thead", el("tr", *heads)), el("tbody", *rows), class_="levels")
-    return el("div", table, class_="scroll")
+    return joined(el("div", table, class_="scroll"), el("p", footnote(subject), class_="lead"))
 
 
 def _of_all(subject: Subject) -> set[str]:

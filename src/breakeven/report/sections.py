@@ -158,7 +158,7 @@ def throughput(found: Findings) -> Html:
 
 def latency(found: Findings) -> Html:
     """TTFT and TPOT against users."""
-    streamed = any(level.summary.ttft_s.p50.value is not None for one in found.subjects for level in one.levels)
+    streamed = any(level.summary.of("ttft_s").p50.value is not None for one in found.subjects for level in one.levels)
     note = "Line with marks: median. Thin line: p95."
     return el(
         "section",
@@ -189,8 +189,7 @@ def pareto(found: Findings) -> Html:
         el("h2", "Throughput or speed"),
         el(
             "p",
-            "A GPU that serves more users serves each more slowly. Speed of a user: "
-            f"{words.INTERACTIVITY[found.interactivity]}.",
+            f"A GPU that serves more users serves each more slowly. Across: {words.speed_axis(found)}.",
             class_="lead",
         ),
         chart(

@@ -22,13 +22,13 @@ Parts = list[str | Part]
 
 
 def level_text(found: Findings) -> str | None:
-    """`25 tok/s on average a user`, or the limits of an SLO."""
+    """`25 tok/s a user on average`, or the limits of an SLO."""
     level = found.service_level
     if level is None:
         return None
     floor = level.floor_tok_per_s_per_user
     unit = f"{found.unit}/s"
-    return level.text(unit=unit) if floor is None else f"{floor:g} {unit} on average a user"
+    return level.text(unit=unit) if floor is None else f"{floor:g} {unit} a user on average"
 
 
 def title_text(found: Findings) -> str:

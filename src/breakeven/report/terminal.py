@@ -1,6 +1,6 @@
 """A run as people see it in a terminal: one table, a small chart, the cautions, where it lies."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from rich.console import Console, Group, RenderableType
@@ -8,9 +8,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from breakeven.caution import Caution
 from breakeven.metrics.alike import alike
+from breakeven.metrics.definitions import METRICS, Metric
 from breakeven.metrics.summary import (
-    Caution,
     Distribution,
     Estimate,
     LevelSummary,
@@ -35,6 +36,9 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
     console.print()
     console.print(Text(headline(summary), style="bold"))
     console.print(level_table(summary.levels, width=console.width, means=summary.repeats))
+    for name, metric in METRICS.items():
+        if metric.inverse_of is not None and any(level.of(name).p50.value is not None for level in summary.levels):
+            console.print(Text(f"{metric.label}: {metric.formula}", style="dim"))
     if any(level.extra.get("clients_lost") for level in summary.levels):
         console.print(Text("! a client was lost: not the load that was asked for; --resume measures it again", "red"))
     for lines in (open_loop_lines(summary), slo_lines(summary)):
@@ -60,45 +64,74 @@ def headline(summary: RunSummary) -> str:
     return " · ".join(part for part in (run.model or "", engine, asked.removeprefix(", ")) if part)
 
 
+class Column(NamedTuple):
+    """A column of the level table: its head, a level's cell, and the cell of the mean over repeats."""
+
+    head: str
+    cell: Callable[[LevelSummary], str | Text]
+    mean: Callable[[RepeatSummary], str] = lambda _: ""
+    is_left: bool = False
+
+
 def level_table(levels: Sequence[LevelSummary], *, width: int = WIDE, means: Sequence[RepeatSummary] = ()) -> Table:
-    """One row a level, the words as in the docs; p99 where a hundred requests bear it and the width allows.
+    """One row a level, the words as in the docs.
 
     Below them one row a load that was measured several times, with its mean and the interval to believe.
     """
+    columns = _columns(levels, is_wide=width >= WIDE)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    repeats = any(level.repeat for level in levels)
-    open_loop = any(level.users is None for level in levels)
-    ttft, tpot = (_unit(levels, of) for of in (_ttft, _tpot))
-    p99 = width >= WIDE and any(of(level).n >= 100 for level in levels for of in (_ttft, _tpot))
-    heads = [
-        "req/s\ndue" if open_loop else "users",
-        *(["rep."] if repeats else []),
-        "tok/s",
-        "±",
-        "tok/s\na user",
-        f"TTFT {ttft.name}\np50",
-        "\np95",
-        *(["\np99"] if p99 else []),
-        f"TPOT {tpot.name}\np50",
-        "\np95",
-        *(["\np99"] if p99 else []),
-        "re-\nquests",
-        "er-\nrors",
-        "stopped\nby",
-    ]
-    for head in heads:
-        table.add_column(head, justify="left" if head == "stopped\nby" else "right", no_wrap=True)
+    for column in columns:
+        table.add_column(column.head, justify="left" if column.is_left else "right", no_wrap=True)
     for level in levels:
-        cells = _cells(level, repeats=repeats, ttft=ttft, tpot=tpot, p99=p99)
-        table.add_row(*cells, style="dim" if level.status == "failed" else "")
+        table.add_row(*(column.cell(level) for column in columns), style="dim" if level.status == "failed" else "")
     for mean in means:
-        table.add_row(*_mean_cells(mean, ttft=ttft, tpot=tpot, p99=p99), style="bold")
+        table.add_row(*(column.mean(mean) for column in columns), style="bold")
     return table
+
+
+def _columns(levels: Sequence[LevelSummary], *, is_wide: bool) -> list[Column]:
+    """The load and its throughput, every metric that tables show, and how it went."""
+    open_loop = any(level.users is None for level in levels)
+    repeats = [Column("rep.", lambda level: str(level.repeat + 1), lambda mean: f"1–{mean.n}")]
+    metrics = [(name, METRICS[name]) for name in METRICS if METRICS[name].shown]
+    p99 = is_wide and any(level.of(name).n >= 100 for level in levels for name, one in metrics if "p95" in one.shown)
+    return [
+        Column("req/s\ndue" if open_loop else "users", _load, _load),
+        *(repeats if any(level.repeat for level in levels) else []),
+        Column("tok/s", lambda level: _rate(level.output_tok_per_s), lambda mean: _rate(_throughput(mean))),
+        Column("±", lambda level: plus_minus(level.output_tok_per_s), lambda mean: plus_minus(_throughput(mean))),
+        *(column for name, metric in metrics for column in _metric(name, metric, levels, p99=p99)),
+        Column("re-\nquests", lambda level: str(level.requests)),
+        Column("er-\nrors", lambda level: Text(str(level.errors), "red" if level.errors else "")),
+        Column("stopped\nby", _stopped, lambda mean: f"mean of {mean.n}", is_left=True),
+    ]
+
+
+def _metric(name: str, metric: Metric, levels: Sequence[LevelSummary], *, p99: bool) -> Iterator[Column]:
+    """A column for each percentile that is shown, and one for p99 beside p95 where a hundred requests bear it."""
+    unit = _unit(metric, [level.of(name) for level in levels])
+    heads = [f"{metric.label} {unit.name}\n{metric.shown[0]}", *(f"\n{which}" for which in metric.shown[1:])]
+    if len(heads) == 1:
+        heads = [f"{metric.label}\n{unit.name} {metric.shown[0]}"]
+    more = ["p99"] if p99 and "p95" in metric.shown else []
+    for head, which in zip([*heads, *(f"\n{one}" for one in more)], [*metric.shown, *more], strict=True):
+        yield _percentile(head, name, which, unit)
+
+
+def _percentile(head: str, name: str, which: str, unit: "_Unit") -> Column:
+    """A percentile of a metric; of repeats only the medians have a mean."""
+
+    def mean(repeats: RepeatSummary) -> str:
+        figure = repeats.figures.get(f"{name}_{which}", RepeatFigure())
+        return unit.text(Quantile(value=figure.mean, ci95=(None, None)))
+
+    return Column(head, lambda level: unit.text(level.of(name).at(which)), mean)
 
 
 class _Unit(NamedTuple):
     name: str
-    in_s: float
+    in_its: float
+    """How many of the metric's own units it is."""
 
     def text(self, quantile: Quantile) -> str:
         """A percentile, or that it is more than some time, or a dash."""
@@ -106,70 +139,41 @@ class _Unit(NamedTuple):
             return self._number(quantile.value)
         return _DASH if quantile.more_than is None else f">{self._number(quantile.more_than)}"
 
-    def _number(self, value_s: float) -> str:
-        value = value_s / self.in_s
-        return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+    def _number(self, value: float) -> str:
+        if self.name not in ("ms", "s"):
+            return short_count(value)
+        scaled = value / self.in_its
+        return f"{scaled:.1f}" if scaled < 99.95 else f"{scaled:.0f}"
 
 
-def _ttft(level: LevelSummary) -> Distribution:
-    return level.ttft_s
-
-
-def _tpot(level: LevelSummary) -> Distribution:
-    return level.tpot_s
-
-
-def _unit(levels: Sequence[LevelSummary], of: Callable[[LevelSummary], Distribution]) -> _Unit:
-    """Milliseconds, or seconds where a column would need five digits."""
-    quantiles = [quantile for level in levels for quantile in (of(level).p50, of(level).p95)]
+def _unit(metric: Metric, shown: Sequence[Distribution]) -> _Unit:
+    """Of a time milliseconds, or seconds where a column would need five digits."""
+    if metric.unit != "s":
+        return _Unit(metric.unit, 1.0)
+    quantiles = [quantile for one in shown for quantile in (one.p50, one.p95)]
     most_s = max((quantile.value or quantile.more_than or 0.0 for quantile in quantiles), default=0.0)
     return _Unit("ms", 1e-3) if most_s < 9.9995 else _Unit("s", 1.0)
 
 
-def _cells(level: LevelSummary, *, repeats: bool, ttft: _Unit, tpot: _Unit, p99: bool) -> list[str | Text]:
-    return [
-        _load(level),
-        *([str(level.repeat + 1)] if repeats else []),
-        _DASH if level.output_tok_per_s.value is None else short_count(level.output_tok_per_s.value),
-        plus_minus(level.output_tok_per_s),
-        _speed(level.tok_per_s_per_user),
-        *_percentiles(level.ttft_s, unit=ttft, p99=p99),
-        *_percentiles(level.tpot_s, unit=tpot, p99=p99),
-        str(level.requests),
-        Text(str(level.errors), style="red" if level.errors else ""),
-        Text.assemble(
-            level.stopped or _DASH,
-            ("" if level.client.verdict == "ok" else " ?", "yellow"),
-            (" !" if level.extra.get("clients_lost") else "", "bold red"),
-        ),
-    ]
+def _rate(estimate: Estimate) -> str:
+    return _DASH if estimate.value is None else short_count(estimate.value)
 
 
-def _mean_cells(mean: RepeatSummary, *, ttft: "_Unit", tpot: "_Unit", p99: bool) -> list[str]:
-    speed = believed(mean.figures["output_tok_per_s"])
-    medians = [Quantile(value=mean.figures[name].mean, ci95=(None, None)) for name in ("ttft_s_p50", "tpot_s_p50")]
-    more = [_DASH] * (2 if p99 else 1)
-    return [
-        _load(mean),
-        f"1–{mean.n}",
-        _DASH if speed.value is None else short_count(speed.value),
-        plus_minus(speed),
-        _DASH,
-        *(ttft.text(medians[0]), *more),
-        *(tpot.text(medians[1]), *more),
-        "",
-        "",
-        f"mean of {mean.n}",
-    ]
+def _throughput(mean: RepeatSummary) -> Estimate:
+    return believed(mean.figures["output_tok_per_s"])
+
+
+def _stopped(level: LevelSummary) -> Text:
+    return Text.assemble(
+        level.stopped or _DASH,
+        ("" if level.client.verdict == "ok" else " ?", "yellow"),
+        (" !" if level.extra.get("clients_lost") else "", "bold red"),
+    )
 
 
 def believed(figure: RepeatFigure) -> Estimate:
     """The mean over repeats with the interval that is to be believed."""
     return Estimate(value=figure.mean, ci95=figure.within if figure.believe == "within" else figure.between)
-
-
-def _percentiles(of: Distribution, *, unit: _Unit, p99: bool) -> list[str]:
-    return [unit.text(quantile) for quantile in (of.p50, of.p95, *([of.p99] if p99 else []))]
 
 
 def plus_minus(estimate: Estimate) -> str:
@@ -179,10 +183,6 @@ def plus_minus(estimate: Estimate) -> str:
         return _DASH
     percent = (high - low) / 2 / estimate.value * 100
     return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
-
-
-def _speed(speeds: Distribution) -> str:
-    return _DASH if speeds.p50.value is None else short_count(speeds.p50.value)
 
 
 def throughput_chart(levels: Sequence[LevelSummary], *, means: Sequence[RepeatSummary] = ()) -> RenderableType | None:
@@ -222,26 +222,7 @@ def caution_list(levels: Sequence[LevelSummary]) -> RenderableType:
 
 def grouped(levels: Sequence[LevelSummary]) -> list[tuple[str, Caution]]:
     """Every kind of caution with the levels that have it, as people say them: `10, 50 and 100 users`."""
-    return [(_places(one.levels) + _figures_of(one.figures_of), one.caution) for one in alike(levels)]
-
-
-def _figures_of(level: LevelSummary | None) -> str:
-    return "" if level is None else f" (figures of {load_text(level.users, level.req_per_s_offered)})"
-
-
-def _places(levels: Iterable[LevelSummary]) -> str:
-    by_users = [level.users for level in levels if level.users is not None]
-    by_rate = [level.req_per_s_offered for level in levels if level.req_per_s_offered is not None]
-    return " and ".join(filter(None, [_joined(by_users, "user"), _joined(by_rate, "req/s")])) or load_text(None, None)
-
-
-def _joined(loads: Sequence[float], unit: str) -> str:
-    """Loads by size, each once: `1 user`, `10, 50 and 100 users`, `0.5 and 20 req/s`."""
-    told = [f"{load:g}" for load in sorted(set(loads))]
-    if not told:
-        return ""
-    many = "s" if unit == "user" and told != ["1"] else ""
-    return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]])) + f" {unit}{many}"
+    return [(one.where(), one.caution) for one in alike(levels)]
 
 
 def _load(one: LevelSummary | RepeatSummary) -> str:

@@ -1,7 +1,7 @@
 """The what-if panel: every price that can be moved, as a slider with its number."""
 
-import re
 from collections.abc import Iterator
+from string import Formatter
 
 from breakeven.findings import Findings, Money
 from breakeven.report.fields import Field, fields, gpus_of
@@ -74,6 +74,7 @@ def _field(field: Field, index: int, case: Money) -> Html:
 def _label(text: str, case: Money) -> Iterator[Html | str]:
     """The label with the names of the cards set apart, as they change with the candidate."""
     gpus = gpus_of(case)
-    for part in re.split(r"({candidate}|{reference})", text):
-        side = part.strip("{}")
-        yield el("span", gpus[side], data_gpu=side) if part != side else part
+    for plain, side, *_ in Formatter().parse(text):
+        yield plain
+        if side is not None:
+            yield el("span", gpus[side], data_gpu=side)

@@ -7,7 +7,7 @@ from breakeven.cost.figures import COMPARISON, SIDE
 from breakeven.cost.formula import readable
 from breakeven.cost.result import Figure
 from breakeven.findings import Findings, Place, Price, Ranked
-from breakeven.metrics.definitions import METRICS
+from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.summary import Estimate, Quantile
 from breakeven.say import Counted
 from breakeven.units import short_count, short_s
@@ -18,9 +18,6 @@ INTERACTIVITY = {"tpot": "1 / TPOT, median answer", "load": "throughput / users"
 """How the speed of one user is told."""
 
 DEFINED: tuple[tuple[str, str], ...] = (
-    ("output throughput", "output tokens that arrived in the steady window / its length"),
-    ("interactivity", "1 / TPOT: the speed that one user sees while an answer runs"),
-    ("speed of a user", "throughput / users: the mean speed of a user, waits included; what a floor is about"),
     ("capacity C(s)", "the greatest throughput within the measured range that still meets the service level s"),
     ("k(s)", "C_A(s) / C_B(s): how many of B do the work of one A at the service level s"),
     ("rented share", "part of the time it is up in which somebody rents the card: the owner's income"),
@@ -34,13 +31,22 @@ DEFINED: tuple[tuple[str, str], ...] = (
 
 def definitions(found: Findings) -> tuple[tuple[str, str], ...]:
     """Name and formula of everything that is shown; the economics only where there are prices."""
-    measured = tuple((metric.label, metric.formula) for metric in METRICS.values())
+    rates = ((rate.label, rate.formula) for rate in RATES.values())
+    measured = (*rates, *((metric.label, metric.formula) for metric in METRICS.values()))
     if not found.money:
         return (*measured, *DEFINED)
     rows = [
         (f"{counted(row.label, found)} ({name})", readable(row.text)) for name, row in {**SIDE, **COMPARISON}.items()
     ]
     return (*measured, *DEFINED, *rows)
+
+
+def speed_axis(found: Findings) -> str:
+    """What the axis of speed is: interactivity, or the mean speed of a user; they are not the same."""
+    name = RATES["output_tok_per_s_per_user"] if found.interactivity == "load" else METRICS["tok_per_s_per_user"]
+    unit = "" if found.interactivity == "load" else f", {found.unit}/s"
+    label = name.label.replace("tok/s", f"{found.unit}/s")
+    return f"{label}{unit} ({INTERACTIVITY[found.interactivity]})"
 
 
 def counted_as(found: Findings) -> Counted:
@@ -115,6 +121,11 @@ def latency(quantile: Quantile) -> str:
     if quantile.value is not None:
         return short_s(quantile.value)
     return DASH if quantile.more_than is None else f"> {short_s(quantile.more_than)}"
+
+
+def unit(of: str, counted_in: str) -> str:
+    """A unit of tokens as the run counts them: `tok/s`, or `words/s`."""
+    return of.replace("tok", counted_in)
 
 
 def margin(row: Ranked, *, priced: bool) -> str:

@@ -11,10 +11,11 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from breakeven.client.openai import BAD_JSON
-from breakeven.errors import LONGEST_NAME, RunFailedError, one_line
+from breakeven.errors import LONGEST_NAME, RunFailedError, UsageError, one_line
 from breakeven.hidden import hidden
 from breakeven.metrics.bracket import Bracket
 from breakeven.metrics.goodput import Verdict
+from breakeven.metrics.stored import decode_summary
 from breakeven.metrics.summary import LevelSummary, RunSummary
 
 T = TypeVar("T")
@@ -136,7 +137,12 @@ def host_facts(data: bytes, *, where: Path) -> dict[str, Any]:
 
 def run_summary(data: bytes, *, where: Path) -> RunSummary:
     """A summary of ours, its texts made safe to print; RunFailedError where it can be none."""
-    found = decoded(data, RunSummary, where=where)
+    try:
+        found = decode_summary(data)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+    except (*BAD_JSON, AttributeError, KeyError, TypeError) as error:  # format 1 of any shape is upgraded
+        raise _no_good(where, error) from None
     _check(msgspec.to_builtins(found.run), _RunFacts, where=where)
     for level in found.levels:
         _check(level.extra, _Judged if "verdict" in level.extra else _Extra, where=where)
@@ -152,9 +158,9 @@ def _check(value: object, kind: type[Struct], *, where: Path) -> None:
 
 
 def _check_numbers(level: LevelSummary, *, where: Path) -> None:
-    """No figure of a level is negative or beyond what can be measured; further facts may be negative."""
+    """No figure of a level is negative or beyond what can be measured; further facts and changes may be negative."""
     figures = msgspec.to_builtins(level)
-    bounds = ((figures.pop("extra"), -MOST), (figures, 0.0))
+    bounds = *((figures.pop(name), -MOST) for name in ("extra", "cautions")), (figures, 0.0)
     for value, least in bounds:
         wrong = next((number for number in _numbers(value) if not least <= number <= MOST), None)
         if wrong is not None:

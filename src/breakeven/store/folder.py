@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 import msgspec
 import tomli_w
 
+from breakeven.caution import Caution
 from breakeven.errors import LONGEST_NAME, RunFailedError, UsageError, one_line
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan, plan_table, read_plan
@@ -185,8 +186,13 @@ def _with_damage(facts: LevelFacts, logs: Sequence[str]) -> LevelFacts:
     """The facts with a caution where logs hold bytes that nobody can read."""
     if not logs:
         return facts
-    note = f"log_damaged: records are lost, since {' and '.join(logs)} cannot be read to its end | measure this level "
-    return msgspec.structs.replace(facts, notes=(*facts.notes, note + "again with --resume"))
+    note = Caution(
+        id="log_damaged",
+        seen="records are lost, since {logs} cannot be read to its end",
+        advice="measure this level again with --resume",
+        values={"logs": " and ".join(logs)},
+    )
+    return msgspec.structs.replace(facts, notes=(*facts.notes, note))
 
 
 def _named(stem: str) -> LevelFacts | None:

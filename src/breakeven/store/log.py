@@ -20,7 +20,7 @@ import msgspec
 from breakeven.client.openai import BAD_JSON
 from breakeven.errors import RunFailedError, one_line
 from breakeven.newfile import new_file
-from breakeven.record import LevelFacts, Record
+from breakeven.record import LevelFacts, Record, facts_of
 
 FLUSH_S: Final = 1.0
 _MAGIC: Final = b"breakeven level log 1\n"
@@ -28,7 +28,6 @@ _FRAME: Final = struct.Struct("<II")
 _RECORD, _FACTS = b"R", b"F"
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_record: Final = msgspec.msgpack.Decoder(Record).decode
-_decode_facts: Final = msgspec.msgpack.Decoder(LevelFacts).decode
 
 
 class LevelLog:
@@ -131,7 +130,7 @@ def read_log(path: Path) -> LogRead:
             if payload[:1] == _RECORD:
                 records.append(_sound(_decode_record(payload[1:])))
             elif payload[:1] == _FACTS:
-                facts = _decode_facts(payload[1:])
+                facts = facts_of(msgspec.msgpack.decode(payload[1:]))
     except OSError as error:
         raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
     except BAD_JSON as error:  # its CRC is right, so these are not the fields that we know

@@ -1,7 +1,6 @@
 """A mark in each run folder by which its maker knows it again: a plan in anybody else's may start any program.
 
-It is an HMAC of the folder's inode by a key in the user's cache folder: nobody else can make it, and a copy has none that
-holds.
+It is an HMAC of the folder's inode by a key in the user's cache folder, which nobody else has.
 """
 
 import contextlib

@@ -17,7 +17,7 @@ import numpy as np
 
 from breakeven.errors import RunFailedError
 from breakeven.parquet import ParquetError, batches, schema
-from breakeven.record import LevelFacts, Record
+from breakeven.record import LevelFacts, Record, facts_of
 from breakeven.store.log import write_atomically
 
 _PARQUET: Final = b"PAR1"
@@ -157,7 +157,7 @@ def _footer_at(data: bytes) -> int:
 def _facts_of(schema: Any, path: Path) -> LevelFacts:
     text = schema.metadata_str.get(_KEY)
     try:
-        return msgspec.json.decode(text or "", type=LevelFacts)
+        return facts_of(msgspec.json.decode(text or ""))
     except msgspec.DecodeError as error:
         raise RunFailedError(f"{path}: its metadata holds no level of breakeven ({error})") from None
 

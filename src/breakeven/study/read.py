@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from breakeven.errors import UsageError
+from breakeven.errors import FieldError, UsageError
 from breakeven.plan import Plan, check_given
 from breakeven.study.lines import Path, line_of
 from breakeven.study.types import Study
@@ -50,8 +50,8 @@ def _converted(table: dict[str, Any], kind: type[T], *, text: str, where: str) -
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         said, place, key = _explained(str(error), kind)
-    except UsageError as error:
-        said, place, key = str(error), (), str(error).partition(":")[0]
+    except FieldError as error:
+        said, place, key = str(error), (), error.fields[0]
     line = line_of(text, table=place, key=key)
     raise UsageError(f"{where}: line {line}: {said}" if line else f"{where}: {said}")
 

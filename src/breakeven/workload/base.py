@@ -5,6 +5,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from breakeven.caution import Caution
+
 
 class Ask(Struct, frozen=True, kw_only=True, gc=False):
     """What one request asks. Either `messages` (chat) or `prompt` (completions) is set."""
@@ -49,8 +51,8 @@ class Workload(Protocol):
 
     name: str
 
-    async def prepare(self, server: Server) -> Sequence[str]:
-        """Get ready for this server; returns cautions as `id: text` where a promise cannot be kept."""
+    async def prepare(self, server: Server) -> Sequence[Caution]:
+        """Get ready for this server; returns cautions where a promise cannot be kept."""
         ...
 
     def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from breakeven.caution import Caution
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Walk
 from breakeven.workload.filler import capped
@@ -25,7 +26,7 @@ class Chat:
         self._words = Words(resource_lines("words.txt"), seed=seed)
         self._chat = True
 
-    async def prepare(self, server: Server) -> Sequence[str]:
+    async def prepare(self, server: Server) -> Sequence[Caution]:
         self._chat = server.api == "chat"
         return []
 

@@ -4,10 +4,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Draws, mix
-from breakeven.workload.filler import Filler, capped, shared_prefixes
+from breakeven.workload.filler import Filler, capped, shared_prefixes, unverified
 from breakeven.workload.meter import Meter
 from breakeven.workload.spread import parse_lengths, parse_spread
 from breakeven.workload.text import Piece, Source
@@ -65,14 +66,14 @@ class Conversation:
         self._prefix_number = mix(mix(self._seed) ^ salt)
         self._nonces.clear()
 
-    async def prepare(self, server: Server) -> Sequence[str]:
+    async def prepare(self, server: Server) -> Sequence[Caution]:
         meter = Meter(server)
         cautions = await self._filler.prepare(meter, check_tokens=0)
         if not cautions and meter.chat:
             cautions = await self._measure(meter)
         if cautions:
             self._turn_overhead = None
-            self._filler.doubt = cautions[0]
+            self._filler.doubt = cautions[0].text
         return [*cautions, *shared_prefixes(self.shared_input_share())]
 
     def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:
@@ -135,19 +136,19 @@ class Conversation:
             "turn_overhead_tokens": self._turn_overhead,
         }
 
-    async def _measure(self, meter: Meter) -> list[str]:
+    async def _measure(self, meter: Meter) -> list[Caution]:
         """Three probes give what the template adds for the first turn and for each further one, and check it."""
         found = [
             await meter.prompt_tokens(self._request(self._probe_texts(turns), output_tokens=1)) for turns in range(3)
         ]
         if None in found:
-            return [f"input_length_unverified: {meter.trouble}; prompts of a conversation promise no length"]
+            return [unverified("{doubt}; prompts of a conversation promise no length", doubt=meter.trouble)]
         bare = [tokens - (2 * turns + 1) * _PROBE_TOKENS for turns, tokens in enumerate(found) if tokens is not None]
         self._filler.overhead_tokens = bare[0] - self._prefix_tokens
         self._turn_overhead = bare[1] - bare[0]
         if bare[2] - bare[1] == self._turn_overhead >= 0 <= self._filler.overhead_tokens:
             return []
-        return ["input_length_unverified: the template does not add the same for each turn; no length is promised"]
+        return [unverified("the template does not add the same for each turn; no length is promised")]
 
     def _probe_texts(self, turns: int) -> list[Piece]:
         return [self._source().take(number, count=_PROBE_TOKENS) for number in range(2 * turns + 1)]

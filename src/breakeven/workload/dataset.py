@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from breakeven.caution import Caution
 from breakeven.errors import UsageError, one_line
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Walk
@@ -60,7 +61,7 @@ class Dataset:
         self._words = Words(resource_lines("words.txt"), seed=seed)
         self._chat = True
 
-    async def prepare(self, server: Server) -> Sequence[str]:
+    async def prepare(self, server: Server) -> Sequence[Caution]:
         self._chat = server.api == "chat"
         rows = self._left_out + len(self._items)
         return left_out(self._left_out, of=rows, why="no user says anything, or not all of it is text")

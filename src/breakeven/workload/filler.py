@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from breakeven.caution import Caution, Value
 from breakeven.workload.base import Ask
 from breakeven.workload.meter import Meter, single_tokens
 from breakeven.workload.text import Piece, Source, TokenIds, Words, resource_lines
@@ -12,6 +13,7 @@ _SLOPE_WORDS: Final = 24
 _PROBED_WORDS: Final = 256
 """Where words can be checked only by sending them, this many are sent and used at most."""
 _LEAST_WORDS: Final = 32
+_SEE: Final = "see docs/WORKLOADS.md"
 _KEPT_PROBES: Final = 2
 """Questions that the search for words leaves for the check."""
 _CHECK_AT: Final = ((3, 5), (7, 11))
@@ -36,11 +38,13 @@ class Filler:
         self.chat = True
         self._use(Fit(Words(resource_lines("words.txt"), seed=seed), 0, "the server was not asked"))
 
-    async def prepare(self, meter: Meter, *, check_tokens: int) -> list[str]:
+    async def prepare(self, meter: Meter, *, check_tokens: int) -> list[Caution]:
         """Find what the server adds and which words are single tokens, and check the promise at `check_tokens`."""
         self.chat = meter.chat
         self._use(await self.fit(meter, check_tokens=check_tokens))
-        return [] if self.doubt is None else [f"input_length_unverified: {self.doubt}; {self._estimate()}"]
+        if self.doubt is None:
+            return []
+        return [unverified("{doubt}; " + self._estimate(), doubt=self.doubt, overhead=self.overhead_tokens)]
 
     async def fit(self, meter: Meter, *, check_tokens: int) -> Fit:
         """Token ids where the server takes them, else words."""
@@ -82,7 +86,7 @@ class Filler:
 
     def _estimate(self) -> str:
         if self.overhead_tokens:
-            return f"prompts are made at one token a word and {self.overhead_tokens} for the template"
+            return "prompts are made at one token a word and {overhead} for the template"
         return "prompts are made at one token a word, and what the template adds comes on top"
 
 
@@ -91,28 +95,39 @@ def capped(output_tokens: int, limit: int | None) -> int:
     return output_tokens if limit is None or limit > output_tokens else limit
 
 
-def short_inputs(wished: Sequence[int], *, least: int) -> list[str]:
+def unverified(seen: str, **values: Value) -> Caution:
+    """The caution where nobody knows whether prompts have the lengths that they should have."""
+    return Caution(id="input_length_unverified", seen=seen, advice=_SEE, values=values)
+
+
+def short_inputs(wished: Sequence[int], *, least: int) -> list[Caution]:
     """A caution where prompts were wished shorter than any prompt can be."""
     short = sum(tokens < least for tokens in wished)
     if not short:
         return []
-    share = f"{100 * short / len(wished):.1f} % of the prompts should have fewer than the {least} tokens"
-    return [f"short_inputs: {share} that template and nonce take; they are sent with that many"]
+    short_ones = "{percent:one} % of the prompts should have fewer than the {least} tokens that template and nonce take"
+    values = {"percent": 100 * short / len(wished), "least": least}
+    seen = f"{short_ones}; they are sent with that many"
+    return [Caution(id="short_inputs", seen=seen, advice=_SEE, values=values)]
 
 
-def left_out(count: int, *, of: int, why: str) -> list[str]:
+def left_out(count: int, *, of: int, why: str) -> list[Caution]:
     """A caution where rows of the workload's file are not asked."""
     if not count:
         return []
-    return [f"left_out: {count} of {of} rows of the file are not asked: {why} | see whether what is left is your mix"]
+    values = {"count": count, "of": of}
+    seen = f"{{count}} of {{of}} rows of the file are not asked: {why}"
+    return [Caution(id="left_out", seen=seen, advice="see whether what is left is your mix", values=values)]
 
 
-def shared_prefixes(share: float) -> list[str]:
+def shared_prefixes(share: float) -> list[Caution]:
     """A caution where the workload itself repeats what stood at the start of an earlier prompt."""
     if share == 0:
         return []
-    repeated = f"{100 * share:.0f} % of the input repeats the start of an earlier prompt, as the workload wants"
-    return [f"shared_prefixes: {repeated}; a prefix cache may answer that part"]
+    repeated = "{percent:whole} % of the input repeats the start of an earlier prompt, as the workload wants"
+    values = {"percent": 100 * share}
+    seen = f"{repeated}; a prefix cache may answer that part"
+    return [Caution(id="shared_prefixes", seen=seen, advice=_SEE, values=values)]
 
 
 def _content(source: Source, nonce: int, at: int, *, count: int) -> Piece:

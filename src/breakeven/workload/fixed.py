@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Draws
@@ -22,7 +23,7 @@ class Fixed:
         self._places = Draws(seed, purpose="place")
         self._filler = Filler(seed=seed)
 
-    async def prepare(self, server: Server) -> Sequence[str]:
+    async def prepare(self, server: Server) -> Sequence[Caution]:
         """UsageError when template and nonce alone are longer than the prompt shall be."""
         cautions = await self._filler.prepare(Meter(server), check_tokens=self._input_tokens)
         least = self._filler.least_tokens

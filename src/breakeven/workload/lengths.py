@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import median_high
 from typing import Any, Final, NamedTuple
 
+from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Draws
@@ -53,7 +54,7 @@ class Lengths:
         self._places = Draws(seed, purpose="place")
         self._filler = Filler(seed=seed)
 
-    async def prepare(self, server: Server) -> Sequence[str]:
+    async def prepare(self, server: Server) -> Sequence[Caution]:
         drawn = [self.lengths(0, k)[0] for k in range(_LOOKED_AT)]
         cautions = await self._filler.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(drawn)))
         return [*cautions, *short_inputs(drawn, least=self._filler.least_tokens)]

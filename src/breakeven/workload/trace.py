@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Draws, mix
@@ -73,7 +74,7 @@ class Trace:
         self._salt = salt
         self._kept.clear()
 
-    async def prepare(self, server: Server) -> Sequence[str]:
+    async def prepare(self, server: Server) -> Sequence[Caution]:
         self._kept.clear()
         wished = [arrival.input_tokens for arrival in self._arrivals]
         cautions = await self._filler.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(wished)))

@@ -163,13 +163,13 @@ const Charts = (() => {
     if (!all.length) return null;
     const front = all.filter((d) => d.front).sort((a, b) => a.perUser - b.perUser);
     return frame(width, {
-      x: { label: `${data.unit}/s per user`, zero: true }, y: { label: `${data.unit}/s per GPU`, zero: true },
+      x: { label: data.speed, zero: true }, y: { label: `${data.unit}/s per GPU`, zero: true },
       marks: [
         Plot.line(front, { x: "perUser", y: "perGpu", curve: "step-before", stroke: "var(--muted)", strokeOpacity: 0.3, strokeWidth: 4 }),
         Number.isFinite(data.floor) ? Plot.ruleX([data.floor], { stroke: "var(--muted)", strokeDasharray: "3 3" }) : null,
         ...groups.flatMap((rows, i) => marks(rows, i, "perUser", "perGpu")),
         Plot.text(all, { x: "perUser", y: "perGpu", text: (d) => `${d.load_x}`, dy: -11, fill: "var(--muted)" }),
-        tip(all, "perUser", "perGpu", (d) => said(d, `${si(d.perGpu)} ${data.unit}/s per GPU, ${si(d.perUser)} per user${d.front ? "\non the front" : ""}`)),
+        tip(all, "perUser", "perGpu", (d) => said(d, `${si(d.perGpu)} ${data.unit}/s per GPU, at ${si(d.perUser)}${d.front ? "\non the front" : ""}`)),
       ],
     });
   };
@@ -180,13 +180,13 @@ const Charts = (() => {
     const all = groups.flat();
     if (!all.length) return null;
     return frame(width, {
-      x: { label: `${data.unit}/s per user`, zero: true },
+      x: { label: data.speed, zero: true },
       y: { label: data.unit === "tok" ? "USD per million output tokens" : "USD per million words", ...spanned(all.map((d) => d.usd), 12) },
       marks: [
         Number.isFinite(data.floor) ? Plot.ruleX([data.floor], { stroke: "var(--muted)", strokeDasharray: "3 3" }) : null,
         ...groups.flatMap((rows, i) => marks(rows, i, "perUser", "usd")),
         Plot.text(all, { x: "perUser", y: "usd", text: (d) => `${d.load_x}`, dy: -11, fill: "var(--muted)" }),
-        tip(all, "perUser", "usd", (d) => said(d, `${si(d.usd)} USD per million ${data.unit === "tok" ? "tokens" : "words"}, ${si(d.perUser)} ${data.unit}/s per user`)),
+        tip(all, "perUser", "usd", (d) => said(d, `${si(d.usd)} USD per million ${data.unit === "tok" ? "tokens" : "words"}, at ${si(d.perUser)} ${data.unit}/s`)),
       ],
     });
   };
