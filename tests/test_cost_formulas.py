@@ -13,10 +13,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from breakeven.compare.runs import compare_runs
 from breakeven.cost import figures, formula
+from breakeven.cost.evaluate import run_scenario
 from breakeven.cost.figures import ASSUMED_EQUAL, COMPARISON, ELSE, OWN_USE, RENTED, ROWS, SIDE, Row
+from breakeven.cost.jsonform import to_json as cost_json
+from breakeven.cost.presets import preset_text
 from breakeven.cost.primitives import PRIMITIVES, flows
+from breakeven.cost.scenario import read_scenario
+from breakeven.cost.text import render
+from breakeven.findings import Prices, findings
+from breakeven.metrics.slo import ServiceLevel
+from breakeven.reference import find_run
 from breakeven.report import formulas
+from breakeven.report.csvform import to_csv
+from breakeven.report.html import to_html
+from breakeven.report.markdown import to_markdown
 
 TABLES = {"side": SIDE, "rented": RENTED, "own use": OWN_USE, "both": COMPARISON, "equal work": ASSUMED_EQUAL}
 EVERY = {f"{name} ({table})": row for table, rows in TABLES.items() for name, row in rows.items()}
@@ -136,21 +148,40 @@ KINDS = (
 )
 
 
-def test_a_row_more_is_in_the_terminal_the_page_and_the_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
-    from breakeven.cost.evaluate import run_scenario
-    from breakeven.cost.jsonform import to_json
-    from breakeven.cost.presets import preset_text
-    from breakeven.cost.text import render
-
+def test_a_row_more_is_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the terminal, --explain, JSON, the page (its table, and its JavaScript), Markdown and CSV."""
     row = Row("profit_usd_per_h * 730.5", "profit a month", "USD", "income")
     monkeypatch.setitem(SIDE, "profit_usd_per_month", row)
     monkeypatch.setitem(ROWS, "profit_usd_per_month", row)
-    found = run_scenario(preset_text("nosana-2024"), where="x")
-    page = render(found, explain=True)
-    assert "profit a month" in page
-    assert "profit_usd_per_month = profit_usd_per_h × 730.5" in page
-    assert "= 1.61 × 730.5 = 1,176.11 USD" in page
-    assert to_json(found)["reference"]["profit_usd_per_month"] == pytest.approx(1.61 * 730.5)
+    formulas._numbers.cache_clear()
+    formulas.script.cache_clear()
+    try:
+        found = run_scenario(preset_text("nosana-2024"), where="x")
+        terminal = render(found, explain=True)
+        assert "profit a month" in terminal
+        assert "profit_usd_per_month = profit_usd_per_h × 730.5" in terminal
+        assert "= 1.61 × 730.5 = 1,176.11 USD" in terminal
+        assert cost_json(found)["reference"]["profit_usd_per_month"] == pytest.approx(1.61 * 730.5)
+        scenario = read_scenario(preset_text("nosana-2024"), where="x")
+        runs = [find_run(gpu, data="nosana-2024") for gpu in ("a100-80", "rtx-4090")]
+        told = findings(
+            runs,
+            comparisons=compare_runs(runs[0], runs[1:], floors=[40.0]),
+            service_level=ServiceLevel(floor_tok_per_s_per_user=40.0),
+            prices=Prices(scenarios=(scenario,)),
+        )
+        reference = told.money[0].report.reference
+        assert reference is not None
+        monthly = reference.figures["profit_usd_per_month"].value
+        assert monthly is not None
+        page = to_html(told)
+        assert 'data-fig="reference.profit_usd_per_month"' in page
+        assert "v.profit_usd_per_h * 730.5" in page
+        assert f"| profit a month | {monthly:,.0f} USD |" in to_markdown(told)
+        assert f"reference.profit_usd_per_month,{monthly!r}" in to_csv(told)
+    finally:
+        formulas._numbers.cache_clear()
+        formulas.script.cache_clear()
 
 
 def test_energy_is_weighed_by_the_rented_share_and_paid_only_while_it_is_up() -> None:

@@ -23,6 +23,19 @@ def test_the_readme_shows_the_real_markdown_report(
     assert capsys.readouterr().out.startswith(shown + "\n")
 
 
+def test_the_readme_shows_how_cost_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BREAKEVEN_CACHE", str(tmp_path))
+    shown = README.partition("<!-- cost -->\n```\n")[2].partition("\n```\n<!-- end of cost -->")[0]
+    printed = []
+    for preset in ("nosana-2024", "self-host"):
+        assert main(["cost", "--preset", preset, "--ranges", "default"]) == 0
+        printed.append(capsys.readouterr().out.partition("\n\n")[0])
+    commands = [f"$ breakeven cost --preset {preset} --ranges default" for preset in ("nosana-2024", "self-host")]
+    assert shown == "\n".join(f"{command}\n{answer}" for command, answer in zip(commands, printed, strict=True))
+
+
 def test_every_file_that_the_documents_point_to_is_there() -> None:
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in document.read_text().split("](")[1:]:

@@ -28,13 +28,11 @@ def answered(report: CostReport, scenario: Scenario, own: Mapping[str, Array], *
     """The report with its answer."""
     options = tuple(sorted(_options(report), key=lambda option: option.usd_per_mtok))
     kind = _kind(report, options)
-    statement = _statement(kind, options)
-    p = None if report.uncertainty is None else report.uncertainty.probabilities.get(statement)
     found = Answer(
         kind=kind,
         question=question_of(scenario),
         options=options if kind == "tokens" else (),
-        sure=None if p is None else (statement, p),
+        sure=_sure(report, kind, options),
         lever=_lever(report, scenario, own, kind, options),
         warnings=warnings,
     )
@@ -52,14 +50,15 @@ def _kind(report: CostReport, options: tuple[Option, ...]) -> AnswerKind:
     return "tokens" if options else "open"
 
 
-def _statement(kind: AnswerKind, options: tuple[Option, ...]) -> str:
-    """The statement of the draws that decides between the two cheapest ways; empty where none is about them."""
-    if kind != "tokens":
-        return _SURE.get(kind, "")
-    ways = {(one.side, one.how == "rented for the hours used") for one in options[:2]}
-    if ways == {("reference", False), ("candidate", False)}:
-        return "candidate_tokens_cheaper"
-    return "candidate_cheaper_than_api" if ways == {("candidate", False), ("api", False)} else ""
+def _sure(report: CostReport, kind: AnswerKind, options: tuple[Option, ...]) -> tuple[str, float] | None:
+    """What the draws say of the answer; None without draws, or where none of them varies it."""
+    drawn = report.uncertainty
+    if drawn is None:
+        return None
+    if kind == "tokens":
+        return ("cheapest", drawn.cheapest[options[0].path]) if len(options) > 1 and drawn.cheapest else None
+    p = drawn.probabilities.get(_SURE.get(kind, ""))
+    return None if p is None else (_SURE[kind], p)
 
 
 def _options(report: CostReport) -> Iterator[Option]:
@@ -68,7 +67,7 @@ def _options(report: CostReport) -> Iterator[Option]:
             yield from _of_side(name, side)
     api = report.candidate.figures.get("api_usd_per_mtok_all_on_output")
     if api is not None and api.value is not None:
-        yield Option(side="api", how="API", usd_per_mtok=api.value)
+        yield Option(side="api", how="API", path=f"candidate.{api.name}", usd_per_mtok=api.value)
 
 
 def _of_side(name: str, side: Side) -> Iterator[Option]:
@@ -78,19 +77,16 @@ def _of_side(name: str, side: Side) -> Iterator[Option]:
         return
     idles = side.inputs.get("load_factor", 1.0) < 1
     how = "owned" if side.pays == "purchase" else "rented around the clock" if idles else "rented"
-    yield Option(side=name, how=how, usd_per_mtok=clock.value)  # type: ignore[arg-type]
+    yield Option(side=name, how=how, path=f"{name}.{clock.name}", usd_per_mtok=clock.value)  # type: ignore[arg-type]
     if idles and hours is not None and hours.value is not None:
-        yield Option(side=name, how="rented for the hours used", usd_per_mtok=hours.value)  # type: ignore[arg-type]
+        yield Option(side=name, how="rented for the hours used", path=f"{name}.{hours.name}", usd_per_mtok=hours.value)  # type: ignore[arg-type]
 
 
 def _path_of(options: tuple[Option, ...]) -> str:
     """The figure that the cheapest way is told by: against the other side where just the two are looked at."""
     if len(options) == 2 and "api" not in {one.side for one in options}:
         return "usd_per_mtok_ratio"
-    if not options or options[0].side == "api":
-        return "candidate.usd_per_mtok_output"
-    hours = "_hours_used" if options[0].how == "rented for the hours used" else ""
-    return f"{options[0].side}.usd_per_mtok_output{hours}"
+    return options[0].path if options else "candidate.usd_per_mtok_output"
 
 
 def _lever(

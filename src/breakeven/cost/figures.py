@@ -37,7 +37,9 @@ class Row(NamedTuple):
     never: str = ""
     """Why it is never reached, where it comes out as +inf and that is what +inf means."""
     undefined: str = ""
-    """Why it has no value where it comes out as not defined, or as +inf without a `never`."""
+    """Why it has no value where it comes out as not defined, or as +inf without a word of its own."""
+    at_no_price: str = ""
+    """Why it is +inf where that means that no price will do."""
     shown: bool = True
     """False for a step on the way: explained, in JSON, but not in the table."""
 
@@ -303,7 +305,9 @@ OWN_USE: Final[dict[str, Row]] = {
 }
 """What replaces rows of SIDE for a card that its owner uses himself: it is busy for its load, not for its renters."""
 
-_NO_PARITY: Final = "the reference never breaks even, or nothing of a rent reaches the candidate's owner"
+_NO_REFERENCE: Final = "the reference never breaks even"
+_NO_PARITY: Final = f"{_NO_REFERENCE}, or nothing of a rent reaches the candidate's owner"
+_NO_RENT: Final = "nothing of a rent reaches the candidate's owner"
 _NO_TOKENS: Final = "a side has no cost per {token}"
 
 COMPARISON: Final[dict[str, Row]] = {
@@ -315,10 +319,16 @@ COMPARISON: Final[dict[str, Row]] = {
         "ROI parity rent, set",
         "USD/h",
         "both",
-        undefined=_NO_PARITY,
+        undefined=_NO_REFERENCE,
+        at_no_price=_NO_RENT,
     ),
     "parity_usd_per_h_card": Row(
-        "parity_usd_per_h_set / candidate_count", "ROI parity rent, card", "USD/h", "both", undefined=_NO_PARITY
+        "parity_usd_per_h_set / candidate_count",
+        "ROI parity rent, card",
+        "USD/h",
+        "both",
+        undefined=_NO_REFERENCE,
+        at_no_price=_NO_RENT,
     ),
     "ratio": Row(
         "known(over(reference_rent_usd_per_h_set, parity_usd_per_h_set), parity_usd_per_h_set)",

@@ -80,6 +80,7 @@ def uncertainty(scenario: Scenario, *, seed: int, n: int = DRAWS) -> Uncertainty
         ranges=ranges_of(scenario),
         outcomes=tuple(_outcome(path, column) for path, column in found if column is not None and column.size > 1),
         probabilities=probabilities(worked),
+        cheapest=cheapest(worked),
         shared=tuple(
             place
             for place, value in inputs(scenario).items()
@@ -118,9 +119,28 @@ _PROBABILITIES: Final[tuple[tuple[str, str, str | float, Callable[[Array, Array]
     ("candidate_cheaper_than_api", "candidate.serving_usd_per_h", "candidate.api_usd_per_h", np.less),
 )
 
-_WANTED: Final = {path.rpartition(".")[2] for path in OUTCOMES} | {
+WAYS: Final = (
+    "reference.usd_per_mtok_output",
+    "reference.usd_per_mtok_output_hours_used",
+    "candidate.usd_per_mtok_output",
+    "candidate.usd_per_mtok_output_hours_used",
+    "candidate.api_usd_per_mtok_all_on_output",
+)
+"""Ways to be served, by the figure of what a million output tokens cost in each."""
+
+_WANTED: Final = {path.rpartition(".")[2] for path in (*OUTCOMES, *WAYS)} | {
     side.rpartition(".")[2] for _, left, right, _ in _PROBABILITIES for side in (left, right) if isinstance(side, str)
 }
+
+
+def cheapest(worked: Worked) -> dict[str, float]:
+    """Share of the draws in which each way is the cheapest; a way that a draw leaves undefined is not."""
+    known = {path: column for path in WAYS if (column := worked.column(path)) is not None}
+    if not known:
+        return {}
+    costs = np.array([np.nan_to_num(one, nan=np.inf) for one in np.broadcast_arrays(*known.values())])
+    shares = np.bincount(costs.argmin(axis=0), minlength=len(known)) / costs.shape[1]
+    return {path: float(share) for path, share in zip(known, shares, strict=True)}
 
 
 def probabilities(worked: Worked) -> dict[str, float]:

@@ -108,6 +108,8 @@ class Option(Struct, frozen=True, kw_only=True):
 
     side: Literal["reference", "candidate", "api"]
     how: Literal["owned", "rented", "rented around the clock", "rented for the hours used", "API"]
+    path: str
+    """Of its figure."""
     usd_per_mtok: float
 
 
@@ -130,7 +132,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     options: tuple[Option, ...] = ()
     """The cheapest first."""
     sure: tuple[str, float] | None = None
-    """Name of the statement that the draws decide, and the share of them in which it holds."""
+    """Statement that the draws decide (`cheapest`: of the first option), and the share in which it holds."""
     lever: Lever | None = None
     warnings: int = 0
     """What may make the measured runs unlike."""
@@ -164,6 +166,8 @@ class Uncertainty(Struct, frozen=True, kw_only=True):
     ranges: dict[str, str]
     outcomes: tuple[Outcome, ...]
     probabilities: dict[str, float]
+    cheapest: dict[str, float] = field(default_factory=dict)
+    """Path of a way to be served -> share of the draws in which its output tokens are the cheapest."""
     shared: tuple[str, ...] = ()
     """Uncertain inputs of the market: one draw serves both sides."""
 
@@ -264,5 +268,7 @@ def _reason(row: Row, value: float | None, missing: tuple[str, ...]) -> Reason |
         return Reason(kind="missing", missing=missing)
     if math.isfinite(value):
         return None
-    never = math.isinf(value) and bool(row.never)
-    return Reason(kind="never" if never else "undefined", why=row.never if never else row.undefined or row.never)
+    if math.isinf(value) and row.never:
+        return Reason(kind="never", why=row.never)
+    beyond = row.at_no_price if math.isinf(value) else ""
+    return Reason(kind="undefined", why=beyond or row.undefined or row.never)

@@ -49,7 +49,9 @@ def render(report: CostReport, *, explain: bool = False, warnings: Sequence[str]
 
 def _head(report: CostReport) -> list[str]:
     title = report.name if report.title is None else f"{report.name}: {report.title}"
-    return [title] if report.source is None else [title, f"source: {report.source}"]
+    asked = [] if report.reference is None else [f"question: {words.QUESTIONS[report.answer.question]}"]
+    source = [] if report.source is None else [f"source: {report.source}"]
+    return [title, *source, *asked]
 
 
 def _parties(report: CostReport) -> list[Side]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from breakeven import say
 from breakeven.cost.figures import ROWS
+from breakeven.cost.inputs import Question
 from breakeven.cost.result import Answer, CostReport, Figure, Lever, Note, NoteKind, Option, Reason, Side
 from breakeven.say import Counted
 
@@ -115,6 +116,13 @@ def cheaper(ratio: float) -> str:
     return f"{say.times(ratio)} cheaper" if ratio >= 1 else f"{say.times(1 / ratio)} dearer"
 
 
+QUESTIONS: Final[dict[Question, str]] = {
+    "same work": "same work: the candidate's cards do the work of the reference's",
+    "own budgets": "own budgets: each side stands for itself",
+}
+"""What a scenario of two sides asks."""
+
+
 def answer_lines(report: CostReport) -> list[str]:
     """The answer, then how sure it is and what it hangs on most."""
     return [_ANSWERS[report.answer.kind](report), " ".join(_sure(report))]
@@ -164,7 +172,7 @@ def _return(report: CostReport) -> str:
     times = [_paid_back(side) for side in (b, a)]
     ratio, rent = found["ratio"], found["parity_usd_per_h_card"]
     if ratio.value is None or rent.value is None:
-        why = "" if ratio.reason is None else reason_text(ratio.reason, counted=report.counted)
+        why = "" if rent.reason is None else reason_text(rent.reason, counted=report.counted)
         return f"{'; '.join(times)}. No rent gives the same return: {why}."
     return (
         f"{'; '.join(times)}. For the same return {b.name} rents out at {say.usd_per_h(rent.value)} a card, "
@@ -214,6 +222,8 @@ def _sure(report: CostReport) -> Iterator[str]:
 
 
 def _chance(report: CostReport, statement: str, p: float) -> str:
+    if statement == "cheapest":
+        return f"In {say.chance(p)} of the draws it is the cheapest."
     return f"In {say.chance(p)} of the draws {say.label_of(SAYS[statement], report.counted)}."
 
 

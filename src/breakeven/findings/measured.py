@@ -11,7 +11,7 @@ from breakeven.cost.result import Note
 from breakeven.cost.scenario import with_numbers
 from breakeven.cost.uncertain import mapped, nominal
 from breakeven.findings.level import INPUT_RATE
-from breakeven.findings.names import card, gpu_count, unit
+from breakeven.findings.names import card, gpu_count, labels, unit
 from breakeven.metrics.summary import Estimate, RunFacts
 
 POWER: Final = {
@@ -84,6 +84,15 @@ def with_run(scenario: Scenario, side: str, measured: Measured) -> tuple[Scenari
     declared = getattr(scenario, side).power_load_w
     notes = () if watts is None and declared is None else (note,)
     return with_numbers(scenario, numbers | {"tokens.counted": counted}), notes
+
+
+def told_apart(scenario: Scenario, reference: Measured | None, candidate: Measured | None) -> Scenario:
+    """The scenario with names for two runs of one card, by what differs: engine, version, model, run."""
+    a, b = scenario.reference, scenario.candidate
+    if reference is None or candidate is None or a is None or a.name != b.name:
+        return scenario
+    names = zip(("reference", "candidate"), labels([reference.run, candidate.run]), strict=True)
+    return with_numbers(scenario, {f"{side}.label": name for side, name in names})
 
 
 def with_k(

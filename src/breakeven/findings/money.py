@@ -18,7 +18,7 @@ from breakeven.cost.result import CostReport, Crossing, Note, one
 from breakeven.cost.scenario import overridden
 from breakeven.cost.sensitivity import crossings_along, read_sweep
 from breakeven.cost.uncertain import nominal, quantile
-from breakeven.findings.measured import Measured, k_per_card, with_k, with_run
+from breakeven.findings.measured import Measured, k_per_card, told_apart, with_k, with_run
 from breakeven.findings.pricing import from_quotes, joined, ranges_for, with_own_rents
 from breakeven.findings.types import Money
 from breakeven.metrics.summary import Estimate
@@ -121,6 +121,7 @@ def money_case(
         if one_ is not None:
             scenario, more = with_run(scenario, side, one_)
             notes += more
+    scenario = told_apart(scenario, a, b)
     per_card = Estimate()
     if a is not None and b is not None and scenario.question != "own budgets":
         per_card = k_per_card(k, a.run, b.run)

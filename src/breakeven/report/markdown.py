@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from breakeven.cost.result import Figure
+from breakeven.cost.words import set_text
 from breakeven.findings import Findings, Money, Ranked, Subject
 from breakeven.report import words
 from breakeven.report.runsections import footnote, table_columns
@@ -115,11 +116,40 @@ def _folded(found: Findings) -> Iterator[str]:
         yield from _levels(found, subject)
     if len(found.subjects) > FEW:
         yield from (f"{len(found.subjects) - FEW} more runs are not listed here.", "")
+    if found.money:
+        yield from _figures(found, found.money[found.best_money or 0])
     commands = [command for subject in found.subjects[:FEW] for command in subject.commands] + list(found.commands)
     if commands:
         fence = "`" * max(3, 1 + max(len(run) for command in commands for run in re.findall(r"`+|$", command)))
         yield from (f"{fence}sh", *commands, fence, "")
     yield from (f"<sub>breakeven {text(found.version)}</sub>", "", "</details>")
+
+
+def _figures(found: Findings, case: Money) -> Iterator[str]:
+    """Every figure of the economics: of both sides, then of the comparison."""
+    report = case.report
+    sides = [side for side in (report.reference, report.candidate) if side is not None]
+    names = {name: figure.label for side in sides for name, figure in side.figures.items() if figure.shown}
+    rows = [
+        [
+            text(words.counted(label, found)),
+            *(text(words.figure(side.figures.get(name), unit=found.unit)) for side in sides),
+        ]
+        for name, label in names.items()
+    ]
+    yield from _table(["figure", *(text(set_text(side)) for side in sides)], _known(rows), left=1)
+    both = [
+        [text(words.counted(one.label, found)), text(words.figure(one, unit=found.unit))]
+        for one in report.comparison.values()
+        if one.shown
+    ]
+    if both:
+        yield from _table(["candidate against reference", ""], _known(both), left=1)
+
+
+def _known(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """Those that say something."""
+    return [row for row in rows if any(cell != words.DASH for cell in row[1:])]
 
 
 def _levels(found: Findings, subject: Subject) -> Iterator[str]:

@@ -68,14 +68,6 @@ def _invitation() -> Html:
 
 
 def _columns(found: Findings, case: Money) -> Iterator[Html]:
-    yield chart(
-        "cost",
-        "USD per million tokens against interactivity"
-        if found.unit == "tok"
-        else "USD per million words against speed",
-        "What a faster answer costs. Numbers at the marks: users. Dashed: the service level.",
-        label="Cost per million output tokens against the speed of one user.",
-    )
     if case.curves:
         yield el("ul", class_="legend", data_legend="sides")
         yield el(

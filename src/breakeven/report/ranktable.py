@@ -1,14 +1,9 @@
 """The ranking on the page: GPU × engine × price, the cheapest that meets the service level first."""
 
-from typing import Final
-
-from breakeven.findings import Findings, Price
+from breakeven.findings import Findings, Price, Ranked
 from breakeven.report import words
 from breakeven.report.markup import Html, el
 from breakeven.report.sentence import level_text
-
-MOST_CAUTIONS: Final = 3
-"""Cautions of a run that stand in the ranking; all of them stand with its levels."""
 
 
 def ranking(found: Findings) -> Html:
@@ -62,17 +57,25 @@ def _rank_row(found: Findings, index: int, *, priced: bool) -> Html:
         el("td", words.margin(row, priced=priced), class_="n margin", data_label="Against the first"),
     ]
     known = [cell for cell in cells if cell is not None]
-    cautions = [el("div", words.caution(place), class_="caution") for place in row.cautions[:MOST_CAUTIONS]]
-    if len(row.cautions) > MOST_CAUTIONS:
-        cautions.append(el("div", f"{len(row.cautions) - MOST_CAUTIONS} more below", class_="caution"))
-    below = el("tr", el("td"), el("td", *cautions, colspan=len(known) - 1, class_="wide"), class_="note")
     return el(
         "tbody",
-        el("tr", *known, class_="noted" if cautions else None),
-        below if cautions else None,
+        el("tr", *known, class_="noted" if row.cautions else None),
+        _cautions(row, columns=len(known)) if row.cautions else None,
         class_="best" if row.rank == 1 else None,
         data_row=index,
     )
+
+
+def _cautions(row: Ranked, *, columns: int) -> Html:
+    """How many reasons there are to doubt the line; opened, which."""
+    count = len(row.cautions)
+    folded = el(
+        "details",
+        el("summary", f"{count} caution{'' if count == 1 else 's'}", class_="caution"),
+        *(el("div", words.caution(place), class_="caution") for place in row.cautions),
+        data_print=True,
+    )
+    return el("tr", el("td"), el("td", folded, colspan=columns - 1, class_="wide"), class_="note")
 
 
 def _price_cell(price: Price | None) -> Html:

@@ -66,6 +66,20 @@ def answer(found: Findings) -> Html:
         el("p", sure_text(found), class_="sure", id="sure"),
         el("noscript", el("p", "The charts and the sliders need JavaScript; every number is in the tables.")),
         _kpis(found),
+        _cost_chart(found),
+    )
+
+
+def _cost_chart(found: Findings) -> Html | None:
+    """What a faster answer costs on each card: the answer as a picture."""
+    if not words.is_priced(found):
+        return None
+    at = " Dashed: the service level." if found.floor_tok_per_s_per_user and found.interactivity == "load" else ""
+    return chart(
+        "cost",
+        f"USD per million output {words.counted_as(found)} against speed",
+        f"What a faster answer costs: lower is cheaper, further right is faster. Numbers at the marks: users.{at}",
+        label="Cost per million of output against the speed of one user, one line a run.",
     )
 
 

@@ -168,7 +168,7 @@
   const drawn0 = () => ({ ...scenario(), inputs: { ...current().middles, ...scenario().inputs } });
 
   const moneyCharts = (worked) => {
-    const rents = rentLine(worked), builds = {};
+    const rents = rentLine(worked), builds = { cost: Charts.costAgainstSpeed(data, cardCosts()) };
     if (!rents.length) return builds;
     const parity = Money.shown(figure(worked, "parity_usd_per_h_card")), cost = Money.shown(figure(worked, "cost_parity_usd_per_h_card"));
     const lines = [[parity, "ROI parity"], [cost, "cost parity"]].filter(([at]) => at !== null).map(([at, label]) => ({ at, label }));
@@ -180,7 +180,6 @@
       level: reference ?? null, levelLabel: "the reference's" });
     builds.tornado = Charts.tornado(Money.tornado(drawn0(), current().target.path, current().ranges), {
       label: `${current().target.label}${current().target.unit ? `, ${current().target.said}` : ""}`, name: (place) => data.places[place] ?? place });
-    builds.cost = Charts.costAgainstSpeed(data, cardCosts());
     return builds;
   };
 
