@@ -7,6 +7,9 @@ import copy
 import json
 import os
 import random
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -249,3 +252,30 @@ def test_a_run_that_nobody_can_read_is_a_row_of_the_list(shelved: Shelved) -> No
         f"unreadable: {shelved.bad.path}/host.json: Expected `str | null`, got `array` - at `$.run.model`" in done.out
     )
     assert any(row.startswith(f"{shelved.good.id} Llama-3.1") for row in rows)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+@pytest.mark.parametrize("closed", ["", "records", "plan.toml", "host.json"])
+def test_a_run_that_is_not_ours_to_read_ends_no_list(tmp_path: Path, closed: str) -> None:
+    """By a user of few rights, in a folder that anybody may reach."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        shelved = Shelved(Path(folder))
+        (shelved.bad.path / closed).chmod(0)
+        process = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, str(shelved.out)], capture_output=True, text=True, check=False
+        )
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.count(shelved.good.id) == 2
+
+
+AS_NOBODY = """
+import json, os, sys
+from pathlib import Path
+from breakeven.app.serve import Shelf
+from breakeven.cli import main
+import breakeven.app.commands, breakeven.exchange, breakeven.findings, rich.table, arro3.io, arro3.core
+os.setuid(65534)
+print(json.dumps(Shelf(Path(sys.argv[1])).runs()))
+sys.exit(main(["runs", "--out", sys.argv[1]]))
+"""

@@ -1,6 +1,7 @@
 """`breakeven report --serve`: a folder of runs as pages that follow what is being measured."""
 
 import contextlib
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,21 +113,24 @@ class Shelf:
         return {**known[1], "running": running}
 
 
-def _files(folder: RunFolder) -> list[Path]:
-    records = folder.path / RECORDS
-    return sorted(records.iterdir()) if records.is_dir() else []
+def _files(folder: RunFolder) -> dict[Path, os.stat_result]:
+    """The files of records as they are now; one may be gone, or a folder not ours to look into, at any moment."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for path in sorted((folder.path / RECORDS).iterdir()):
+            with contextlib.suppress(OSError):
+                found[path] = path.stat()
+    return found
 
 
 def _stamp(folder: RunFolder) -> object:
-    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in _files(folder) if path.exists())
+    return tuple((path.name, stat.st_mtime_ns, stat.st_size) for path, stat in _files(folder).items())
 
 
 def _is_running(folder: RunFolder) -> bool:
     """Its log grew a moment ago."""
     now = time.time()
-    return any(
-        path.suffix == ".log" and now - path.stat().st_mtime < QUIET_S for path in _files(folder) if path.exists()
-    )
+    return any(path.suffix == ".log" and now - stat.st_mtime < QUIET_S for path, stat in _files(folder).items())
 
 
 def _about(folder: RunFolder) -> dict[str, Any]:
@@ -151,7 +155,7 @@ def _summary(folder: RunFolder) -> RunSummary:
     stored = folder.path / SUMMARY
     files = _files(folder)
     if stored.is_file() and all(path.suffix == ".parquet" for path in files):
-        if stored.stat().st_mtime >= max((path.stat().st_mtime for path in files), default=0.0):
+        if stored.stat().st_mtime >= max((stat.st_mtime for stat in files.values()), default=0.0):
             with contextlib.suppress(BreakevenError):
                 return read_summary(stored)
     return summarise(folder)

@@ -230,7 +230,15 @@ def find_runs(out: Path) -> list[RunFolder]:
     """The run folders in `out`, oldest first. A link is none: what it leads to may be anything on this machine."""
     if not out.is_dir():
         raise UsageError(f"{out} is no folder; runs are kept in runs/ unless --out said otherwise")
-    return [RunFolder(path) for path in sorted(out.iterdir()) if (path / PLAN).is_file() and not path.is_symlink()]
+    return [RunFolder(path) for path in sorted(out.iterdir()) if _is_run(path)]
+
+
+def _is_run(path: Path) -> bool:
+    """A folder that we may not look into is none."""
+    try:
+        return (path / PLAN).is_file() and not path.is_symlink()
+    except OSError:
+        return False
 
 
 def slug(text: str) -> str:
