@@ -33,7 +33,8 @@ if words[:2] == ["image", "inspect"]:
     if not os.path.exists(state + "/pulled"):
         sys.exit("Error: No such image: " + words[-1])
     repository = words[-1].rpartition(":")[0]
-    print(json.dumps({{{{"digests": ["other/name@sha256:00", repository + "@{DIGEST}"], "id": "sha256:1"}}}}))
+    digests = ["other/name@sha256:00", repository + "@{DIGEST}"]
+    print(json.dumps([{{{{"RepoDigests": digests, "Id": "sha256:1", "Size": 1}}}}]))
 elif words[0] == "pull":
     if words[1].startswith("no/"):
         sys.exit("Error response from daemon: pull access denied for no/image, repository does not exist")

@@ -48,7 +48,7 @@ _NOTES = st.builds(
     id=_WORDS,
     seen=_WORDS,
     advice=_WORDS,
-    values=st.dictionaries(_WORDS, st.integers(-(2**63), 2**63) | _TEXTS, max_size=2),
+    values=st.dictionaries(_WORDS, st.integers(-(2**63), 2**63 - 1) | _TEXTS, max_size=2),
 )
 FACTS = st.builds(
     LevelFacts,

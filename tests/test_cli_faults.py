@@ -5,10 +5,13 @@ The runs of this file are started together, a few at a time, when the first test
 
 import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -264,7 +267,7 @@ def test_the_key_is_in_no_file(runs: Runs) -> None:
 # Ctrl-C
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_keeps_and_prints_what_was_measured(number: int, tmp_path: Path) -> None:
     with FaultServer({"/metrics": idle}) as server:
         words = ("--users", "2,3", "--duration", "60", *LEVELS, "--json", "-", "--out", tmp_path)
@@ -281,6 +284,46 @@ def test_an_interrupt_keeps_and_prints_what_was_measured(number: int, tmp_path: 
     assert "interrupted; keeping what was measured" in done.err
     assert "tok/s" in done.err
     assert breakeven("show", run_folder(tmp_path), "--json", "-").json["levels"] == [level]
+
+
+def test_a_hang_up_that_nohup_holds_off_ends_nothing(tmp_path: Path) -> None:
+    with FaultServer({"/metrics": idle}) as server:
+        words = ("--users", "2", "--duration", "3", *LEVELS, "--json", "-", "--out", tmp_path)
+        held_off = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+        process = start("run", "--url", server.url, *words, preexec_fn=held_off)
+        heard(process, "2 users: measuring")
+        process.send_signal(signal.SIGHUP)
+        done = finish(process)
+    assert (done.code, done.json["levels"][0]["status"]) == (0, "done")
+
+
+def test_a_hang_up_outside_of_a_run_is_an_interrupt_too(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    process = start("report", "--serve", tmp_path / "runs", "--port", "0")
+    assert process.stdout is not None
+    assert "http://127.0.0.1:" in process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    done = finish(process, timeout_s=10)
+    assert (done.code, done.err) == (130, "breakeven: interrupted\n")
+
+
+@pytest.mark.parametrize("words", [("gpus",), ("prices",), ("run", "--dry-run", "--url", "http://a")])
+def test_a_full_disk_under_standard_output_is_one_line(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "breakeven", *words], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (1, "breakeven: cannot write to standard output: No space left on device\n")
+
+
+def test_a_full_disk_under_standard_error_ends_no_run(tmp_path: Path) -> None:
+    with FaultServer({"/metrics": idle}) as server, Path("/dev/full").open("w") as full:
+        run = [sys.executable, "-m", "breakeven", "run", "--url", server.url, "--out", str(tmp_path)]
+        words = [*run, "--users", "2", "--duration", "1", *LEVELS]
+        done = subprocess.run(words, stderr=full, stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 0
+    assert b"tok/s" in done.stdout
 
 
 def test_an_interrupt_before_the_first_answer_ends_at_once_and_leaves_no_folder(tmp_path: Path) -> None:
@@ -393,7 +436,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         (("run", "--url", "http://h", "--output-tokens", "0"), "--output-tokens: 0 is too few"),
         (("run", "--url", "http://h", "--api-key-env", "NO_SUCH_KEY"), "no such environment variable is set"),
         (("run", "--url", "ftp://h"), "is no http or https URL of a server"),
-        (("run", "--url", "http://me:pw@h"), "must not hold a user or password"),
+        (("run", "--url", "http://me:pw@h"), "--url: this looks like a secret, and would be stored"),
         (("run", "--resume", "nowhere"), "nowhere does not exist"),
         (("run", "--resume", "nowhere", "--users", "1"), "--resume takes the plan from the run"),
         (

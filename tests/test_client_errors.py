@@ -205,7 +205,7 @@ def test_an_error_named_by_its_event_field_is_read(said: bytes) -> None:
 
 def test_a_body_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reply_module, "_BODY_LIMIT_BYTES", 1000)
-    with FaultServer([whole(500, b"x" * 2000), answer()]) as server:
+    with FaultServer([whole(200, b"x" * 2000), answer()]) as server:
         seen, after = ask(server.url, "good", "good")
     assert seen.error == "bad_stream"
     assert after.status == "done"

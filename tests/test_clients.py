@@ -350,13 +350,14 @@ def run_command(url: str, out: Path, *more: str, **environment: str) -> subproce
 
 
 def test_the_key_reaches_the_clients_through_their_pipe_alone(tmp_path: Path) -> None:
+    """Nor do they, nor what samples the machine, get any other variable that they do not need."""
     seen: list[str] = []
     with FaultServer() as server:
         flags = ("--api-key-env", "MY_KEY", "--duration", "1.5s")
-        with run_command(server.url, tmp_path, *flags, MY_KEY="hush-hush") as running:
+        with run_command(server.url, tmp_path, *flags, MY_KEY="hush-hush", OTHERS="hush-hush-too") as running:
             assert eventually(lambda: len(children(running.pid)) == 2)
             for child in children(running.pid):
-                seen += [*child.cmdline(), *(f"{k}={v}" for k, v in child.environ().items() if k != "MY_KEY")]
+                seen += [*child.cmdline(), *(f"{name}={value}" for name, value in child.environ().items())]
             assert running.wait(30) == 0
         asked = server.asked
     assert {request.headers["authorization"] for request in asked} == {"Bearer hush-hush"}

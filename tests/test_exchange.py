@@ -13,6 +13,7 @@ from breakeven.errors import UsageError
 from breakeven.exchange import EXPORTERS, IMPORTERS, Imported, export_run, import_file, merge
 from breakeven.exchange.imported import safe_url
 from breakeven.metrics.summary import LevelSummary, RunSummary
+from commands import breakeven, run_folder
 
 DATA = Path(__file__).parent / "data"
 REAL = Path(__file__).parents[2] / "shared" / "data" / "peer_results"
@@ -567,3 +568,16 @@ def test_the_docs_name_every_format() -> None:
         assert f"| `{tool}` |" in docs
     for form in EXPORTERS:
         assert f"`{form}` writes" in docs
+
+
+def test_two_files_of_one_name_are_both_kept_with_their_run(tmp_path: Path) -> None:
+    """The second took the first one's place among the sources."""
+    text = (DATA / "vllm_bench.json").read_text()
+    files = [tmp_path / name / "result.json" for name in ("a", "b")]
+    for file, users in zip(files, (4, 8), strict=True):
+        file.parent.mkdir()
+        file.write_text(json.dumps(json.loads(text) | {"max_concurrency": users}))
+    done = breakeven("import", *files, "--out", tmp_path / "runs")
+    assert done.code == 0, done.err
+    kept = {path.name: path.read_text() for path in run_folder(tmp_path / "runs").glob("source/*")}
+    assert kept == {"result.json": files[0].read_text(), "2-result.json": files[1].read_text()}

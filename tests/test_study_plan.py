@@ -254,7 +254,7 @@ def test_the_articles_matrix_says_exact_commands_and_images(capsys: pytest.Captu
     said = capsys.readouterr().out
     assert "study article: 4 cells, 3 rounds, interleaved, 60 levels in all" in said
     for words in (
-        "docker run --rm --name breakeven-vllm-8000 --gpus all --ipc=host --publish 127.0.0.1:8000:8000",
+        "docker run --rm --name breakeven-vllm-8000-RUN --gpus all --ipc=host --publish 127.0.0.1:8000:8000",
         (
             "--env HF_TOKEN --entrypoint vllm vllm/vllm-openai:latest serve meta-llama/Llama-3.1-8B-Instruct "
             "--host 0.0.0.0 --port 8000 --max-model-len 8192"

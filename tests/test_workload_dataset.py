@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from breakeven.errors import UsageError
 from breakeven.workload.base import Ask
 from breakeven.workload.dataset import Dataset
+from commands import breakeven
 from word_server import WordServer
 
 
@@ -193,14 +194,26 @@ def test_a_bad_file_gives_one_line_that_names_it(name: str, tmp_path: Path) -> N
     assert len(message) < 400 + len(str(path))
 
 
+def test_a_small_parquet_file_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
+    """757 bytes asked for 2.1 GB."""
+    path = tmp_path / "a.parquet"
+    duckdb.sql(f"copy (select repeat('x', 190000) as prompt from range(10000)) to '{path}' (compression zstd)")
+    assert path.stat().st_size < 40_000
+    done = breakeven("run", "--url", "http://127.0.0.1:1", "--workload", "dataset", "--file", path)
+    assert done.code == 2
+    assert "unpack to more than" in done.line()
+
+
 def test_a_parquet_file_whose_footer_was_overwritten_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     duckdb.sql(f"copy (select 'why?' as prompt) to '{path}'")
     data = path.read_bytes()
     footer = int.from_bytes(data[-8:-4], "little")
     path.write_bytes(data[: -8 - footer] + b"\xff" * footer + data[-8:])
-    with pytest.raises(UsageError, match=r"a.parquet, after row 0: no Parquet"):
-        Dataset(path=path, output_tokens=5)
+    done = breakeven("run", "--url", "http://127.0.0.1:1", "--workload", "dataset", "--file", path)
+    assert done.code == 2
+    assert "a.parquet, after row 0: no Parquet" in done.line()
+    assert done.err.count("\n") == 1  # the reader's panic wrote a text of its own before that line
 
 
 def test_the_line_that_is_wrong_is_named(tmp_path: Path) -> None:

@@ -291,6 +291,10 @@ def client_spoiled_it(seen: Seen) -> Iterator[Caution]:
         )
 
 
+CLIENT_LIMIT: Final = "client_limit"
+"""Kind of the errors that are the client's own: it may open no more files or ports."""
+
+
 def _is_too_late(level: LevelSummary) -> bool:
     return (level.client.schedule_lag_p99_s or 0.0) > TOO_LATE_S
 
@@ -298,6 +302,9 @@ def _is_too_late(level: LevelSummary) -> bool:
 def _lag_reason(level: LevelSummary) -> tuple[str | None, float | None]:
     """What was seen of the client, with a slot for its figure; None where it was fast enough."""
     lag_s, share, late_s = level.client.lag_p99_s, level.client.cpu_share, level.client.schedule_lag_p99_s
+    if limited := level.errors_by_kind.get(CLIENT_LIMIT):
+        why = "since this client's machine allows no more (ulimit -n, ports)"
+        return f"{{late:whole}} requests had no connection, {why}", float(limited)
     if late_s is not None and late_s > TOO_LATE_S:
         return "this client could not send so fast: requests went out {late:time} after they were due at p99", late_s
     if lag_s is not None and lag_s > _lag_limit_s(level):

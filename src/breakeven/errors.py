@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class BreakevenError(Exception):
@@ -55,7 +55,20 @@ def _near(name: str, names: list[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)), None)
 
 
+LONGEST_NAME: Final = 200
+"""Characters of a name that a server, a file or a folder gives; a longer one is no name."""
+
+
 def one_line(text: str, *, limit: int = 300) -> str:
-    """Make a server's text safe to print: control characters become spaces, white space is folded, the end is cut."""
-    clean = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())
+    """Make a foreign text safe to show: every one passes through here on its way in, and names with LONGEST_NAME.
+
+    What moves a cursor, writes a title, turns the reading direction or ends a line becomes a space: control characters
+    (C0, C1, so CSI and OSC too), marks of direction and separators. White space is folded, the end is cut.
+    """
+    clean = " ".join(printable(text[: 4 * limit]).split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """The text with a space for each character that is no letter, sign or space."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)

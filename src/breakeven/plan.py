@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from breakeven.errors import FieldError, UsageError, one_line
-from breakeven.serving import Hardware, Launch, is_secret
+from breakeven.hidden import is_secret_name
+from breakeven.serving import Hardware, Launch
 from breakeven.units import load_text
 
 DEFAULT_USERS = (1, 5, 10, 50, 100)
@@ -323,7 +324,7 @@ def _bad_headers(plan: Plan) -> FieldError | None:
                 return FieldError(f"'{one_line(name, limit=40)}' is no header that can be added", field)
             if not (value.isascii() and value.isprintable()):
                 return FieldError(f"the value of {name} holds characters that no HTTP header may have", field)
-    secret = next((name for name in plan.headers if is_secret(name)), None)
+    secret = next((name for name in plan.headers if is_secret_name(name)), None)
     if secret is None:
         return None
     todo = f"put it into a variable: --header-env {secret}=VARIABLE"
@@ -334,7 +335,7 @@ def _bad_body(plan: Plan) -> FieldError | None:
     for name, value in plan.body.items():
         if name in _SAID_ELSEWHERE:
             return FieldError(f"{name} {_SAID_ELSEWHERE[name]}", "body")
-        if is_secret(name):
+        if is_secret_name(name):
             todo = "keys go into headers, by --api-key-env or --header-env"
             return FieldError(f"{name} would be stored with the run; {todo}", "body")
         if _holds_none(value):
@@ -355,10 +356,10 @@ def read_plan(text: str, *, where: str) -> Plan:
     """Read a plan from TOML; UsageError with file, field and what was expected."""
     try:
         return msgspec.convert(tomllib.loads(text), Plan)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where}: {error}") from None
-    except (msgspec.ValidationError, UsageError) as error:
-        raise UsageError(f"{where}: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{where}: nested too deeply") from None
+    except (ValueError, UsageError) as error:  # of TOML, of msgspec, and of a number with thousands of digits
+        raise UsageError(f"{where}: {one_line(str(error), limit=600)}") from None
 
 
 def plan_table(plan: Plan) -> dict[str, Any]:

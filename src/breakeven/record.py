@@ -123,6 +123,11 @@ class LevelFacts(Struct, frozen=True, kw_only=True):
     """Further facts by name, with their unit in the name."""
 
     @property
+    def is_whole(self) -> bool:
+        """No client was lost, and no record: it is what was asked for."""
+        return not self.clients_lost and not any(note.id == "log_damaged" for note in self.notes)
+
+    @property
     def clients_lost(self) -> int:
         """Clients that ended in mid-level, as the notes say."""
         return sum(note.id == "client_died" for note in self.notes)

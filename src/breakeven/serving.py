@@ -1,15 +1,13 @@
 """How an engine shall serve, how it is started, and what it is said to run on: the parts of a plan about machines."""
 
-import re
 from typing import Final, Literal
 
 from msgspec import Struct
 
+from breakeven.hidden import is_secret_name, secret_among
+
 Via = Literal["process", "docker"]
-_SECRET: Final = re.compile(
-    r"(^|_)(TOKEN|(API)?KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|AUTHORIZATION|COOKIE|SIG|SIGNATURE)$", re.IGNORECASE
-)
-_SECRET_WORDS: Final = ("--api-key", "--api-keys", "--hf-token", "--token")
+_OURS: Final = ("--name", "--rm")
 
 
 class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -70,19 +68,16 @@ class Hardware(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     price_source: str | None = None
 
 
-def is_secret(name: str) -> bool:
-    """A variable, a header or a field of that name holds something that must not be written down."""
-    return _SECRET.search(name.replace("-", "_")) is not None
-
-
 def launch_problem(launch: Launch) -> str | None:
     """The first thing that cannot be, as one line that names the field; None when all is well."""
     for name in launch.env:
-        if is_secret(name):
+        if is_secret_name(name):
             return f"env: {name} would be stored with the run; set it outside, and name it in pass_env for a container"
-    for word in (*(launch.command or ()), *launch.settings.extra, *(launch.docker_args or ())):
-        if word.split("=")[0] in _SECRET_WORDS:
-            return f"{word.split('=')[0]}: it would be stored with the run; give it by an environment variable"
+    for words in (launch.command or (), launch.settings.extra, launch.docker_args or (), launch.mounts):
+        if (found := secret_among(words)) is not None:
+            return f"{found}: it would be stored with the run; give it by an environment variable"
+    if any(word.split("=")[0] in _OURS for word in launch.docker_args or ()):
+        return f"docker_args: {' and '.join(_OURS)} are ours, so that no other container is removed"
     if launch.start_timeout_s <= 0:
         return f"start_timeout_s: {launch.start_timeout_s:g} s is not a length of time that can be waited for"
     return _mixed_up(launch)

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from breakeven.app.run import resume_run, run_plan
-from breakeven.app.runs import read_run, write_json
+from breakeven.app.runs import read_run, readable, write_json
 from breakeven.app.summary import summarise
-from breakeven.errors import RunFailedError, UsageError
+from breakeven.errors import UsageError, one_line, printable
 from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
@@ -24,9 +24,9 @@ def run(plan: Plan, *, out: Path, json_to: str | None) -> int:
     return _finish(*run_plan(plan, out=out, live=Live()), json_to=json_to)
 
 
-def resume(path: Path, *, auto: bool = False, json_to: str | None) -> int:
+def resume(path: Path, *, auto: bool = False, is_trusted: bool = False, json_to: str | None) -> int:
     """Measure what a run lacks; with `auto` also the levels whose absence leaves most doubt."""
-    return _finish(*resume_run(path, live=Live(), auto=auto), json_to=json_to)
+    return _finish(*resume_run(path, live=Live(), auto=auto, is_trusted=is_trusted), json_to=json_to)
 
 
 def show(path: Path, *, json_to: str | None) -> int:
@@ -43,26 +43,22 @@ def runs(out: Path) -> int:
     table = Table(box=None, header_style="bold")
     for head in ("run", "model", "engine", "levels", "best tok/s"):
         table.add_column(head, no_wrap=True, justify="right" if head == "best tok/s" else "left")
-    for folder in found:
-        table.add_row(*_row(folder))
-    console(sys.stdout).print(table)
+    read = [(folder.id, readable(folder, summarise)) for folder in found]
+    for name, summary in read:
+        table.add_row(*((name, "unreadable") if isinstance(summary, str) else _row(summary)))
+    to = console(sys.stdout)
+    to.print(table)
+    for _, why in read:
+        if isinstance(why, str):
+            to.print(f"unreadable: {one_line(why)}", soft_wrap=True)
     return 0
 
 
-def _row(folder: RunFolder) -> list[str]:
-    try:
-        summary = summarise(folder)
-    except (RunFailedError, UsageError) as error:
-        return [folder.id, "unreadable", str(error), "", ""]
+def _row(summary: RunSummary) -> list[str]:
     speeds = [level.output_tok_per_s.value for level in summary.levels if level.output_tok_per_s.value]
     done = sum(level.status == "done" for level in summary.levels)
-    return [
-        folder.id,
-        summary.run.model or "–",
-        str(summary.run.engine.get("name", "–")),
-        str(done),
-        f"{max(speeds):.0f}" if speeds else "–",
-    ]
+    best = f"{max(speeds):.0f}" if speeds else "–"
+    return [summary.run.id, summary.run.model or "–", summary.run.engine.get("name") or "–", str(done), best]
 
 
 def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_to: str | None) -> int:
@@ -83,12 +79,13 @@ def slo_code(summary: RunSummary) -> int:
 
 
 def console(stream: TextIO) -> Console:
-    """As wide as the terminal; a hundred columns where there is none."""
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 100)
+    """As wide as the terminal; a hundred columns where there is none. A text is shown as it is: `[/y]` is no markup."""
+    width = None if stream.isatty() else 100
+    return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
 
 
 def output(summary: RunSummary, *, where: str, json_to: str | None) -> None:
     """Print the table, and write JSON where it was asked for."""
-    print_run(console(sys.stderr if json_to == "-" else sys.stdout), summary, where=where)
+    print_run(console(sys.stderr if json_to == "-" else sys.stdout), summary, where=printable(where))
     if json_to is not None:
         write_json(summary, json_to)

@@ -8,10 +8,14 @@ from rich.table import Table
 from breakeven.app.commands import console
 from breakeven.app.runs import write_json
 from breakeven.launch.found import Docker, Found, find_docker, find_embedded, find_engines
+from breakeven.launch.models import verify_embedded_model
 
 
-def engines(*, json_to: str | None) -> int:
-    """Print the list, or write it as JSON."""
+def engines(*, json_to: str | None, verify: bool = False) -> int:
+    """Print the list, or write it as JSON; with `verify` the cached model is hashed first."""
+    if verify:
+        model = verify_embedded_model()
+        print("no model is cached yet" if model is None else f"{model} is whole (SHA-256)", file=sys.stderr)
     found, docker = [find_embedded(), *find_engines()], find_docker()
     if json_to is not None:
         write_json({"format": 1, "engines": found, "docker": docker}, json_to)

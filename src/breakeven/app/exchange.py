@@ -38,8 +38,9 @@ def _keep(imported: Imported, paths: Sequence[Path], *, out: Path) -> Path:
         (folder / SOURCE).mkdir(parents=True)
     except OSError as error:
         raise RunFailedError(cannot_write(folder, error)) from None
-    for path in paths:
-        write_file(folder / SOURCE / path.name, read_bytes(path))
+    for number, path in enumerate(paths):
+        is_second = path.name in {earlier.name for earlier in paths[:number]}
+        write_file(folder / SOURCE / (f"{number + 1}-{path.name}" if is_second else path.name), read_bytes(path))
     run = msgspec.structs.replace(imported.run, run=msgspec.structs.replace(imported.run.run, id=folder.name))
     write_atomically(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
     return folder

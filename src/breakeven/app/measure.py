@@ -43,6 +43,7 @@ from breakeven.workload.base import Workload
 
 MOST_AUTO_LEVELS: Final = 6
 """Levels that `--users auto` adds at most."""
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Load = tuple[int | None, float | None, int]
 """Users, offered rate, repeat: what tells the levels of a run apart."""
 
@@ -192,7 +193,7 @@ class Measurement:
 
     @contextlib.asynccontextmanager
     async def _signals(self) -> AsyncIterator[None]:
-        """The first Ctrl-C ends the level and keeps it; the second ends everything at once."""
+        """The first Ctrl-C (or TERM, or a lost terminal) ends the level and keeps it; the second ends all at once."""
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
@@ -203,14 +204,15 @@ class Measurement:
             self._stop.set()
             self._live.say("interrupted; keeping what was measured (once more to quit at once)")
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        ending = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup has it
+        for number in ending:
             loop.add_signal_handler(number, interrupt)
         try:
             yield
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ending:
                 loop.remove_signal_handler(number)
 
     async def _find_server(self) -> Server:
@@ -293,7 +295,7 @@ class Measurement:
         facts = await self._settled(facts, server=server)
         facts = replace(facts, notes=(*facts.notes, *server.notes), extra=facts.extra | _ceiling(len(facts.clients)))
         slo = None if self.plan.slo is None else parse_slo(self.plan.slo)
-        summary = judged_level(facts, self.folder.seal_level(facts), slo=slo)
+        summary = judged_level(*self.folder.seal_level(facts), slo=slo)
         self._live.finished(summary)
         return summary
 

@@ -36,9 +36,9 @@ def run_file(path: Path, *, out: Path, wanted: Wanted, json_to: str | None) -> i
     return _finish(start_study(plan, out=out, live=Live()), json_to=json_to)
 
 
-def resume_file(path: Path, *, wanted: Wanted, json_to: str | None) -> int:
+def resume_file(path: Path, *, wanted: Wanted, is_trusted: bool, json_to: str | None) -> int:
     """Measure what a study lacks."""
-    return _finish(resume_study(path, wanted=wanted, live=Live()), json_to=json_to)
+    return _finish(resume_study(path, wanted=wanted, live=Live(), is_trusted=is_trusted), json_to=json_to)
 
 
 def dry_run(path: Path, *, wanted: Wanted) -> int:

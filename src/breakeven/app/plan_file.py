@@ -7,6 +7,7 @@ from typing import NamedTuple
 from breakeven.app.asks import workload_of, workload_settings
 from breakeven.app.run import check_plan
 from breakeven.errors import RunFailedError, UsageError
+from breakeven.hidden import holds_key
 from breakeven.plan import Plan
 from breakeven.study.cells import Cell, cells, only
 from breakeven.study.order import Turn, turns
@@ -40,6 +41,12 @@ def read_file(path: Path) -> str:
 
 def understood(text: str, *, where: str, wanted: Mapping[str, Sequence[str]] | None = None) -> PlanFile:
     """Read and check a plan file; `wanted` are the names that `--only` gave. UsageError says file and line or cell."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if holds_key(line):
+            raise UsageError(
+                f"{where}, line {number}: something that looks like a secret; the file is stored with its runs, "
+                "so put it into an environment variable and name that"
+            )
     told = read_plan_file(text, where=where)
     found: tuple[Cell, ...]
     if isinstance(told, Plan):

@@ -10,7 +10,7 @@ from breakeven.caution import Caution
 from breakeven.client.ask import FetchError, fetch
 from breakeven.client.openai import BAD_JSON, error_in_body
 from breakeven.client.target import Target
-from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.errors import LONGEST_NAME, RunFailedError, UsageError, one_line
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+")
 
@@ -72,12 +72,22 @@ def only_model(target: Target, listed: list[ModelInfo] | None) -> str:
     """The one model that is served, adapters of it aside."""
     known = [info.id for info in listed or () if info.parent is None] or [info.id for info in listed or ()]
     if len(known) == 1:
-        return known[0]
+        return _sound_name(known[0], target)
     if known:
         raise UsageError(f"{target.url} serves several models; choose one with --model: {told(known)}")
     raise RunFailedError(
         f"{target.origin}{target.to_api('/models')} names no model; give its name with --model, if it is a server"
     )
+
+
+def _sound_name(name: str, target: Target) -> str:
+    """The name, which is sent with every request and stored; RunFailedError where it is none."""
+    if name != one_line(name, limit=LONGEST_NAME):
+        raise RunFailedError(
+            f"{target.origin}{target.to_api('/models')} names its model '{one_line(name, limit=40)}', which holds "
+            f"control characters or more than {LONGEST_NAME} characters; give its name with --model"
+        )
+    return name
 
 
 def told(names: Sequence[str]) -> str:

@@ -14,17 +14,20 @@ from breakeven.app.crew import parse_clients
 from breakeven.app.launch import check_launch, launch_engine, launch_label, log_name
 from breakeven.app.measure import Measurement, Session, missing, new_folder
 from breakeven.app.summary import summarise
+from breakeven.app.trust import ask_for_trust
 from breakeven.client.target import Access, parse_proxy
 from breakeven.clock import wall_now
 from breakeven.engine import ENGINES
 from breakeven.errors import UsageError
+from breakeven.hidden import secrets_in
 from breakeven.launch.embedded import Launched
 from breakeven.launch.models import fetch_embedded_model
 from breakeven.load.arrivals import parse_arrivals
+from breakeven.load.files import check_users
 from breakeven.load.ray_cluster import joined
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import RunSummary
-from breakeven.plan import Plan
+from breakeven.plan import OPTIONS, Plan, plan_table
 from breakeven.registry import load
 from breakeven.report.live import Live
 from breakeven.store.folder import RunFolder
@@ -41,11 +44,14 @@ def run_plan(plan: Plan, *, out: Path, live: Live) -> tuple[RunFolder, RunSummar
     return _measure(plan, workload=workload_of(plan), folder=None, out=out, live=live)
 
 
-def resume_run(path: Path, *, live: Live, auto: bool = False) -> tuple[RunFolder, RunSummary, bool]:
+def resume_run(
+    path: Path, *, live: Live, auto: bool = False, is_trusted: bool = False
+) -> tuple[RunFolder, RunSummary, bool]:
     """Measure the levels that a run lacks; with `auto` also those whose absence leaves most doubt."""
     folder = RunFolder.open(path)
     folder.lock()
     plan = folder.plan()
+    ask_for_trust(path, [plan], is_trusted=is_trusted)
     plan = replace(plan, auto=plan.auto or auto)
     if not missing(plan, folder):
         live.say(f"{folder.path} is complete; nothing is left to measure")
@@ -75,6 +81,7 @@ def check_plan(plan: Plan) -> None:
     if plan.engine is not None:
         load("engine", ENGINES, plan.engine)
     check_launch(plan)
+    _check_secrets(plan)
     for name, value in (("input", plan.input_tokens), ("output", plan.output_tokens)):
         if isinstance(value, str) and plan.workload in _WHOLE_NUMBERS:
             raise UsageError(f"--{name}-tokens {value}: the workload {plan.workload} takes a whole number of tokens")
@@ -87,6 +94,16 @@ def check_plan(plan: Plan) -> None:
     access(plan, url=plan.url or "")
     if plan.proxy is not None:
         parse_proxy(plan.proxy)
+
+
+def _check_secrets(plan: Plan) -> None:
+    """A plan is stored with its run and shown in reports, so that it may name where a secret is and hold none."""
+    found = next((name for key, value in plan_table(plan).items() for name in secrets_in(value, name=key)), None)
+    if found is not None:
+        raise UsageError(
+            f"{OPTIONS.get(found, found)}: this looks like a secret, and would be stored with the run; put it into an "
+            "environment variable, which --api-key-env (or pass_env, for a container) names"
+        )
 
 
 def api_key(plan: Plan) -> str | None:
@@ -126,8 +143,10 @@ def _measure(
     live: Live,
     session: Session = Session(),  # noqa: B008  (it is frozen)
 ) -> tuple[RunFolder, RunSummary, bool]:
+    on_ray, clients = parse_clients(plan.clients)
+    check_users(() if on_ray or plan.rate is not None or plan.is_replay else plan.user_levels, clients=clients)
     with contextlib.ExitStack() as stack:
-        if parse_clients(plan.clients)[0]:
+        if on_ray:
             stack.enter_context(joined(plan.url))
         started = wall_now()
         launched: Launched | None = None

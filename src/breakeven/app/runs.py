@@ -1,18 +1,22 @@
 """Runs by name: a run folder, a summary in JSON, or another tool's result file, each read as a RunSummary."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from breakeven.app.summary import summarise
-from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.client.openai import BAD_JSON
+from breakeven.errors import BreakevenError, RunFailedError, UsageError, one_line
 from breakeven.exchange import import_file
-from breakeven.metrics.stored import decode_summary
 from breakeven.metrics.summary import RunSummary
+from breakeven.store.facts import run_summary
 from breakeven.store.folder import PLAN, SUMMARY, RunFolder
 from breakeven.store.log import cannot_write
+
+T = TypeVar("T")
 
 SOURCE: Final = "source"
 """Folder of an imported run that keeps the files it came from."""
@@ -32,6 +36,16 @@ def read_run(path: Path) -> RunSummary:
     return _read_file(path)
 
 
+def readable(folder: RunFolder, read: Callable[[RunFolder], T]) -> T | str:
+    """What `read` makes of a run, or in one line why it cannot: a folder from anybody ends at most its own row."""
+    try:
+        return read(folder)
+    except BreakevenError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001  (whatever it holds, the other rows are to be seen)
+        return f"cannot be read ({type(error).__name__}: {one_line(str(error), limit=120)})"
+
+
 def _read_file(path: Path) -> RunSummary:
     data = read_bytes(path)
     if _is_ours(data):
@@ -46,7 +60,7 @@ def _is_ours(data: bytes) -> bool:
     """It is a summary of ours, whatever its format."""
     try:
         msgspec.json.decode(data, type=_Head)
-    except msgspec.DecodeError:
+    except BAD_JSON:
         return False
     return True
 
@@ -60,13 +74,8 @@ class _Head(msgspec.Struct):
 
 
 def read_summary(path: Path) -> RunSummary:
-    """A stored summary."""
-    try:
-        return decode_summary(read_bytes(path))
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{path} is no summary of breakeven: {one_line(str(error))}") from None
+    """A stored summary ."""
+    return run_summary(read_bytes(path), where=path)
 
 
 def read_bytes(path: Path) -> bytes:

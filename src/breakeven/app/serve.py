@@ -1,21 +1,21 @@
 """`breakeven report --serve`: a folder of runs as pages that follow what is being measured."""
 
+import contextlib
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from breakeven.app.level import Level
 from breakeven.app.prices import quotes
 from breakeven.app.report import findings_of, load_folder, load_scenario
+from breakeven.app.runs import read_summary, readable
 from breakeven.app.summary import summarise
 from breakeven.cost.inputs import Scenario
 from breakeven.errors import BreakevenError, RunFailedError, UsageError
 from breakeven.findings import Prices, names, throughput_series
 from breakeven.findings.scrub import clean, scrubbed
-from breakeven.metrics.stored import decode_summary
 from breakeven.metrics.summary import RunSummary
 from breakeven.report.html import to_html
 from breakeven.report.pagedata import series_data
@@ -113,36 +113,31 @@ class Shelf:
         return {**known[1], "running": running}
 
 
-def _files(folder: RunFolder) -> list[Path]:
-    records = folder.path / RECORDS
-    return sorted(records.iterdir()) if records.is_dir() else []
+def _files(folder: RunFolder) -> dict[Path, os.stat_result]:
+    """The files of records as they are now; one may be gone, or a folder not ours to look into, at any moment."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for path in sorted((folder.path / RECORDS).iterdir()):
+            with contextlib.suppress(OSError):
+                found[path] = path.stat()
+    return found
 
 
 def _stamp(folder: RunFolder) -> object:
-    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in _files(folder) if path.exists())
+    return tuple((path.name, stat.st_mtime_ns, stat.st_size) for path, stat in _files(folder).items())
 
 
 def _is_running(folder: RunFolder) -> bool:
     """Its log grew a moment ago."""
     now = time.time()
-    return any(
-        path.suffix == ".log" and now - path.stat().st_mtime < QUIET_S for path in _files(folder) if path.exists()
-    )
+    return any(path.suffix == ".log" and now - stat.st_mtime < QUIET_S for path, stat in _files(folder).items())
 
 
 def _about(folder: RunFolder) -> dict[str, Any]:
-    try:
-        run = scrubbed(_summary(folder))
-    except BreakevenError as error:
-        return {
-            "id": folder.id,
-            "error": clean(str(error)),
-            "hardware": None,
-            "engine": None,
-            "model": None,
-            "levels": None,
-            "best": None,
-        }
+    run = readable(folder, lambda folder: scrubbed(_summary(folder)))
+    if isinstance(run, str):
+        unknown = dict.fromkeys(("hardware", "engine", "model", "levels", "best"))
+        return {"id": folder.id, "error": clean(run), **unknown}
     speeds = [level.output_tok_per_s.value for level in run.levels if level.output_tok_per_s.value is not None]
     return {
         "id": folder.id,
@@ -160,9 +155,7 @@ def _summary(folder: RunFolder) -> RunSummary:
     stored = folder.path / SUMMARY
     files = _files(folder)
     if stored.is_file() and all(path.suffix == ".parquet" for path in files):
-        if stored.stat().st_mtime >= max((path.stat().st_mtime for path in files), default=0.0):
-            try:
-                return decode_summary(stored.read_bytes())
-            except (msgspec.MsgspecError, UsageError, OSError):
-                pass
+        if stored.stat().st_mtime >= max((stat.st_mtime for stat in files.values()), default=0.0):
+            with contextlib.suppress(BreakevenError):
+                return read_summary(stored)
     return summarise(folder)

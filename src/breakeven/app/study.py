@@ -13,6 +13,7 @@ from breakeven.app.measure import Session, load_of
 from breakeven.app.plan_file import PlanFile, understood
 from breakeven.app.run import measure_session
 from breakeven.app.summary import summarise
+from breakeven.app.trust import ask_for_trust
 from breakeven.clock import now_s, wall_now
 from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.hardware import find_gpus
@@ -156,12 +157,13 @@ def start_study(plan: PlanFile, *, out: Path, live: Live) -> StudyRun:
     return _measured(StudyRun(plan, folder, live=live), live=live)
 
 
-def resume_study(path: Path, *, wanted: Mapping[str, Sequence[str]], live: Live) -> StudyRun:
+def resume_study(path: Path, *, wanted: Mapping[str, Sequence[str]], live: Live, is_trusted: bool = False) -> StudyRun:
     """Measure what a study lacks."""
     folder = StudyFolder.open(path)
     plan = understood(folder.text(), where=str(path / STUDY), wanted=wanted)
     if plan.head is None:
         raise UsageError(f"{path / STUDY} is the plan of a single run, not of a study")
+    ask_for_trust(path, [cell.plan for cell in plan.cells], is_trusted=is_trusted)
     check_here(plan.cells)
     return _measured(StudyRun(plan, folder, live=live), live=live)
 

@@ -1,15 +1,23 @@
 """The command line: text in, one call into `app`, exit code out."""
 
 import argparse
+import contextlib
+import errno
+import os
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 from breakeven import __version__
 from breakeven.cli import calibrate, exchange, money, prices, report, run, stored, study
-from breakeven.errors import BreakevenError, UsageError, mistyped, one_line
+from breakeven.errors import BreakevenError, RunFailedError, UsageError, mistyped, one_line
+from breakeven.hidden import hidden
 
 INTERRUPTED: Final = 130
+LONGEST_ERROR: Final = 2000
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _ROOMS: Final = (run, study, stored, money, prices, report, exchange, calibrate)
 
 
@@ -52,22 +60,54 @@ def parser() -> Parser:
     return made
 
 
+def _told(error: BreakevenError) -> str:
+    """The error; what it quotes of a log follows on lines of its own, set in, so that none looks like another error."""
+    first, *more = hidden(str(error)).splitlines() or [""]
+    return "\n".join([one_line(first, limit=LONGEST_ERROR), *(f"  {one_line(line)}" for line in more)])
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command; the exit code is 0 done, 1 failed, 2 wrong usage, 3 a limit missed, 130 interrupted."""
     whole = parser()
+    _hang_up_is_an_interrupt()
     try:
         arguments = whole.parse_args(words)
         if arguments.command is None:
             whole.print_help()
             return 0
         code: int = arguments.do(arguments)
+        sys.stdout.flush()
     except BreakevenError as error:
-        print(f"breakeven: {error}", file=sys.stderr)
-        return error.exit_code
+        return _say(_told(error), code=error.exit_code)
     except KeyboardInterrupt:
-        print("breakeven: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _say("interrupted", code=INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()
+        _let_go(sys.stdout)
         return 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in _NO_ROOM:
+            raise
+        _let_go(sys.stdout)
+        return _say(f"cannot write to standard output: {error.strerror}", code=RunFailedError.exit_code)
     return code
+
+
+def _say(text: str, *, code: int) -> int:
+    """A line on standard error, where it takes one."""
+    try:
+        print(f"breakeven: {text}", file=sys.stderr, flush=True)
+    except OSError:
+        _let_go(sys.stderr)
+    return code
+
+
+def _let_go(stream: TextIO) -> None:
+    """What is left in a stream that takes no more would be complained about at the end of the process."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _hang_up_is_an_interrupt() -> None:
+    """A terminal that goes away ends a run as Ctrl-C does, unless nohup was asked to hold it."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)

@@ -202,6 +202,7 @@ def add(commands: Any) -> None:
     add_out(kept)
     kept.add_argument("--name", metavar="TEXT", help="name of the run folder after the date")
     kept.add_argument("--resume", type=Path, metavar="RUN", help="measure the levels that this run or study lacks")
+    kept.add_argument("--trust", action="store_true", help="resume what somebody else began without asking")
     kept.add_argument(
         "--only",
         action="append",
@@ -217,7 +218,7 @@ def add(commands: Any) -> None:
     run.set_defaults(do=do)
 
 
-_NOT_PLAN: Final = frozenset({"command", "out", "json", "resume", "do", "plan", "only", "dry_run"})
+_NOT_PLAN: Final = frozenset({"command", "out", "json", "resume", "do", "plan", "only", "dry_run", "trust"})
 _LAUNCH: Final = {"engine_command": "command", "via": "via", "image": "image"}
 
 
@@ -238,7 +239,7 @@ def do(arguments: argparse.Namespace) -> int:
         if given or arguments.plan is not None or arguments.dry_run:
             raise UsageError("--resume takes the plan from the run; leave the other options out")
         if not is_study(arguments.resume) and not arguments.only:
-            return resume(arguments.resume, auto=is_auto, json_to=arguments.json)
+            return resume(arguments.resume, auto=is_auto, is_trusted=arguments.trust, json_to=arguments.json)
         return study.run(arguments, {})
     _shape(given)
     given |= {"auto": True} if is_auto else {}

@@ -32,6 +32,7 @@ def add(commands: Any) -> None:
     engines.add_argument(
         "--json", type=writable, metavar="FILE", help="write the list as JSON; - is stdout, and the table is left out"
     )
+    engines.add_argument("--verify", action="store_true", help="hash the embedded engine's cached model again first")
     engines.set_defaults(do=_engines)
 
 
@@ -49,7 +50,9 @@ def run(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
 
     wanted = dict(arguments.only or ())
     if arguments.resume is not None:
-        return plan_command.resume_file(arguments.resume, wanted=wanted, json_to=arguments.json)
+        return plan_command.resume_file(
+            arguments.resume, wanted=wanted, is_trusted=arguments.trust, json_to=arguments.json
+        )
     if arguments.plan is None:
         if wanted:
             raise UsageError("--only goes with a plan file or a study to resume")
@@ -77,4 +80,4 @@ def _init(arguments: argparse.Namespace) -> int:
 def _engines(arguments: argparse.Namespace) -> int:
     from breakeven.app.engines import engines
 
-    return engines(json_to=arguments.json)
+    return engines(json_to=arguments.json, verify=arguments.verify)

@@ -12,9 +12,13 @@ from breakeven.client.reply import Reply, compressed
 from breakeven.client.target import Target
 from breakeven.client.usage import token_counts
 from breakeven.clock import now_s
+from breakeven.errors import LONGEST_NAME, one_line
+from breakeven.hidden import hidden
 from breakeven.record import Record, Status
 
 _STALE_IN_A_ROW = 3
+_REFUSED_IN_A_ROW = 20
+_LONGEST_WAIT_S = 2.0
 _TEXT_LIMIT = 500
 """Characters of a server's text that a record keeps."""
 
@@ -22,7 +26,7 @@ _TEXT_LIMIT = 500
 class Route:
     """A path of a server's API that requests go to, and what was learnt of its connections."""
 
-    __slots__ = ("_stale", "head", "meter", "target", "timeout_s")
+    __slots__ = ("_closed_until_s", "_refusal", "_refused", "_stale", "head", "meter", "target", "timeout_s")
 
     def __init__(self, target: Target, path: str, *, meter: Meter, timeout_s: float) -> None:
         self.target = target
@@ -31,6 +35,20 @@ class Route:
         self.timeout_s = timeout_s
         """From due."""
         self._stale = 0
+        self._refused = 0
+        self._refusal: tuple[str, str] | None = None
+        self._closed_until_s = 0.0
+
+    def closed(self) -> tuple[str, str] | None:
+        """Kind and text of the failure for whose sake no connection is tried now: what is down is not stormed."""
+        return self._refusal if now_s() < self._closed_until_s else None
+
+    def was_reached(self, refusal: tuple[str, str] | None) -> None:
+        """Note a connection, or why there is none. After 20 failures in a row all wait, 0.1 s and then longer."""
+        self._refused = 0 if refusal is None else self._refused + 1
+        self._refusal = refusal
+        if self._refused >= _REFUSED_IN_A_ROW:
+            self._closed_until_s = now_s() + min(_LONGEST_WAIT_S, 0.1 * (self._refused - _REFUSED_IN_A_ROW + 1))
 
     @property
     def reuses(self) -> bool:
@@ -106,11 +124,17 @@ class Asker:
             _let_go(seen.answer)
         self.drop()
         start_s = now_s()
+        refusal = self.route.closed()
+        if refusal is not None:
+            seen.status, (seen.error, seen.error_text) = "error", refusal
+            return
         try:
             self._connection = await connect(self.route.target, self.route.meter)
         except OSError as problem:  # ssl.SSLError is one
             seen.status, (seen.error, seen.error_text) = "error", why(problem)
+            self.route.was_reached((seen.error, seen.error_text))
             return
+        self.route.was_reached(None)
         seen.connect_s = now_s() - start_s
         await self._send(self._connection, data, seen, meanwhile)
 
@@ -217,7 +241,7 @@ async def fetch(target: Target, path: str, *, body: object = None, timeout_s: fl
         raise FetchError(f"http_{reply.status}", reply.said_wrong())
     if reply.encoding:
         raise FetchError("not_openai", compressed(reply.encoding))
-    return reply.status, reply.content_type, bytes(reply.body)
+    return reply.status, reply.content_type, target.hide_key_in(bytes(reply.body))
 
 
 def to_record(
@@ -244,7 +268,7 @@ def to_record(
         end_s=seen.end_s - zero_s,
         status=seen.status,
         error=seen.error,
-        error_text=_kept(seen.error_text),
+        error_text=None if seen.error_text is None else one_line(hidden(seen.error_text), limit=_TEXT_LIMIT),
         asked_input_tokens=asked_input_tokens,
         asked_output_tokens=asked_output_tokens,
         reconnected=seen.reconnected,
@@ -262,7 +286,7 @@ def _observed(answer: StreamAnswer) -> dict[str, Any]:
         "chunk_us": answer.steps_us.tobytes(),
         "chunk_tokens": each,
         "reasoning_chunks": answer.reasoning_chunks,
-        "finish_reason": _kept(answer.finish_reason),
+        "finish_reason": None if answer.finish_reason is None else one_line(answer.finish_reason, limit=LONGEST_NAME),
         "without_done": answer.is_stream and answer.error is None and answer.has_end() and not answer.saw_done,
         "http_status": answer.status,
         "input_tokens": answer.input_tokens,
@@ -270,8 +294,3 @@ def _observed(answer: StreamAnswer) -> dict[str, Any]:
         "cached_tokens": answer.cached_tokens,
         "reasoning_tokens": answer.reasoning_tokens,
     }
-
-
-def _kept(text: str | None) -> str | None:
-    """The beginning of a server's text, in characters that can be written down: JSON may hold half of one."""
-    return None if text is None else text[:_TEXT_LIMIT].encode("utf-8", "replace").decode()

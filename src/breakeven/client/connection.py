@@ -5,6 +5,7 @@ are not Linux; there the stamp is taken when the loop hands the bytes over.
 """
 
 import asyncio
+import errno
 import re
 import socket
 import ssl
@@ -187,6 +188,10 @@ async def _through_proxy(target: Target, asking: bytes) -> socket.socket:
     return connected
 
 
+_OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+"""What the client's machine lacks: files, ports, memory. The server has no part in it."""
+
+
 def why(problem: BaseException | None) -> tuple[str, str]:
     """Kind and text of what ended a connection."""
     if problem is None:
@@ -207,4 +212,11 @@ def why(problem: BaseException | None) -> tuple[str, str]:
         return "bad_http", "the server wants to change the protocol (101)"
     if isinstance(problem, EventTooLargeError | ValueError):
         return "bad_stream", str(problem)
-    return "connect", getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+    return _no_connection(problem)
+
+
+def _no_connection(problem: BaseException) -> tuple[str, str]:
+    said = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+    if isinstance(problem, OSError) and problem.errno in _OURS:
+        return "client_limit", f"this client can open no more connections: {said}"
+    return "connect", said

@@ -8,7 +8,9 @@ import httptools
 from breakeven.client.openai import error_in_body
 from breakeven.client.sse import EventTooLargeError
 
-_BODY_LIMIT_BYTES: Final = 64 * 1024 * 1024
+_BODY_LIMIT_BYTES: Final = 16 * 1024 * 1024
+_ERROR_LIMIT_BYTES: Final = 64 * 1024
+"""So much of an error's body is kept: a thousand users may get one at once."""
 
 
 class Reply:
@@ -79,6 +81,9 @@ class Reply:
             self.location = value
 
     def on_body(self, part: bytes) -> None:
+        if (self.status or 0) >= 300:
+            self.body += part[: max(0, _ERROR_LIMIT_BYTES - len(self.body))]
+            return
         self.body += part
         if len(self.body) > _BODY_LIMIT_BYTES:
             raise EventTooLargeError(f"a body of more than {_BODY_LIMIT_BYTES >> 20} MiB")

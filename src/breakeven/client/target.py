@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from breakeven import __version__
 from breakeven.errors import RunFailedError, UsageError
-from breakeven.serving import is_secret
+from breakeven.hidden import is_secret_name
 
 _PORTS: Final = {"http": 80, "https": 443}
 _VERSION: Final = re.compile(r"v\d+(?:(?:alpha|beta)\d*)?")
@@ -91,6 +91,10 @@ class Target(Struct, frozen=True, kw_only=True):
             name: value for name, value in self.headers.items() if name.lower() != _PROXY_KEY or not self.ssl_context
         }
         return _replaced(authorization, told)
+
+    def hide_key_in(self, body: bytes) -> bytes:
+        """The same for the body of an answer, before anybody reads it."""
+        return self.hide_key(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     def head(self, method: str, path: str) -> bytes:
         """Request line and headers up to `Content-Length: `."""
@@ -217,7 +221,7 @@ def _unix_parts(url: str) -> UrlParts:
 
 def _check_query(query: str) -> None:
     for name, _ in parse_qsl(query, keep_blank_values=True):
-        if is_secret(name):
+        if is_secret_name(name):
             raise UsageError(
                 f"--url must not hold a key ('{name}'): it would be stored with the run; put it into a variable; see "
                 "--api-key-env or --header-env"

@@ -34,7 +34,7 @@ _SETTINGS_OF_MEASURING: Final = {
     ),
     *("notes", "source", "levels", "rate", "slo", "find_max", "arrivals", "auto"),
 }
-_ARGV_PLACE: Final = ("--host", "--port", "--api-key", "--log-level")
+_ARGV_PLACE: Final = ("--host", "--port", "--api-key", "--log-level", "--name")
 
 
 def same_unit(a: Pooled, b: Pooled) -> str:

@@ -7,24 +7,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from breakeven.errors import one_line
+from breakeven.hidden import HIDDEN, hidden, hidden_words, is_secret_name
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-HIDDEN: Final = "(hidden)"
 LONGEST_TEXT: Final = 2000
-_SECRET_KEY: Final = re.compile(
-    r"(api[_-]?key|token|secret|passwd|password|authorization|credential)s?$", re.IGNORECASE
-)
-_NOT_SECRET: Final = re.compile(
-    r"(_env$|tok(en)?s?_(per|from)|(input|output|cached|prompt|batch|context|max)[_a-z]*tokens$|^tokens$)"
-)
-_SECRET_FLAG: Final = re.compile(r"--?[\w-]*(api[_-]?key|token|secret|password)", re.IGNORECASE)
-_KEY_TEXT: Final = re.compile(
-    r"\b(sk-|hf_|ghp_|gho_|github_pat_|nvapi-|xox[abp]-|AKIA)[A-Za-z0-9_-]{8,}|\b[Bb]earer\s+[\w.~+/-]{8,}=*"
-)
-_ASSIGNED: Final = re.compile(
-    r"((?:api[_-]?key|secret|password|passwd|(?<![a-z])token)\s*[=:]\s*)[^\s,;&]+", re.IGNORECASE
-)
 _URL: Final = re.compile(r"https?://[^\s\"'<>)\]]+")
 _POSIX: Final = re.compile(r"(?<![\w./…)\]-])(?:~|(?!/v1/))/(?!/)(?:[^\s/'\":,;()<>]+/)+([^\s/'\":,;()<>]*)")
 _WINDOWS: Final = re.compile(r"(?<![\w])[A-Za-z]:\\(?:[^\\\s'\":,;]+\\)*([^\\\s'\":,;]*)")
@@ -39,8 +26,7 @@ def clean(text: str) -> str:
     """One line without control characters, paths, addresses' users and queries, and without what looks like a key."""
     found = one_line(text, limit=LONGEST_TEXT)
     found = _URL.sub(lambda match: bare_url(match[0]), found)
-    found = _KEY_TEXT.sub(HIDDEN, found)
-    found = _ASSIGNED.sub(rf"\g<1>{HIDDEN}", found)
+    found = hidden(found)
     found = _POSIX.sub(r"…/\1", found)
     return _WINDOWS.sub(r"…/\1", found)
 
@@ -57,36 +43,10 @@ def bare_url(url: str) -> str:
 
 def _walk(value: Any, key: str = "") -> Any:
     if isinstance(value, str):
-        return HIDDEN if _is_secret(key) and value else clean(value)
+        return HIDDEN if is_secret_name(key) and value else clean(value)
     if isinstance(value, dict):
         return {clean(str(name)): _walk(item, str(name)) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return _words(value, key)
+        words = iter(hidden_words(item for item in value if isinstance(item, str)))
+        return [clean(next(words)) if isinstance(item, str) else _walk(item, key) for item in value]
     return value
-
-
-def _words(values: list[Any] | tuple[Any, ...], key: str) -> list[Any]:
-    """A list; in a command line, the word after `--api-key` is hidden."""
-    found: list[Any] = []
-    hide = False
-    for value in values:
-        if isinstance(value, str) and hide:
-            found.append(HIDDEN)
-            hide = False
-            continue
-        found.append(_flag(value) if isinstance(value, str) else _walk(value, key))
-        hide = isinstance(value, str) and _is_open_flag(value)
-    return found
-
-
-def _flag(word: str) -> str:
-    flag, equals, _ = word.partition("=")
-    return f"{flag}={HIDDEN}" if equals and _is_open_flag(flag) else clean(word)
-
-
-def _is_open_flag(word: str) -> bool:
-    return bool(_SECRET_FLAG.fullmatch(word)) and not word.endswith("-env")
-
-
-def _is_secret(key: str) -> bool:
-    return bool(_SECRET_KEY.search(key)) and not _NOT_SECRET.search(key)

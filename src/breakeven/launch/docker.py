@@ -1,12 +1,15 @@
 """An engine in a container: its image pinned by digest, its container named, and removed whatever happens to us."""
 
-import json
 import os
+import re
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final, NamedTuple
+
+import msgspec
 
 from breakeven.clock import now_s
 from breakeven.engine.base import OpenAI
@@ -16,10 +19,20 @@ from breakeven.launch.causes import likely_cause
 from breakeven.launch.embedded import Launched
 from breakeven.launch.engines import free_port, wait_and_ask
 from breakeven.launch.process import start_process
+from breakeven.newfile import new_file
 from breakeven.serving import Launch
 
 MODEL_IN_IMAGE: Final = "/model"
 _ASK_S: Final = 20.0
+_NOT_HERE: Final = re.compile(rb"no such image|image not known", re.IGNORECASE)
+"""How docker and podman say so."""
+
+
+class _Inspected(msgspec.Struct):
+    """What is read of `docker image inspect`, which podman answers with the same names."""
+
+    id: str = msgspec.field(name="Id")
+    digests: list[str] | None = msgspec.field(name="RepoDigests", default=None)
 
 
 class Image(NamedTuple):
@@ -50,8 +63,8 @@ def start_in_docker(
     engine = adapter(name)
     image = find_image(image_of(engine, launch), log_path=log_path)
     port = port or free_port(first=engine.default_port)
-    argv = docker_line(engine, model, launch=launch, port=port, image=image.pinned)
-    container = container_name(engine, port)
+    container = container_name(engine, port, own=secrets.token_hex(4))
+    argv = docker_line(engine, model, launch=launch, port=port, image=image.pinned, container=container)
     process = start_process(argv, log_path=log_path, name=name, then=["docker", "rm", "--force", container])
     return wait_and_ask(
         process,
@@ -71,8 +84,16 @@ def start_in_docker(
     )
 
 
-def docker_line(engine: type[OpenAI], model: str, *, launch: Launch, port: int, image: str | None = None) -> list[str]:
-    """The exact command line; `image` None: the one that was asked for, not pinned yet."""
+def docker_line(
+    engine: type[OpenAI],
+    model: str,
+    *,
+    launch: Launch,
+    port: int,
+    image: str | None = None,
+    container: str | None = None,
+) -> list[str]:
+    """The exact command line; `image` None: the one that was asked for, not pinned yet; `container` None: any name."""
     return engine.docker_argv(
         model_in_image(model),
         port=port,
@@ -80,14 +101,14 @@ def docker_line(engine: type[OpenAI], model: str, *, launch: Launch, port: int, 
         mounts=_mounts(engine, model, launch),
         image=image or launch.image,
         docker_args=launch.docker_args,
-        container=container_name(engine, port),
+        container=container or container_name(engine, port),
         env=[*(f"{name}={value}" for name, value in launch.env.items()), *launch.pass_env],
     )
 
 
-def container_name(engine: type[OpenAI], port: int) -> str:
-    """Its port is one that no other container of this machine has."""
-    return f"breakeven-{engine.name}-{port}"
+def container_name(engine: type[OpenAI], port: int, *, own: str = "RUN") -> str:
+    """A name that nobody else's container has, since what is removed in the end goes by it; `own` is of this start."""
+    return f"breakeven-{engine.name}-{port}-{own}"
 
 
 def image_of(engine: type[OpenAI], launch: Launch) -> str:
@@ -122,7 +143,7 @@ def find_image(name: str, *, log_path: Path) -> Image:
         return Image(name, pinned, None)
     started_s = now_s()
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("wb") as log:
+    with new_file(log_path) as log:
         done = _run(["docker", "pull", name], stdout=log, timeout_s=None)
     pinned = _pinned(name) if done.returncode == 0 else None
     if pinned is None:
@@ -132,19 +153,18 @@ def find_image(name: str, *, log_path: Path) -> Image:
 
 def _pinned(name: str) -> str | None:
     """None where the image is not here."""
-    form = '{"digests": {{json .RepoDigests}}, "id": {{json .Id}}}'
-    done = _run(["docker", "image", "inspect", "--format", form, name])
+    done = _run(["docker", "image", "inspect", name])
     if done.returncode != 0:
-        if b"no such image" in done.stderr.lower():
+        if _NOT_HERE.search(done.stderr):
             return None
         raise RunFailedError(_explained(f"docker cannot look for {name}", done))
     try:
-        told = json.loads(done.stdout)
-    except ValueError:
+        (told,) = msgspec.json.decode(done.stdout, type=list[_Inspected])
+    except (msgspec.DecodeError, ValueError):
         raise RunFailedError(
             f"docker gives no digest of {name}: {one_line(done.stdout.decode(errors='replace'))}"
         ) from None
-    return _of_repository(name, told["digests"] or ()) or str(told["id"])
+    return _of_repository(name, told.digests or ()) or told.id
 
 
 def _of_repository(name: str, digests: Sequence[str]) -> str | None:

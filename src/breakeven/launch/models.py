@@ -48,10 +48,11 @@ EMBEDDED: Final = ModelFile(
 
 
 class _Marker(Struct, frozen=True):
-    """Written beside a model whose hash was found right; holds as long as size and time of change do."""
+    """Written beside a model whose hash was found right; holds as long as it is the same file, unchanged."""
 
     size_bytes: int
     mtime_ns: int
+    inode: int
     sha256: str
 
 
@@ -80,6 +81,22 @@ def fetch_model(model: ModelFile, *, source: Source, cache: Path | None = None, 
             f"cannot keep the model in {folder}: {error.strerror or error}; "
             f"let {CACHE_ENV} name a folder that is writable and has room"
         ) from error
+    return path
+
+
+def verify_embedded_model(*, cache: Path | None = None) -> Path | None:
+    """Hash the embedded engine's model again, whatever was found before; None where the cache has none.
+
+    RunFailedError where it is not the one that it must be; it is fetched again by the next run.
+    """
+    path = (cache or cache_folder()) / "models" / EMBEDDED.name
+    _marker_path(path).unlink(missing_ok=True)
+    if not path.exists():
+        return None
+    if not _is_whole(path, EMBEDDED):
+        raise RunFailedError(
+            f"{path} is not the model whose SHA-256 is {EMBEDDED.sha256}; the next run fetches it again"
+        )
     return path
 
 
@@ -141,7 +158,7 @@ def _marker_path(path: Path) -> Path:
 
 def _marker(path: Path, model: ModelFile) -> _Marker:
     stat = path.stat()
-    return _Marker(stat.st_size, stat.st_mtime_ns, model.sha256)
+    return _Marker(stat.st_size, stat.st_mtime_ns, stat.st_ino, model.sha256)
 
 
 def _read_marker(path: Path) -> _Marker | None:

@@ -15,6 +15,7 @@ from breakeven.clock import now_s
 from breakeven.errors import RunFailedError, one_line
 from breakeven.launch.causes import likely_cause
 from breakeven.launch.guard import GRACE_S, THEN_S
+from breakeven.newfile import new_file
 
 POLL_S: Final = 0.05
 TAIL_LINES: Final = 8
@@ -130,7 +131,7 @@ def start_process(
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     started_s = now_s()
-    with log_path.open("wb") as log:
+    with new_file(log_path) as log:
         guard = subprocess.Popen(
             [
                 *(sys.executable, "-P", "-m", "breakeven.launch.guard", "--parent", str(os.getpid())),

@@ -8,10 +8,11 @@ import msgspec
 
 from breakeven.engine.detect import adapter
 from breakeven.errors import UsageError
+from breakeven.hidden import is_secret_name
 from breakeven.launch.docker import docker_line, start_in_docker
 from breakeven.launch.embedded import Launched
 from breakeven.launch.engines import command_line, start_engine
-from breakeven.serving import Launch, is_secret
+from breakeven.serving import Launch
 
 
 def start(
@@ -64,7 +65,7 @@ def filled(text: str, environment: Mapping[str, str]) -> str:
     """`$NAME` and `${NAME}` filled in; `$$` is a dollar sign. Nothing secret: what comes out is stored."""
     template = string.Template(text)
     for name in template.get_identifiers():
-        if is_secret(name):
+        if is_secret_name(name):
             raise UsageError(f"${name} would be stored with the run; let the engine read it from its environment")
         if name not in environment:
             raise UsageError(f"${name}: no such environment variable is set; '{text}' needs it")

@@ -12,6 +12,7 @@ import uvloop
 
 from breakeven.client.target import resolve
 from breakeven.clock import now_s
+from breakeven.load.files import raise_limit
 from breakeven.load.open_loop import OpenWorker
 from breakeven.load.wire import (
     REPORT_EVERY_S,
@@ -127,6 +128,7 @@ class ClientProcess:
 
 async def make_worker(setup: Setup) -> Worker:
     """The worker that a coordinator describes."""
+    raise_limit()
     kind = OpenWorker if setup.is_open else Worker
     target = await resolve(setup.access)
     return kind(

@@ -10,6 +10,7 @@ from breakeven.caution import Caution
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import Access
 from breakeven.clock import now_s
+from breakeven.environment import bare_environment
 from breakeven.errors import RunFailedError
 from breakeven.load.merge import Tally, merged, shares
 from breakeven.load.wire import (
@@ -93,6 +94,7 @@ class _Client:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=2**26,
+            env=bare_environment(),
             start_new_session=True,  # a Ctrl-C is the coordinator's to answer
         )
         self.tell(setup)

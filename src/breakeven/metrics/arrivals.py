@@ -133,12 +133,17 @@ def _laid_out(records: Sequence[Record], ratio: float) -> _Block:
 def _pooled(records: Sequence[Record]) -> tuple[float, TokensFrom]:
     """Tokens per chunk over the finished requests, and who counted them."""
     finished = [record for record in records if record.status == "done" and record.chunk_us]
-    known = [record for record in finished if record.output_tokens]
+    known = [record for record in finished if _counted(record) is not None]
     chunks = sum(len(record.chunk_us) // 4 for record in known)
     if not chunks:
         return 1.0, "chunks"
-    ratio = sum(record.output_tokens or 0 for record in known) / chunks
+    ratio = sum(_counted(record) or 0 for record in known) / chunks
     return ratio, "usage" if len(known) == len(finished) else "mixed"
+
+
+def _counted(record: Record) -> int | None:
+    """Output tokens as the server counted them; None where it counted none in an answer that has text."""
+    return record.output_tokens or None
 
 
 def _has_own_counts(record: Record, chunks: int) -> bool:
@@ -148,8 +153,9 @@ def _has_own_counts(record: Record, chunks: int) -> bool:
 
 def _share(record: Record, chunks: int, ratio: float) -> tuple[float, bool]:
     """Tokens of each chunk where they are not told one by one, and whether the server counted them."""
-    if record.output_tokens and (record.status == "done" or record.finish_reason is not None):
-        return record.output_tokens / chunks, True
+    counted = _counted(record)
+    if counted is not None and (record.status == "done" or record.finish_reason is not None):
+        return counted / chunks, True
     return ratio, _has_own_counts(record, chunks)
 
 

@@ -51,7 +51,7 @@ def _log_half(value: float, ci95: tuple[float | None, float | None]) -> float | 
     sides = []
     if low is not None:
         sides.append(math.log(value / low) if low > 0 else (value - low) / value)
-    if high is not None:
+    if high:
         sides.append(math.log(high / value))
     return max(0.0, *sides) if sides else None
 

@@ -54,7 +54,7 @@ NO_DISTRIBUTION: Final = Distribution()
 
 
 UNSTEADY: Final = frozenset(
-    {"users_unaccounted_for", "trend", "little", "saturated", "warm_up_too_short", "client_died"}
+    {"users_unaccounted_for", "trend", "little", "saturated", "warm_up_too_short", "client_died", "log_damaged"}
 )
 """Cautions that say that the window was no steady state."""
 SUSPECT: Final = frozenset({"client_suspect", "beyond_calibration"})

@@ -1,9 +1,12 @@
 """The live line: what the level under way is doing. It writes a line and nothing more, so as not to disturb."""
 
+import contextlib
 import sys
 from typing import Final, TextIO
 
 from breakeven.clock import now_s
+from breakeven.errors import printable
+from breakeven.hidden import hidden
 from breakeven.load.level import LevelPlan, Progress
 from breakeven.metrics.summary import LevelSummary
 from breakeven.report.terminal import plus_minus
@@ -29,27 +32,30 @@ class Live:
     def say(self, text: str) -> None:
         """A line of its own."""
         self.clear()
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        self._write(printable(hidden(text)) + "\n")
 
     def waiting(self, waited_s: float, text: str) -> None:
         """How long something is waited for, and what it said last; without a terminal each ten seconds."""
-        line = f"{waited_s:5.0f} s  {text}"
+        line = printable(f"{waited_s:5.0f} s  {text}")
         if not self._is_terminal:
             if now_s() - self._last_s >= _WAIT_EVERY_S:
                 self._last_s = now_s()
                 self.say(line)
             return
-        self._stream.write("\r\x1b[K" + line[:_LONGEST_LINE])
-        self._stream.flush()
+        self._write("\r\x1b[K" + line[:_LONGEST_LINE])
         self._is_open = True
 
     def clear(self) -> None:
         """Take the live line away."""
         if self._is_open:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
             self._is_open = False
+
+    def _write(self, text: str) -> None:
+        """A terminal that is gone, or a full disk, ends no measurement."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
     def show(self, progress: Progress) -> None:
         """Show how far a level is; called at every tick. What its crew notes is said once, when it happens."""
@@ -66,8 +72,7 @@ class Live:
         if now - self._last_s < _EVERY_S:
             return
         self._last_s = now
-        self._stream.write("\r\x1b[K" + self._line(progress))
-        self._stream.flush()
+        self._write("\r\x1b[K" + self._line(progress))
         self._is_open = True
 
     def finished(self, level: LevelSummary) -> None:

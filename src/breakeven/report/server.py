@@ -2,16 +2,21 @@
 
 import ipaddress
 import json
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from breakeven.errors import BreakevenError
+from breakeven.errors import BreakevenError, one_line
 from breakeven.report.html import LIBRARIES, content_policy, library, page_file, policy
 from breakeven.report.markup import Html, el, joined
 
 INDEX_SCRIPTS: Final = ("charts.js", "index.js")
+MOST_CONNECTIONS: Final = 128
+SLOWEST_S: Final = 10.0
+"""A connection that says nothing for so long is closed."""
 MOST_RUNS: Final = 12
 """Runs in one comparison."""
 
@@ -32,10 +37,38 @@ def make_server(source: Source, *, host: str, port: int) -> ThreadingHTTPServer:
         of = source
         hosts = allowed_hosts(host)
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
+    return _Server((host, port), Handler)
 
-    return Server((host, port), Handler)
+
+class _Server(ThreadingHTTPServer):
+    """A thread a connection, and no more of them than a page needs."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, *arguments: Any) -> None:
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread; one connection too many is closed."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes away is no error; anything else is one, and one line."""
+        del request, client_address
+        error = sys.exception()
+        if not isinstance(error, ConnectionError | TimeoutError):
+            print(f"breakeven: {type(error).__name__}: {one_line(str(error))}", file=sys.stderr)
 
 
 def allowed_hosts(host: str) -> frozenset[str] | None:
@@ -49,6 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
     of: Source
     hosts: frozenset[str] | None
     server_version = "breakeven"
+    timeout = SLOWEST_S
     sys_version = ""
 
     def do_GET(self) -> None:

@@ -4,24 +4,28 @@ import datetime
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
 import tomli_w
 
-from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.caution import Caution
+from breakeven.errors import LONGEST_NAME, RunFailedError, UsageError, one_line
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan, plan_table, read_plan
 from breakeven.record import LevelFacts, Record
-from breakeven.store.log import LevelLog, cannot_write, read_log, write_atomically
+from breakeven.store.facts import host_facts
+from breakeven.store.log import LevelLog, LogRead, cannot_write, read_log, write_atomically
+from breakeven.store.mark import leave_mark
 from breakeven.store.table import read_facts, read_level, write_level
 
 PLAN: Final = "plan.toml"
 HOST: Final = "host.json"
 SUMMARY: Final = "summary.json"
 RECORDS: Final = "records"
+_LEVEL_NAME: Final = re.compile(r"(?:u([0-9]{5,8})|rate([0-9]{1,9}[.][0-9]{3}))-r([0-9]{1,6})", re.ASCII)
 
 
 def level_name(*, users: int | None, req_per_s: float | None, repeat: int) -> str:
@@ -48,6 +52,7 @@ class RunFolder:
         except OSError as error:
             raise RunFailedError(cannot_write(out, error)) from None
         folder = cls(path)
+        leave_mark(path)
         write_atomically(path / PLAN, tomli_w.dumps(plan_table(plan)).encode())
         return folder
 
@@ -62,7 +67,7 @@ class RunFolder:
     @property
     def id(self) -> str:
         """The folder's name."""
-        return self.path.resolve().name
+        return one_line(self.path.resolve().name, limit=LONGEST_NAME)
 
     def lock(self) -> None:
         """Keep other processes from measuring into this folder, for as long as this one lives."""
@@ -94,10 +99,7 @@ class RunFolder:
         path = self.path / HOST
         if not path.is_file():
             return {}
-        try:
-            return msgspec.json.decode(_read(path), type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise RunFailedError(f"{path}: {error}") from None
+        return host_facts(_read(path), where=path)
 
     def start_level(self, facts: LevelFacts, *, client: int = 0) -> LevelLog:
         """Open the log of a level; what an earlier try left of it is replaced."""
@@ -105,23 +107,24 @@ class RunFolder:
         log.note(facts)
         return log
 
-    def seal_level(self, facts: LevelFacts) -> list[Record]:
-        """Turn a level's logs into its Parquet file, which makes it a finished level; gives its records.
+    def seal_level(self, facts: LevelFacts) -> tuple[LevelFacts, list[Record]]:
+        """Turn a level's logs into its Parquet file, which makes it a finished level; gives what it holds.
 
         Logs that an earlier try left, with another start, are not mixed in.
         """
         logs = self._logs(facts)
-        read = [read_log(log) for log in logs]
-        records = [record for noted, part in read if noted and noted.start_s == facts.start_s for record in part]
+        read = [(log.name, read_log(log)) for log in logs]
+        records = [record for _, found in read if _is_of(found, facts) for record in found.records]
+        facts = _with_damage(facts, [name for name, found in read if found.lost_bytes])
         write_level(self._file(facts, ".parquet"), facts=facts, records=records)
         for log in logs:
             log.unlink(missing_ok=True)
-        return records
+        return facts, records
 
     def finished(self) -> list[LevelFacts]:
-        """Facts of the levels that need not be measured again: one that lost a client is not what was asked for."""
+        """Facts of the levels that need not be measured again: one that lost a client or records is not whole."""
         known = [read_facts(path) for path in self._tables()]
-        return [facts for facts in known if facts.status == "done" and not facts.clients_lost]
+        return [facts for facts in known if facts.status == "done" and facts.is_whole]
 
     def levels(self) -> Iterator[tuple[LevelFacts, list[Record]]]:
         """Every level with its records, in the order measured; one that a kill broke off comes as `interrupted`.
@@ -145,15 +148,19 @@ class RunFolder:
     def _broken_off(self) -> dict[str, tuple[LevelFacts, list[Record]]]:
         """What logs hold, by the stem of their name; of several tries the last."""
         found: dict[str, tuple[LevelFacts, list[Record]]] = {}
-        for path in sorted((self.path / RECORDS).glob("*.log")):
-            facts, records = read_log(path)
+        damaged: dict[str, list[str]] = {}
+        for path in self._kept("*.log"):
+            noted, records, lost_bytes = read_log(path)
             stem = path.name.split(".client")[0]
+            if lost_bytes:
+                damaged.setdefault(stem, []).append(path.name)
+            facts = noted or (_named(stem) if lost_bytes else None)
             if facts is None or (stem in found and found[stem][0].start_s > facts.start_s):
                 continue
             if stem in found and found[stem][0].start_s == facts.start_s:
                 records = found[stem][1] + records
             found[stem] = (_interrupted(facts, records), records)
-        return found
+        return {stem: (_with_damage(facts, damaged.get(stem, ())), kept) for stem, (facts, kept) in found.items()}
 
     def _file(self, facts: LevelFacts, end: str) -> Path:
         name = level_name(users=facts.users, req_per_s=facts.req_per_s_offered, repeat=facts.repeat)
@@ -164,7 +171,42 @@ class RunFolder:
         return sorted((self.path / RECORDS).glob(f"{stem}.client*.log"))
 
     def _tables(self) -> list[Path]:
-        return sorted((self.path / RECORDS).glob("*.parquet"))
+        return self._kept("*.parquet")
+
+    def _kept(self, pattern: str) -> list[Path]:
+        """Files of records by name; what is no plain file is none, and a pipe would be waited for."""
+        return sorted(path for path in (self.path / RECORDS).glob(pattern) if path.is_file())
+
+
+def _is_of(found: LogRead, facts: LevelFacts) -> bool:
+    return found.facts is not None and found.facts.start_s == facts.start_s
+
+
+def _with_damage(facts: LevelFacts, logs: Sequence[str]) -> LevelFacts:
+    """The facts with a caution where logs hold bytes that nobody can read."""
+    if not logs:
+        return facts
+    note = Caution(
+        id="log_damaged",
+        seen="records are lost, since {logs} cannot be read to its end",
+        advice="measure this level again with --resume",
+        values={"logs": " and ".join(logs)},
+    )
+    return msgspec.structs.replace(facts, notes=(*facts.notes, note))
+
+
+def _named(stem: str) -> LevelFacts | None:
+    """A level of which only the name of its log is known."""
+    found = _LEVEL_NAME.fullmatch(stem)
+    if found is None:
+        return None
+    users, rate, repeat = found.groups()
+    return LevelFacts(
+        users=None if users is None else int(users),
+        req_per_s_offered=None if rate is None else float(rate),
+        repeat=int(repeat),
+        start_s=0.0,
+    )
 
 
 def _interrupted(facts: LevelFacts, records: list[Record]) -> LevelFacts:
@@ -185,10 +227,18 @@ def _is_newer(broken_off: LevelFacts, sealed: LevelFacts) -> bool:
 
 
 def find_runs(out: Path) -> list[RunFolder]:
-    """The run folders in `out`, oldest first."""
+    """The run folders in `out`, oldest first. A link is none: what it leads to may be anything on this machine."""
     if not out.is_dir():
         raise UsageError(f"{out} is no folder; runs are kept in runs/ unless --out said otherwise")
-    return [RunFolder(path) for path in sorted(out.iterdir()) if (path / PLAN).is_file()]
+    return [RunFolder(path) for path in sorted(out.iterdir()) if _is_run(path)]
+
+
+def _is_run(path: Path) -> bool:
+    """A folder that we may not look into is none."""
+    try:
+        return (path / PLAN).is_file() and not path.is_symlink()
+    except OSError:
+        return False
 
 
 def slug(text: str) -> str:

@@ -6,7 +6,7 @@ as far as they were known. Reading stops at the first frame that is not whole.
 
 import contextlib
 import errno
-import io
+import math
 import os
 import queue
 import struct
@@ -14,11 +14,13 @@ import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
-from breakeven.errors import RunFailedError
+from breakeven.client.openai import BAD_JSON
+from breakeven.errors import RunFailedError, one_line
+from breakeven.newfile import new_file
 from breakeven.record import LevelFacts, Record, facts_of
 
 FLUSH_S: Final = 1.0
@@ -86,10 +88,17 @@ class LevelLog:
 
     def _write_out(self, data: bytes) -> None:
         try:
-            while data and self.error is None:
-                data = data[self._file.write(data) :]
+            if self.error is None:
+                _write_all(self._file, data)
         except OSError as error:
             self.error = error
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """An unbuffered file takes what it takes."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def cannot_write(path: Path, error: OSError) -> str:
@@ -98,8 +107,8 @@ def cannot_write(path: Path, error: OSError) -> str:
     return f"cannot write {path}: {error.strerror}; {todo}; what was written before is readable"
 
 
-def _begun(path: Path) -> io.FileIO:
-    file = path.open("wb", buffering=0)
+def _begun(path: Path) -> BinaryIO:
+    file = new_file(path)
     try:
         file.write(_MAGIC)
     except OSError:
@@ -112,33 +121,54 @@ def _frame(payload: bytes) -> bytes:
     return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def read_log(path: Path) -> tuple[LevelFacts | None, list[Record]]:
-    """Everything whole in a log: the last facts noted, and the records as they were put."""
-    facts, records = None, []
+class LogRead(NamedTuple):
+    """Everything whole in a log: the last facts noted, the records as they were put, and how many bytes are not."""
+
+    facts: LevelFacts | None
+    records: list[Record]
+    lost_bytes: int = 0
+    """What stands after the last whole frame: damage, or what a full disk or a power cut broke off."""
+
+
+def read_log(path: Path) -> LogRead:
+    """What a log holds; RunFailedError where it cannot be read or another version wrote it."""
+    facts, records, at = None, [], 0
     try:
-        for payload in _payloads(path.read_bytes()):
+        data = path.read_bytes()
+        for payload, at in _payloads(data):  # noqa: B007  (where the last whole frame ended)
             if payload[:1] == _RECORD:
-                records.append(_decode_record(payload[1:]))
+                records.append(_sound(_decode_record(payload[1:])))
             elif payload[:1] == _FACTS:
                 facts = facts_of(msgspec.msgpack.decode(payload[1:]))
     except OSError as error:
         raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except msgspec.DecodeError as error:  # its CRC is right, so these are not the fields that we know
-        raise RunFailedError(f"{path}: was written by another version of breakeven ({error}); read it there") from None
-    return facts, records
+    except BAD_JSON as error:  # its CRC is right, so these are not the fields that we know
+        raise RunFailedError(
+            f"{path}: was written by another version of breakeven ({one_line(str(error))}); read it there"
+        ) from None
+    return LogRead(facts, records, len(data) - at)
 
 
-def _payloads(data: bytes) -> Iterator[bytes]:
+def _sound(record: Record) -> Record:
+    times_s = (record.due_s, record.sent_s or 0.0, record.connect_s or 0.0, record.end_s)
+    if not all(map(math.isfinite, times_s)) or (len(record.chunk_us) | len(record.chunk_tokens)) % 4:
+        raise msgspec.ValidationError("a time that is none")
+    return record
+
+
+def _payloads(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Each whole frame's payload, and where it ends."""
     if not data.startswith(_MAGIC):
         return
     at = len(_MAGIC)
+    yield b"", at
     while at + _FRAME.size <= len(data):
         length, crc = _FRAME.unpack_from(data, at)
         payload = data[at + _FRAME.size : at + _FRAME.size + length]
         if len(payload) < length or zlib.crc32(payload) != crc:
             return
-        yield payload
         at += _FRAME.size + length
+        yield payload, at
 
 
 def sync_folder(folder: Path) -> None:
@@ -154,9 +184,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a whole file under a temporary name, sync it, and rename it into place; RunFailedError where that fails."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
+        with new_file(temporary) as file:
+            _write_all(file, data)
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)

@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from breakeven.errors import RunFailedError
+from breakeven.client.openai import BAD_JSON
+from breakeven.errors import RunFailedError, one_line
 from breakeven.metrics.series import Samples, Series
 from breakeven.store.table import read_table, write_table
 from breakeven.telemetry.handle import FOLDER
@@ -61,13 +62,28 @@ def _read_lines(path: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     for line in _lines(path):
         try:
             found = _decode(line)
-        except msgspec.DecodeError:
+        except BAD_JSON:
             continue
         if "missing" in found:
-            missing |= found["missing"]
-        else:
+            missing |= _reasons(found["missing"])
+        elif _is_reading(found):
             rows.append(found)
     return rows, missing
+
+
+def _is_reading(row: dict[str, Any]) -> bool:
+    """It says when and of what, and all the rest are numbers."""
+    texts, numbers = (row.get("source"), row.get("device") or ""), [row[name] for name in row.keys() - set(_PLACE)]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(row.get("at_s"), int | float)
+        and "device" in row
+        and all(number is None or isinstance(number, int | float) for number in numbers)
+    )
+
+
+def _reasons(found: object) -> dict[str, str]:
+    return {name: one_line(str(why)) for name, why in found.items()} if isinstance(found, dict) else {}
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -94,9 +110,10 @@ def _write(path: Path, *, rows: Sequence[dict[str, Any]], missing: dict[str, str
 def _read_sealed(path: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     table = read_table(path)
     try:
-        missing = msgspec.json.decode(table.schema.metadata_str.get(_KEY) or "")["missing"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+        missing = _reasons(msgspec.json.decode(table.schema.metadata_str.get(_KEY) or "")["missing"])
+    except (*BAD_JSON, KeyError, TypeError):
         raise RunFailedError(f"{path}: its metadata holds no telemetry of breakeven") from None
     names = table.column_names
     columns = [table.column(name).to_pylist() for name in names]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)], missing
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return [row for row in rows if _is_reading(row)], missing

@@ -14,6 +14,7 @@ from breakeven.errors import RunFailedError, UsageError
 from breakeven.plan import Plan, plan_table
 from breakeven.store.folder import PLAN, RECORDS, RunFolder, slug
 from breakeven.store.log import cannot_write, write_atomically
+from breakeven.store.mark import leave_mark
 
 STUDY: Final = "study.toml"
 STATE: Final = "study.json"
@@ -51,6 +52,7 @@ class StudyFolder:
             path = _new_folder(out / stem)
         except OSError as error:
             raise RunFailedError(cannot_write(out, error)) from None
+        leave_mark(path)
         write_atomically(path / STUDY, text.encode())
         return cls(path)
 
@@ -107,6 +109,7 @@ class StudyFolder:
                 (path / RECORDS).mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise RunFailedError(cannot_write(path, error)) from None
+            leave_mark(path)
             write_atomically(path / PLAN, tomli_w.dumps(plan_table(plan)).encode())
             return RunFolder.open(path)
         if plan_table(found.plan()) != plan_table(plan):

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from breakeven.errors import RunFailedError
+from breakeven.parquet import ParquetError, batches, schema
 from breakeven.record import LevelFacts, Record, facts_of
 from breakeven.store.log import write_atomically
 
@@ -108,17 +109,21 @@ def read_level(path: Path) -> tuple[LevelFacts, list[Record]]:
 
 def read_facts(path: Path) -> LevelFacts:
     """The facts of a level alone."""
-    return _facts_of(_reader(path).schema, path)
+    return _facts_of(_read(path, lambda data: schema(io.BytesIO(data))), path)
 
 
 def read_table(path: Path) -> Any:
     """A whole Parquet file as a table of arro3; RunFailedError where it cannot be read or is broken."""
-    return _reader(path).read_all()
+    from arro3.core import Table
+
+    def whole(data: bytes) -> Any:
+        found = list(batches(io.BytesIO(data), size_bytes=len(data)))
+        return Table.from_batches(found, schema=schema(io.BytesIO(data)))
+
+    return _read(path, whole)
 
 
-def _reader(path: Path) -> Any:
-    from arro3.io import read_parquet
-
+def _read(path: Path, read: Callable[[bytes], Any]) -> Any:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -127,7 +132,10 @@ def _reader(path: Path) -> Any:
         raise RunFailedError(f"{path}: is no whole Parquet file; {_WHAT_TO_DO}")
     if not _is_sealed(data):
         raise RunFailedError(f"{path}: is broken, or was not written by breakeven; {_WHAT_TO_DO}")
-    return read_parquet(io.BytesIO(data))
+    try:
+        return read(data)
+    except ParquetError as error:
+        raise RunFailedError(f"{path}: cannot be read ({error})") from None
 
 
 def _sealed(data: bytes) -> bytes:

@@ -12,6 +12,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from breakeven.engine.base import OpenAI
+from breakeven.environment import bare_environment
 from breakeven.errors import one_line
 from breakeven.telemetry.scrape import metric_names
 
@@ -97,6 +98,7 @@ class Sampler:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
+            env=bare_environment(and_starts=("CUDA_", "NVIDIA_")),
             # Ctrl-C is ours: it samples until the last level is over
             start_new_session=True,
         )

@@ -2,20 +2,14 @@
 
 import os
 import platform
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from breakeven import __version__
+from breakeven.hidden import hidden_words
 from breakeven.telemetry.gpus import gpu_facts
 from breakeven.telemetry.handle import REMOTE
-
-HIDDEN: Final = "(hidden)"
-_SECRET_OPTION: Final = re.compile(r"--?[\w-]*(?:key|token|password|secret|credential)s?", re.IGNORECASE)
-_SECRET_PAIR: Final = re.compile(r"(\w*(?:key|token|password|secret|credential)s?=).+", re.IGNORECASE)
-_COUNT: Final = "tokens"
-"""How an option that counts tokens ends, which is no secret."""
 
 
 def host_record(*, engine_is_local: bool) -> dict[str, Any]:
@@ -45,25 +39,9 @@ def host_facts() -> dict[str, Any]:
 
 
 def without_secrets(argv: Sequence[str]) -> list[str]:
-    """A command line that may be stored: values of options named like a key, token or password are hidden.
-
-    Such an option may take several values, so all words up to the next option are hidden. The user's home is `~`.
-    """
-    kept: list[str] = []
-    hide = False
+    """A command line that may be stored: what looks like a secret is hidden, the user's home is `~`."""
     home = f"{Path.home()}/"
-    for word in (word.replace(home, "~/") for word in argv):
-        hide = hide and not word.startswith("-")
-        kept.append(HIDDEN if hide else _SECRET_PAIR.sub(rf"\1{HIDDEN}", word) if _is_secret(word) else word)
-        hide = hide or (_is_secret(word) and word.startswith("-") and "=" not in word)
-    return kept
-
-
-def _is_secret(word: str) -> bool:
-    name = word.split("=")[0]
-    if name.lower().endswith(_COUNT):
-        return False
-    return _SECRET_OPTION.fullmatch(name) is not None or ("=" in word and _SECRET_PAIR.match(word) is not None)
+    return hidden_words(word.replace(home, "~/") for word in argv)
 
 
 def os_name(*, path: str = "/etc/os-release") -> str | None:

@@ -35,7 +35,7 @@ class Writer:
     """Turns rows into lines and appends them to the file, once a second. Shared by the threads."""
 
     def __init__(self, path: Path, *, zero_s: float) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
         self._zero_s = zero_s
         self._lock = threading.Lock()
         self._lines: list[str] = []

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
-from arro3.io import read_parquet
 
 from breakeven.errors import UsageError, one_line
+from breakeven.parquet import ParquetError, batches
 
 LONGEST_TOKENS: Final = 10_000_000
 """A length above this is taken for a mistake in the file."""
@@ -153,15 +153,13 @@ def _parquet(path: Path) -> Rows:
     _check_parquet(path)
     number = 0
     try:
-        for batch in read_parquet(path):
+        for batch in batches(path, size_bytes=path.stat().st_size):
             columns = {name: batch.column(name).to_pylist() for name in batch.schema.names}
             for values in zip(*columns.values(), strict=True):
                 number += 1
                 yield Row(f"{path}, row {number}", dict(zip(columns, values, strict=True)))
-    except (OSError, UsageError, KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException as error:  # noqa: BLE001 the reader's panics are no Exception
-        raise UsageError(f"{path}, after row {number}: no Parquet: {one_line(str(error), limit=120)}") from None
+    except ParquetError as error:
+        raise UsageError(f"{path}, after row {number}: no Parquet: {error}") from None
 
 
 def _check_parquet(path: Path) -> None:

@@ -1,0 +1,207 @@
+"""Real containers: llama.cpp in an image that is built here, run by podman, which speaks docker's command line.
+
+Needs root, Debian's podman, runc, buildah and mmdebstrap, and a mirror of Debian for the image's base, which is kept;
+else it is skipped with its reason. tests/test_launch_docker.py holds the exact words against a stand-in.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from breakeven.launch.models import fetch_embedded_model
+from commands import breakeven, finish, heard, start
+
+pytestmark = pytest.mark.live
+
+HERE: Final = Path(__file__).parent / "containers"
+NEEDED: Final = ("podman", "runc", "buildah", "mmdebstrap")
+BASE: Final = "localhost/breakeven-test-base"
+IMAGE: Final = "localhost/breakeven-test-llamacpp"
+PACKAGES: Final = "python3,libgomp1"
+CONFIGURATION: Final = """[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+runtime = "runc"
+"""
+PLAN: Final = """engine = "llamacpp"
+model = "{model}"
+users = [1, 2]
+requests = 4
+output_tokens = 8
+warmup_s = 0.5
+ramp_s = 0.1
+[launch]
+via = "docker"
+image = "{image}"
+docker_args = []
+[launch.settings]
+served_name = "smollm2"
+context_tokens = 512
+max_batch = 4
+"""
+
+
+class Containers:
+    """podman under docker's name, with the image, and what runs."""
+
+    def __init__(self, folder: Path) -> None:
+        configuration, self.bin = folder / "containers.conf", folder / "bin"
+        configuration.write_text(CONFIGURATION)
+        self.bin.mkdir()
+        shim = self.bin / "docker"
+        shim.write_text(f'#!/bin/sh\nCONTAINERS_CONF={configuration} exec podman "$@"\n')
+        shim.chmod(0o755)
+        self.environment = {"PATH": f"{self.bin}:{os.environ['PATH']}"}
+
+    def docker(self, *words: str) -> str:
+        done = subprocess.run([self.bin / "docker", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def names(self) -> list[str]:
+        """Containers that are there, running or not."""
+        return self.docker("ps", "--all", "--format", "{{.Names}}").split()
+
+    def ours(self) -> list[str]:
+        return [name for name in self.names() if name.startswith("breakeven-llamacpp-")]
+
+
+@pytest.fixture(scope="module")
+def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"containers need root and {', '.join(missing or NEEDED)} (apt-get install {' '.join(NEEDED)})")
+    folder = tmp_path_factory.mktemp("containers")
+    found = Containers(folder)
+    _make_base(found, folder)
+    _make_image(folder)
+    yield found
+    for name in found.ours():
+        found.docker("rm", "--force", name)
+
+
+def _make_base(containers: Containers, folder: Path) -> None:
+    """Debian with Python, from the machine's own mirror; kept by podman for the next time."""
+    if containers.docker("images", "--quiet", BASE):
+        return
+    words = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(folder / "root.tar")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no base image: {done.stderr.strip().splitlines()[-1]}")
+    containers.docker("import", str(folder / "root.tar"), BASE)
+
+
+def _make_image(folder: Path) -> None:
+    import xllamacpp
+
+    context = folder / "context"
+    shutil.copytree(Path(xllamacpp.__file__).parent, context / "xllamacpp")
+    for path in HERE.iterdir():
+        shutil.copy(path, context)
+    words = ["buildah", "bud", "--isolation", "chroot", "-t", IMAGE, str(context)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = tmp_path / "plan.toml"
+    path.write_text(PLAN.format(model=fetch_embedded_model(), image=IMAGE))
+    return path
+
+
+def comes_true(condition: Callable[[], bool], *, within_s: float) -> bool:
+    until_s = time.monotonic() + within_s
+    while not condition() and time.monotonic() < until_s:
+        time.sleep(0.1)
+    return condition()
+
+
+def the_run(out: Path) -> Path:
+    (found,) = out.iterdir()
+    return found
+
+
+def engine_of(out: Path) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads((the_run(out) / "host.json").read_text())["engine"]
+    return found
+
+
+def test_an_engine_in_a_container_is_started_measured_and_removed(
+    tmp_path: Path, containers: Containers, plan: Path
+) -> None:
+    done = breakeven("run", plan, "--out", tmp_path / "runs", "--json", "-", env=containers.environment)
+    assert done.code == 0, done.err
+    assert [level["errors"] for level in done.json["levels"]] == [0, 0]
+    assert all(level["output_tok_per_s"]["value"] > 0 for level in done.json["levels"])
+    engine = engine_of(tmp_path / "runs")
+    assert (engine["via"], engine["name"], engine["image"]) == ("docker", "llamacpp", IMAGE)
+    assert engine["image_pinned"].startswith(f"{IMAGE}@sha256:")
+    assert engine["start_s"] > 0
+    assert "serving http://0.0.0.0:" in (the_run(tmp_path / "runs") / "engine.log").read_text()
+    assert containers.ours() == []
+
+
+def test_no_container_is_left_after_kill_9_of_us(tmp_path: Path, containers: Containers, plan: Path) -> None:
+    process = start("run", plan, "--out", tmp_path / "runs", env=containers.environment)
+    heard(process, "ready in")
+    assert len(containers.ours()) == 1
+    process.kill()
+    finish(process)
+    assert comes_true(lambda: containers.ours() == [], within_s=30)
+
+
+def test_an_interrupt_keeps_what_was_measured_and_removes_the_container(
+    tmp_path: Path, containers: Containers, plan: Path
+) -> None:
+    plan.write_text(plan.read_text().replace("requests = 4", "duration_s = 60"))
+    process = start("run", plan, "--out", tmp_path / "runs", env=containers.environment)
+    heard(process, "measuring")
+    process.send_signal(2)
+    assert finish(process).code == 130
+    assert containers.ours() == []
+
+
+def test_a_container_of_somebody_else_under_our_old_name_is_left_alone(
+    tmp_path: Path, containers: Containers, plan: Path
+) -> None:
+    theirs = "breakeven-llamacpp-8080"
+    containers.docker("run", "--detach", "--name", theirs, "--entrypoint", "/bin/sleep", IMAGE, "300")
+    try:
+        done = breakeven("run", plan, "--out", tmp_path / "runs", env=containers.environment)
+        assert done.code == 0, done.err
+        assert containers.ours() == [theirs]
+    finally:
+        containers.docker("rm", "--force", "--time", "0", theirs)
+
+
+def test_a_container_that_ends_is_explained_by_the_end_of_its_log(
+    tmp_path: Path, containers: Containers, plan: Path
+) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"no model")
+    plan.write_text(PLAN.format(model=broken, image=IMAGE))
+    done = breakeven("run", plan, "--out", tmp_path / "runs", env=containers.environment)
+    assert done.code == 1
+    assert "before it was ready: the model is not found or not readable" in done.line()
+    assert "broken.gguf" in done.err
+    assert containers.ours() == []
+
+
+def test_an_image_that_nobody_has_is_one_line(tmp_path: Path, containers: Containers, plan: Path) -> None:
+    plan.write_text(PLAN.format(model=fetch_embedded_model(), image="localhost/breakeven-test-nowhere"))
+    done = breakeven("run", plan, "--out", tmp_path / "runs", env=containers.environment)
+    assert done.code == 1
+    assert "docker cannot fetch localhost/breakeven-test-nowhere: " in done.line()
+
+
+def test_the_list_of_engines_names_the_version(containers: Containers) -> None:
+    done = breakeven("engines", "--json", "-", env=containers.environment)
+    assert done.json["docker"]["version"], done.json["docker"]
