@@ -221,7 +221,7 @@ def _unix_parts(url: str) -> UrlParts:
 
 def _check_query(query: str) -> None:
     for name, _ in parse_qsl(query, keep_blank_values=True):
-        if is_secret_name(name):
+        if is_secret_name(f"?{name}"):  # in a query also a bare `key` is one
             raise UsageError(
                 f"--url must not hold a key ('{name}'): it would be stored with the run; put it into a variable; see "
                 "--api-key-env or --header-env"
