@@ -96,9 +96,14 @@ def check_plan(plan: Plan) -> None:
         parse_proxy(plan.proxy)
 
 
+_OWN_RULES = ("url", "proxy", "headers_env")
+"""Addresses are checked where they are taken apart; the values of `headers_env` are names of variables."""
+
+
 def _check_secrets(plan: Plan) -> None:
     """A plan is stored with its run and shown in reports, so that it may name where a secret is and hold none."""
-    found = next((name for key, value in plan_table(plan).items() for name in secrets_in(value, name=key)), None)
+    table = {key: value for key, value in plan_table(plan).items() if key not in _OWN_RULES}
+    found = next((name for key, value in table.items() for name in secrets_in(value, name=key)), None)
     if found is not None:
         raise UsageError(
             f"{OPTIONS.get(found, found)}: this looks like a secret, and would be stored with the run; put it into an "
