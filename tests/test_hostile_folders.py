@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from breakeven.app.serve import Shelf
 from breakeven.cli import main
 from breakeven.record import LevelFacts
 from breakeven.store.folder import RunFolder
+from breakeven.store.table import write_level
 from builders import a_record
 from commands import breakeven
 from report_runs import make_run
@@ -279,3 +281,16 @@ os.setuid(65534)
 print(json.dumps(Shelf(Path(sys.argv[1])).runs()))
 sys.exit(main(["runs", "--out", sys.argv[1]]))
 """
+
+
+@pytest.mark.parametrize(
+    "changes", [{"users": -1}, {"open_s": 1e15}, {"open_s": 5.0, "close_s": 4.0}, {"start_s": -1e308}]
+)
+def test_a_level_that_no_clock_gave_is_one_line(shelved: Shelved, changes: dict[str, Any]) -> None:
+    """Sealed rightly, as whoever makes such a folder can: it was a MemoryError of 71 PiB, or a division by zero."""
+    facts, records = next(shelved.bad.levels())
+    path = shelved.bad.path / "records" / "u00001-r0.parquet"
+    write_level(path, facts=replace(facts, **changes), records=records)
+    done = breakeven("show", shelved.bad.path)
+    assert done.code == 1
+    assert "u00001-r0: a level holds what cannot be measured" in done.line()

@@ -19,6 +19,7 @@ from breakeven.record import LevelFacts, Record
 from breakeven.store.facts import host_facts
 from breakeven.store.log import LevelLog, LogRead, cannot_write, read_log, write_atomically
 from breakeven.store.mark import leave_mark
+from breakeven.store.sound import check_sound
 from breakeven.store.table import read_facts, read_level, write_level
 
 PLAN: Final = "plan.toml"
@@ -139,7 +140,9 @@ class RunFolder:
                 found[stem] = facts
                 tables.pop(stem, None)
         for stem in sorted(found, key=lambda stem: found[stem].start_s):
-            yield read_level(tables[stem]) if stem in tables else broken_off.pop(stem)
+            facts, records = read_level(tables[stem]) if stem in tables else broken_off.pop(stem)
+            check_sound(facts, records, where=self.path / RECORDS / stem)
+            yield facts, records
 
     def write_summary(self, summary: RunSummary) -> None:
         """Store what was derived; it may be deleted and made again."""
