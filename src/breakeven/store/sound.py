@@ -37,13 +37,8 @@ def _are_facts(facts: LevelFacts) -> bool:
         and _is_count(facts.measured_requests)
         and all(number is None or math.isfinite(number) for number in facts.extra.values())
         and all(_is_client(client) for client in facts.clients)
-        and _is_in_order(facts)
+        and (facts.open_s is None or facts.close_s is None or facts.open_s <= facts.close_s)
     )
-
-
-def _is_in_order(facts: LevelFacts) -> bool:
-    times_s = [at_s for at_s in (facts.start_s, facts.open_s, facts.close_s) if at_s is not None]
-    return times_s == sorted(times_s)
 
 
 def _is_client(client: ClientFacts) -> bool:
@@ -56,7 +51,7 @@ def _is_record(record: Record) -> bool:
     sent_s, connect_s = record.sent_s, record.connect_s
     return (
         record.due_s is not None
-        and record.end_s is not None
+        and None not in (record.end_s, record.user, record.k)
         and -LONGEST_S <= record.due_s <= LONGEST_S
         and -LONGEST_S <= record.end_s <= LONGEST_S
         and (sent_s is None or -LONGEST_S <= sent_s <= LONGEST_S)
