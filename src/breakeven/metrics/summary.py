@@ -20,12 +20,14 @@ class Estimate(Struct, frozen=True, kw_only=True):
 
 
 class Quantile(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A percentile with the 95 % interval of its order statistics."""
+    """A percentile with its 95 % interval."""
 
     value: float | None
     ci95: tuple[float | None, float | None]
     more_than: float | None = None
     """Set where the percentile falls on a censored value: it is more than this."""
+    too_few: bool = False
+    """A tenth of the window holds too few answers to tell how alike they are, so the interval is too narrow."""
 
 
 NO_QUANTILE = Quantile(value=None, ci95=(None, None))
