@@ -21,7 +21,7 @@ from breakeven.compare.gate import gate
 from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.level import Window
 from breakeven.metrics.statistics import distribution
-from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
+from breakeven.metrics.summary import NARROW, NARROW_LATENCIES, LevelSummary, RunFacts, RunSummary
 from breakeven.record import LevelFacts, Record
 
 Floats = npt.NDArray[np.float64]
@@ -41,7 +41,7 @@ FIGURES: Final = {"output_tok_per_s": "tok/s"} | {
 GATED: Final = {"output_tok_per_s": ">=", "total_tok_per_s": ">=", "req_per_s": ">="} | {
     f"{metric}_{which}": "<=" for metric in ("ttft", "tpot", "itl", "e2e") for which in SHOWN
 }
-ABOUT_INTERVALS: Final = frozenset({"short_window", "few_answers", "speed_wavers", "places_kept"})
+ABOUT_INTERVALS: Final = NARROW | NARROW_LATENCIES | {"few_answers"}
 """Cautions that say that an interval may be too narrow."""
 
 
@@ -273,10 +273,17 @@ def _alone(facts: LevelFacts, records: list[Record]) -> dict[str, tuple[float, f
     return found
 
 
-def false_alarms(answers: Answers, *, loop: Loop, window_s: float) -> dict[str, float]:
-    """Every run as the candidate of the one before it, which it equals: in which share of the pairs a gate fails."""
-    runs = answers.times_s.shape[1]
-    summaries = [_run(judged_level(*level(answers, run, loop=loop, window_s=window_s))) for run in range(runs)]
+def false_alarms(answers: Answers, *, loop: Loop, window_s: float, repeats: int = 1) -> dict[str, float]:
+    """Every run as the candidate of the one before it, which it equals: in which share of the pairs a gate fails.
+
+    Runs of `repeats` levels each.
+    """
+    count = answers.times_s.shape[1] // repeats * repeats
+    levels = [judged_level(*level(answers, run, loop=loop, window_s=window_s)) for run in range(count)]
+    summaries = [
+        RunSummary(run=RunFacts(id="A"), levels=tuple(levels[first : first + repeats]))
+        for first in range(0, count, repeats)
+    ]
     pairs = list(zip(summaries, [*summaries[1:], summaries[0]], strict=True))
     return {
         metric: float(np.mean([gate(f"{metric} {sign} 1 * reference", *pair).verdict == "failed" for pair in pairs]))
@@ -284,25 +291,27 @@ def false_alarms(answers: Answers, *, loop: Loop, window_s: float) -> dict[str, 
     }
 
 
-def _run(summary: LevelSummary) -> RunSummary:
-    return RunSummary(run=RunFacts(id="A"), levels=(summary,))
-
-
 def main() -> None:
     """Print a table, a row at a time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", choices=("intervals", "gates"), default="intervals")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"runs a row (default: {RUNS})")
+    parser.add_argument("--repeats", type=int, default=1, help="levels a run of the gates' table has (default: 1)")
     parser.add_argument("--only", help="rows whose name holds this text, such as 'wavers'")
     asked = parser.parse_args()
-    heads = [*FIGURES.values(), "caution"] if asked.table == "intervals" else list(GATED)
+    is_gates = asked.table == "gates"
+    heads = list(GATED) if is_gates else [*FIGURES.values(), "caution"]
     print("| loop | window |", " | ".join(heads), "|")
     print("|---|---|" + "---|" * len(heads))
     for name, loop in LOOPS.items():
         if asked.only is None or asked.only in name:
-            answers = simulate(loop, runs=asked.runs, seed=zlib.crc32(name.encode()))
+            answers = simulate(loop, runs=asked.runs * asked.repeats, seed=zlib.crc32(name.encode()))
             for window_s in WINDOWS_S:
-                cells = _TABLES[asked.table](answers, loop, window_s)
+                if is_gates:
+                    found = false_alarms(answers, loop=loop, window_s=window_s, repeats=asked.repeats)
+                    cells = [f"{found[metric]:.1%}" for metric in GATED]
+                else:
+                    cells = _interval_cells(answers, loop, window_s)
                 print(f"| {name} | {window_s:g} s |", " | ".join(cells), "|", flush=True)
 
 
@@ -310,14 +319,6 @@ def _interval_cells(answers: Answers, loop: Loop, window_s: float) -> list[str]:
     found = row(loop, answers=answers, window_s=window_s)
     cautions = ", ".join(f"{one} {share:.0%}" for one, share in sorted(found.cautions.items()))
     return [*(_cell(found.cells[figure], is_rate=figure == "output_tok_per_s") for figure in FIGURES), cautions]
-
-
-def _gate_cells(answers: Answers, loop: Loop, window_s: float) -> list[str]:
-    found = false_alarms(answers, loop=loop, window_s=window_s)
-    return [f"{found[metric]:.1%}" for metric in GATED]
-
-
-_TABLES: Final = {"intervals": _interval_cells, "gates": _gate_cells}
 
 
 def _cell(cell: Cell, *, is_rate: bool) -> str:

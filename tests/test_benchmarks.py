@@ -115,6 +115,12 @@ def test_where_intervals_do_not_hold_a_run_says_so(coverage: ModuleType, name: s
     assert found.cautions[caution] > 0.8
 
 
+def test_a_run_that_equals_another_does_not_fail_a_gate(coverage: ModuleType) -> None:
+    loop = coverage.LOOPS["uniform lengths, speed wavers by 10 %, τ 20 s"]
+    found = coverage.false_alarms(coverage.simulate(loop, runs=25, seed=3), loop=loop, window_s=60.0)
+    assert np.mean(list(found.values())) < 0.05
+
+
 def _stamps(arrivals_s: list[float], *, tokens: list[int], late_s: float = 0.0) -> Stamps:
     """Requests that get their first token 1 s after they arrive and one more each second."""
     due = [arrival + 1.0 + np.arange(count) for arrival, count in zip(arrivals_s, tokens, strict=True)]

@@ -61,6 +61,10 @@ UNSTEADY: Final = frozenset(
 """Cautions that say that the window was no steady state."""
 SUSPECT: Final = frozenset({"client_suspect", "beyond_calibration"})
 """Cautions that say that the client may have spoiled the level."""
+NARROW: Final = frozenset({"short_window", "speed_wavers"})
+"""Cautions that say that every interval of the level may be too narrow; of single percentiles `too_few` says so."""
+NARROW_LATENCIES: Final = frozenset({"places_kept"})
+"""The same for the intervals of latencies alone."""
 
 
 class ClientSummary(Struct, frozen=True, kw_only=True):
