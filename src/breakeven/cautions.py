@@ -179,7 +179,7 @@ def places_kept(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="places_kept",
             seen="with answers of one length users keep the places that they began with, and another level draws "
-            "others, which the ± of latencies does not hold",
+            "others, which the ± of TTFT, ITL and E2E does not hold",
             advice="use --repeats 3 or more, and believe the spread between them",
         )
 
