@@ -71,14 +71,54 @@ def test_breakeven_alone_reads_what_the_reference_server_wrote(tmp_path: Path) -
     assert row["ideal_tok_per_s"] == pytest.approx(484.848, rel=1e-5)
 
 
-@pytest.fixture(scope="module")
-def truth() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("truth_of_benchmarks", BENCHMARKS / "truth.py")
+def _module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{name}_of_benchmarks", BENCHMARKS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def truth() -> ModuleType:
+    return _module("truth")
+
+
+@pytest.fixture(scope="module")
+def coverage() -> ModuleType:
+    return _module("coverage")
+
+
+@pytest.mark.parametrize("name", ["uniform lengths", "uniform lengths, 8 slots"])
+def test_the_intervals_of_a_minute_hold_what_they_promise(coverage: ModuleType, name: str) -> None:
+    """A small piece of the table in docs/STEADY.md."""
+    loop = coverage.LOOPS[name]
+    found = coverage.row(loop, answers=coverage.simulate(loop, runs=25, seed=3), window_s=60.0)
+    medians = [cell for figure, cell in found.cells.items() if figure.endswith("p50")]
+    assert np.mean([cell.after for cell in found.cells.values()]) > 0.9
+    assert np.mean([cell.before for cell in medians]) < np.mean([cell.after for cell in medians]) - 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "caution"),
+    [
+        ("fixed lengths, 8 slots", "places_kept"),
+        ("uniform lengths, speed wavers by 10 %, τ 20 s", "speed_wavers"),
+    ],
+)
+def test_where_intervals_do_not_hold_a_run_says_so(coverage: ModuleType, name: str, caution: str) -> None:
+    loop = coverage.LOOPS[name]
+    found = coverage.row(loop, answers=coverage.simulate(loop, runs=25, seed=3), window_s=60.0)
+    assert min(cell.after for cell in found.cells.values()) < 0.8
+    assert found.cautions[caution] > 0.8
+
+
+def test_a_run_that_equals_another_does_not_fail_a_gate(coverage: ModuleType) -> None:
+    loop = coverage.LOOPS["uniform lengths, speed wavers by 10 %, τ 20 s"]
+    found = coverage.false_alarms(coverage.simulate(loop, runs=25, seed=3), loop=loop, window_s=60.0)
+    assert np.mean(list(found.values())) < 0.05
 
 
 def _stamps(arrivals_s: list[float], *, tokens: list[int], late_s: float = 0.0) -> Stamps:

@@ -66,9 +66,18 @@ def test_a_gate_that_fails_is_exit_code_3(capsys: pytest.CaptureFixture[str]) ->
     assert "gate failed: output_tok_per_s@1 >= 0.97 * reference (1 level: 1 failed)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("words", "code"), [((), 0), (("--gate-strict",), 3)])
+def test_a_gate_that_is_undecided_is_exit_code_3_where_it_is_strict(
+    words: tuple[str, ...], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(("compare", RUNS[0], RUNS[0], "--gate", "output_tok_per_s@1 >= 1 * reference", *words)) == code
+    assert "gate undecided" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (("compare", *RUNS, "--gate-strict"), "--gate-strict is about gates; give one with --gate CONDITION"),
         (("compare", RUNS[0]), "give a reference and at least one candidate"),
         (("compare", *RUNS, "--reference", "a100-80"), "go with --data NAME"),
         (("compare", *RUNS, "--tokens-per-word", "1.3"), "go with --data NAME"),

@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from breakeven.caution import Caution
 from breakeven.compare.gate import gate, parse_gate
@@ -432,6 +433,66 @@ def test_a_gate_does_not_fail_by_the_number_of_its_levels() -> None:
     a, b = a_run(tput, share=0.01), a_run(drop, share=0.01)
     assert gate(condition.format("@7"), a, b).verdict == "failed"
     assert gate(condition.format(""), a, b).verdict == "undecided"
+
+
+def slower(factor: float, *, caution: str, repeats: int = 1) -> RunSummary:
+    """A run at a share of A's speed, whose every level has a caution."""
+    doubt = Caution(id=caution, seen="it is so", advice="repeat it")
+    levels = [a_level(u, factor * t, share=0.01, cautions=(doubt,)) for u, t in A.items() for _ in range(repeats)]
+    return RunSummary(run=RunFacts(id="b"), levels=tuple(levels))
+
+
+@pytest.mark.parametrize("caution", ["short_window", "speed_wavers"])
+def test_a_gate_whose_interval_may_be_too_narrow_fails_beyond_30_percent_or_with_repeats(caution: str) -> None:
+    once = gate(KEEPS_UP, a_run(A, share=0.01), slower(0.85, caution=caution))
+    assert once.verdict == "undecided"
+    assert "the interval may be too narrow, so repeat this level" in render_gate(once)
+    assert gate(KEEPS_UP, a_run(A, share=0.01), slower(0.65, caution=caution)).verdict == "failed"
+    assert gate(KEEPS_UP, a_run(A, share=0.01), slower(0.85, caution=caution, repeats=3)).verdict == "failed"
+
+
+def test_a_gate_on_throughput_minds_no_caution_about_latencies() -> None:
+    for caution in ("places_kept", "few_answers"):
+        assert gate(KEEPS_UP, a_run(A, share=0.01), slower(0.85, caution=caution)).verdict == "failed"
+
+
+@pytest.mark.parametrize(("metric", "verdict"), [("ttft", "undecided"), ("e2e", "undecided"), ("tpot", "failed")])
+def test_a_gate_on_tpot_does_not_mind_the_places_of_users(metric: str, verdict: str) -> None:
+    places = Caution(id="places_kept", seen="it is so", advice="repeat it")
+
+    def at(value_s: float) -> RunSummary:
+        level = a_level(10, 100.0, cautions=(places,), distributions=one_metric(f"{metric}_s", p50=quantile(value_s)))
+        return RunSummary(run=RunFacts(id="r"), levels=(level,))
+
+    assert gate(f"{metric}_p50 <= 1 * reference", at(1.0), at(1.1)).verdict == verdict
+
+
+@pytest.mark.parametrize(("too_few", "verdict"), [(False, "failed"), (True, "undecided")])
+def test_a_gate_on_a_percentile_minds_too_few_answers(*, too_few: bool, verdict: str) -> None:
+    slow = {u: replace(quantile(0.115 * u), too_few=too_few) for u in A}
+    reference = with_ttft_p99(A, {u: quantile(0.1 * u) for u in A})
+    assert gate("ttft_p99 <= 1 * reference", reference, with_ttft_p99(A, slow)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("ci95", "verdicts"),
+    [
+        ((0.9, None), ("undecided", "failed")),
+        ((None, 1.1), ("passed", "undecided")),
+        ((0.9, 1.1), ("passed", "failed")),
+    ],
+)
+def test_an_open_end_decides_nothing_on_its_side(
+    ci95: tuple[float | None, float | None], verdicts: tuple[str, str]
+) -> None:
+    run = with_ttft_p99(A, {u: Quantile(value=1.0, ci95=ci95) for u in A})
+    assert tuple(gate(f"ttft_p99 <= {limit}", run, run).verdict for limit in ("2s", "0.5s")) == verdicts
+    exact = with_ttft_p99(A, {u: quantile(1.0, 0.001) for u in A})
+    shares = [gate(f"ttft_p99 <= {share} * reference", exact, run) for share in (2, 0.5)]
+    assert tuple(one.verdict for one in shares) == verdicts
+    assert [tuple(end is None for end in one.levels[0].measured.ci95) for one in shares] == [
+        tuple(end is None for end in ci95)
+    ] * 2
 
 
 def test_a_gate_can_hold_a_latency_to_a_limit_at_one_level() -> None:

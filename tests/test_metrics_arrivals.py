@@ -169,7 +169,7 @@ def test_gaps_are_those_between_neighbours_of_one_answer_whose_later_one_came_in
         if 3.0 < later <= 17.0
     ]
     found = Arrivals(records).gaps_s(open_s=3.0, close_s=17.0)
-    assert [found[rank] for rank in range(len(found))] == pytest.approx(sorted(gaps_s), abs=2e-6)
+    assert [found.whole[rank] for rank in range(len(found.whole))] == pytest.approx(sorted(gaps_s), abs=2e-6)
     assert found.distribution().mean == pytest.approx(sum(gaps_s) / len(gaps_s), abs=1e-6)
 
 

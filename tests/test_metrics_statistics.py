@@ -185,3 +185,58 @@ def test_an_interval_of_throughput_does_not_go_below_zero() -> None:
 def test_where_nothing_arrived_the_rate_is_zero_and_its_doubt_unknown() -> None:
     found = rate_estimate(cumulative(np.empty(0), np.empty(0)), open_s=0.0, close_s=10.0)
     assert (found.value, found.ci95) == (0.0, (None, None))
+
+
+def in_sections(parts: list[list[float]]) -> Distribution:
+    """The distribution of a window whose tenths hold these values."""
+    within = np.repeat(np.arange(10), [len(part) for part in parts])
+    return distribution(np.concatenate(parts), within=within)
+
+
+def test_a_percentile_that_differs_from_tenth_to_tenth_has_the_t_interval_over_the_tenths() -> None:
+    middles = [1.0, 1.1, 0.9, 1.2, 0.8, 1.3, 0.7, 1.0, 1.0, 1.0]
+    found = in_sections([[middle - 0.6, middle, middle + 0.6] for middle in middles])
+    half = float(scipy.stats.t.ppf(0.975, 9)) * float(np.std(middles, ddof=1)) / math.sqrt(10)  # 0.125
+    alone = distribution(np.concatenate([[middle - 0.6, middle, middle + 0.6] for middle in middles]))
+    low, high = quantile(alone, "p50").ci95
+    assert low is not None
+    assert high is not None
+    assert found.p50.value == 1.0
+    assert found.p50.ci95 == pytest.approx((min(low, 1 - half), max(high, 1 + half)))
+
+
+def test_values_that_come_together_count_as_one() -> None:
+    """Six tenths of short answers and four of long ones say no more than ten answers would."""
+    together = in_sections([[1.0] * 40] * 6 + [[3.0] * 40] * 4)
+    mixed = in_sections([[1.0] * 24 + [3.0] * 16] * 10)
+    assert together.p50.value == mixed.p50.value == 1.0
+    assert together.p50.ci95[1] == 3.0
+    assert mixed.p50.ci95 == (1.0, 1.0)
+
+
+def test_order_statistics_are_the_least_that_an_interval_is() -> None:
+    values = np.random.default_rng(4).exponential(size=(10, 40))
+    found, alone = in_sections([list(part) for part in values]), distribution(values.ravel())
+    for name in QUANTILES:
+        (low, high), (least, most) = quantile(found, name).ci95, quantile(alone, name).ci95
+        assert least is None or (low is not None and low <= least)
+        assert most is None or high is None or high >= most
+
+
+@pytest.mark.parametrize(("each", "few"), [(1, {"p50", "p90", "p95", "p99"}), (19, {"p95", "p99"}), (20, {"p99"})])
+def test_a_tenth_with_too_few_answers_is_said(each: int, few: set[str]) -> None:
+    found = in_sections([list(np.arange(each) + part / 10) for part in range(10)])
+    known = {name for name in QUANTILES if quantile(found, name).value is not None}
+    assert {name for name in QUANTILES if quantile(found, name).too_few} == few & known
+
+
+def test_a_request_that_was_cut_may_have_been_quick() -> None:
+    values = np.arange(1.0, 101.0)
+    within = np.arange(120) % 10
+    waited = distribution(values, waited=[1.0] * 20, within=within)
+    cut = distribution(values, cut=[1.0] * 20, within=within)
+    assert cut.p50.value == waited.p50.value == 60
+    assert cut.p50.ci95[1] == waited.p50.ci95[1]
+    assert cut.p50.ci95[0] is not None
+    assert waited.p50.ci95[0] is not None
+    assert cut.p50.ci95[0] <= 40 < waited.p50.ci95[0]  # the lower end of 100 answers is the 40th

@@ -113,7 +113,7 @@ def test_a_new_row_can_be_limited_gated_and_compared(run: RunSummary) -> None:
     level = run.levels[-1]
     (limit,) = parse_slo(f"quarter_p50={median_s(level) * 0.9}s").limits
     assert judge(level, limit)[0] == "missed"
-    assert gate("quarter_p50 <= 3 * reference", run, run).verdict == "passed"
+    assert gate("quarter_p50@20 <= 3 * reference", run, run).verdict == "passed"
     (comparison,) = compare_runs(run, [run], slo=parse_slo(f"quarter_p50={median_s(level) * 0.9}s"))
     assert comparison.k_at_slo[0].value == pytest.approx(1.0)
 

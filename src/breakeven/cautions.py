@@ -10,17 +10,19 @@ from msgspec import Struct
 from breakeven.caution import Caution, Value
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.checks import Checks, check_level
+from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.goodput import TOO_LATE_S, goodput
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.statistics import SHORTEST_BATCH_S
-from breakeven.metrics.summary import SUSPECT, UNSTEADY, ClientSummary, LevelSummary, longer_with
+from breakeven.metrics.summary import SUSPECT, UNSTEADY, ClientSummary, Distribution, LevelSummary, longer_with
 from breakeven.record import LevelFacts, Record
 
 _LAG_S: Final = 0.002
 _KERNEL_STAMPED: Final = 0.99
 _CLOCKS_S: Final = 0.005
+_SLOW: Final = 0.35
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -144,6 +146,49 @@ def short_window(seen: Seen) -> Iterator[Caution]:
             advice=f"measure for {{enough_s:time}} or more with {longer_with(seen.facts.stopped)}",
             values={"e2e_s": e2e_s, "enough_s": 10 * e2e_s},
         )
+
+
+def few_answers(seen: Seen) -> Iterator[Caution]:
+    """Every tenth of the window holds enough answers to tell how alike they are."""
+    few = [which for which in ("p50", "p95") if any(seen.level.of(name).at(which).too_few for name in METRICS)]
+    if few:
+        yield Caution(
+            id="few_answers",
+            seen="a tenth of the window holds too few answers to tell how alike they are, so the ± of {which} is too "
+            "small",
+            advice=f"measure for longer with {longer_with(seen.facts.stopped)}, or with --repeats 3",
+            values={"which": " and ".join(few)},
+        )
+
+
+def speed_wavers(seen: Seen) -> Iterator[Caution]:
+    """The machine's speed does not change as slowly as the window lasts."""
+    found = seen.checks.wavering
+    if found is not None and found > _SLOW and not any(short_window(seen)):
+        yield Caution(
+            id="speed_wavers",
+            seen="the speed wavered about as slowly as the window lasts (neighbouring twentieths of it correlate by "
+            "{found:two}), so every ± may be too small",
+            advice="use --repeats 3 or more, and believe the spread between them",
+            values={"found": found},
+        )
+
+
+def places_kept(seen: Seen) -> Iterator[Caution]:
+    """Users mix, so that one level is like another."""
+    if seen.checks.one_length and _is_spread(seen.level.of("ttft_s")):
+        yield Caution(
+            id="places_kept",
+            seen="with answers of one length users keep the places that they began with, and another level draws "
+            "others, which the ± of TTFT, ITL and E2E does not hold",
+            advice="use --repeats 3 or more, and believe the spread between them",
+        )
+
+
+def _is_spread(of: Distribution) -> bool:
+    """Some answers take longer than the middle one, by more than 5 %."""
+    middle, tail = of.p50.value, of.p90.value
+    return middle is not None and tail is not None and tail > 1.05 * middle
 
 
 def estimated_tokens(seen: Seen) -> Iterator[Caution]:
@@ -401,6 +446,9 @@ CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
     "saturated": saturated,
     "little": little,
     "short_window": short_window,
+    "few_answers": few_answers,
+    "speed_wavers": speed_wavers,
+    "places_kept": places_kept,
     "estimated_tokens": estimated_tokens,
     "chunks_are_not_tokens": chunks_are_not_tokens,
     "first_chunk_of_many": first_chunk_of_many,

@@ -37,8 +37,10 @@ class DataRuns(Struct, frozen=True, kw_only=True):
         return run if self.tokens_per_word is None else in_tokens(run, tokens_per_word=self.tokens_per_word)
 
 
-def compare(runs: Sequence[Path] | DataRuns, level: Level, *, gates: Sequence[str], json_to: str | None) -> int:
-    """Print the comparison and the gates; exit code 3 where a gate failed."""
+def compare(
+    runs: Sequence[Path] | DataRuns, level: Level, *, gates: Sequence[str], strict: bool, json_to: str | None
+) -> int:
+    """Print the comparison and the gates; exit code 3 where a gate failed, with `strict` where one did not pass."""
     if isinstance(runs, DataRuns):
         reference, candidates = runs.read()
     else:
@@ -49,7 +51,8 @@ def compare(runs: Sequence[Path] | DataRuns, level: Level, *, gates: Sequence[st
     results = [gate(expression, reference, candidate) for expression in gates for candidate in candidates]
     text = "\n".join([render(found), *(render_gate(result) for result in results)])
     put_out(text, as_json=to_json(found), json_to=json_to)
-    return 3 if any(result.verdict == "failed" for result in results) else 0
+    missed = {"failed", "undecided"} if strict else {"failed"}
+    return 3 if any(result.verdict in missed for result in results) else 0
 
 
 def compared(reference: RunSummary, candidates: Sequence[RunSummary], level: Level) -> tuple[Comparison, ...]:

@@ -67,6 +67,9 @@ def _add_compare(commands: Any) -> None:
         metavar="CONDITION",
         help="condition such as 'output_tok_per_s >= 0.97 * reference'; exit code 3 where it fails",
     )
+    compare.add_argument(
+        "--gate-strict", action="store_true", help="exit code 3 also where the intervals cannot decide a gate"
+    )
     data = compare.add_argument_group("out of a shipped data set, instead of runs")
     data.add_argument("--data", metavar="NAME", help="nosana-2024 or nosana-2024-sweep, in words per second")
     data.add_argument("--reference", metavar="GPU")
@@ -142,7 +145,9 @@ def _compare(arguments: argparse.Namespace) -> int:
         between_node_sd_log=arguments.node_spread,
         seed=arguments.seed,
     )
-    return compare(runs, level, gates=arguments.gate, json_to=arguments.json)
+    if arguments.gate_strict and not arguments.gate:
+        raise UsageError("compare: --gate-strict is about gates; give one with --gate CONDITION")
+    return compare(runs, level, gates=arguments.gate, strict=arguments.gate_strict, json_to=arguments.json)
 
 
 def _cost(arguments: argparse.Namespace) -> int:

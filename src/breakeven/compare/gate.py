@@ -14,7 +14,7 @@ from breakeven.errors import UsageError, unknown
 from breakeven.metrics.definitions import RATES
 from breakeven.metrics.pooling import Z95, Measured, from_log
 from breakeven.metrics.slo import limited
-from breakeven.metrics.summary import Estimate, RunSummary
+from breakeven.metrics.summary import NARROW, NARROW_PLACED, PLACED, Estimate, LevelSummary, RunSummary
 from breakeven.units import parse_duration_s
 
 _FORM: Final = "write METRIC[@USERS] >= FACTOR * reference, such as 'output_tok_per_s >= 0.97 * reference'"
@@ -24,6 +24,8 @@ _GATE = re.compile(
     re.ASCII,
 )
 Verdict = Literal["passed", "failed", "undecided"]
+LEAST_SURE: Final = math.log(1.3)
+"""A failure that an interval which may be too narrow is still believed for; docs/COMPARE.md has the false alarms."""
 
 
 class Gate(NamedTuple):
@@ -67,7 +69,9 @@ def gate(expression: str, reference: RunSummary, candidate: RunSummary) -> GateR
 
     passed: at each level the 95 % interval lies on the good side. failed: at some level it lies on the bad side, with
     the interval widened for the number of levels (Bonferroni), so that ten sound levels do not fail by chance.
-    undecided: neither; a level without an interval is always undecided. Exit codes are the caller's.
+    undecided: neither; a level without an interval is always undecided, and an open end decides nothing on its side.
+    Where a level measured once says that the figure's interval may be too narrow, it fails only beyond 30 % too.
+    Exit codes are the caller's.
     """
     condition, a, b = parse_gate(expression), pool(reference), pool(candidate)
     same_unit(a, b)
@@ -98,15 +102,31 @@ def _users(condition: Gate, a: Pooled, b: Pooled) -> list[int]:
 
 
 def _level(condition: Gate, a: Pooled, b: Pooled, *, users: int, tests: int) -> GateLevel:
+    sides = (a, b) if condition.relative else (b,)
     figure = _figure(b, condition.metric, users)
     if condition.relative:
         figure = _quotient(figure, _figure(a, condition.metric, users))
+    narrow = any(_may_be_narrow(side, condition.metric, users) for side in sides)
     return GateLevel(
         users=users,
         measured=Estimate(value=figure.value, ci95=figure.ci95),
         more_than=figure.more_than,
-        verdict=_verdict(condition, figure, tests),
+        may_be_narrow=narrow,
+        verdict=_verdict(condition, figure, tests, least=LEAST_SURE if narrow else 0.0),
     )
+
+
+def _may_be_narrow(pooled: Pooled, metric: str, users: int) -> bool:
+    """A level that was measured once says so of this figure. Repeats have the spread between them."""
+    levels = [level for level in pooled.run.levels if level.users == users and level.status == "done"]
+    return len(levels) == 1 and _says_narrow(levels[0], metric)
+
+
+def _says_narrow(level: LevelSummary, metric: str) -> bool:
+    latency = limited().get(metric)
+    doubts = NARROW | NARROW_PLACED if latency is not None and latency[0] in PLACED else NARROW
+    too_few = latency is not None and latency[1] != "mean" and level.of(latency[0]).at(latency[1]).too_few
+    return too_few or any(caution.id in doubts for caution in level.cautions)
 
 
 def _figure(pooled: Pooled, metric: str, users: int) -> Measured:
@@ -120,18 +140,24 @@ def _quotient(one: Measured, other: Measured) -> Measured:
     log_value = math.log(one.value / other.value)
     if one.log_half is None or other.log_half is None:
         return Measured(math.exp(log_value))
-    return from_log(log_value, math.hypot(one.log_half, other.log_half))
+    found = from_log(log_value, math.hypot(one.log_half, other.log_half))
+    low, high = found.ci95
+    is_open = (None in (one.ci95[0], other.ci95[1]), None in (one.ci95[1], other.ci95[0]))
+    return found._replace(ci95=(None if is_open[0] else low, None if is_open[1] else high))
 
 
-def _verdict(condition: Gate, figure: Measured, tests: int) -> Verdict:
+def _verdict(condition: Gate, figure: Measured, tests: int, *, least: float) -> Verdict:
+    """`least` is how far beyond the threshold a failure must be whatever the interval, on the log scale."""
     if figure.more_than is not None and not condition.at_least and figure.more_than >= condition.threshold:
         return "failed"
     if figure.value is None or figure.log_half is None:
         return "undecided"
     margin = math.log(figure.value / condition.threshold) * (1 if condition.at_least else -1)
-    if margin >= figure.log_half:
+    good, bad = figure.ci95 if condition.at_least else reversed(figure.ci95)
+    if margin >= figure.log_half and good is not None:
         return "passed"
-    return "failed" if -margin > figure.log_half * _widening(tests) else "undecided"
+    fails = -margin > max(figure.log_half * _widening(tests), least) and bad is not None
+    return "failed" if fails else "undecided"
 
 
 def _widening(tests: int) -> float:

@@ -230,6 +230,8 @@ class GateLevel(Struct, frozen=True, kw_only=True):
     """The candidate's figure, divided by the reference's where the gate names the reference."""
     more_than: float | None = None
     """The percentile fell on an answer that never ended: it is more than this."""
+    may_be_narrow: bool = False
+    """A side was measured once and says that this interval may be too narrow: it fails only beyond 30 %."""
     verdict: Literal["passed", "failed", "undecided"]
 
 

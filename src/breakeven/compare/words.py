@@ -219,7 +219,8 @@ def gate_text(result: GateResult) -> str:
 
 def gate_level_text(level: GateLevel, result: GateResult) -> str:
     """`10 users: output_tok_per_s 1.02 x reference (1.00 to 1.04): passed`."""
-    return f"{people(level.users)}: {result.metric} {_gated(level, result)}: {level.verdict}"
+    doubt = "; the interval may be too narrow, so repeat this level" if level.may_be_narrow else ""
+    return f"{people(level.users)}: {result.metric} {_gated(level, result)}: {level.verdict}{doubt}"
 
 
 def _gated(level: GateLevel, result: GateResult) -> str:

@@ -1,6 +1,5 @@
 """Throughput over time: the tokens of a level by when they arrived, with the borders of warm-up and window."""
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -67,7 +66,7 @@ def throughput_series(facts: LevelFacts, records: Sequence[Record], *, points: i
 
 def _gap_s(arrivals: Arrivals) -> float:
     """Median gap between two chunks of one answer; 0 where no answer has two."""
-    gaps_s = arrivals.gaps_s(open_s=-math.inf, close_s=math.inf)
+    gaps_s = arrivals.gaps_s(open_s=0.0, close_s=arrivals.last_s() or 1.0).whole
     return gaps_s[len(gaps_s) // 2] if len(gaps_s) else 0.0
 
 

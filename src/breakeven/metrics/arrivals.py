@@ -4,6 +4,7 @@ A level of an hour holds a hundred million chunks. They are laid out a block of 
 so that a summary takes little more memory than the records that it is made of.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from breakeven.metrics.definitions import first_chunk_s
-from breakeven.metrics.statistics import Counted, Floats, cumulative
+from breakeven.metrics.statistics import SECTIONS, Counted, Floats, Sample, cumulative, sections
 from breakeven.record import Record
 from breakeven.units import US_PER_S
 
@@ -55,13 +56,15 @@ class Arrivals:
         """Of these the tokens that no server counted."""
         return self._sums("estimated", at_s)
 
-    def gaps_s(self, *, open_s: float, close_s: float) -> Counted:
+    def gaps_s(self, *, open_s: float, close_s: float) -> Sample:
         """Gaps between neighbouring chunks of one answer, by when the later one arrived: in (open_s, close_s]."""
-        found = Counted(np.empty(0))
+        parts = [Counted(np.empty(0))] * SECTIONS
         for block in self._blocks():
             inside = ~block.is_first & (block.times_s > open_s) & (block.times_s <= close_s)
-            found = found.plus(block.steps_us[inside] / US_PER_S)
-        return found
+            gaps_s = block.steps_us[inside] / US_PER_S
+            within = sections(block.times_s[inside], open_s=open_s, close_s=close_s)
+            parts = [part.plus(Counted(gaps_s[within == number])) for number, part in enumerate(parts)]
+        return Sample(functools.reduce(Counted.plus, parts), tuple(parts))
 
     def last_s(self) -> float | None:
         """When the last chunk arrived; None where none did."""

@@ -15,6 +15,7 @@ from breakeven.record import LevelFacts, Record
 
 _PARTS: Final = 20
 _FIRST: Final = 10
+_LEAST_WAVE: Final = 0.02
 _SURE: Final = 3.6
 """2.33 standard deviations (99 %, one-sided) of the rise that a line finds in what wavers: 1.1 x sqrt(2) x that."""
 
@@ -59,6 +60,10 @@ class Checks(Struct, frozen=True, kw_only=True):
     """Share of the answers' tokens that were reasoning which no chunk showed; None where the server counted none."""
     unsettled_s: float = 0.0
     """How long after the window's opening the throughput settled."""
+    wavering: float | None = None
+    """Correlation of the throughput of neighbouring twentieths of the window, where it varies by 2 % or more."""
+    one_length: bool = False
+    """Several users who do not pause got answers of one length only, so that they keep their places."""
     backlog: Backlog | None = None
     """Of an open loop; None also where the window had closed before the first answers could have filled it."""
 
@@ -92,8 +97,27 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
         without_done=sum(record.without_done for record in answers),
         hidden_share=_hidden(answers),
         unsettled_s=settled_s(facts, arrivals) - window.open_s,
+        wavering=_wavering(arrivals, window),
+        one_length=_one_length(facts, answers),
         backlog=_backlog(facts, records, window) if facts.users is None else None,
     )
+
+
+def _wavering(arrivals: Arrivals, window: Window) -> float | None:
+    """What has no memory gives 0 ± 0.22; a speed that wavers as slowly as the window lasts 0.4 to 0.8."""
+    if window.length_s / _PARTS < SHORTEST_BATCH_S:
+        return None
+    rates = np.diff(arrivals.by(np.linspace(window.open_s, window.close_s, _PARTS + 1)))
+    off = rates - rates.mean()
+    if rates.std() <= _LEAST_WAVE * rates.mean():
+        return None
+    return float(off[1:] @ off[:-1] / (off @ off))
+
+
+def _one_length(facts: LevelFacts, answers: Sequence[Record]) -> bool:
+    pauses = facts.think_s > 0 or facts.own_pauses
+    lengths = {record.output_tokens for record in answers}
+    return (facts.users or 0) > 1 and not pauses and len(lengths) == 1 and None not in lengths
 
 
 def _misses(asked: int | None, got: int | None) -> bool:

@@ -1,7 +1,7 @@
 """The summary of one level: which request enters which number, by docs/METRICS.md."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, Metric, reasoning_tokens
 from breakeven.metrics.failures import failures
-from breakeven.metrics.statistics import Cumulative, Floats, cumulative, distribution, inverted, rate_estimate
+from breakeven.metrics.statistics import Cumulative, Floats, cumulative, distribution, inverted, rate_estimate, sections
 from breakeven.metrics.steady import steady_from_s
 from breakeven.metrics.summary import (
     ClientSummary,
@@ -54,6 +54,10 @@ class Window:
 
     def _holds(self, at_s: float) -> bool:
         return self.open_s <= at_s < self.close_s
+
+    def at_s(self, record: Record, metric: Metric) -> float:
+        """When a request counts in a metric: when it was due or when it ended; of a given number of them, when due."""
+        return record.due_s if metric.over == "due" or record.measured else record.end_s
 
     def answers(self) -> list[Record]:
         """Requests that came to an end in the window, each user's first answer excluded."""
@@ -163,26 +167,47 @@ def _distribution(metric: Metric, arrivals: Arrivals, window: Window) -> Distrib
     if metric.over == "gaps":
         return arrivals.gaps_s(open_s=window.open_s, close_s=window.close_s).distribution()
     if metric.over == "due":
-        return _over_due(metric, window.due)
-    late = window.given_up() if metric.ranks_late else ()
-    return distribution(_values(metric, window.answers()), waited=[_age_s(record) for record in late])
+        return _over_due(metric, window)
+    return _of_records(metric, window, window.answers(), waited=window.given_up() if metric.ranks_late else ())
 
 
-def _over_due(metric: Metric, due: Sequence[Record]) -> Distribution:
+def _over_due(metric: Metric, window: Window) -> Distribution:
     """A timeout ranks last, also where a first chunk had come, which is then all that bounds it; other errors are out.
 
     So does what had no first chunk when it ended or was cut.
     """
     if not metric.ranks_late:
-        return distribution(_values(metric, due))
-    kept = [record for record in due if record.status != "error"]
-    late = [record for record in due if is_timeout(record)] + [record for record in kept if metric.of(record) is None]
-    waited = [_age_s(record) if (seen := metric.of(record)) is None else seen for record in late]
-    return distribution(_values(metric, kept), waited=waited)
+        return _of_records(metric, window, window.due)
+    kept = [record for record in window.due if record.status != "error"]
+    silent = [record for record in kept if metric.of(record) is None]
+    waited = [record for record in window.due if is_timeout(record)]
+    waited += [record for record in silent if record.status != "cut"]
+    return _of_records(metric, window, kept, waited=waited, cut=[one for one in silent if one.status == "cut"])
 
 
-def _values(metric: Metric, records: Iterable[Record]) -> list[float]:
-    return [value for record in records if (value := metric.of(record)) is not None]
+def _of_records(
+    metric: Metric,
+    window: Window,
+    records: Sequence[Record],
+    *,
+    waited: Sequence[Record] = (),
+    cut: Sequence[Record] = (),
+) -> Distribution:
+    """The metric's values, and of those that never came how long at least they took."""
+    known = [(value, record) for record in records if (value := metric.of(record)) is not None]
+    at_s = [window.at_s(record, metric) for record in (*(record for _, record in known), *waited, *cut)]
+    return distribution(
+        [value for value, _ in known],
+        waited=[_least_s(metric, record) for record in waited],
+        cut=[_age_s(record) for record in cut],
+        within=sections(at_s, open_s=window.open_s, close_s=window.close_s),
+    )
+
+
+def _least_s(metric: Metric, record: Record) -> float:
+    """What a request took at least that was given up on."""
+    seen = metric.of(record) if metric.over == "due" else None
+    return _age_s(record) if seen is None else seen
 
 
 def _age_s(record: Record) -> float:

@@ -3,19 +3,24 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from breakeven.metrics.summary import Distribution, Estimate, Quantile
+from breakeven.metrics.summary import NO_QUANTILE, Distribution, Estimate, Quantile
 
 Floats = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.int64]
+Ends = tuple[float, float]
+"""Of an interval; infinite where it is open."""
 Cumulative = Callable[[Floats], Floats]
 """How much had come by each of some times."""
 
 BATCH_COUNTS: Final = (10, 20, 40)
 SHORTEST_BATCH_S: Final = 0.5
+SECTIONS: Final = 10
+"""Of a window, for the intervals of percentiles."""
 QUANTILES: Final = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 STATISTICS: Final = (*QUANTILES, "mean")
 _TAIL: Final = 0.025
@@ -122,59 +127,91 @@ def _log_pmf(n: int, *, k: int, q: float) -> float:
     return choose + k * math.log(q) + (n - k) * math.log1p(-q)
 
 
-class Ranked(Protocol):
-    """Values by rank: the i-th smallest, counted from 0."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rank: int, /) -> float: ...
-
-
 class Counted:
-    """Many values of which few differ, by rank: each different one is kept once, with how often it came."""
+    """Values by rank: the i-th smallest, counted from 0. Each different one is kept once, with how often it came."""
 
-    def __init__(self, values: Floats, times: npt.NDArray[np.int64] | None = None) -> None:
-        self._values, place = np.unique(values, return_inverse=True)
-        self._times = np.bincount(place, weights=times, minlength=len(self._values)).astype(np.int64)
-        self._upto = np.cumsum(self._times)
+    def __init__(self, values: Floats, times: Whole | None = None) -> None:
+        self.values, place = np.unique(values, return_inverse=True)
+        self.times = np.bincount(place, weights=times, minlength=len(self.values)).astype(np.int64)
+        self._upto = np.cumsum(self.times)
 
-    def plus(self, values: Floats) -> "Counted":
+    def plus(self, more: "Counted") -> "Counted":
         """These and more."""
-        more = Counted(values)
         return Counted(
-            np.concatenate([self._values, more._values]),
-            np.concatenate([self._times, more._times]),
+            np.concatenate([self.values, more.values]),
+            np.concatenate([self.times, more.times]),
         )
 
     def __len__(self) -> int:
         return int(self._upto[-1]) if len(self._upto) else 0
 
     def __getitem__(self, rank: int, /) -> float:
-        return float(self._values[np.searchsorted(self._upto, rank, side="right")])
+        return float(self.values[np.searchsorted(self._upto, rank, side="right")])
+
+    def at(self, q: float) -> float:
+        """The q-percentile: the ceil(n q)-th smallest."""
+        return self[max(1, math.ceil(len(self) * q - 1e-9)) - 1]
+
+    def upto(self, value: float) -> int:
+        """How many are at most this."""
+        place = int(np.searchsorted(self.values, value, side="right"))
+        return int(self._upto[place - 1]) if place else 0
+
+    def mean(self) -> float:
+        return float(self.values @ self.times) / len(self)
+
+
+class Sample(NamedTuple):
+    """Values, and the same by the section of the window that they fall in; what never came is infinite."""
+
+    whole: Counted
+    parts: tuple[Counted, ...] = ()
+    """Empty where it is not known when they came."""
 
     def distribution(self) -> Distribution:
-        """As `distribution` of all the values."""
-        if not len(self):
+        """Of values that all came."""
+        if not len(self.whole):
             return Distribution()
-        mean = float(self._values @ self._times) / len(self)
         quantiles = {name: _quantile(self, q=q) for name, q in QUANTILES.items()}
-        return Distribution(n=len(self), censored=0, mean=mean, **quantiles)
+        return Distribution(n=len(self.whole), censored=0, mean=self.whole.mean(), **quantiles)
 
 
-def distribution(values: Sequence[float] | Floats, *, waited: Sequence[float] = ()) -> Distribution:
+def sections(at_s: Sequence[float] | Floats, *, open_s: float, close_s: float) -> Whole:
+    """In which of the window's ten equal sections each of some times lies."""
+    share = (np.asarray(at_s, dtype=np.float64) - open_s) / (close_s - open_s)
+    return np.clip(np.floor(SECTIONS * share), 0, SECTIONS - 1).astype(np.int64)
+
+
+def _sample(values: Floats, within: Whole | None) -> Sample:
+    if within is None:
+        return Sample(Counted(values))
+    return Sample(Counted(values), tuple(Counted(values[within == section]) for section in range(SECTIONS)))
+
+
+def distribution(
+    values: Sequence[float] | Floats,
+    *,
+    waited: Sequence[float] = (),
+    cut: Sequence[float] = (),
+    within: Whole | None = None,
+) -> Distribution:
     """Percentiles with intervals; each of `waited` never came to an end within that time and ranks as +infinity.
 
-    The q-percentile is the ceil(n q)-th smallest value. It is undefined below n = 1 / (1 - q). The interval is that of
-    the order statistics, as if requests were independent: a lower bound on the doubt.
+    So does each of `cut`, but as nobody knows how long it would have taken, a lower end is also that without them.
+    `within` has the section of each value, then of each that waited, then of each cut. The q-percentile is the
+    ceil(n q)-th smallest value. It is undefined below n = 1 / (1 - q).
     """
-    known = np.sort(np.asarray(values, dtype=np.float64))
-    n, censored = len(known) + len(waited), len(waited)
+    known, waits = np.asarray(values, dtype=np.float64), np.asarray([*waited, *cut], dtype=np.float64)
+    n, censored = len(known) + len(waits), len(waits)
     if n == 0:
         return Distribution()
-    least = np.sort(np.concatenate([known, np.asarray(waited, dtype=np.float64)])) if censored else None
-    quantiles = {name: _quantile(known, least=least, q=q) for name, q in QUANTILES.items()}
-    mean = float(np.mean(known)) if not censored else None
-    return Distribution(n=n, censored=censored, mean=mean, **quantiles)
+    ranked = np.concatenate([known, np.full(censored, np.inf)])
+    came = n - len(cut)
+    sample = _sample(ranked, within)
+    uncut = _sample(ranked[:came], None if within is None else within[:came]) if 0 < came < n else None
+    least = np.sort(np.concatenate([known, waits])) if censored else None
+    quantiles = {name: _quantile(sample, q=q, least=least, uncut=uncut) for name, q in QUANTILES.items()}
+    return Distribution(n=n, censored=censored, mean=None if censored else float(np.mean(known)), **quantiles)
 
 
 def inverted(of: Distribution, *, mean: float | None = None) -> Distribution:
@@ -193,19 +230,72 @@ def reciprocal(value: float | None) -> float | None:
     return 1 / value if value is not None and value > _TINY else None
 
 
-def _quantile(known: Ranked, *, q: float, least: Floats | None = None) -> Quantile:
+def _quantile(sample: Sample, *, q: float, least: Floats | None = None, uncut: Sample | None = None) -> Quantile:
     """`least` holds the known values and, for those that never came to an end, how long they were waited for."""
-    n = len(known) if least is None else len(least)
-    if n < round(1 / (1 - q)):
-        return Quantile(value=None, ci95=(None, None))
-
-    def at(rank: int | None) -> float | None:
-        return float(known[rank - 1]) if rank is not None and rank <= len(known) else None
-
-    rank = max(1, math.ceil(n * q - 1e-9))
-    low, high = quantile_ranks(n, q)
+    n = len(sample.whole)
+    if n < least_values(q):
+        return NO_QUANTILE
+    value = sample.whole.at(q)
+    low, high = _ends(sample, q=q)
+    if uncut is not None:
+        low = min(low, _ends(uncut, q=q)[0])
     return Quantile(
-        value=at(rank),
-        ci95=(at(low), at(high)),
-        more_than=float(least[rank - 1]) if least is not None and rank > len(known) else None,
+        value=_finite(value),
+        ci95=(_finite(low), _finite(high)),
+        more_than=None if least is None or math.isfinite(value) else float(least[max(1, math.ceil(n * q - 1e-9)) - 1]),
+        too_few=math.isfinite(value) and any(len(part) < least_values(q) for part in sample.parts),
     )
+
+
+def least_values(q: float) -> int:
+    """How many values a q-percentile needs: 2 for p50, 20 for p95."""
+    return round(1 / (1 - q))
+
+
+def _finite(end: float) -> float | None:
+    return end if math.isfinite(end) else None
+
+
+def _ends(sample: Sample, *, q: float) -> Ends:
+    """The widest of the order statistics and of both ways to let the sections say how much a percentile wavers."""
+    each = [_by_order(sample.whole, q=q)]
+    if sample.parts and math.isfinite(sample.whole.at(q)):
+        each += [_by_sections(sample, q=q), _by_shares(sample, q=q, order=each[0])]
+    return min(low for low, _ in each), max(high for _, high in each)
+
+
+def _by_order(values: Counted, *, q: float) -> Ends:
+    """As if the values were independent."""
+    low, high = quantile_ranks(len(values), q)
+    return -math.inf if low is None else values[low - 1], math.inf if high is None else values[high - 1]
+
+
+def _by_sections(sample: Sample, *, q: float) -> Ends:
+    """t over the sections' own percentiles; no wider than the value where a section holds too few.
+
+    A section whose percentile falls on what never came is left out, if half of them are there.
+    """
+    value = sample.whole.at(q)
+    if min(map(len, sample.parts)) < least_values(q):
+        return value, value
+    own = [found for part in sample.parts if math.isfinite(found := part.at(q))]
+    if len(own) < SECTIONS / 2:
+        return value, value
+    half = t_quantile(len(own) - 1) * float(np.std(own, ddof=1)) / math.sqrt(len(own))
+    return max(0.0, value - half), value + half
+
+
+def _by_shares(sample: Sample, *, q: float, order: Ends) -> Ends:
+    """t over the share of each section's values that do not exceed the percentile, read back as percentiles.
+
+    Woodruff, J. Am. Stat. Assoc. 47, 1952, with the sections as clusters: values that came together count as one. Where
+    the upper share is above all values, the largest of them is the end if order statistics have one.
+    """
+    whole, value, count = sample.whole, sample.whole.at(q), len(sample.parts)
+    share = whole.upto(value) / len(whole)
+    off = np.array([part.upto(value) - share * len(part) for part in sample.parts])
+    error = math.sqrt(float(off @ off) / (count * (count - 1))) * count / len(whole)
+    half = t_quantile(count - 1) * error
+    low, high = math.floor(len(whole) * (q - half) + 1e-9), math.ceil(len(whole) * (q + half) - 1e-9) + 1
+    most = whole[len(whole) - 1] if math.isfinite(order[1]) else math.inf
+    return whole[low - 1] if low >= 1 else -math.inf, whole[high - 1] if high <= len(whole) else most

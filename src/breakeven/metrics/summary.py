@@ -20,12 +20,14 @@ class Estimate(Struct, frozen=True, kw_only=True):
 
 
 class Quantile(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A percentile with the 95 % interval of its order statistics."""
+    """A percentile with its 95 % interval."""
 
     value: float | None
     ci95: tuple[float | None, float | None]
     more_than: float | None = None
     """Set where the percentile falls on a censored value: it is more than this."""
+    too_few: bool = False
+    """A tenth of the window holds too few answers to tell how alike they are, so the interval is too narrow."""
 
 
 NO_QUANTILE = Quantile(value=None, ci95=(None, None))
@@ -59,6 +61,12 @@ UNSTEADY: Final = frozenset(
 """Cautions that say that the window was no steady state."""
 SUSPECT: Final = frozenset({"client_suspect", "beyond_calibration"})
 """Cautions that say that the client may have spoiled the level."""
+NARROW: Final = frozenset({"short_window", "speed_wavers"})
+"""Cautions that say that every interval of the level may be too narrow; of single percentiles `too_few` says so."""
+NARROW_PLACED: Final = frozenset({"places_kept"})
+"""The same for the intervals of `PLACED` metrics alone."""
+PLACED: Final = frozenset({"ttft_s", "itl_s", "e2e_s"})
+"""Metrics that depend on when users begin, each against the others. TPOT averages that over an answer."""
 
 
 class ClientSummary(Struct, frozen=True, kw_only=True):
