@@ -436,7 +436,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         (("run", "--url", "http://h", "--output-tokens", "0"), "--output-tokens: 0 is too few"),
         (("run", "--url", "http://h", "--api-key-env", "NO_SUCH_KEY"), "no such environment variable is set"),
         (("run", "--url", "ftp://h"), "is no http or https URL of a server"),
-        (("run", "--url", "http://me:pw@h"), "--url: this looks like a secret, and would be stored"),
+        (("run", "--url", "http://me:pw@h"), "--url must not hold a user or password; put the key into a variable"),
         (("run", "--resume", "nowhere"), "nowhere does not exist"),
         (("run", "--resume", "nowhere", "--users", "1"), "--resume takes the plan from the run"),
         (
