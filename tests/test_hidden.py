@@ -1,10 +1,11 @@
 """What looks like a secret is hidden or refused, and the refusal does not show it."""
 
+import time
 from pathlib import Path
 
 import pytest
 
-from breakeven.hidden import hidden, hidden_words, is_secret_name, secret_among, secrets_in
+from breakeven.hidden import HIDDEN, hidden, hidden_words, is_secret_name, secret_among, secrets_in
 from commands import LEVELS, breakeven
 from fault_answers import reply
 from fault_server import FaultServer
@@ -131,3 +132,25 @@ def test_a_key_that_a_server_says_again_is_never_shown_or_stored(tmp_path: Path,
         done = breakeven(*words, "--out", tmp_path, env={"OWN": OWN})
     assert OWN not in done.out + done.err
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and OWN.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", "token:", "sk-", "eyJ-", "eyJaaaaaaaa.", "secret ", "a://", "api_", "x@"])
+def test_a_long_text_takes_time_in_proportion_to_its_length(piece: str) -> None:
+    """A folder or a server may send megabytes: eight times the text takes about eight times as long, not 64."""
+
+    def took_s(characters: int) -> float:
+        text, found = (piece * characters)[:characters], []
+        for _ in range(3):
+            began_s = time.process_time()
+            hidden(text)
+            found.append(time.process_time() - began_s)
+        return min(found)
+
+    assert took_s(160_000) < 30 * took_s(20_000)
+
+
+@pytest.mark.parametrize(
+    "text", ["my_api_key=abc12345", "HF_TOKEN=abc12345", "x-eyJ eyJabcdefgh.abcdefgh.abc", "sk-ab12345678"]
+)
+def test_a_secret_is_hidden_whatever_stands_before_its_name(text: str) -> None:
+    assert HIDDEN in hidden(text)

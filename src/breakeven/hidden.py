@@ -13,18 +13,18 @@ _NAME: Final = re.compile(
 _NO_SECRET: Final = re.compile(r"[_-]env$|per[_-]token$", re.IGNORECASE)
 """`--api-key-env` is followed by the name of a variable, `usd_per_token` by a number."""
 _KEY: Final = re.compile(
-    r"\bsk-(?=[\w-]*\d)[\w-]{8,}|\b(?:hf_|ghp_|gho_|gsk_)[A-Za-z0-9]{16,}"
+    r"\bsk-(?=[\w-]{0,200}\d)[\w-]{8,}|\b(?:hf_|ghp_|gho_|gsk_)[A-Za-z0-9]{16,}"
     r"|\b(?:github_pat_|glpat-|nvapi-|xai-|xox[abp]-|AKIA|AIza)[\w-]{8,}"
-    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b[Bb]earer\s+[\w.~+/-]{8,}=*"
+    r"|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b[Bb]earer\s+[\w.~+/-]{8,}=*"
 )
-"""Keys by how their makers let them begin."""
+"""Keys by how their makers let them begin. What a pattern looks ahead is bounded, so time is linear in the text."""
 _ASSIGNED: Final = re.compile(
-    r"((?:[a-z0-9]*[_-])*(?:api[_-]?key|secret|password|passwd|[_-]token|(?<![a-z])token)"
-    r"(?:[\"']?\s*[=:]\s*[\"']|\s*=\s*|\s*:\s*(?=\S*\d)(?=\S{8})))(?!\(hidden\))[^\s,;&\"'}]+",
+    r"((?:api[_-]?key|secret|password|passwd|[_-]token|(?<![a-z])token)"
+    r"(?:[\"']?\s*[=:]\s*[\"']|\s*=\s*|\s*:\s*(?=\S{0,200}\d)(?=\S{8})))(?!\(hidden\))[^\s,;&\"'}]+",
     re.IGNORECASE,
 )
 """What is given to a secret's name: by `=`, in quotation marks, or after a colon where it looks like no word."""
-_USER: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
+_USER: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@\"']+@", re.IGNORECASE)
 """User and password of an address."""
 
 
