@@ -107,4 +107,3 @@ def test_every_metric_says_its_label_unit_and_formula(name: str) -> None:
     assert metric.label
     assert metric.formula
     assert metric.unit in name.replace("tok_per_s", "tok/s")
-    assert metric.better in ("lower", "higher")

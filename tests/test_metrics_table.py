@@ -38,7 +38,7 @@ def quarter_s(record: Record) -> float | None:
 
 
 ROW = Metric(
-    *(quarter_s, "quarter", "s", "lower", "TTFT / 4"),
+    *(quarter_s, "quarter", "s", "TTFT / 4"),
     short="quarter",
     over="due",
     shown=("p50", "p95"),

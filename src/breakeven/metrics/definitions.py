@@ -96,7 +96,6 @@ class Metric(NamedTuple):
     """Of one request; of ITL the mean gap, which is TPOT."""
     label: str
     unit: str
-    better: Literal["lower", "higher"]
     formula: str
     short: str
     """In limits and gates: the `ttft` of `ttft_p99`."""
@@ -116,13 +115,13 @@ class Metric(NamedTuple):
 
 METRICS: dict[str, Metric] = {
     "tok_per_s_per_user": Metric(
-        *(tok_per_s_per_user, "interactivity", "tok/s", "higher", "1 / TPOT, tok/s while answering"),
+        *(tok_per_s_per_user, "interactivity", "tok/s", "1 / TPOT, tok/s while answering"),
         short="interactivity",
         inverse_of="tpot_s",
         shown=("p50",),
     ),
     "ttft_s": Metric(
-        *(ttft_s, "TTFT", "s", "lower", "first chunk with output text - due"),
+        *(ttft_s, "TTFT", "s", "first chunk with output text - due"),
         short="ttft",
         over="due",
         ranks_late=True,
@@ -130,7 +129,7 @@ METRICS: dict[str, Metric] = {
         is_limited=True,
     ),
     "answer_ttft_s": Metric(
-        *(answer_ttft_s, "first answer token", "s", "lower", "first chunk behind the reasoning - due"),
+        *(answer_ttft_s, "first answer token", "s", "first chunk behind the reasoning - due"),
         short="answer_ttft",
         over="due",
         ranks_late=True,
@@ -139,21 +138,21 @@ METRICS: dict[str, Metric] = {
         unlike="ttft_s",
     ),
     "tpot_s": Metric(
-        *(tpot_s, "TPOT", "s", "lower", "(E2E - TTFT) / (output tokens - 1)"),
+        *(tpot_s, "TPOT", "s", "(E2E - TTFT) / (output tokens - 1)"),
         short="tpot",
         shown=("p50", "p95"),
         is_limited=True,
     ),
     "itl_s": Metric(
-        *(tpot_s, "ITL", "s", "lower", "gap between neighbouring chunks"), short="itl", over="gaps", is_limited=True
+        *(tpot_s, "ITL", "s", "gap between neighbouring chunks"), short="itl", over="gaps", is_limited=True
     ),
     "e2e_s": Metric(
-        *(e2e_s, "E2E latency", "s", "lower", "last chunk with output text - due"),
+        *(e2e_s, "E2E latency", "s", "last chunk with output text - due"),
         short="e2e",
         ranks_late=True,
         is_limited=True,
     ),
-    "connect_s": Metric(*(connect_s, "connect", "s", "lower", "TCP and TLS, inside TTFT"), short="connect", over="due"),
+    "connect_s": Metric(*(connect_s, "connect", "s", "TCP and TLS, inside TTFT"), short="connect", over="due"),
 }
 
 

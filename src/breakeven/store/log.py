@@ -29,7 +29,7 @@ _RECORD, _FACTS = b"R", b"F"
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_record: Final = msgspec.msgpack.Decoder(Record).decode
 
-_TODO: Final = {
+_REMEDIES: Final = {
     errno.ENOSPC: "free some space or use --out",
     errno.EDQUOT: "free some space or use --out",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f) or use --out",
@@ -102,8 +102,8 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
 
 def cannot_write(path: Path, error: OSError) -> str:
     """One line for a disk that does not take what was measured."""
-    todo = _TODO.get(error.errno or 0, "use another place, such as --out FOLDER")
-    return f"cannot write {path}: {error.strerror}; {todo}; what was written before is readable"
+    remedy = _REMEDIES.get(error.errno or 0, "use another place, such as --out FOLDER")
+    return f"cannot write {path}: {error.strerror}; {remedy}; what was written before is readable"
 
 
 def _begun(path: Path) -> BinaryIO:
