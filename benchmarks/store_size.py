@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from breakeven.app.summary import summarise
 from breakeven.plan import Plan
 from breakeven.record import LevelFacts, Record
+from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder
 
 USERS, WINDOW_S, TOK_PER_S, ANSWER_TOKENS = 100, 300.0, 3000, 256

@@ -17,7 +17,6 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 import uvloop
 
-from breakeven.app.crew import parse_clients
 from breakeven.client.reference import ReferenceServer, Settings, Stamps
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.load.level import Progress
@@ -26,6 +25,7 @@ from breakeven.load.worker import Counts
 from breakeven.metrics.checks import check_level
 from breakeven.metrics.level import summarise_level
 from breakeven.record import Record
+from breakeven.session.crew import parse_clients
 from breakeven.store.folder import RunFolder
 from fault_answers import answer
 from fault_server import FaultServer

@@ -16,7 +16,6 @@ from typing import NamedTuple
 import pytest
 
 from asking import body, run
-from breakeven.app.server import Server, find_server
 from breakeven.cautions import judged_level
 from breakeven.client.answer import Meter
 from breakeven.client.ask import Asker, Route, to_record
@@ -27,6 +26,7 @@ from breakeven.engine.detect import adapter
 from breakeven.errors import BreakevenError
 from breakeven.metrics.slo import parse_slo
 from breakeven.record import LevelFacts, Record
+from breakeven.session.server import Server, find_server
 from breakeven.store.table import read_level, write_level
 from breakeven.telemetry.scrape import figures, metric_names
 

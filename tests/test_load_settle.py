@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from asking import run
-from breakeven.app.server import Server
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s
 from breakeven.engine.base import OpenAI
 from breakeven.load import settle as settle_module
 from breakeven.load.settle import settle
+from breakeven.session.server import Server
 from fault_answers import answer, reply
 from fault_server import FaultServer, closed_port
 from fault_wire import Play

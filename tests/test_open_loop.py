@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from breakeven.app.search import meets
 from breakeven.cautions import judged_level
 from breakeven.client.reference import ReferenceServer, Settings
 from breakeven.errors import UsageError
@@ -24,6 +23,7 @@ from breakeven.metrics.checks import Backlog, check_level
 from breakeven.metrics.definitions import ttft_s
 from breakeven.metrics.slo import parse_slo
 from breakeven.record import LevelFacts, Record
+from breakeven.session.search import meets
 from breakeven.store.folder import RunFolder
 from commands import breakeven
 from fault_answers import answer

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from breakeven.app.search import meets, search_levels
 from breakeven.cli import main
 from breakeven.load.level import LevelPlan
 from breakeven.metrics.bracket import CLOSE_ENOUGH, Outcome, bracket, next_load, outcomes
@@ -21,6 +20,7 @@ from breakeven.metrics.goodput import judged
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
 from breakeven.plan import Plan
+from breakeven.session.search import meets, search_levels
 from commands import Done, breakeven, finish, heard, run_folder, start
 from fault_answers import answer
 from fault_server import FaultServer

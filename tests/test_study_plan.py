@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from breakeven.app.dry_run import dry_run_text, round_levels
-from breakeven.app.plan_file import PlanFile, understood
+from breakeven.app.dry_run import dry_run_text
 from breakeven.cli import main
 from breakeven.errors import UsageError
 from breakeven.plan import Plan, plan_table
 from breakeven.serving import EngineSettings, Hardware, Launch
+from breakeven.session.defaults import round_levels
+from breakeven.session.plan_file import PlanFile, understood
 from breakeven.study.cells import Cell, cells, merged, only
 from breakeven.study.estimate import turn_s
 from breakeven.study.lines import line_of

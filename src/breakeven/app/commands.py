@@ -7,15 +7,15 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from breakeven.app.run import resume_run, run_plan
 from breakeven.app.runs import read_run, readable, write_json
-from breakeven.app.summary import summarise
 from breakeven.errors import UsageError, one_line, printable
 from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
 from breakeven.report.live import Live
 from breakeven.report.terminal import print_run
+from breakeven.session.run import resume_run, run_plan
+from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder, find_runs
 
 

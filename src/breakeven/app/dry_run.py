@@ -3,9 +3,6 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
-from breakeven.app.asks import arrivals_of, workload_of
-from breakeven.app.defaults import context_tokens, first_load, level_plan, level_plans, output_tokens, slots
-from breakeven.app.plan_file import PlanFile
 from breakeven.engine.detect import adapter
 from breakeven.launch.docker import image_of
 from breakeven.launch.embedded import MAX_SLOTS, MIN_CONTEXT_PER_SLOT
@@ -14,6 +11,17 @@ from breakeven.launch.start import start_environment, start_words
 from breakeven.load.level import LevelPlan
 from breakeven.plan import Plan
 from breakeven.serving import Hardware, Launch
+from breakeven.session.asks import arrivals_of, workload_of
+from breakeven.session.defaults import (
+    context_tokens,
+    first_load,
+    level_plan,
+    level_plans,
+    output_tokens,
+    round_levels,
+    slots,
+)
+from breakeven.session.plan_file import PlanFile
 from breakeven.study.cells import Cell
 from breakeven.study.estimate import SETTLE_S, cost_usd, start_s, turn_s
 from breakeven.units import S_PER_H, load_text, short_s
@@ -24,11 +32,6 @@ def dry_run_text(plan: PlanFile) -> str:
     return "\n".join(
         [_title(plan), *(line for cell in plan.cells for line in _cell(cell)), *_order(plan), *_total(plan)]
     )
-
-
-def round_levels(plan: Plan, repeat: int) -> list[LevelPlan]:
-    """The levels of one round."""
-    return [level for level in level_plans(plan, salt=0) if level.repeat == repeat]
 
 
 def run_text(plan: Plan) -> str:

@@ -8,18 +8,18 @@ from typing import Any
 
 from rich.table import Table
 
-from breakeven.app.asks import workload_of
 from breakeven.app.commands import console, run, slo_code
-from breakeven.app.defaults import level_plans
 from breakeven.app.dry_run import counted, dry_run_text, run_text
 from breakeven.app.given import plan_given
-from breakeven.app.plan_file import PlanFile, read_file, understood
-from breakeven.app.run import check_plan
 from breakeven.app.runs import write_json
-from breakeven.app.study import StudyRun, cell_summary, resume_study, start_study
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
 from breakeven.report.live import Live
+from breakeven.session.asks import workload_of
+from breakeven.session.defaults import level_plans
+from breakeven.session.plan_file import PlanFile, read_file, understood
+from breakeven.session.run import check_plan
+from breakeven.session.study import StudyRun, cell_summary, resume_study, start_study
 from breakeven.store.log import cannot_write
 from breakeven.study.cells import Cell
 from breakeven.units import short_count

@@ -11,7 +11,6 @@ from breakeven.app.compare import compared
 from breakeven.app.level import ANY_LEVEL, Level
 from breakeven.app.prices import quotes
 from breakeven.app.runs import read_run
-from breakeven.app.summary import summarise
 from breakeven.compare.types import Comparison
 from breakeven.cost.inputs import Scenario
 from breakeven.cost.presets import PRESETS, preset_text
@@ -24,6 +23,7 @@ from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 from breakeven.reference import DATA_SETS, find_run
 from breakeven.report.sentence import answer_text, sure_text
+from breakeven.session.summary import summarise
 from breakeven.store.folder import PLAN, SUMMARY, RunFolder
 from breakeven.store.log import cannot_write
 

@@ -7,11 +7,11 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from breakeven.app.summary import summarise
 from breakeven.client.openai import BAD_JSON
 from breakeven.errors import BreakevenError, RunFailedError, UsageError, one_line
 from breakeven.exchange import import_file
 from breakeven.metrics.summary import RunSummary
+from breakeven.session.summary import summarise
 from breakeven.store.facts import run_summary
 from breakeven.store.folder import PLAN, SUMMARY, RunFolder
 from breakeven.store.log import cannot_write

@@ -11,7 +11,6 @@ from breakeven.app.level import Level
 from breakeven.app.prices import quotes
 from breakeven.app.report import findings_of, load_folder, load_scenario
 from breakeven.app.runs import read_summary, readable
-from breakeven.app.summary import summarise
 from breakeven.cost.inputs import Scenario
 from breakeven.errors import BreakevenError, RunFailedError, UsageError
 from breakeven.findings import Prices, names, throughput_series
@@ -20,6 +19,7 @@ from breakeven.metrics.summary import RunSummary
 from breakeven.report.html import to_html
 from breakeven.report.pagedata import series_data
 from breakeven.report.server import Source, make_server
+from breakeven.session.summary import summarise
 from breakeven.store.folder import RECORDS, SUMMARY, RunFolder, find_runs
 from breakeven.units import load_text
 

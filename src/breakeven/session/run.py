@@ -9,12 +9,6 @@ from typing import Final
 import uvloop
 from msgspec.structs import replace
 
-from breakeven.app.asks import workload_of
-from breakeven.app.crew import parse_clients
-from breakeven.app.launch import check_launch, launch_engine, launch_label, log_name
-from breakeven.app.measure import Measurement, Session, missing, new_folder
-from breakeven.app.summary import summarise
-from breakeven.app.trust import ask_for_trust
 from breakeven.client.target import Access, parse_proxy
 from breakeven.clock import wall_now
 from breakeven.engine import ENGINES
@@ -30,6 +24,12 @@ from breakeven.metrics.summary import RunSummary
 from breakeven.plan import OPTIONS, Plan, plan_table
 from breakeven.registry import load
 from breakeven.report.live import Live
+from breakeven.session.asks import workload_of
+from breakeven.session.crew import parse_clients
+from breakeven.session.launch import check_launch, launch_engine, launch_label, log_name
+from breakeven.session.measure import Measurement, Session, missing, new_folder
+from breakeven.session.summary import summarise
+from breakeven.session.trust import ask_for_trust
 from breakeven.store.folder import RunFolder
 from breakeven.workload import WORKLOADS
 from breakeven.workload.base import Workload

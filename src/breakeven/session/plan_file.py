@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from breakeven.app.asks import workload_of, workload_settings
-from breakeven.app.run import check_plan
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.hidden import holds_key
 from breakeven.plan import Plan
+from breakeven.session.asks import workload_of, workload_settings
+from breakeven.session.run import check_plan
 from breakeven.study.cells import Cell, cells, only
 from breakeven.study.order import Turn, turns
 from breakeven.study.read import read_plan_file

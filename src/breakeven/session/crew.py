@@ -3,13 +3,13 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from breakeven.app.server import Server
 from breakeven.client.target import Access
 from breakeven.errors import UsageError
 from breakeven.load.crew import Crew, LocalCrew
 from breakeven.load.open_loop import OpenWorker
 from breakeven.load.processes import Plant, ProcessCrew
 from breakeven.load.worker import Worker
+from breakeven.session.server import Server
 from breakeven.workload.base import Workload
 
 MOST_CLIENTS = 256

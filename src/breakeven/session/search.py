@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
-from breakeven.app.defaults import first_load, level_plan
 from breakeven.load.level import LevelPlan
 from breakeven.metrics.bracket import Bracket, bracket, load_of, most_load, next_load, outcome, outcomes
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.summary import LevelSummary
 from breakeven.plan import Plan
+from breakeven.session.defaults import first_load, level_plan
 
 MOST_AGAIN: Final = 2
 """A load whose clients were lost is measured again so often, at most."""

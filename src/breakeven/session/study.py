@@ -8,12 +8,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from breakeven.app.dry_run import round_levels
-from breakeven.app.measure import Session, load_of
-from breakeven.app.plan_file import PlanFile, understood
-from breakeven.app.run import measure_session
-from breakeven.app.summary import summarise
-from breakeven.app.trust import ask_for_trust
 from breakeven.clock import now_s, wall_now
 from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.hardware import find_gpus
@@ -22,6 +16,12 @@ from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
 from breakeven.report.live import Live
+from breakeven.session.defaults import round_levels
+from breakeven.session.measure import Session, load_of
+from breakeven.session.plan_file import PlanFile, understood
+from breakeven.session.run import measure_session
+from breakeven.session.summary import summarise
+from breakeven.session.trust import ask_for_trust
 from breakeven.store.folder import RunFolder
 from breakeven.store.study import STUDY, StudyFolder
 from breakeven.study.cells import Cell

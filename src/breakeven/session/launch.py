@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Final
 
-from breakeven.app.defaults import context_tokens, output_tokens, slots
 from breakeven.engine.detect import adapter
 from breakeven.errors import UsageError
 from breakeven.launch.embedded import Launched, start_embedded
@@ -12,6 +11,7 @@ from breakeven.launch.start import start, start_words
 from breakeven.plan import Plan
 from breakeven.report.live import Live
 from breakeven.serving import Launch, hardware_problem, launch_problem
+from breakeven.session.defaults import context_tokens, output_tokens, slots
 
 ENGINE_LOG: Final = "engine.log"
 

@@ -70,6 +70,11 @@ def level_plans(plan: Plan, *, salt: int, arrivals_s: tuple[float, ...] | None =
     ]
 
 
+def round_levels(plan: Plan, repeat: int) -> list[LevelPlan]:
+    """The levels of one round."""
+    return [level for level in level_plans(plan, salt=0) if level.repeat == repeat]
+
+
 def first_load(plan: Plan) -> tuple[int | None, float | None]:
     """Users or offered rate at which a search begins."""
     return (plan.user_levels[0], None) if plan.rate is None else (None, plan.rate[0])

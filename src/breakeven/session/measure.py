@@ -12,12 +12,6 @@ from msgspec import to_builtins
 from msgspec.structs import asdict, replace
 
 from breakeven import __version__
-from breakeven.app.asks import arrivals_of, run_salt
-from breakeven.app.crew import crew_for
-from breakeven.app.defaults import level_plan, level_plans, output_tokens
-from breakeven.app.search import search_levels
-from breakeven.app.server import Server, describe_engine, find_server
-from breakeven.app.summary import summarise
 from breakeven.calibrate.kept import kept_ceiling
 from breakeven.cautions import judged_level
 from breakeven.client.target import Access, resolve
@@ -34,6 +28,12 @@ from breakeven.metrics.summary import LevelSummary
 from breakeven.plan import Plan
 from breakeven.record import LevelFacts
 from breakeven.report.live import Live
+from breakeven.session.asks import arrivals_of, run_salt
+from breakeven.session.crew import crew_for
+from breakeven.session.defaults import level_plan, level_plans, output_tokens
+from breakeven.session.search import search_levels
+from breakeven.session.server import Server, describe_engine, find_server
+from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder
 from breakeven.store.samples import seal_samples
 from breakeven.telemetry.handle import Sampler, Wanted, sources_for

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import msgspec
 
-from breakeven.app.questions import ModelInfo, doubt, hint, list_models, only_model, refused, told
 from breakeven.caution import Caution
 from breakeven.client.answer import Meter
 from breakeven.client.ask import Asker, FetchError, Route, Seen, fetch
@@ -19,6 +18,7 @@ from breakeven.engine.base import OpenAI
 from breakeven.engine.detect import adapter, engine_of
 from breakeven.engine.idle import busy_requests
 from breakeven.errors import RunFailedError, one_line
+from breakeven.session.questions import ModelInfo, doubt, hint, list_models, only_model, refused, told
 from breakeven.workload.base import Ask
 
 _NO_SERVER: Final = {"connect", "tls", "bad_http", "not_openai", "closed", "reset"}

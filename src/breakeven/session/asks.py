@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from breakeven.app.defaults import output_tokens
 from breakeven.plan import Plan
+from breakeven.session.defaults import output_tokens
 from breakeven.workload import make_workload
 from breakeven.workload.base import Workload
 from breakeven.workload.trace import Trace
