@@ -1,17 +1,20 @@
-"""Print the tables of figures into ECONOMICS.md, from the rows themselves: `python docs/make_tables.py`."""
+"""Print the tables of figures and of options into the docs, from the rows themselves: `python docs/make_tables.py`."""
 
 import re
 from pathlib import Path
+from typing import Final
 
-from breakeven.cost.figures import GROUPS, ROWS, Group
+from breakeven.cli import COMMANDS
+from breakeven.cost.figures import GROUPS, ROWS
 from breakeven.cost.formula import readable
+from breakeven.options import PLAN_OPTIONS, Option
 from breakeven.say import label_of
 
-PAGE = Path(__file__).with_name("ECONOMICS.md")
-_BLOCK = re.compile(r"<!-- figures: (\w+) -->\n(?:.*\n)*?<!-- end of figures -->\n")
+PAGES: Final = [Path(__file__).with_name(name) for name in ("ECONOMICS.md", "COMMANDS.md")]
+_BLOCK = re.compile(r"<!-- (figures|options): (\w+) -->\n(?:.*\n)*?<!-- end of \1 -->\n")
 
 
-def table(group: Group) -> str:
+def figures(group: str) -> str:
     """Name, label, formula, unit, and why there is none, a line a figure."""
     lines = ["| figure | formula | unit | None when |", "|---|---|---|---|"]
     for name, row in ROWS.items():
@@ -24,11 +27,51 @@ def table(group: Group) -> str:
     return "\n".join(lines) + "\n"
 
 
+def options(name: str) -> str:
+    """Option, meaning, and the key of a plan file that says the same, a line an option."""
+    command = next(command for command in COMMANDS if command.name == name)
+    of_plan = "| option | meaning | key of a plan file |\n|---|---|---|\n"
+    return (of_plan if name == "run" else "| option | meaning |\n|---|---|\n") + "".join(
+        f"| {_words(option)} | {_cell(option.help)} |{_key(option) if name == 'run' else ''}\n"
+        for option in command.options
+        if option.word is None
+    )
+
+
+def _words(option: Option) -> str:
+    value = option.unit or "\\|".join(option.choices)
+    return f"`{option.name}{f' {value}' if value else ''}`"
+
+
+def _key(option: Option) -> str:
+    return f" `{option.place}` |" if option in PLAN_OPTIONS else " |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def filled(text: str) -> str:
     """The page with every table as the rows have it now."""
-    return _BLOCK.sub(lambda found: f"<!-- figures: {found[1]} -->\n{table(found[1])}<!-- end of figures -->\n", text)  # type: ignore[arg-type]
+    tables = {"figures": figures, "options": options}
+    return _BLOCK.sub(
+        lambda found: f"<!-- {found[1]}: {found[2]} -->\n{tables[found[1]](found[2])}<!-- end of {found[1]} -->\n", text
+    )
+
+
+def blocks() -> set[tuple[str, str]]:
+    """Every table that the pages have room for."""
+    return {(found[1], found[2]) for page in PAGES for found in _BLOCK.finditer(page.read_text(encoding="utf-8"))}
+
+
+def wanted() -> set[tuple[str, str]]:
+    """Every table that the pages must have."""
+    return {("figures", group) for group in GROUPS} | {
+        ("options", command.name) for command in COMMANDS if command.options
+    }
 
 
 if __name__ == "__main__":
-    assert set(re.findall(r"<!-- figures: (\w+) -->", PAGE.read_text())) == set(GROUPS)
-    PAGE.write_text(filled(PAGE.read_text()))
+    assert blocks() == wanted()
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -47,5 +48,17 @@ def test_every_option_explains_itself(name: str, one: argparse.ArgumentParser) -
     assert one.description
     assert one.description.rstrip().endswith(".")
     for action in one._actions:
-        if action.option_strings and action.option_strings[-1] not in ("--url", "--reference", "--candidate"):
+        if action.option_strings:
             assert action.help, f"{name} {action.option_strings}"
+
+
+def test_the_tables_of_the_docs_are_those_of_the_rows() -> None:
+    spec = spec_from_file_location("make_tables", ROOT / "docs" / "make_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = module_from_spec(spec)
+    spec.loader.exec_module(made)
+    assert made.blocks() == made.wanted()
+    for page in made.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert made.filled(text) == text, f"python docs/make_tables.py renews {page.name}"

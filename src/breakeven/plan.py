@@ -18,40 +18,6 @@ DEFAULT_USERS = (1, 5, 10, 50, 100)
 LEAST_REQ_PER_S = 1e-3
 """The lowest rate, and the step in which rates are told apart: a level's files are named by three decimals of it."""
 MOST_REQ_PER_S = 1e6
-OPTIONS = {
-    "url": "--url",
-    "engine": "--engine",
-    "model": "--model",
-    "api": "--api",
-    "api_key_env": "--api-key-env",
-    "headers": "--header",
-    "headers_env": "--header-env",
-    "body": "--body",
-    "proxy": "--proxy",
-    "model_source": "--model-source",
-    "workload": "--workload",
-    "input_tokens": "--input-tokens",
-    "output_tokens": "--output-tokens",
-    "file": "--file",
-    "users": "--users",
-    "rate": "--rate",
-    "arrivals": "--arrivals",
-    "repeats": "--repeats",
-    "clients": "--clients",
-    "think_s": "--think",
-    "ramp_s": "--ramp",
-    "warmup_s": "--warmup",
-    "duration_s": "--duration",
-    "requests": "--requests",
-    "max_duration_s": "--max-duration",
-    "precision": "--precision",
-    "timeout_s": "--timeout",
-    "seed": "--seed",
-    "slo": "--slo",
-    "find_max": "--find-max",
-    "auto": "--users auto",
-}
-"""Fields of a plan and the options of `breakeven run` that set them; `options` and `name` have their own form."""
 _DURATIONS = {
     "duration_s": False,
     "max_duration_s": False,

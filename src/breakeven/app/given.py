@@ -1,16 +1,20 @@
 """A plan out of the words of a command: what is wrong is told by its option, not by the key of a plan file."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from breakeven.errors import FieldError
-from breakeven.plan import OPTIONS, Plan, check_given
+from breakeven.options import option_said
+from breakeven.plan import Plan, check_given
+from breakeven.serving import Hardware, Launch
+
+_PARTS: Final[Mapping[str, Any]] = {"launch": Launch, "hardware": Hardware}
 
 
 def plan_given(given: Mapping[str, Any]) -> Plan:
     """The plan with its defaults; UsageError in one line that begins with the option."""
     try:
         check_given(given)
-        return Plan(**given)
+        return Plan(**{name: _PARTS[name](**value) if name in _PARTS else value for name, value in given.items()})
     except FieldError as error:
-        raise FieldError(error.why, *(OPTIONS.get(field, field) for field in error.fields)) from None
+        raise FieldError(error.why, *map(option_said, error.fields)) from None

@@ -12,13 +12,16 @@ from typing import Any, Final, NoReturn, TextIO
 
 from breakeven import __version__
 from breakeven.cli import calibrate, exchange, money, prices, report, run, stored, study
+from breakeven.cli.command import Command, add
 from breakeven.errors import BreakevenError, RunFailedError, UsageError, mistyped, one_line
 from breakeven.hidden import hidden
 
 INTERRUPTED: Final = 130
 LONGEST_ERROR: Final = 2000
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-_ROOMS: Final = (run, study, stored, money, prices, report, exchange, calibrate)
+COMMANDS: Final[tuple[Command, ...]] = tuple(
+    command for room in (run, study, stored, money, prices, report, exchange, calibrate) for command in room.COMMANDS
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,8 +58,8 @@ def parser() -> Parser:
     )
     made.add_argument("--version", action="version", version=f"breakeven {__version__}")
     commands = made.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    for room in _ROOMS:
-        room.add(commands)
+    for command in COMMANDS:
+        add(commands, command)
     return made
 
 

@@ -1,24 +1,10 @@
 """The command `breakeven calibrate`."""
 
 import argparse
-from pathlib import Path
-from typing import Any
+from typing import Final
 
-from breakeven.cli.words import add_json, users
-
-
-def add(commands: Any) -> None:
-    """Add the command and its options."""
-    calibrate = commands.add_parser(
-        "calibrate",
-        help="hold the instrument against a server whose true timings are known",
-        description="Measure the instrument's own error on this machine, and the highest load that it reads right.",
-    )
-    calibrate.add_argument("--quick", action="store_true", help="five loads in under a minute, not the whole grid")
-    calibrate.add_argument("--users", type=users, metavar="LIST", help="these numbers of users instead of the grid")
-    calibrate.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as Markdown too")
-    add_json(calibrate)
-    calibrate.set_defaults(do=_calibrate)
+from breakeven.cli.command import JSON, Command
+from breakeven.options import PATH, SWITCH, USERS, Option
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
@@ -27,3 +13,19 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     return calibrate(
         quick=arguments.quick, users=arguments.users, json_to=arguments.json, markdown_to=arguments.markdown
     )
+
+
+COMMANDS: Final = (
+    Command(
+        "calibrate",
+        "hold the instrument against a server whose true timings are known",
+        _calibrate,
+        (
+            Option("--quick", "five loads in under a minute, not the whole grid", kind=SWITCH),
+            Option("--users", "these numbers of users instead of the grid", "LIST", kind=USERS),
+            Option("--markdown", "write the table as Markdown too", "FILE", kind=PATH),
+            JSON,
+        ),
+        "Measure the instrument's own error on this machine, and the highest load that it reads right.",
+    ),
+)

@@ -2,29 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from breakeven.cli.words import add_out
-
-
-def add(commands: Any) -> None:
-    """Add the commands and their options."""
-    take = commands.add_parser(
-        "import",
-        help="read another tool's result file as a run",
-        description="Make a run of result files of vLLM bench, guidellm, AIPerf, genai-bench, inference-perf or "
-        "InferenceX. Each number keeps its tool's definition; what cannot be mapped is left out and said.",
-    )
-    take.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one file, or the files of one sweep")
-    add_out(take)
-    take.set_defaults(do=_import)
-    give = commands.add_parser(
-        "export", help="write a run in another tool's format", description="Write a run in another tool's format."
-    )
-    give.add_argument("run", type=Path, metavar="RUN", help="run folder or summary")
-    give.add_argument("--as", dest="form", default="vllm-json", metavar="FORMAT", help="vllm-json (default)")
-    give.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to write (default: here)")
-    give.set_defaults(do=_export)
+from breakeven.cli.command import OUT, Command
+from breakeven.options import PATH, Option
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -37,3 +18,25 @@ def _export(arguments: argparse.Namespace) -> int:
     from breakeven.app.exchange import export
 
     return export(arguments.run, form=arguments.form, out=arguments.to)
+
+
+COMMANDS: Final = (
+    Command(
+        "import",
+        "read another tool's result file as a run",
+        _import,
+        (Option("FILE", "one file, or the files of one sweep", kind=PATH, field="files", values="+"), OUT),
+        "Make a run of result files of vLLM bench, guidellm, AIPerf, genai-bench, inference-perf or "
+        "InferenceX. Each number keeps its tool's definition; what cannot be mapped is left out and said.",
+    ),
+    Command(
+        "export",
+        "write a run in another tool's format",
+        _export,
+        (
+            Option("RUN", "run folder or summary", kind=PATH),
+            Option("--as", "vllm-json (default)", "FORMAT", field="form", default="vllm-json"),
+            Option("--to", "where to write (default: here)", "FOLDER", kind=PATH, default=Path()),
+        ),
+    ),
+)

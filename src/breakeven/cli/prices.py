@@ -1,47 +1,16 @@
 """The commands about facts: prices, gpus."""
 
 import argparse
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from breakeven.cli.command import Command
 from breakeven.errors import UsageError
+from breakeven.options import PATH, SWITCH, Option
 
-_EXAMPLES: Final = """examples:
-  breakeven prices RTX 4090
+_EXAMPLES: Final = """  breakeven prices RTX 4090
   breakeven prices --refresh
   breakeven prices h100 --refresh --from gpuhunt --save h100.csv
 """
-
-
-def add(commands: Any) -> None:
-    """Add the commands and their options."""
-    _add_prices(commands)
-    gpus = commands.add_parser("gpus", help="list the GPU table", description="List GPU facts, each with its source.")
-    gpus.add_argument("gpu", nargs="*", metavar="GPU", help="a key or a name; without it the whole table")
-    gpus.set_defaults(do=_gpus)
-
-
-def _add_prices(commands: Any) -> None:
-    prices = commands.add_parser(
-        "prices",
-        help="list dated quotes of GPU rents",
-        description="List quotes per card, with kind, market, date and source.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    prices.add_argument("gpu", nargs="*", metavar="GPU", help="a key or a name such as RTX 4090; without it every GPU")
-    prices.add_argument(
-        "--refresh", action="store_true", help="read today's prices of about twenty clouds and keep them"
-    )
-    prices.add_argument(
-        "--from",
-        dest="base",
-        metavar="PLACE",
-        help="where --refresh reads: an address, a folder or a file of SkyPilot's catalogue, or gpuhunt",
-    )
-    prices.add_argument("--file", type=Path, metavar="CSV", help="add quotes of your own")
-    prices.add_argument("--save", type=Path, metavar="CSV", help="write what is listed to a file")
-    prices.set_defaults(do=_prices)
 
 
 def _prices(arguments: argparse.Namespace) -> int:
@@ -66,3 +35,33 @@ def _gpus(arguments: argparse.Namespace) -> int:
 
 def _name(arguments: argparse.Namespace) -> str | None:
     return " ".join(arguments.gpu) or None
+
+
+COMMANDS: Final = (
+    Command(
+        "prices",
+        "list dated quotes of GPU rents",
+        _prices,
+        (
+            Option("GPU", "a key or a name such as RTX 4090; without it every GPU", values="*"),
+            Option("--refresh", "read today's prices of about twenty clouds and keep them", kind=SWITCH),
+            Option(
+                "--from",
+                "where --refresh reads: an address, a folder or a file of SkyPilot's catalogue, or gpuhunt",
+                "PLACE",
+                field="base",
+            ),
+            Option("--file", "add quotes of your own", "CSV", kind=PATH),
+            Option("--save", "write what is listed to a file", "CSV", kind=PATH),
+        ),
+        "List quotes per card, with kind, market, date and source.",
+        _EXAMPLES,
+    ),
+    Command(
+        "gpus",
+        "list the GPU table",
+        _gpus,
+        (Option("GPU", "a key or a name; without it the whole table", values="*"),),
+        "List GPU facts, each with its source.",
+    ),
+)

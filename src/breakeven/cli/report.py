@@ -2,90 +2,21 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from breakeven.cli.words import DEFAULT_OUT, writable
+from breakeven.cli.command import DEFAULT_OUT, WRITABLE, Command
+from breakeven.cli.money import FLOOR, SET, SLO
 from breakeven.errors import UsageError
+from breakeven.options import PATH, TEXTS, WHOLE, Option
 
 FORMS: Final = ("html", "md", "csv", "json", "png", "pdf")
 DEFAULT_HTML: Final = "report.html"
 DEFAULT_PORT: Final = 8700
-_EXAMPLES: Final = """examples:
-  breakeven report runs/2026-11-23T0210-vllm-llama --html report.html
+_EXAMPLES: Final = """  breakeven report runs/2026-11-23T0210-vllm-llama --html report.html
   breakeven report runs/a100 runs/rtx4090 --scenario prices.toml --floor 25 --html report.html --md -
   breakeven report nosana-2024:a100-80 nosana-2024:rtx-4090 --scenario nosana-2024 --md -
   breakeven report --serve runs
 """
-
-
-def floors(text: str) -> tuple[float, ...]:
-    """A list of speeds."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no list of speeds; write it like 25,50") from None
-
-
-def add(commands: Any) -> None:
-    """Add the command and its options."""
-    report = commands.add_parser(
-        "report",
-        help="make a page, tables or pictures of runs and prices",
-        description="Make a page, tables or pictures of runs and prices.\n"
-        "The first run is the reference; every other one is held against it.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    report.add_argument(
-        "runs", metavar="RUN", nargs="*", help="run folder, summary.json, another tool's result, or DATA:GPU"
-    )
-    money = report.add_argument_group("prices")
-    money.add_argument(
-        "--scenario",
-        dest="scenarios",
-        action="append",
-        default=[],
-        metavar="S",
-        help="scenario file or name (nosana-2024, owner, renter, self-host); one more for each further candidate",
-    )
-    money.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="PLACE=VALUE", help="change one number"
-    )
-    money.add_argument(
-        "--ranges", choices=("default", "correlated"), help="ready ranges for what is given as one number"
-    )
-    wanted = report.add_argument_group("service level")
-    wanted.add_argument(
-        "--floor",
-        dest="floors",
-        type=floors,
-        default=(),
-        metavar="LIST",
-        help="tok/s that on average a user must get at least (default: chosen)",
-    )
-    wanted.add_argument("--slo", metavar="LIMITS", help="limits such as ttft_p99=2s,tpot_p99=100ms")
-    forms = report.add_argument_group("forms (default: --html report.html)")
-    forms.add_argument("--html", metavar="FILE", help="one self-contained page")
-    forms.add_argument("--md", metavar="FILE", help="Markdown for a pull request; - is stdout")
-    forms.add_argument("--csv", metavar="FILE", help="every number, one a line; - is stdout")
-    forms.add_argument("--json", type=writable, metavar="FILE", help="the findings as JSON; - is stdout")
-    forms.add_argument("--png", metavar="FOLDER", help="the charts as pictures (needs breakeven[png])")
-    forms.add_argument("--pdf", metavar="FILE", help="the page printed (needs a Chromium browser on PATH)")
-    forms.add_argument("--title", metavar="TEXT", help="title of the page")
-    serve = report.add_argument_group("live")
-    serve.add_argument(
-        "--serve",
-        nargs="?",
-        const=Path(DEFAULT_OUT),
-        type=Path,
-        metavar="FOLDER",
-        help="serve a page over a folder of runs (default: runs) instead of writing forms",
-    )
-    serve.add_argument(
-        "--host", default="127.0.0.1", help="address to serve on (default: 127.0.0.1, this machine only)"
-    )
-    serve.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"port to serve on (default: {DEFAULT_PORT})")
-    report.set_defaults(do=_report)
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -100,10 +31,10 @@ def _report(arguments: argparse.Namespace) -> int:
 
     asked = Asked(
         runs=tuple(arguments.runs),
-        scenarios=tuple(arguments.scenarios),
-        overrides=tuple(arguments.overrides),
+        scenarios=tuple(arguments.scenarios or ()),
+        overrides=tuple(arguments.overrides or ()),
         ranges=arguments.ranges,
-        floors=arguments.floors,
+        floors=arguments.floor or (),
         slo=arguments.slo,
         title=arguments.title,
     )
@@ -119,7 +50,74 @@ def _serve(arguments: argparse.Namespace, forms: dict[str, str]) -> int:
         arguments.serve,
         host=arguments.host,
         port=arguments.port,
-        scenarios=tuple(arguments.scenarios),
-        floors=arguments.floors,
+        scenarios=tuple(arguments.scenarios or ()),
+        floors=arguments.floor or (),
         slo=arguments.slo,
     )
+
+
+_PRICES: Final = "prices"
+_FORMS: Final = "forms (default: --html report.html)"
+_LIVE: Final = "live"
+
+COMMANDS: Final = (
+    Command(
+        "report",
+        "make a page, tables or pictures of runs and prices",
+        _report,
+        (
+            Option("RUN", "run folder, summary.json, another tool's result, or DATA:GPU", field="runs", values="*"),
+            Option(
+                "--scenario",
+                "scenario file or name (nosana-2024, owner, renter, self-host); one more for each further candidate",
+                "S",
+                kind=TEXTS,
+                field="scenarios",
+                group=_PRICES,
+            ),
+            SET._replace(group=_PRICES),
+            Option(
+                "--ranges",
+                "ready ranges for what is given as one number",
+                choices=("default", "correlated"),
+                group=_PRICES,
+            ),
+            FLOOR,
+            SLO,
+            Option("--html", "one self-contained page", "FILE", group=_FORMS),
+            Option("--md", "Markdown for a pull request; - is stdout", "FILE", group=_FORMS),
+            Option("--csv", "every number, one a line; - is stdout", "FILE", group=_FORMS),
+            Option("--json", "the findings as JSON; - is stdout", "FILE", kind=WRITABLE, group=_FORMS),
+            Option("--png", "the charts as pictures (needs breakeven[png])", "FOLDER", group=_FORMS),
+            Option("--pdf", "the page printed (needs a Chromium browser on PATH)", "FILE", group=_FORMS),
+            Option("--title", "title of the page", "TEXT", group=_FORMS),
+            Option(
+                "--serve",
+                "serve a page over a folder of runs (default: runs) instead of writing forms",
+                "FOLDER",
+                kind=PATH,
+                values="?",
+                const=Path(DEFAULT_OUT),
+                group=_LIVE,
+            ),
+            Option(
+                "--host",
+                "address to serve on (default: 127.0.0.1, this machine only)",
+                "HOST",
+                default="127.0.0.1",
+                group=_LIVE,
+            ),
+            Option(
+                "--port",
+                f"port to serve on (default: {DEFAULT_PORT})",
+                "PORT",
+                kind=WHOLE,
+                default=DEFAULT_PORT,
+                group=_LIVE,
+            ),
+        ),
+        "Make a page, tables or pictures of runs and prices.\n"
+        "The first run is the reference; every other one is held against it.",
+        _EXAMPLES,
+    ),
+)

@@ -1,21 +1,10 @@
 """The commands over stored runs: `breakeven show`, `breakeven runs`."""
 
 import argparse
-from pathlib import Path
-from typing import Any
+from typing import Final
 
-from breakeven.cli.words import add_json, add_out
-
-
-def add(commands: Any) -> None:
-    """Add the commands and their options."""
-    show = commands.add_parser("show", help="print a stored run again", description="Print a stored run again.")
-    show.add_argument("run", metavar="RUN", type=Path, help="run folder")
-    add_json(show)
-    show.set_defaults(do=_show)
-    runs = commands.add_parser("runs", help="list the stored runs", description="List the stored runs.")
-    add_out(runs)
-    runs.set_defaults(do=_runs)
+from breakeven.cli.command import JSON, OUT, Command
+from breakeven.options import PATH, Option
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -28,3 +17,9 @@ def _runs(arguments: argparse.Namespace) -> int:
     from breakeven.app.commands import runs
 
     return runs(arguments.out)
+
+
+COMMANDS: Final = (
+    Command("show", "print a stored run again", _show, (Option("RUN", "run folder", kind=PATH), JSON)),
+    Command("runs", "list the stored runs", _runs, (OUT,)),
+)

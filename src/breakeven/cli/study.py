@@ -4,43 +4,18 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
-from breakeven.cli.words import writable
+from breakeven.cli.command import WRITABLE, Command
 from breakeven.errors import UsageError
+from breakeven.options import PATH, SWITCH, Option, option_said
 
 _FIRST: Final = "plan.toml"
-
-
-def add(commands: Any) -> None:
-    """Add the commands and their options."""
-    plan = commands.add_parser(
-        "plan", help="check a plan file, or write one to begin with", description="Check a plan file, or write one."
-    )
-    kinds = plan.add_subparsers(dest="kind", metavar="ACTION", required=True)
-    check = kinds.add_parser(
-        "check", help="say whether a plan can be run", description="Say whether a plan can be run."
-    )
-    check.add_argument("plan", metavar="PLAN", type=Path, help="plan file (TOML)")
-    check.set_defaults(do=_check)
-    init = kinds.add_parser("init", help="write a plan to begin with", description="Write a plan to begin with.")
-    init.add_argument("plan", metavar="PLAN", type=Path, nargs="?", default=Path(_FIRST), help=f"(default: {_FIRST})")
-    init.set_defaults(do=_init)
-    engines = commands.add_parser(
-        "engines",
-        help="list the engines and what of them is available here",
-        description="List the engines and what of them is available here.",
-    )
-    engines.add_argument(
-        "--json", type=writable, metavar="FILE", help="write the list as JSON; - is stdout, and the table is left out"
-    )
-    engines.add_argument("--verify", action="store_true", help="hash the embedded engine's cached model again first")
-    engines.set_defaults(do=_engines)
 
 
 def only(text: str) -> tuple[str, tuple[str, ...]]:
     """`hardware=a100` or `engine=vllm,lmdeploy`, for `run PLAN --only`."""
     axis, equals, names = text.partition("=")
     if not (axis and equals and names):
-        raise argparse.ArgumentTypeError(f"'{text}' is no TABLE=NAME, such as hardware=a100")
+        raise ValueError(f"'{text}' is no TABLE=NAME, such as hardware=a100")
     return axis, tuple(names.split(","))
 
 
@@ -58,8 +33,8 @@ def run(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
             raise UsageError("--only goes with a plan file or a study to resume")
         return plan_command.dry_run_plan(given)
     if given:
-        option = next(iter(given)).replace("_", "-")
-        raise UsageError(f"the plan file says what is measured; leave --{option} out, or put it into the file")
+        option = option_said(next(iter(given)))
+        raise UsageError(f"the plan file says what is measured; leave {option} out, or put it into the file")
     if arguments.dry_run:
         return plan_command.dry_run(arguments.plan, wanted=wanted)
     return plan_command.run_file(arguments.plan, out=arguments.out, wanted=wanted, json_to=arguments.json)
@@ -81,3 +56,29 @@ def _engines(arguments: argparse.Namespace) -> int:
     from breakeven.app.engines import engines
 
     return engines(json_to=arguments.json, verify=arguments.verify)
+
+
+COMMANDS: Final = (
+    Command(
+        "plan",
+        "check a plan file, or write one to begin with",
+        actions=(
+            Command("check", "say whether a plan can be run", _check, (Option("PLAN", "plan file (TOML)", kind=PATH),)),
+            Command(
+                "init",
+                "write a plan to begin with",
+                _init,
+                (Option("PLAN", f"(default: {_FIRST})", kind=PATH, values="?", default=Path(_FIRST)),),
+            ),
+        ),
+    ),
+    Command(
+        "engines",
+        "list the engines and what of them is available here",
+        _engines,
+        (
+            Option("--json", "write the list as JSON; - is stdout, and the table is left out", "FILE", kind=WRITABLE),
+            Option("--verify", "hash the embedded engine's cached model again first", kind=SWITCH),
+        ),
+    ),
+)

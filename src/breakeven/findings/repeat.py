@@ -10,7 +10,8 @@ from msgspec.structs import asdict
 from breakeven.errors import UsageError
 from breakeven.findings.scrub import bare_url, clean
 from breakeven.metrics.summary import RunFacts
-from breakeven.plan import OPTIONS, Plan
+from breakeven.options import Option, plan_words
+from breakeven.plan import Plan
 
 
 def run_command(run: RunFacts) -> str | None:
@@ -34,21 +35,15 @@ def run_command(run: RunFacts) -> str | None:
 
 def _words(settings: Mapping[str, Any]) -> list[str]:
     words: list[str] = []
-    for name, flag in OPTIONS.items():
-        value = settings.get(name)
-        if value is None:
-            continue
-        words += [flag] if value is True else [flag, shlex.quote(_value(name, value))]
-    for key, value in (settings.get("options") or {}).items():
-        words += ["--option", shlex.quote(clean(f"{key}={value}"))]
+    for option, word in plan_words(settings):
+        words += [option.name] if word is None else [option.name, shlex.quote(_cleaned(option, word))]
     return words
 
 
-def _value(name: str, value: Any) -> str:
-    if name == "url":
-        return bare_url(str(value))
-    if name == "file":
-        return clean(str(value)).rpartition("/")[2]
-    if isinstance(value, list | tuple):
-        return ",".join(f"{one:g}" for one in value)
-    return f"{value:g}" if isinstance(value, float) else clean(str(value))
+def _cleaned(option: Option, word: str) -> str:
+    """Without what shows where it was measured: a URL's user and query, a file's folder."""
+    return {"url": bare_url, "file": _base_name}.get(option.place, clean)(word)
+
+
+def _base_name(path: str) -> str:
+    return clean(path).rpartition("/")[2]

@@ -21,7 +21,8 @@ from breakeven.load.files import check_users
 from breakeven.load.ray_cluster import joined
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import RunSummary
-from breakeven.plan import OPTIONS, Plan, plan_table
+from breakeven.options import option_said
+from breakeven.plan import Plan, plan_table
 from breakeven.registry import load
 from breakeven.report.live import Live
 from breakeven.session.asks import workload_of
@@ -106,7 +107,7 @@ def _check_secrets(plan: Plan) -> None:
     found = next((name for key, value in table.items() for name in secrets_in(value, name=key)), None)
     if found is not None:
         raise UsageError(
-            f"{OPTIONS.get(found, found)}: this looks like a secret, and would be stored with the run; put it into an "
+            f"{option_said(found)}: this looks like a secret, and would be stored with the run; put it into an "
             "environment variable, which --api-key-env (or pass_env, for a container) names"
         )
 
