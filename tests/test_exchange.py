@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from breakeven.app.serve import Shelf
 from breakeven.errors import UsageError
 from breakeven.exchange import EXPORTERS, IMPORTERS, Imported, export_run, import_file, merge
 from breakeven.exchange.imported import safe_url
@@ -581,3 +582,18 @@ def test_two_files_of_one_name_are_both_kept_with_their_run(tmp_path: Path) -> N
     assert done.code == 0, done.err
     kept = {path.name: path.read_text() for path in run_folder(tmp_path / "runs").glob("source/*")}
     assert kept == {"result.json": files[0].read_text(), "2-result.json": files[1].read_text()}
+
+
+def test_an_imported_run_is_in_the_lists_and_on_the_page_as_what_it_is(tmp_path: Path) -> None:
+    """Neither `runs` nor `report --serve` knew of it."""
+    done = breakeven("import", DATA / "vllm_bench.json", "--out", tmp_path / "runs")
+    assert done.code == 0, done.err
+    name = run_folder(tmp_path / "runs").name
+    listed = breakeven("runs", "--out", tmp_path / "runs")
+    assert name in listed.out
+    assert "imported" in listed.out
+    [row] = Shelf(tmp_path / "runs").runs()
+    assert row["id"] == name
+    assert row["error"] is None
+    assert "<title>" in Shelf(tmp_path / "runs").report([name])
+    assert breakeven("report", tmp_path / "runs" / name, "--md", "-").code == 0

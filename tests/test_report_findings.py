@@ -179,7 +179,7 @@ def test_a_stored_run_says_how_to_repeat_it(tmp_path: Path) -> None:
 def test_the_command_of_a_run_hides_the_password_of_its_address() -> None:
     settings = {"url": "http://me:secret@box:8000/?key=abc", "users": [1], "options": {"a": "$(rm -rf /)"}}
     command = run_command(RunFacts(id="x", settings=settings))
-    assert command == "breakeven run --url http://box:8000/ --users 1 --option 'a=$(rm -rf /)'"
+    assert command == "breakeven run --url http://box:8000/ --option 'a=$(rm -rf /)' --users 1"
 
 
 def test_a_run_whose_engine_we_started_is_repeated_by_its_own_plan() -> None:

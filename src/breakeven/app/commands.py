@@ -58,7 +58,9 @@ def _row(summary: RunSummary) -> list[str]:
     speeds = [level.output_tok_per_s.value for level in summary.levels if level.output_tok_per_s.value]
     done = sum(level.status == "done" for level in summary.levels)
     best = f"{max(speeds):.0f}" if speeds else "–"
-    return [summary.run.id, summary.run.model or "–", summary.run.engine.get("name") or "–", str(done), best]
+    kind = "" if summary.run.kind == "measured" else summary.run.kind
+    engine = ", ".join(filter(None, (summary.run.engine.get("name"), kind))) or "–"
+    return [summary.run.id, summary.run.model or "–", engine, str(done), best]
 
 
 def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_to: str | None) -> int:

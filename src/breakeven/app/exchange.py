@@ -4,16 +4,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from breakeven.app.commands import console
-from breakeven.app.runs import SOURCE, read_bytes, read_run, write_file
+from breakeven.app.runs import read_bytes, read_run, write_file
 from breakeven.clock import wall_now
 from breakeven.errors import RunFailedError
 from breakeven.exchange import Imported, export_run, import_file, merge
 from breakeven.report.terminal import print_run
-from breakeven.store.folder import SUMMARY, slug
-from breakeven.store.log import cannot_write, write_atomically
+from breakeven.store.kept import keep_summary
+from breakeven.store.log import cannot_write
 
 
 def import_files(paths: Sequence[Path], *, out: Path) -> int:
@@ -22,32 +20,16 @@ def import_files(paths: Sequence[Path], *, out: Path) -> int:
     for path in paths:
         found += import_file(read_bytes(path), where=str(path))
     runs = found if len(paths) == 1 else [merge(found)]
+    sources: dict[str, bytes] = {}
+    for number, path in enumerate(paths, 1):
+        sources[f"{number}-{path.name}" if path.name in sources else path.name] = read_bytes(path)
     for imported in runs:
-        folder = _keep(imported, paths, out=out)
-        print_run(console(sys.stdout), imported.run, where=str(folder))
+        label = f"{imported.tool}-{imported.run.run.model or imported.run.run.id}"
+        folder, run = keep_summary(imported.run, out=out, label=label, started=wall_now(), sources=sources)
+        print_run(console(sys.stdout), run, where=str(folder))
         for note in imported.notes:
             print(f"note: {note}")
     return 0
-
-
-def _keep(imported: Imported, paths: Sequence[Path], *, out: Path) -> Path:
-    """A folder with the summary and the files that it came from."""
-    stem = f"{wall_now():%Y-%m-%dT%H%M}-{slug(f'{imported.tool}-{imported.run.run.model or imported.run.run.id}')}"
-    folder = next(path for number in range(1, 1000) if not (path := _numbered(out / stem, number)).exists())
-    try:
-        (folder / SOURCE).mkdir(parents=True)
-    except OSError as error:
-        raise RunFailedError(cannot_write(folder, error)) from None
-    for number, path in enumerate(paths):
-        is_second = path.name in {earlier.name for earlier in paths[:number]}
-        write_file(folder / SOURCE / (f"{number + 1}-{path.name}" if is_second else path.name), read_bytes(path))
-    run = msgspec.structs.replace(imported.run, run=msgspec.structs.replace(imported.run.run, id=folder.name))
-    write_atomically(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
-    return folder
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path if number == 1 else path.with_name(f"{path.name}-{number}")
 
 
 def export(path: Path, *, form: str, out: Path) -> int:

@@ -24,7 +24,7 @@ from breakeven.metrics.summary import RunSummary
 from breakeven.reference import DATA_SETS, find_run
 from breakeven.report.sentence import answer_text, sure_text
 from breakeven.session.summary import summarise
-from breakeven.store.folder import PLAN, SUMMARY, RunFolder
+from breakeven.store.folder import RunFolder, is_run
 from breakeven.store.log import cannot_write
 
 STDOUT: Final = "-"
@@ -86,9 +86,9 @@ def find(asked: Asked) -> Findings:
 def load_run(text: str) -> Loaded:
     """A run folder, a summary.json, a result file of another tool, or `nosana-2024:rtx4090` of a reference data set."""
     path = Path(text)
-    if (path / PLAN).is_file():
-        return load_folder(RunFolder.open(path))
-    if path.is_file() or (path / SUMMARY).is_file():
+    if path.is_dir() and is_run(path):
+        return load_folder(RunFolder(path))
+    if path.is_file():
         return Loaded(read_run(path))
     data, colon, gpu = text.partition(":")
     if colon and data in DATA_SETS and not path.exists():
@@ -170,7 +170,7 @@ def command(asked: Asked, loaded: Sequence[Loaded]) -> str:
 
 
 def _name(text: str, loaded: Loaded) -> str:
-    return f"runs/{loaded.run.run.id}" if (Path(text) / PLAN).is_file() else Path(text).name
+    return f"runs/{loaded.run.run.id}" if is_run(Path(text)) else Path(text).name
 
 
 def write(found: Findings, form: str, *, where: str) -> None:

@@ -13,23 +13,19 @@ from breakeven.exchange import import_file
 from breakeven.metrics.summary import RunSummary
 from breakeven.session.summary import summarise
 from breakeven.store.facts import run_summary
-from breakeven.store.folder import PLAN, SUMMARY, RunFolder
+from breakeven.store.folder import PLAN, SUMMARY, RunFolder, is_run
 from breakeven.store.log import cannot_write
 
 T = TypeVar("T")
 
-SOURCE: Final = "source"
-"""Folder of an imported run that keeps the files it came from."""
 LARGEST_FILE_BYTES: Final = 512 * 1024 * 1024
 
 
 def read_run(path: Path) -> RunSummary:
     """The run at `path`; UsageError or RunFailedError in one line where it is none."""
     if path.is_dir():
-        if (path / PLAN).is_file():
+        if is_run(path):
             return summarise(RunFolder(path))
-        if (path / SUMMARY).is_file():
-            return read_summary(path / SUMMARY)
         raise UsageError(f"{path} is no run folder (it has neither {PLAN} nor {SUMMARY}); `breakeven runs` lists them")
     if not path.exists():
         raise UsageError(f"{path} does not exist; `breakeven runs` lists the runs")
@@ -74,7 +70,7 @@ class _Head(msgspec.Struct):
 
 
 def read_summary(path: Path) -> RunSummary:
-    """A stored summary ."""
+    """A stored summary."""
     return run_summary(read_bytes(path), where=path)
 
 

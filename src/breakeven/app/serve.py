@@ -10,7 +10,7 @@ from typing import Any, Final
 from breakeven.app.level import Level
 from breakeven.app.prices import quotes
 from breakeven.app.report import findings_of, load_folder, load_scenario
-from breakeven.app.runs import read_summary, readable
+from breakeven.app.runs import readable
 from breakeven.cost.inputs import Scenario
 from breakeven.errors import BreakevenError, RunFailedError, UsageError
 from breakeven.findings import Prices, names, throughput_series
@@ -19,7 +19,7 @@ from breakeven.metrics.summary import RunSummary
 from breakeven.report.html import to_html
 from breakeven.report.pagedata import series_data
 from breakeven.report.server import Source, make_server
-from breakeven.session.summary import summarise
+from breakeven.session.summary import stored_summary, summarise
 from breakeven.store.folder import RECORDS, SUMMARY, RunFolder, find_runs
 from breakeven.units import load_text
 
@@ -157,5 +157,5 @@ def _summary(folder: RunFolder) -> RunSummary:
     if stored.is_file() and all(path.suffix == ".parquet" for path in files):
         if stored.stat().st_mtime >= max((stat.st_mtime for stat in files.values()), default=0.0):
             with contextlib.suppress(BreakevenError):
-                return read_summary(stored)
+                return stored_summary(folder)
     return summarise(folder)

@@ -120,7 +120,7 @@ def _label(pooled: Pooled) -> str:
     facts = pooled.run.run
     version = facts.engine.get("version")
     engine = " ".join(filter(None, (engine_name(pooled), None if version is None else str(version))))
-    parts = (_machine(facts.host), engine, facts.model)
+    parts = (_machine(facts.host), engine, facts.model, "predicted" if facts.kind == "predicted" else None)
     return ", ".join(one_line(str(part), limit=60) for part in parts if part)
 
 

@@ -82,6 +82,11 @@ def unit(run: RunFacts) -> str:
     return "words" if run.settings.get("unit") == "words" else "tok"
 
 
+def mark(run: RunFacts) -> str:
+    """What stands with the name of a run wherever nobody measured it."""
+    return "predicted" if run.kind == "predicted" else ""
+
+
 def labels(runs: Sequence[RunFacts]) -> list[str]:
     """A short name for each run, as short as keeps them apart: hardware and engine, then version, model, id."""
     ways = (
@@ -91,7 +96,7 @@ def labels(runs: Sequence[RunFacts]) -> list[str]:
     )
     found: list[str] = []
     for way in ways:
-        found = [" · ".join(one_line(part, limit=60) for part in way(run) if part) for run in runs]
+        found = [" · ".join(one_line(part, limit=60) for part in (*way(run), mark(run)) if part) for run in runs]
         if len(set(found)) == len(found):
             return found
     return [f"{label} · {one_line(run.id, limit=80)}" for label, run in zip(found, runs, strict=True)]

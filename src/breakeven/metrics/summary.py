@@ -142,6 +142,14 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     workload: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def kind(self) -> Literal["measured", "imported", "data_set", "predicted"]:
+        """Whose figures these are: of this program, of another tool, of a shipped data set, of nobody's machine."""
+        for kind in ("predicted", "imported", "data_set"):
+            if kind in self.settings:
+                return kind
+        return "measured"
+
 
 class RepeatFigure(Struct, frozen=True, kw_only=True):
     """One figure over the repeats of a level; None where a repeat lacks it."""

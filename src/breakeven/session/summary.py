@@ -7,6 +7,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from breakeven.cautions import judged_level
+from breakeven.errors import RunFailedError
 from breakeven.metrics.bracket import bracket, load_of
 from breakeven.metrics.machine import declared_energy
 from breakeven.metrics.repeats import repeats
@@ -15,12 +16,18 @@ from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
 from breakeven.metrics.telemetry import with_telemetry
 from breakeven.plan import Plan
 from breakeven.record import LevelFacts, Record
-from breakeven.store.folder import RunFolder
+from breakeven.store.facts import run_summary
+from breakeven.store.folder import SUMMARY, RunFolder
 from breakeven.store.samples import read_samples
 
 
 def summarise(folder: RunFolder) -> RunSummary:
-    """Read a run folder and derive everything from it; levels in the order measured, those of a search by load."""
+    """Read a run folder and derive everything from it; levels in the order measured, those of a search by load.
+
+    A folder without a plan was not measured here: its summary is all that there is.
+    """
+    if not folder.is_measured:
+        return stored_summary(folder)
     host, plan = folder.host(), folder.plan()
     run: dict[str, Any] = host.get("run", {})
     slo = None if plan.slo is None else parse_slo(plan.slo)
@@ -49,6 +56,15 @@ def summarise(folder: RunFolder) -> RunSummary:
         levels=levels,
         repeats=repeats(levels),
     )
+
+
+def stored_summary(folder: RunFolder) -> RunSummary:
+    """What summary.json says; RunFailedError or UsageError in one line where it can be none."""
+    path = folder.path / SUMMARY
+    try:
+        return run_summary(path.read_bytes(), where=path)
+    except OSError as error:
+        raise RunFailedError(f"{path}: {error.strerror}") from None
 
 
 def _with_watts(level: LevelSummary, plan: Plan) -> LevelSummary:

@@ -86,6 +86,11 @@ class RunFolder:
             os.close(self._lock)
             self._lock = None
 
+    @property
+    def is_measured(self) -> bool:
+        """It has a plan and records; else it is a summary alone."""
+        return (self.path / PLAN).is_file()
+
     def plan(self) -> Plan:
         """The plan as given."""
         path = self.path / PLAN
@@ -233,13 +238,16 @@ def find_runs(out: Path) -> list[RunFolder]:
     """The run folders in `out`, oldest first. A link is none: what it leads to may be anything on this machine."""
     if not out.is_dir():
         raise UsageError(f"{out} is no folder; runs are kept in runs/ unless --out said otherwise")
-    return [RunFolder(path) for path in sorted(out.iterdir()) if _is_run(path)]
+    return [RunFolder(path) for path in sorted(out.iterdir()) if is_run(path) and not path.is_symlink()]
 
 
-def _is_run(path: Path) -> bool:
-    """A folder that we may not look into is none."""
+def is_run(path: Path) -> bool:
+    """It holds a run that was measured, or the summary of one that was imported or predicted.
+
+    A folder that we may not look into is none.
+    """
     try:
-        return (path / PLAN).is_file() and not path.is_symlink()
+        return (path / PLAN).is_file() or (path / SUMMARY).is_file()
     except OSError:
         return False
 

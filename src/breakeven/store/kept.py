@@ -1,0 +1,42 @@
+"""Runs that have a summary and no records: of another tool's files, or predicted."""
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from breakeven.errors import RunFailedError
+from breakeven.metrics.summary import RunSummary
+from breakeven.store.folder import SUMMARY, slug
+from breakeven.store.log import cannot_write, write_atomically
+
+SOURCE: Final = "source"
+"""Folder of the files that a summary was made of."""
+
+
+def keep_summary(
+    run: RunSummary, *, out: Path, label: str, started: datetime.datetime, sources: Mapping[str, bytes] = {}
+) -> tuple[Path, RunSummary]:
+    """A new folder with the summary and what it was made of, and the run with that folder's name.
+
+    RunFailedError where the disk does not take it.
+    """
+    stem = f"{started:%Y-%m-%dT%H%M}-{slug(label)}"
+    folder = next(path for number in range(1, 1000) if not (path := _numbered(out / stem, number)).exists())
+    named = replace(run, run=replace(run.run, id=folder.name))
+    try:
+        folder.mkdir(parents=True)
+        for name, data in sources.items():
+            (folder / SOURCE).mkdir(exist_ok=True)
+            (folder / SOURCE / name).write_bytes(data)
+        write_atomically(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(named), indent=1) + b"\n")
+    except OSError as error:
+        raise RunFailedError(cannot_write(folder, error)) from None
+    return folder, named
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path if number == 1 else path.with_name(f"{path.name}-{number}")
