@@ -263,7 +263,7 @@ def test_the_command_writes_each_form(tmp_path: Path, capsys: pytest.CaptureFixt
         (["nowhere"], "does not exist"),
         (["nosana-2024:rtx-4090", "--md", "-", "--csv", "-"], "only one form"),
         (["nosana-2024:rtx-4090", "--scenario", "ownr"], "did you mean 'owner'"),
-        (["nosana-2024:rtx-4090", "--floor", "fast"], "is no list of speeds"),
+        (["nosana-2024:rtx-4090", "--floor", "fast"], "is no list of numbers"),
         (["--serve", "runs", "--html", "x"], "leave RUN and the forms out"),
     ],
 )
