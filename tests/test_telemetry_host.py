@@ -10,7 +10,6 @@ import pytest
 from breakeven.metrics.hosts import host_differences
 from breakeven.telemetry.gpus import cuda_version, gpu_facts
 from breakeven.telemetry.host import cpu_quota_cores, host_record, os_name, without_secrets
-from breakeven.telemetry.model import model_revision, model_shape
 from fake_nvml import CARD, FakeNvml, NVMLError
 
 
@@ -91,79 +90,6 @@ def test_quota_and_system_are_read_from_where_linux_keeps_them(tmp_path: Path) -
 )
 def test_a_command_line_is_kept_without_its_secrets(given: str, kept: str | None) -> None:
     assert without_secrets(given.split()) == (kept or given).split()
-
-
-# models
-
-
-def written(folder: Path, config: dict[str, Any]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-def test_the_shape_of_llama_3_1_8b_is_read_from_its_config(tmp_path: Path) -> None:
-    config = {
-        "architectures": ["LlamaForCausalLM"],
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "max_position_embeddings": 131072,
-        "num_attention_heads": 32,
-        "num_hidden_layers": 32,
-        "num_key_value_heads": 8,
-        "torch_dtype": "bfloat16",
-        "vocab_size": 128256,
-    }
-    assert model_shape(written(tmp_path, config)) == {
-        "architecture": "LlamaForCausalLM",
-        "layers": 32,
-        "hidden": 4096,
-        "ffn": 14336,
-        "heads": 32,
-        "kv_heads": 8,
-        "head_dim": None,
-        "vocab": 128256,
-        "context": 131072,
-        "experts": None,
-        "experts_per_token": None,
-        "dtype": "bfloat16",
-        "quantization": None,
-    }
-
-
-def test_older_words_inner_configs_and_quantisation_are_understood(tmp_path: Path) -> None:
-    old = model_shape(written(tmp_path / "old", {"n_layer": 12, "n_head": 12, "n_embd": 768}))
-    assert old is not None
-    assert (old["layers"], old["heads"], old["kv_heads"], old["hidden"]) == (12, 12, 12, 768)
-    inner = model_shape(
-        written(
-            tmp_path / "inner",
-            {
-                "text_config": {"num_hidden_layers": 40},
-                "quantization_config": {"quant_method": "awq", "bits": 4},
-                "dtype": "float16",
-            },
-        )
-    )
-    assert inner is not None
-    assert (inner["layers"], inner["quantization"], inner["dtype"]) == (40, "awq 4 bit", "float16")
-    eight = model_shape(written(tmp_path / "fp8", {"quantization_config": {"quant_method": "fp8"}}))
-    assert eight is not None
-    assert eight["quantization"] == "fp8"
-
-
-def test_a_model_without_a_config_on_this_machine_has_no_shape(tmp_path: Path) -> None:
-    assert model_shape("org/model-that-is-elsewhere") is None
-    (tmp_path / "config.json").write_text("[1, 2]")
-    assert model_shape(tmp_path) is None
-
-
-def test_the_revision_is_the_commit_in_the_hubs_cache() -> None:
-    commit = "0e9e39f249a16976918f6564b8830bc894c89659"
-    assert model_revision(f"/cache/hub/models--o--m/snapshots/{commit}") == commit
-    assert model_revision(f"/cache/hub/models--o--m/snapshots/{commit}/model.gguf") == commit
-    assert model_revision("/models/snapshots/main") is None
-    assert model_revision("/models/m") is None
 
 
 # differences

@@ -32,7 +32,16 @@ class Gpu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fp16_fp16acc_tflop_per_s: float | None = None
     fp8_fp32acc_tflop_per_s: float | None = None
     """None also where the card has no FP8."""
+    fp4_tflop_per_s: float | None = None
+    """Dense NVFP4: where a source was found (InferenceX, NVIDIA's own sheets as aiconfigurator-core 0.12.0 quotes
+    them)."""
     int8_top_per_s: float | None = None
+    link: str | None = None
+    """How cards of one box speak with each other where no bridge is bought: PCIe by generation and lanes, else its
+    name."""
+    link_gb_per_s: float | None = None
+    """One direction: of PCIe 1, 2, 4 GB/s a lane in 3.0, 4.0, 5.0; of NVLink and Infinity Fabric half the vendor's
+    total."""
     tdp_w: float
     launch: str | None = None
     """Year and month in which it could be bought, or the quarter; not the day on which it was announced."""
