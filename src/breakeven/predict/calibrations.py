@@ -1,0 +1,181 @@
+"""Calibrations as rows of a table, each with its source; finds the one that stands nearest to what is to be
+predicted."""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from breakeven.hardware import Gpu, ModelShape
+from breakeven.predict.closed import Bound, Waiting
+from breakeven.predict.fit import Parameters
+from breakeven.predict.levels import Key, Kind, nearest
+from breakeven.predict.steptime import Efficiency
+from breakeven.reference.fleet import read_rows
+
+Tier = Literal["same", "card", "engine", "none"]
+"""How near the nearest measurement is: the same model on this card and engine; another model on them; the engine on
+other
+cards; other engines only."""
+TIERS: Final = ("same", "card", "engine", "none")
+
+
+class Calibration(Struct, frozen=True, kw_only=True):
+    """What an engine gets out of a card, from measurements whose source is named; empty names stand for all."""
+
+    kind: Kind
+    engine: str = ""
+    gpu: str = ""
+    precision: str = ""
+    version: str = ""
+    parameters: Parameters
+    models: tuple[str, ...] = ()
+    """Keys of the models that were measured."""
+    points: int
+    measured: str = ""
+    """The months of the measurements: `2025-10` or `2025-10…2026-03`."""
+    source: str
+    licence: str = ""
+    own: bool = False
+    """From the user's own runs, which win over all others."""
+
+    @property
+    def key(self) -> Key:
+        """What it stands for."""
+        return Key(self.kind, self.engine, self.gpu, self.precision, self.version)
+
+
+class Spread(Struct, frozen=True, kw_only=True):
+    """How far measured figures lay from predicted ones when nothing as near as `tier` had been seen: 90 % within a
+    factor.
+
+    A figure of 100 with a factor of 1.25 lies between 80 and 125. None: too few points to tell.
+    """
+
+    tier: Tier
+    kind: Kind
+    engine: str = ""
+    gpu: str = ""
+    precision: str = ""
+    version: str = ""
+    waits: bool
+    """For users beyond those that the cache holds, who wait for a place."""
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    output_tok_per_s: float | None = None
+    points: int
+    """That were held out."""
+
+    @property
+    def key(self) -> Key:
+        """What it was found on."""
+        return Key(self.kind, self.engine, self.gpu, self.precision, self.version)
+
+
+class Chosen(NamedTuple):
+    """The calibration for a prediction, and how near it stands."""
+
+    calibration: Calibration
+    tier: Tier
+    spreads: tuple[Spread, ...]
+
+    @property
+    def efficiency(self) -> Efficiency:
+        """For `step_time`."""
+        return self.calibration.parameters.efficiency
+
+    @property
+    def waiting(self) -> Waiting:
+        """For `closed_loop`."""
+        return self.calibration.parameters.waiting
+
+    def factor(self, figure: Literal["ttft_s", "tpot_s", "output_tok_per_s"], *, bound: Bound) -> float | None:
+        """The half-width of a figure's 90 % interval as a factor; None where nothing tells how wrong it may be."""
+        waits = bound == "kv"
+        fitting = [spread for spread in self.spreads if spread.waits == waits]
+        known = {spread.key: getattr(spread, figure) for spread in fitting if getattr(spread, figure)}
+        key = nearest(self.calibration.key, known)
+        return known[key] if key else None
+
+
+def choose(
+    model: ModelShape,
+    gpu: Gpu,
+    *,
+    engine: str,
+    version: str = "",
+    own: Sequence[Calibration] = (),
+    shipped: Sequence[Calibration] | None = None,
+) -> Chosen:
+    """The nearest calibration: the user's own runs first, then the deepest of the table.
+
+    Without a version, what stands for all of the engine's versions on the card, else its newest.
+    """
+    kind: Kind = "experts" if model.experts else "dense"
+    wanted = Key(kind, engine, gpu.key, model.precision, version)
+    table = calibrations() if shipped is None else shipped
+    for rows in ([row for row in own if row.gpu == gpu.key and row.engine == engine and row.kind == kind], table):
+        if found := _nearest(wanted, rows):
+            tier = _tier(found, model, gpu, engine, rows)
+            return Chosen(found, tier, tuple(row for row in spreads() if row.tier == tier and row.kind == kind))
+    raise LookupError(f"no calibration stands for models of the kind {kind}")
+
+
+def _nearest(wanted: Key, rows: Iterable[Calibration]) -> Calibration | None:
+    table = {row.key: row for row in rows}
+    if not wanted.version:
+        versions = [row for row in table.values() if row.version and row.key[:4] == wanted[:4]]
+        if versions and wanted not in table:
+            return max(versions, key=lambda row: (row.measured[-7:], row.points))
+    key = nearest(wanted, table)
+    return table[key] if key else None
+
+
+def _tier(found: Calibration, model: ModelShape, gpu: Gpu, engine: str, rows: Iterable[Calibration]) -> Tier:
+    if found.gpu and model.key in found.models and found.precision:
+        return "same"
+    if any(row.engine == engine and row.gpu == gpu.key for row in rows):
+        return "card"
+    return "engine" if found.engine else "none"
+
+
+_PARAMETERS: Final = (*Efficiency.__struct_fields__, *Waiting.__struct_fields__)
+
+
+@functools.cache
+def calibrations() -> tuple[Calibration, ...]:
+    """The shipped table; benchmarks/predict_fit.py makes it."""
+    return tuple(_calibration(row) for row in read_rows("calibrations.csv"))
+
+
+@functools.cache
+def spreads() -> tuple[Spread, ...]:
+    """How wrong the shipped table's predictions were on what each had not seen."""
+    return tuple(msgspec.convert(dict(row), Spread, strict=False) for row in read_rows("spreads.csv"))
+
+
+def rows_of(table: Iterable[Calibration]) -> list[dict[str, str]]:
+    """The table as lines of calibrations.csv."""
+    return [_line(row) for row in table]
+
+
+def _line(row: Calibration) -> dict[str, str]:
+    line = {name: str(getattr(row, name)) for name in (*Key._fields, "points", "measured", "source", "licence")}
+    found = row.parameters
+    values: Mapping[str, float] = MappingProxyType(
+        {name: getattr(found.efficiency, name) for name in Efficiency.__struct_fields__}
+        | {name: getattr(found.waiting, name) for name in Waiting.__struct_fields__}
+    )
+    return line | {"models": ";".join(row.models)} | {name: f"{values[name]:.4g}" for name in _PARAMETERS}
+
+
+def _calibration(row: Mapping[str, str]) -> Calibration:
+    fields: dict[str, object] = {name: value for name, value in row.items() if name not in _PARAMETERS}
+    values = {name: float(row[name]) for name in _PARAMETERS}
+    waiting = {name: values.pop(name) for name in Waiting.__struct_fields__}
+    fields["models"] = tuple(filter(None, row.get("models", "").split(";")))
+    fields["parameters"] = Parameters(efficiency=Efficiency(**values), waiting=Waiting(**waiting))
+    return msgspec.convert(fields, Calibration, strict=False)

@@ -1,0 +1,123 @@
+"""The shipped calibrations: what they rest on, which one is taken, and what they promise."""
+
+from collections import Counter
+
+import pytest
+from msgspec.structs import astuple, replace
+
+from breakeven.hardware import find_gpu, find_model, gpus, models
+from breakeven.predict.calibrations import TIERS, Calibration, calibrations, choose, rows_of, spreads
+from breakeven.predict.closed import predict_closed
+from breakeven.predict.levels import Key
+from breakeven.predict.shipped import shipped_points
+from breakeven.reference.serving import serving_points
+
+LLAMA = find_model("llama-3.1-8b")
+
+
+def test_every_point_names_a_card_and_a_model_of_the_tables_once() -> None:
+    rows = serving_points()
+    assert {row.gpu for row in rows} <= set(gpus())
+    assert {row.model for row in rows} <= set(models())
+    settings = Counter(astuple(row)[:-3] for row in rows)
+    assert max(settings.values()) == 1
+
+
+def test_every_row_has_points_a_source_and_a_licence_and_shares_that_can_be() -> None:
+    for row in calibrations():
+        assert row.points > 0
+        assert row.source
+        assert row.licence == "Apache-2.0"
+        most = 1.05 if row.kind == "dense" else 1.3  # tokens take fewer experts than if they chose evenly
+        assert 0.3 < row.parameters.efficiency.bandwidth < most, row.key
+        assert 0.1 < row.parameters.efficiency.compute < 1.25, row.key
+    assert len({row.key for row in calibrations()}) == len(calibrations())
+
+
+def test_the_table_stands_for_every_point_that_was_fitted() -> None:
+    measured, _ = shipped_points()
+    known = {row.key: row for row in calibrations()}
+    for one in measured:
+        assert one.key in known
+        assert one.point.model.key in known[one.key].models
+
+
+def test_a_model_that_was_measured_on_the_card_is_the_same_and_its_version_is_told() -> None:
+    chosen = choose(find_model("qwen3-32b"), find_gpu("h100-sxm"), engine="vllm")
+    assert chosen.tier == "same"
+    assert chosen.calibration.key == Key("dense", "vllm", "h100-sxm", "bf16", "0.12.0")
+
+
+def test_another_model_on_the_card_and_another_card_are_told_apart() -> None:
+    assert choose(find_model("qwen3-8b"), find_gpu("h100-sxm"), engine="vllm").tier == "card"
+    assert choose(LLAMA, find_gpu("rtx4090"), engine="vllm").tier == "engine"
+    assert choose(LLAMA, find_gpu("rtx4090"), engine="exllama").tier == "none"
+
+
+def test_what_is_further_away_is_less_sure() -> None:
+    h100 = find_gpu("h100-sxm")
+    near = choose(find_model("qwen3-32b"), h100, engine="vllm").factor("output_tok_per_s", bound="bandwidth")
+    far = choose(LLAMA, find_gpu("rtx4090"), engine="vllm").factor("output_tok_per_s", bound="bandwidth")
+    assert near is not None
+    assert far is not None
+    assert 1 < near < far
+
+
+def test_who_waits_for_a_place_is_told_less_surely_when_than_who_does_not() -> None:
+    chosen = choose(find_model("qwen3-32b"), find_gpu("h100-sxm"), engine="vllm")
+    waits, not_ = chosen.factor("ttft_s", bound="kv"), chosen.factor("ttft_s", bound="bandwidth")
+    assert waits is not None
+    assert not_ is not None
+    assert waits > not_
+
+
+def test_the_user_s_own_runs_win() -> None:
+    shipped = choose(LLAMA, find_gpu("h100-sxm"), engine="vllm").calibration
+    mine = replace(shipped, gpu="h100-sxm", precision="bf16", version="", own=True, source="runs/mine")
+    assert choose(LLAMA, find_gpu("h100-sxm"), engine="vllm", own=[mine]).calibration is mine
+    assert choose(LLAMA, find_gpu("h200-sxm"), engine="vllm", own=[mine]).calibration is not mine
+
+
+def test_the_newest_version_stands_where_none_is_named() -> None:
+    gpt = find_model("gpt-oss-120b")
+    newest = choose(gpt, find_gpu("h100-sxm"), engine="vllm").calibration
+    assert newest.version == "0.18.0"
+    assert choose(gpt, find_gpu("h100-sxm"), engine="vllm", version="2025-11").calibration.version == "2025-11"
+
+
+def test_the_table_is_written_as_it_is_read() -> None:
+    line = rows_of(calibrations()[:1])[0]
+    row: Calibration = calibrations()[0]
+    assert float(line["bandwidth"]) == row.parameters.efficiency.bandwidth
+    assert line["models"].split(";") == list(row.models)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_every_tier_has_an_interval_for_both_kinds(tier: str) -> None:
+    for kind in ("dense", "experts"):
+        row = next(row for row in spreads() if row.key == Key(kind) and row.tier == tier and not row.waits)
+        assert row.points > 100
+        assert row.tpot_s is not None
+        assert 1 < row.tpot_s < 3
+
+
+def test_the_shipped_table_predicts_its_own_points() -> None:
+    """Not a test of the model, which points that were held out make, but of the table, its words and units."""
+    measured, _ = shipped_points()
+    off = []
+    for one in measured[::7]:
+        chosen = choose(one.point.model, one.point.gpu, engine=one.key.engine, version=one.key.version)
+        seen = predict_closed(
+            one.point.model,
+            one.point.gpu,
+            chosen.efficiency,
+            chosen.waiting,
+            tp=one.point.tp,
+            users=one.point.users,
+            input_tokens=one.point.input_tokens,
+            output_tokens=one.point.output_tokens,
+        )
+        assert seen is not None
+        assert one.point.tpot_s is not None
+        off.append(abs(seen.tpot_s / one.point.tpot_s - 1))
+    assert sorted(off)[len(off) // 2] < 0.04
