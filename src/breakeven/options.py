@@ -41,6 +41,8 @@ class Option(NamedTuple):
     default: Any = None
     values: Literal["?", "*", "+", 2] | None = None
     """How many values it takes; None: one."""
+    is_needed: bool = False
+    """The command makes no sense without it."""
     const: Any = None
     """The value of an option with `?` that stands alone."""
     word: str | None = None
@@ -147,6 +149,9 @@ def _or_auto(read: Callable[[str], Any], *, auto: Any) -> Callable[[str], Any]:
 TEXT: Final = Kind(str)
 SWITCH: Final = Kind(bool, lambda _: ())
 TEXTS: Final = Kind(str, list, is_many=True)
+NAMES: Final = Kind(
+    lambda text: tuple(filter(None, (part.strip() for part in text.split(",")))), lambda value: (",".join(value),)
+)
 WHOLE: Final = Kind(_whole)
 REAL: Final = Kind(_real, lambda value: (_short(value),))
 NUMBERS: Final = Kind(numbers, lambda value: (",".join(map(_short, value)),))

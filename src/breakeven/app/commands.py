@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,9 @@ from breakeven.report.terminal import print_run
 from breakeven.session.run import resume_run, run_plan
 from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder, find_runs
+
+WIDE: Final = 180
+"""Columns of a list of runs where it goes to no terminal: names are whole there."""
 
 
 def run(plan: Plan, *, out: Path, json_to: str | None) -> int:
@@ -46,7 +49,7 @@ def runs(out: Path) -> int:
     read = [(folder.id, readable(folder, summarise)) for folder in found]
     for name, summary in read:
         table.add_row(*((name, "unreadable") if isinstance(summary, str) else _row(summary)))
-    to = console(sys.stdout)
+    to = console(sys.stdout, width=WIDE)
     to.print(table)
     for _, why in read:
         if isinstance(why, str):
@@ -60,7 +63,8 @@ def _row(summary: RunSummary) -> list[str]:
     best = f"{max(speeds):.0f}" if speeds else "–"
     kind = "" if summary.run.kind == "measured" else summary.run.kind
     engine = ", ".join(filter(None, (summary.run.engine.get("name"), kind))) or "–"
-    return [summary.run.id, summary.run.model or "–", engine, str(done), best]
+    model = (summary.run.model or "–").rpartition("/")[2]
+    return [summary.run.id, model, engine, str(done), best]
 
 
 def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_to: str | None) -> int:
@@ -80,10 +84,9 @@ def slo_code(summary: RunSummary) -> int:
     return 3 if any(level.extra.get("verdict") in ("missed", "unknown") for level in summary.levels) else 0
 
 
-def console(stream: TextIO) -> Console:
-    """As wide as the terminal; a hundred columns where there is none. A text is shown as it is: `[/y]` is no markup."""
-    width = None if stream.isatty() else 100
-    return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
+def console(stream: TextIO, *, width: int = 100) -> Console:
+    """As wide as the terminal, else `width`. A text is shown as it is: `[/y]` is no markup."""
+    return Console(file=stream, highlight=False, markup=False, emoji=False, width=None if stream.isatty() else width)
 
 
 def output(summary: RunSummary, *, where: str, json_to: str | None) -> None:

@@ -18,7 +18,7 @@ from breakeven.cost.text import render
 from breakeven.errors import RunFailedError, UsageError
 
 BARE: Final = """name = "from-runs"
-title = "two measured runs at one service level"
+title = "two runs at one service level"
 question = "same work"
 [reference]
 [candidate]

@@ -62,7 +62,12 @@ def _told(option: Option) -> dict[str, Any]:
         told["action"] = "append"
     if option.unit is not None:
         told["metavar"] = tuple(option.unit.split()) if option.values == 2 else option.unit
-    more = {"choices": option.choices or None, "nargs": option.values, "const": option.const}
+    more = {
+        "choices": option.choices or None,
+        "nargs": option.values,
+        "const": option.const,
+        "required": option.is_needed or None,
+    }
     return told | {name: value for name, value in more.items() if value is not None}
 
 

@@ -66,10 +66,11 @@ def side_of(pooled: Pooled, *, role: str, seed: tuple[int, int], node_sd_log: fl
 
     Where the levels are medians over nodes, their intervals are of which nodes those were, the same at every level (in
     the fleet of 2024 the logs of neighbouring levels mostly correlate by 0.9 to 1.0): a draw moves the whole curve.
+    What a predicted curve is wrong by is its calibration's, and moves it as a whole too.
     """
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((draws + 1, len(pooled.levels)))
-    if nodes_of(pooled) > 1:
+    if nodes_of(pooled) > 1 or pooled.run.run.kind == "predicted":
         noise[:] = noise[:, :1]
     node = node_sd_log * rng.standard_normal(draws + 1)
     noise[0], node[0] = 0.0, 0.0

@@ -11,7 +11,7 @@ from breakeven.cost.result import Note
 from breakeven.cost.scenario import with_numbers
 from breakeven.cost.uncertain import mapped, nominal
 from breakeven.findings.level import INPUT_RATE
-from breakeven.findings.names import card, gpu_count, labels, unit
+from breakeven.findings.names import card, gpu_count, labels, mark, unit
 from breakeven.metrics.summary import Estimate, RunFacts
 
 POWER: Final = {
@@ -87,12 +87,21 @@ def with_run(scenario: Scenario, side: str, measured: Measured) -> tuple[Scenari
 
 
 def told_apart(scenario: Scenario, reference: Measured | None, candidate: Measured | None) -> Scenario:
-    """The scenario with names for two runs of one card, by what differs: engine, version, model, run."""
+    """The scenario with names for two runs of one card, by what differs: engine, version, model, run.
+
+    A side whose run was predicted says so in its name.
+    """
     a, b = scenario.reference, scenario.candidate
-    if reference is None or candidate is None or a is None or a.name != b.name:
-        return scenario
-    names = zip(("reference", "candidate"), labels([reference.run, candidate.run]), strict=True)
-    return with_numbers(scenario, {f"{side}.label": name for side, name in names})
+    if reference is not None and candidate is not None and a is not None and a.name == b.name:
+        names = zip(("reference", "candidate"), labels([reference.run, candidate.run]), strict=True)
+        return with_numbers(scenario, {f"{side}.label": name for side, name in names})
+    sides = (("reference", a, reference), ("candidate", b, candidate))
+    marked = {
+        f"{name}.label": f"{side.name}, {mark(one.run)}"
+        for name, side, one in sides
+        if side is not None and one is not None and mark(one.run)
+    }
+    return with_numbers(scenario, marked)
 
 
 def with_k(

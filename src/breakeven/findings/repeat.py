@@ -19,7 +19,9 @@ def run_command(run: RunFacts) -> str | None:
 
     An engine that was started for the run has settings that no option can say: there it is the plan in the run folder.
     """
-    if "imported" in run.settings or "data_set" in run.settings or not run.settings:
+    if run.kind == "predicted":
+        return _predict_command(run)
+    if run.kind != "measured" or not run.settings:
         return None
     given = {name: run.settings[name] for name in Plan.__struct_fields__ if run.settings.get(name) is not None}
     try:
@@ -31,6 +33,16 @@ def run_command(run: RunFacts) -> str | None:
     default = Plan()
     said = {name: value for name, value in asdict(plan).items() if value != getattr(default, name)}
     return " ".join(["breakeven run", *_words(said)])
+
+
+def _predict_command(run: RunFacts) -> str:
+    """The prediction again; it stands for the calibrations that are shipped then."""
+    about, asked = run.settings["predicted"], run.workload
+    words = ["--model", run.model, "--precision", about.get("precision"), "--gpu", run.host.get("gpu")]
+    words += ["--cards", run.host.get("gpu_count"), "--engine", run.engine.get("name")]
+    words += ["--input-tokens", asked.get("input_tokens"), "--output-tokens", asked.get("output_tokens")]
+    words += ["--users", ",".join(map(str, run.settings.get("users") or ()))]
+    return " ".join(["breakeven predict", *(shlex.quote(clean(str(word))) for word in words)])
 
 
 def _words(settings: Mapping[str, Any]) -> list[str]:

@@ -37,6 +37,7 @@ def subjects_of(
             hardware=names.hardware(run.run.host),
             engine=names.engine(run.run.engine),
             model=run.run.model,
+            mark=names.mark(run.run),
             started=run.run.started,
             unit=names.unit(run.run),
             gpu_count=names.gpu_count(run.run.host),

@@ -55,6 +55,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     hardware: str
     engine: str
     model: str | None
+    mark: str
+    """`predicted` where nobody measured it, else empty."""
     started: str | None
     unit: str
     gpu_count: int

@@ -71,6 +71,8 @@ def _level(label: str, level: Level, *, unit: str) -> Iterator[Number]:
         ("usd_per_mtok", level.usd_per_mtok, "USD/Mtok" if unit == "tok" else "USD/Mword"),
         ("power_w", level.power_w, "W"),
         ("tok_per_j", level.tok_per_j, f"{unit}/J"),
+        ("roofline_bandwidth_share", one.extra.get("roofline_bandwidth_share"), "share"),
+        ("roofline_compute_share", one.extra.get("roofline_compute_share"), "share"),
         ("repeats", float(level.repeats), ""),
         ("requests", float(one.requests), "requests"),
         ("errors", float(one.errors), "requests"),

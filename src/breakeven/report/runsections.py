@@ -9,6 +9,7 @@ from breakeven.metrics.definitions import METRICS, RATES, shown_metrics
 from breakeven.report import words
 from breakeven.report.chart import chart
 from breakeven.report.markup import Html, el, joined
+from breakeven.say import share
 from breakeven.units import short_rate, short_s
 
 PER_USER: Final = RATES["output_tok_per_s_per_user"]
@@ -67,6 +68,8 @@ def table_columns(subject: Subject) -> list[Column]:
         Column("sent late p99", _sent_late),
         Column("answers", lambda level: (f"{level.summary.requests:,}" if level.summary.requests else words.DASH, "")),
         Column("errors", _errors),
+        Column("MBU", _part("roofline_bandwidth_share")),
+        Column("MFU", _part("roofline_compute_share")),
         Column(f"{unit}/J", lambda level: (words.cost(level.tok_per_j), "")),
         Column("USD/Mtok" if unit == "tok" else "USD/Mword", lambda level: (words.cost(level.usd_per_mtok), "")),
     ]
@@ -100,6 +103,16 @@ def _answered(level: Level) -> tuple[str, str]:
     if level.summary.client.schedule_lag_p99_s is None or value is None:
         return words.DASH, ""
     return short_rate(value), "saturated" if level.summary.extra.get("saturated") else ""
+
+
+def _part(name: str) -> Callable[[Level], tuple[str, str]]:
+    """A share of what the hardware allows."""
+
+    def cell(level: Level) -> tuple[str, str]:
+        value = level.summary.extra.get(name)
+        return (words.DASH if value is None else share(value)), ""
+
+    return cell
 
 
 def _sent_late(level: Level) -> tuple[str, str]:

@@ -89,7 +89,8 @@ def _alone(found: Findings, answer: Answer) -> Iterator[str | Part]:
 
 
 def _name(subject: Subject) -> str:
-    return f"{subject.hardware} with {subject.engine}" if subject.engine else subject.hardware
+    name = f"{subject.hardware} with {subject.engine}" if subject.engine else subject.hardware
+    return f"{name} ({subject.mark})" if subject.mark else name
 
 
 def _served(subject: Subject) -> str:

@@ -24,6 +24,7 @@ from breakeven.metrics.summary import (
 from breakeven.report.clients import clients_line
 from breakeven.report.failures import failure_lines
 from breakeven.report.openloop import open_loop_lines
+from breakeven.report.roofline import roofline_line
 from breakeven.report.slo import slo_lines
 from breakeven.units import load_text, short_count
 
@@ -49,9 +50,9 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
     chart = throughput_chart(summary.levels, means=summary.repeats)
     if chart is not None:
         console.print(Padding(chart, (0, 0, 1, 1)))
-    clients = clients_line(summary.levels)
-    if clients is not None:
-        console.print(Text(clients + "\n"))
+    for line in (clients_line(summary.levels), roofline_line(summary.levels)):
+        if line is not None:
+            console.print(Text(line + "\n"))
     console.print(caution_list(summary.levels), soft_wrap=False)
     if where is not None:
         console.print(Text.assemble("run folder: ", (where, "bold")), soft_wrap=True)

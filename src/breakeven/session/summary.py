@@ -15,6 +15,7 @@ from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
 from breakeven.metrics.telemetry import with_telemetry
 from breakeven.plan import Plan
+from breakeven.predict.roofline import with_roofline
 from breakeven.record import LevelFacts, Record
 from breakeven.store.facts import run_summary
 from breakeven.store.folder import SUMMARY, RunFolder
@@ -41,6 +42,8 @@ def summarise(folder: RunFolder) -> RunSummary:
     if plan.find_max:
         levels = tuple(sorted(levels, key=lambda level: (load_of(level) or 0.0, level.repeat)))
     settings: dict[str, Any] = run.get("settings", {})
+    known = RunFacts(id=folder.id, host=_host(host.get("host", {})), model=run.get("model"))
+    levels = tuple(with_roofline(level, known) for level in levels)
     if slo is not None and settings.get("find_max"):
         settings = settings | {"found": to_builtins(bracket(levels, slo=slo, requests=plan.requests))}
     return RunSummary(

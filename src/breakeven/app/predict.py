@@ -1,0 +1,185 @@
+"""`breakeven predict` and `breakeven choose`: what was not measured, from what others and the user measured."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from breakeven.app.fit import chosen_gpus, chosen_model
+from breakeven.app.level import Level
+from breakeven.app.prices import quotes
+from breakeven.app.printed import put_out
+from breakeven.app.runs import read_run, read_text
+from breakeven.clock import wall_now
+from breakeven.errors import LimitMissedError, UsageError
+from breakeven.findings.choice import Choice, Left, ranked
+from breakeven.findings.money import Prices
+from breakeven.findings.names import card
+from breakeven.findings.pricing import KINDS_TRIED, names_of
+from breakeven.hardware import ModelShape, find_model, same_card
+from breakeven.metrics.slo import ServiceLevel
+from breakeven.metrics.summary import RunSummary
+from breakeven.predict.calibrations import choose as calibration_for
+from breakeven.predict.fits import fit_on
+from breakeven.predict.run import Wanted, predicted_run
+from breakeven.predict.text import lacks
+from breakeven.prices import Quote, newest_quote, read_quotes
+from breakeven.report.choice import choice_text
+from breakeven.report.predicted import predicted_text
+from breakeven.store.kept import keep_summary
+from breakeven.units import load_text
+
+CURVE: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512)
+"""Numbers of users at which a curve is worked out where only its capacity is asked: a step of a half power of two."""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a prediction is of."""
+
+    model: str
+    gpus: tuple[str, ...] = ()
+    engine: str = "vllm"
+    precision: str | None = None
+    kv_bits: int | None = None
+    cards: int | None = None
+    input_tokens: int = 512
+    output_tokens: int = 256
+    runs: tuple[str, ...] = ()
+    """The user's own: each stands for its card, and tells of the others."""
+
+    @property
+    def shape(self) -> ModelShape:
+        """The model in its precision."""
+        return chosen_model(self.model, precision=self.precision, kv_bits=self.kv_bits)
+
+
+def predict(asked: Asked, *, users: tuple[int, ...], out: Path | None, json_to: str | None) -> int:
+    """Print a curve for each card, and keep it as a run where `out` says; 1 where the model fits on none of them."""
+    shape = asked.shape
+    runs: list[RunSummary] = []
+    left: list[Left] = []
+    where: list[str] = []
+    for found in _predicted(asked, shape, users=users):
+        if isinstance(found, Left):
+            left.append(found)
+            continue
+        if out is not None:
+            folder, found = keep_summary(found, out=out, label=found.run.id, started=wall_now())
+            where.append(str(folder))
+        runs.append(found)
+    as_json = msgspec.json.format(msgspec.json.encode({"format": 1, "runs": runs, "left_out": left}), indent=2).decode()
+    put_out(predicted_text(shape, runs, left, where=where), as_json=as_json, json_to=json_to)
+    return 0 if runs else 1
+
+
+def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | None, json_to: str | None) -> int:
+    """Rank every card that can serve the model, at its own newest price of one kind; 3 where none meets the level."""
+    shape, service = asked.shape, _service(level)
+    own = () if prices is None else read_quotes(read_text(prices), where=str(prices))
+    measured = [read_run(Path(text)) for text in asked.runs]
+    for run in measured:
+        _check_same(run, shape)
+    runs: list[RunSummary] = list(measured)
+    left: list[Left] = []
+    for found in _predicted(asked, shape, users=CURVE, but=measured):
+        (left if isinstance(found, Left) else runs).append(found)  # type: ignore[arg-type]
+    kind_quotes, unpriced = _of_one_kind(runs, (*quotes(), *own))
+    candidates, following = ranked(
+        [run for run in runs if run not in unpriced],
+        level=service,
+        users=users,
+        prices=Prices(quotes=tuple(kind_quotes)),
+    )
+    left += [Left(gpu=card(run.run.host), why="no price", detail="") for run in unpriced]
+    choice = Choice(
+        model=shape.name,
+        precision=shape.precision,
+        level=service,
+        at=service.text(),
+        users=users,
+        input_tokens=asked.input_tokens,
+        output_tokens=asked.output_tokens,
+        ranked_by="usd_per_mtok" if users is None else "usd_per_month",
+        candidates=candidates,
+        left_out=tuple(left),
+        next_run=following,
+    )
+    as_json = msgspec.json.format(msgspec.json.encode(choice), indent=2).decode()
+    put_out(choice_text(choice, asked.engine), as_json=as_json, json_to=json_to)
+    if not any(one.users.value for one in candidates):
+        raise LimitMissedError(_what_would(runs, service))
+    return 0
+
+
+def _predicted(
+    asked: Asked, shape: ModelShape, *, users: tuple[int, ...], but: Sequence[RunSummary] = ()
+) -> Iterator[RunSummary | Left]:
+    """A curve for each card that holds the model and is none of the measured ones, or why there is none."""
+    names = [name for run in but for name in names_of(run.run)]
+    for gpu in chosen_gpus(asked.gpus):
+        if any(same_card(gpu.key, name) for name in names):
+            continue
+        context = asked.input_tokens + asked.output_tokens
+        found = fit_on(shape, gpu, context_tokens=context, cards=asked.cards)
+        if found.cards is None:
+            yield Left(gpu=gpu.name, why="does not fit", detail=lacks(found))
+            continue
+        try:
+            yield predicted_run(
+                Wanted(
+                    model=shape,
+                    gpu=gpu,
+                    cards=found.cards,
+                    engine=asked.engine,
+                    users=users,
+                    input_tokens=asked.input_tokens,
+                    output_tokens=asked.output_tokens,
+                ),
+                calibration_for(shape, gpu, engine=asked.engine),
+            )
+        except UsageError as error:
+            yield Left(gpu=gpu.name, why="not modelled", detail=str(error))
+
+
+def _service(level: Level) -> ServiceLevel:
+    if len(level.floors) > 1:
+        raise UsageError("choose: give one --floor, at which every card is read")
+    if not level.floors and level.slo is None:
+        raise UsageError("choose: say what a user must get, such as --floor 25, or --slo ttft_p50=1s,tpot_p50=50ms")
+    return ServiceLevel(floor_tok_per_s_per_user=level.floors[0] if level.floors else None, slo=level.limits())
+
+
+def _check_same(run: RunSummary, shape: ModelShape) -> None:
+    """UsageError where a run is of a model that is known to be another one."""
+    try:
+        other = find_model(run.run.model or "")
+    except UsageError:
+        return
+    if other.key != shape.key:
+        raise UsageError(f"{run.run.id} measured {other.name}, and {shape.name} is asked for; leave it out")
+
+
+def _of_one_kind(runs: Sequence[RunSummary], known: Sequence[Quote]) -> tuple[list[Quote], list[RunSummary]]:
+    """The quotes of the kind that most of the cards have, and the runs whose cards have none of it."""
+    without = {
+        kind: [run for run in runs if not any(newest_quote(name, known, kind=kind) for name in names_of(run.run))]
+        for kind in KINDS_TRIED
+    }
+    chosen = min(KINDS_TRIED, key=lambda kind: len(without[kind]))
+    return [quote for quote in known if quote.kind == chosen], without[chosen]
+
+
+def _what_would(runs: Sequence[RunSummary], service: ServiceLevel) -> str:
+    """No card meets the level: the most that any gives a user."""
+    floor = service.floor_tok_per_s_per_user
+    speeds = [
+        (level.output_tok_per_s.value / level.users, card(run.run.host), level.users)
+        for run in runs
+        for level in run.levels
+        if level.users and level.output_tok_per_s.value
+    ]
+    if floor is None or not speeds:
+        return f"no card is known to meet {service.text()}"
+    speed, name, users = max(speeds)
+    return f"no card meets {service.text()}: {name} comes nearest with {speed:.3g} tok/s at {load_text(users, None)}"

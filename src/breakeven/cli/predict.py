@@ -1,0 +1,145 @@
+"""The commands that answer without a run: fit."""
+
+import argparse
+from typing import TYPE_CHECKING, Final
+
+from breakeven.cli.command import JSON, Command
+from breakeven.cli.money import FLOOR, SLO
+from breakeven.options import NAMES, PATH, REAL, TEXTS, USERS, WHOLE, Option
+
+if TYPE_CHECKING:
+    from breakeven.app.predict import Asked
+
+_MODEL: Final = Option("MODEL", "name of a model, such as llama-3.1-8b, or a folder with its config.json")
+_NAMED: Final = _MODEL._replace(name="--model", unit="MODEL", is_needed=True)
+GPUS: Final = Option(
+    "--gpus", "cards, such as h100,a100-80,l40s,rtx4090 (default: all that have a quote)", "LIST", kind=NAMES
+)
+PRECISION: Final = Option(
+    "--precision", "of the weights: bf16, fp8, int8, int4, mxfp4, nvfp4 (default: the model's own)", "NAME"
+)
+KV_BITS: Final = Option("--kv-bits", "bits of a number in the key-value cache: 16 or 8 (default: 16)", "N", kind=WHOLE)
+CARDS: Final = Option(
+    "--cards", "cards that serve together (default: as few of 1, 2, 4, 8 as hold the model)", "N", kind=WHOLE
+)
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    from breakeven.app.fit import fit
+
+    return fit(
+        arguments.model,
+        gpu_names=arguments.gpus or (),
+        context_tokens=arguments.context,
+        cards=arguments.cards,
+        precision=arguments.precision,
+        kv_bits=arguments.kv_bits,
+        json_to=arguments.json,
+    )
+
+
+def _asked(arguments: argparse.Namespace) -> "Asked":
+    from breakeven.app.predict import Asked
+
+    return Asked(
+        model=arguments.model,
+        gpus=arguments.gpus or (),
+        engine=arguments.engine,
+        precision=arguments.precision,
+        kv_bits=arguments.kv_bits,
+        cards=arguments.cards,
+        input_tokens=arguments.input_tokens,
+        output_tokens=arguments.output_tokens,
+        runs=tuple(arguments.runs or ()),
+    )
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from breakeven.app.predict import predict
+
+    return predict(_asked(arguments), users=arguments.users, out=arguments.out, json_to=arguments.json)
+
+
+def _choose(arguments: argparse.Namespace) -> int:
+    from breakeven.app.level import Level
+    from breakeven.app.predict import choose
+
+    level = Level(floors=arguments.floor or (), slo=arguments.slo)
+    return choose(_asked(arguments), level, users=arguments.users, prices=arguments.prices, json_to=arguments.json)
+
+
+_SHAPE: Final = (
+    Option(
+        "--engine", "what serves it: vllm, sglang, lmdeploy, llamacpp, trtllm (default: vllm)", "NAME", default="vllm"
+    ),
+    PRECISION,
+    KV_BITS,
+    CARDS,
+    Option("--input-tokens", "of a prompt (default: 512)", "N", kind=WHOLE, default=512),
+    Option("--output-tokens", "of an answer (default: 256)", "N", kind=WHOLE, default=256),
+    Option("--from", "a run of your own, which wins over all other measurements", "RUN", kind=TEXTS, field="runs"),
+)
+
+COMMANDS: Final = (
+    Command(
+        "fit",
+        "on which cards a model fits, and how many users they hold",
+        _fit,
+        (
+            _MODEL,
+            GPUS._replace(name="--gpu", field="gpus"),
+            Option("--context", "tokens of a user's context, prompt and answer (default: 8192)", "N", kind=WHOLE),
+            CARDS,
+            PRECISION,
+            KV_BITS,
+            JSON,
+        ),
+        "Work out what a model's weights and its users' contexts take, and on how many cards they fit.",
+        "  breakeven fit llama-3.1-70b --gpu h100,a100-80,l40s,rtx4090\n  breakeven fit ./my-model --context 32768\n",
+    ),
+    Command(
+        "predict",
+        "what a card would do that nobody has measured",
+        _predict,
+        (
+            _NAMED,
+            GPUS._replace(name="--gpu", field="gpus"),
+            Option(
+                "--users",
+                "users at once, one level each (default: 1,5,10,50,100)",
+                "LIST",
+                kind=USERS,
+                default=(1, 5, 10, 50, 100),
+            ),
+            *_SHAPE,
+            Option(
+                "--out",
+                "keep each curve as a run in this folder, for compare, cost, report and mix",
+                "FOLDER",
+                kind=PATH,
+            ),
+            JSON,
+        ),
+        "Predict throughput and latency by load, with an interval, what holds them back, and where that comes from.",
+        "  breakeven predict --model llama-3.1-8b --gpu h100-80-sxm,l40s,rtx4090 --engine vllm --out runs\n",
+    ),
+    Command(
+        "choose",
+        "which card to rent for a model, before anything is rented",
+        _choose,
+        (
+            _NAMED,
+            GPUS,
+            FLOOR,
+            SLO,
+            Option("--users", "users to be served by all nodes together: the ranking is then by month", "N", kind=REAL),
+            *_SHAPE,
+            Option("--prices", "quotes of your own, besides those that are known", "CSV", kind=PATH),
+            JSON,
+        ),
+        "Rank every card that can serve a model by cost at its own newest price: measured where there is a run,\n"
+        "predicted where not; and name the one run that would tell most.",
+        "  breakeven choose --model llama-3.1-8b --floor 25 --gpus h100,a100-80,l40s,rtx4090\n"
+        "  breakeven choose --model llama-3.1-70b --floor 25 --users 500\n",
+    ),
+)

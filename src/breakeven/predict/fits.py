@@ -1,0 +1,76 @@
+"""Whether a model fits on a card: what is left for contexts, how many cards it needs, the precision that would do."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from breakeven.hardware import PRECISIONS, Gpu, ModelShape
+from breakeven.predict.memory import Memory, memory, sequences
+
+CARDS: Final = (1, 2, 4, 8)
+"""Cards of one box over which a model is split."""
+LONGEST: Final = 1 << 24
+"""Tokens at which the search for the longest context ends."""
+
+
+class Fit(Struct, frozen=True, kw_only=True):
+    """A model on one kind of card."""
+
+    gpu: str
+    name: str
+    cards: int | None
+    """That serve together; None where not even eight of them hold the model and one context."""
+    vram_gb: float
+    held: Memory
+    """On these cards, or on eight."""
+    users: int
+    """Contexts of the asked length that the cache holds at once."""
+    longest_context_tokens: int
+    """Of a single user, no longer than the model was made for."""
+    other_precision: str | None = None
+    """The widest precision in which it fits on the asked number of cards, or on one, where it does not as it is."""
+
+
+def fit_on(model: ModelShape, gpu: Gpu, *, context_tokens: int, cards: int | None = None) -> Fit:
+    """The fewest cards (1, 2, 4, 8) that hold the weights and one context, or `cards` of them."""
+    tried = CARDS if cards is None else (cards,)
+    found = next((tp for tp in tried if _holds(model, gpu, tp, context_tokens)), None)
+    held = memory(model, gpu, tp=found or tried[-1])
+    return Fit(
+        gpu=gpu.key,
+        name=gpu.name,
+        cards=found,
+        vram_gb=gpu.vram_gb,
+        held=held,
+        users=0 if found is None else sequences(model, held, context_tokens=context_tokens),
+        longest_context_tokens=longest_context(model, held),
+        other_precision=None if found == tried[0] else _narrower(model, gpu, tried[0], context_tokens),
+    )
+
+
+def longest_context(model: ModelShape, held: Memory) -> int:
+    """Tokens of the longest single context that the cache holds, at most the model's own; 0 where there is none."""
+    low, high = 0, min(LONGEST, model.context or LONGEST)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if sequences(model, held, context_tokens=middle) else (low, middle - 1)
+    return low
+
+
+def _holds(model: ModelShape, gpu: Gpu, tp: int, context_tokens: int) -> bool:
+    """The heads can be split over the cards, and there is room for the weights and one context."""
+    return model.heads % tp == 0 and sequences(model, memory(model, gpu, tp=tp), context_tokens=context_tokens) >= 1
+
+
+def _narrower(model: ModelShape, gpu: Gpu, tp: int, context_tokens: int) -> str | None:
+    """Of the precisions that engines have kernels for, the widest that fits: FP8 where the card multiplies it."""
+    bits = PRECISIONS[model.precision].weight_bits
+    names = ("fp8" if gpu.fp8_fp32acc_tflop_per_s else "int8", "int4")
+    return next(
+        (
+            name
+            for name in names
+            if PRECISIONS[name].weight_bits < bits and _holds(model.kept_as(name), gpu, tp, context_tokens)
+        ),
+        None,
+    )

@@ -1,0 +1,64 @@
+"""What fits where, in words for a terminal."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from breakeven.hardware import PRECISIONS, ModelShape
+from breakeven.predict.fits import Fit
+from breakeven.predict.memory import GB, USABLE
+from breakeven.say import columns, fixed, number
+
+_FIT_HEAD: Final = ("card", "GB", "cards", "GB for contexts", "users", "longest context", "")
+
+
+def fit_text(model: ModelShape, fits: Sequence[Fit], *, context_tokens: int) -> str:
+    """The model's needs, then a line a card: the fewest cards that hold it, and whom they serve at once."""
+    return "\n".join(_fit_lines(model, fits, context_tokens=context_tokens)) + "\n"
+
+
+def _fit_lines(model: ModelShape, fits: Sequence[Fit], *, context_tokens: int) -> Iterator[str]:
+    kept = PRECISIONS[model.precision]
+    yield f"{model.name} in {model.precision} ({kept.weight_bits:g} bits a weight)"
+    yield (
+        f"  {fixed(model.weights / 1e9, 2)} G weights take {_gb(model.weight_bytes)} GB; a token of context "
+        f"{fixed(model.kv_bytes(1) / 1e3, 1)} kB, {context_tokens:,} of them {_gb(model.kv_bytes(context_tokens))} GB"
+    )
+    yield ""
+    yield from columns([_FIT_HEAD, *map(_row, fits)], left=(0, 6))
+    yield ""
+    yield f"users: contexts of {context_tokens:,} tokens that are held at once; longest context: of a single user"
+    yield f"worked out from {share_text()}; nothing was measured"
+
+
+def share_text() -> str:
+    """What of the memory an engine is taken to use."""
+    return f"{USABLE:.0%} of the memory, less weights and a workspace of up to 3 GB a card"
+
+
+def _row(fit: Fit) -> tuple[str, ...]:
+    each = number(fit.vram_gb)
+    if fit.cards is None:
+        return fit.name, each, "-", "-", "-", "-", f"does not fit: {lacks(fit)}"
+    return (
+        fit.name,
+        each,
+        str(fit.cards),
+        _gb(fit.held.kv_bytes),
+        number(fit.users),
+        number(fit.longest_context_tokens),
+        "" if fit.other_precision is None else f"{fit.other_precision} fits on {1 if fit.cards > 1 else fit.cards}",
+    )
+
+
+def lacks(fit: Fit) -> str:
+    """Why a model does not fit on a card, in numbers, and the precision that would."""
+    held = fit.held
+    tried = round(held.total_bytes / GB)
+    narrower = f"; {fit.other_precision} would fit" if fit.other_precision is not None else ""
+    if held.kv_bytes <= 0:
+        return f"weights take {_gb(held.weight_bytes)} of {tried} GB{narrower}"
+    return f"{_gb(held.kv_bytes)} of {tried} GB are left, too little for one context{narrower}"
+
+
+def _gb(size_bytes: float) -> str:
+    return fixed(size_bytes / GB, 1)

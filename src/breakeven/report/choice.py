@@ -1,0 +1,138 @@
+"""The choice in a terminal: the answer, the ranking with prices, what was left out, and what to measure next."""
+
+import shlex
+from collections.abc import Iterator
+from typing import Final
+
+from breakeven.compare.words import reason_text
+from breakeven.findings.choice import Candidate, Choice
+from breakeven.metrics.summary import Estimate
+from breakeven.predict.run import BOUND_SAYS
+from breakeven.report.predicted import left_lines
+from breakeven.say import columns, fixed, short, wrapped
+from breakeven.say import share as share_text
+from breakeven.units import short_count
+
+_UNIT: Final = {"usd_per_mtok": "USD per million output tokens", "usd_per_month": "USD a month"}
+
+
+def choice_text(choice: Choice, engine: str) -> str:
+    """The whole of it."""
+    return "\n".join(_lines(choice, engine))
+
+
+def _lines(choice: Choice, engine: str) -> Iterator[str]:
+    yield from wrapped(_answer(choice))
+    yield ""
+    yield from columns(
+        [_head(choice), *(_row(choice, one) for one in choice.candidates)], left=(0, 1, len(_head(choice)) - 1)
+    )
+    yield ""
+    if choice.left_out:
+        yield from left_lines(choice.left_out)
+        yield ""
+    yield from _next(choice, engine)
+    kinds = {one.price.kind or "price" for one in choice.candidates if one.price is not None}
+    if kinds:
+        yield f"prices: the newest {' or '.join(sorted(kinds))} of each card; `breakeven prices CARD` shows them"
+    yield "predicted: measured by nobody; 95 % from errors on what the calibration had not seen, prices as they stand"
+
+
+def _answer(choice: Choice) -> str:
+    best = next((one for one in choice.candidates if _cost(choice, one).value is not None), None)
+    lengths = f"{choice.input_tokens} tokens in and {choice.output_tokens} out"
+    asked = f"{choice.model} in {choice.precision}, {choice.at}, {lengths}"
+    if best is None:
+        return f"Nothing that was looked at serves {asked}."
+    cost = _cost(choice, best)
+    told = f"{_name(best)} is the cheapest for {asked}: {_money(cost)} {_UNIT[choice.ranked_by]} ({best.kind})"
+    rivals = [one for one in choice.candidates if one is not best and _overlaps(cost, _cost(choice, one))]
+    return told + (f"; {len(rivals)} of the others cannot be told from it." if rivals else ".")
+
+
+def _name(one: Candidate) -> str:
+    """Without the mark that the next column has."""
+    return one.label.removesuffix(f" · {one.kind}")
+
+
+def _cost(choice: Choice, one: Candidate) -> Estimate:
+    found: Estimate = getattr(one, choice.ranked_by)
+    return found
+
+
+def _head(choice: Choice) -> tuple[str, ...]:
+    cost = ("USD/Mtok", "95 %") if choice.users is None else ("USD/Mtok", "nodes", "USD a month", "95 %")
+    return ("card", "", "USD/h", "users", "tok/s", *cost, "held back by")
+
+
+def _row(choice: Choice, one: Candidate) -> tuple[str, ...]:
+    each = _money(one.usd_per_mtok)
+    cost: tuple[str, ...] = (each, _ends(one.usd_per_mtok))
+    if choice.users is not None:
+        cost = (each, _number(one.nodes), _money(one.usd_per_month), _ends(one.usd_per_month))
+    return (
+        _name(one),
+        one.kind,
+        "-" if one.price is None else fixed(one.price.usd_per_h * one.cards, 2),
+        ("≥ " if one.at_least and one.users.value else "") + _number(one.users),
+        "-" if one.tok_per_s.value is None else short_count(one.tok_per_s.value),
+        *cost,
+        _held(one),
+    )
+
+
+def _held(one: Candidate) -> str:
+    if one.users.value is None and one.reason is not None:
+        return reason_text(one.reason)
+    return BOUND_SAYS.get(one.bound or "", "")
+
+
+def _next(choice: Choice, engine: str) -> Iterator[str]:
+    following = choice.next_run
+    if following is None:
+        return
+    one = choice.candidates[following.index]
+    yield from wrapped(
+        f"measure next: {_name(one)}. That changes the first place with a chance of {share_text(following.changes)}, "
+        f"and saves {_usd(following.saves)} {_UNIT[choice.ranked_by]} on average:"
+    )
+    yield f"  {shlex.join(_command(choice, one, engine))}"
+    yield ""
+
+
+def _command(choice: Choice, one: Candidate, engine: str) -> list[str]:
+    """The run that measures a candidate near its capacity; several cards are served by hand, and asked at their URL."""
+    top = max(2, int(one.users.value or 2))
+    whom = ["--engine", engine, "--model", choice.model]
+    if one.cards > 1:
+        whom = ["--url", "http://localhost:8000", "--gpu-count", str(one.cards)]
+    return [
+        *("breakeven", "run", *whom, "--gpu", one.card, "--workload", "fixed"),
+        *("--input-tokens", str(choice.input_tokens), "--output-tokens", str(choice.output_tokens)),
+        *("--users", ",".join(str(users) for users in sorted({1, max(1, top // 2), top}))),
+    ]
+
+
+def _overlaps(one: Estimate, other: Estimate) -> bool:
+    ends = (*one.ci95, *other.ci95)
+    if other.value is None or any(end is None for end in ends):
+        return other.value is not None
+    low, high, other_low, other_high = (end or 0.0 for end in ends)
+    return low <= other_high and other_low <= high
+
+
+def _number(one: Estimate) -> str:
+    return "-" if one.value is None else f"{one.value:,.0f}"
+
+
+def _money(one: Estimate) -> str:
+    return "-" if one.value is None else _usd(one.value)
+
+
+def _usd(value: float) -> str:
+    return short(float(f"{value:.3g}"))
+
+
+def _ends(one: Estimate) -> str:
+    low, high = one.ci95
+    return "-" if low is None or high is None else f"{_usd(low)}–{_usd(high)}"

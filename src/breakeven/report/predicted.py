@@ -1,0 +1,80 @@
+"""Predicted curves in a terminal: a table a card, what holds each level back, and where the prediction comes from."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from breakeven.findings import names
+from breakeven.findings.choice import Left
+from breakeven.hardware import ModelShape
+from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RunFacts, RunSummary
+from breakeven.predict.run import BOUND_SAYS, TIER_SAYS
+from breakeven.say import columns, wrapped
+from breakeven.units import short_count, short_s
+
+_HEAD: Final = ("users", "tok/s", "95 %", "a user", "TTFT", "95 %", "TPOT", "95 %", "held back by")
+
+
+def predicted_text(
+    model: ModelShape, runs: Sequence[RunSummary], left: Sequence[Left], *, where: Sequence[str] = ()
+) -> str:
+    """All curves, then what was left out and where the runs are kept."""
+    return "\n".join(_lines(model, runs, left, where))
+
+
+def _lines(model: ModelShape, runs: Sequence[RunSummary], left: Sequence[Left], where: Sequence[str]) -> Iterator[str]:
+    yield f"predicted, not measured: {model.name} in {model.precision}"
+    for index, run in enumerate(runs):
+        told = run.run.workload
+        yield ""
+        yield f"{title(run.run)}; {told.get('input_tokens')} tokens in, {told.get('output_tokens')} out"
+        yield from columns([_HEAD, *(_row(run, level) for level in run.levels)], left=(8,))
+        yield from wrapped(source_text(run.run), first="  from ", rest="       ")
+        if where:
+            yield f"  kept as {where[index]}"
+    if left:
+        yield ""
+        yield from left_lines(left)
+    if runs:
+        yield ""
+        yield "95 %: found on measurements that the calibration had not seen; -: too few of them to tell"
+        yield "a user: tok/s / users. TTFT and TPOT: middle values; how far single answers stray is not predicted"
+
+
+def title(run: RunFacts) -> str:
+    """`2 x H100 80GB SXM5 with vLLM 0.11`."""
+    engine = names.engine(run.engine, version=True)
+    return names.hardware(run.host) + (f" with {engine}" if engine else "")
+
+
+def source_text(run: RunFacts) -> str:
+    """How near the measurements are that a prediction rests on, and whose they are."""
+    about: dict[str, Any] = run.settings["predicted"]
+    when = f", {about['measured']}" if about.get("measured") else ""
+    return f"{about['points']} measurements of {TIER_SAYS[about['nearest']]}{when}: {about['source']}"
+
+
+def left_lines(left: Sequence[Left]) -> list[str]:
+    """Cards that are no candidates, and why."""
+    return columns([(one.gpu, one.why + (f": {one.detail}" if one.detail else "")) for one in left], left=(0, 1))
+
+
+def _row(run: RunSummary, level: LevelSummary) -> tuple[str, ...]:
+    speed, ttft, tpot = level.output_tok_per_s, level.of("ttft_s").p50, level.of("tpot_s").p50
+    bound = run.run.settings["predicted"]["bounds"][str(level.users)]
+    each = (speed.value or 0.0) / (level.users or 1)
+    return (
+        str(level.users),
+        short_count(speed.value or 0.0),
+        _ends(speed, short_count),
+        short_count(each),
+        short_s(ttft.value or 0.0),
+        _ends(ttft, short_s),
+        short_s(tpot.value or 0.0),
+        _ends(tpot, short_s),
+        BOUND_SAYS[bound],
+    )
+
+
+def _ends(one: Estimate | Quantile, say: Any) -> str:
+    low, high = one.ci95
+    return "-" if low is None or high is None else f"{say(low)}–{say(high)}"

@@ -1,0 +1,153 @@
+"""fit, predict and choose through the real command, from a plain install and without a network."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from commands import Done, breakeven
+
+CARDS = "h100-80-sxm,a100-80-sxm,l40s,rtx4090"
+
+
+def asked(*words: object) -> Done:
+    return breakeven(*words)
+
+
+def told(*words: object) -> dict[str, object]:
+    done = asked(*words, "--json", "-")
+    assert done.code == 0, done.err
+    found: dict[str, object] = json.loads(done.out)
+    return found
+
+
+def test_what_fits_is_what_arithmetic_says() -> None:
+    found = told("fit", "llama-3.1-8b", "--gpu", "rtx4090,l40s", "--context", 4096)
+    rows = {row["gpu"]: row for row in found["fits"]}  # type: ignore[attr-defined]
+    weights, token = 16.06e9, 2 * 32 * 8 * 128 * 2
+    for key, vram in (("rtx4090", 24e9), ("l40s", 48e9)):
+        left = 0.9 * vram - weights - min(3e9, 0.1 * vram)
+        assert rows[key]["cards"] == 1
+        assert rows[key]["users"] == pytest.approx(left / (4096 * token), abs=1)
+        assert rows[key]["longest_context_tokens"] == pytest.approx(min(131072, left / token), rel=0.01)
+
+
+def test_a_model_that_is_too_large_says_by_how_much_and_what_would_fit() -> None:
+    done = asked("fit", "llama-3.1-70b", "--gpu", "rtx4090,h100-80-sxm")
+    assert done.code == 0
+    row = next(line for line in done.out.splitlines() if "RTX 4090" in line)
+    assert row.split()[4] == "8"  # cards
+    assert "int4 fits on 1" in next(line for line in done.out.splitlines() if "H100" in line)
+    none = asked("fit", "llama-3.1-405b", "--gpu", "rtx4090")
+    assert none.code == 1
+    assert "does not fit: weights take 811.7 of 192 GB" in none.out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("fit", "llama-9"), "no model is called 'llama-9'; .*or give a folder with the model's config.json"),
+        (("fit", "llama-3.1-8b", "--gpu", "rtx9999"), "no GPU is called 'rtx9999'"),
+        (("fit", "llama-3.1-8b", "--context", "200000"), "--context 200000: .* was made for 1 to 131,072 tokens"),
+        (("fit", "llama-3.1-8b", "--precision", "fp9"), "no precision is called 'fp9'"),
+        (("predict", "--gpu", "l40s"), "the following arguments are required: --model"),
+        (("choose", "--model", "llama-3.1-8b"), "choose: say what a user must get"),
+        (("choose", "--model", "llama-3.1-8b", "--floor", "25,50"), "choose: give one --floor"),
+        (("choose", "--model", "llama-3.1-8b", "--floor", "25", "--slo", "x"), "--slo"),
+    ],
+)
+def test_wrong_words_are_one_line(words: tuple[str, ...], says: str) -> None:
+    done = asked(*words)
+    assert done.code == 2
+    assert done.out == ""
+    assert re.search(says, done.err)
+    assert done.err.count("\n") == 1
+
+
+def test_a_config_without_what_is_needed_names_the_field(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"hidden_size": 4096}')
+    done = asked("predict", "--model", tmp_path, "--gpu", "l40s")
+    assert done.code == 2
+    assert "`num_hidden_layers` is missing" in done.err
+
+
+def test_a_predicted_curve_is_a_run_that_is_marked_wherever_it_stands(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    done = asked("predict", "--model", "llama-3.1-8b", "--gpu", "l40s,rtx4090", "--users", "1,4,16,64", "--out", runs)
+    assert done.code == 0, done.err
+    assert done.out.startswith("predicted, not measured: ")
+    a, b = sorted(runs.iterdir())
+    assert asked("runs", "--out", runs).out.count("vllm, predicted") == 2
+    shown = asked("show", a).out
+    assert "predicted, not measured" in shown
+    assert "cautions" in shown
+    assert shown.count("predicted, not measured: from") == 1
+    compared = asked("compare", a, b, "--floor", "20")
+    assert compared.code == 0, compared.err
+    assert compared.out.count(", predicted)") == 2
+    page = asked("report", a, b, "--floor", "20", "--md", "-")
+    assert page.code == 0, page.err
+    assert page.out.splitlines()[0].count("(predicted)") == 2
+    again = re.findall(r"breakeven predict --model [^\n<`]+", page.out)
+    assert len(again) == 2
+    assert asked(*shlex.split(again[0])[1:]).code == 0
+    rents = ("--set", "reference.rent_usd_per_h=0.6", "--set", "candidate.rent_usd_per_h=0.3")
+    cost = asked("cost", "--from-runs", a, b, "--floor", "20", *rents)
+    assert cost.code == 0, cost.err
+    assert cost.out.splitlines()[0].count(", predicted") == 2
+    rows = asked("report", a, b, "--floor", "20", "--csv", "-").out.splitlines()
+    assert all("predicted" in row for row in rows if row.startswith("level,"))
+    priced = asked("report", a, b, "--floor", "20", "--json", "-")
+    ranking = json.loads(priced.out)["ranking"]
+    assert [row["usd_per_mtok"]["value"] > 0 for row in ranking] == [True, True]
+    assert all("predicted" in row["label"] for row in ranking)
+
+
+def test_choose_says_what_report_says_of_the_same_curves(tmp_path: Path) -> None:
+    """One door: cost and capacity of a card are those that `report` finds from the run that `predict` keeps."""
+    found = told("choose", "--model", "llama-3.1-8b", "--floor", 25, "--gpus", "l40s,rtx4090")
+    users = "1,2,3,4,6,8,11,16,23,32,45,64,90,128,181,256,362,512"
+    asked("predict", "--model", "llama-3.1-8b", "--gpu", "l40s,rtx4090", "--users", users, "--out", tmp_path)
+    for row in found["candidates"]:  # type: ignore[attr-defined]
+        [folder] = [path for path in tmp_path.iterdir() if path.name.endswith(row["run_id"])]
+        [ranked] = json.loads(asked("report", folder, "--floor", 25, "--json", "-").out)["ranking"]
+        assert row["usd_per_mtok"] == ranked["usd_per_mtok"]
+        assert row["users"] == ranked["users"]
+        price = row["price"]["usd_per_h"]
+        assert row["usd_per_mtok"]["value"] == pytest.approx(price / row["tok_per_s"]["value"] / 3600 * 1e6)
+
+
+def test_the_ranking_goes_by_cost_and_by_month_where_users_are_said() -> None:
+    found = told("choose", "--model", "llama-3.1-8b", "--floor", 25, "--gpus", CARDS, "--users", 1000)
+    rows = found["candidates"]
+    costs = [row["usd_per_month"]["value"] for row in rows]  # type: ignore[attr-defined]
+    assert costs == sorted(costs)
+    for row in rows:  # type: ignore[attr-defined]
+        nodes = -(-1000 // int(row["users"]["value"] + 1e-9))
+        assert row["nodes"]["value"] == nodes
+        assert row["usd_per_month"]["value"] == pytest.approx(nodes * row["price"]["usd_per_h"] * row["cards"] * 730.5)
+    assert {row["kind"] for row in rows} == {"predicted"}  # type: ignore[attr-defined]
+
+
+def test_the_run_to_measure_next_is_a_command_that_is_understood(tmp_path: Path) -> None:
+    done = asked("choose", "--model", "llama-3.1-8b", "--floor", 25, "--gpus", CARDS)
+    assert done.code == 0, done.err
+    assert "measure next: " in done.out
+    [command] = [line for line in done.out.splitlines() if line.startswith("  breakeven run ")]
+    assert asked(*shlex.split(command)[1:], "--dry-run").code == 0
+
+
+def test_a_card_that_misses_or_does_not_fit_or_has_no_price_says_so() -> None:
+    done = asked("choose", "--model", "llama-3.1-70b", "--floor", 25, "--gpus", "rtx3060,h100-80-sxm,rtx4090")
+    assert done.code == 0, done.err
+    assert re.search(r"RTX 3060 +does not fit: weights take 141.1 of 96 GB", done.out)
+
+
+def test_a_level_that_nothing_meets_is_exit_3_with_what_would() -> None:
+    done = asked("choose", "--model", "llama-3.1-70b", "--floor", 2000, "--gpus", "h100-80-sxm,l40s")
+    assert done.code == 3
+    assert re.search(
+        r"no card meets at least 2000 tok/s a user on average: .* comes nearest with [\d.]+ tok/s", done.err
+    )
