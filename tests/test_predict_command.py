@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from breakeven.app.predict import CURVE
 from commands import Done, breakeven
 
 CARDS = "h100-80-sxm,a100-80-sxm,l40s,rtx4090"
@@ -108,7 +109,7 @@ def test_a_predicted_curve_is_a_run_that_is_marked_wherever_it_stands(tmp_path: 
 def test_choose_says_what_report_says_of_the_same_curves(tmp_path: Path) -> None:
     """One door: cost and capacity of a card are those that `report` finds from the run that `predict` keeps."""
     found = told("choose", "--model", "llama-3.1-8b", "--floor", 25, "--gpus", "l40s,rtx4090")
-    users = "1,2,3,4,6,8,11,16,23,32,45,64,90,128,181,256,362,512"
+    users = ",".join(map(str, CURVE))
     asked("predict", "--model", "llama-3.1-8b", "--gpu", "l40s,rtx4090", "--users", users, "--out", tmp_path)
     for row in found["candidates"]:  # type: ignore[attr-defined]
         [folder] = [path for path in tmp_path.iterdir() if path.name.endswith(row["run_id"])]

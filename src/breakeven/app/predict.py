@@ -30,7 +30,7 @@ from breakeven.report.predicted import predicted_text
 from breakeven.store.kept import keep_summary
 from breakeven.units import load_text
 
-CURVE: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512)
+CURVE: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024, 2048, 4096)
 """Numbers of users at which a curve is worked out where only its capacity is asked: a step of a half power of two."""
 
 
