@@ -128,6 +128,7 @@ def _stamps(arrivals_s: list[float], *, tokens: list[int], late_s: float = 0.0) 
     count = len(arrivals_s)
     return Stamps(
         arrival_s=np.array(arrivals_s),
+        begun_s=np.array(arrivals_s),
         first=np.concatenate([[0], np.cumsum(tokens)]).astype(np.int64),
         write_s=due_s + late_s,
         due_s=due_s,

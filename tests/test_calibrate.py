@@ -42,6 +42,7 @@ def stamps_of(records: list[Record], *, late_s: float = 0.0, keep_every: int = 1
     zeros = np.zeros(len(served), dtype=np.int64)
     return Stamps(
         arrival_s=np.array([record.due_s + ZERO_S for record in served]),
+        begun_s=np.array([record.due_s + ZERO_S for record in served]),
         first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         write_s=write_s,
         due_s=write_s - late_s,

@@ -21,6 +21,9 @@ __all__ = ["ReferenceServer", "Settings", "Stamps"]
 
 START_TIMEOUT_S: Final = 20.0
 STOP_TIMEOUT_S: Final = 10.0
+ANSWER: Final = ("tokens_per_event", "burst", "output_tokens", "usage_in", "body", "model")
+SCRIPT: Final = ("ttft_sigma", "slots", "noise", "wave", "seed")
+"""Settings whose options have their names."""
 
 
 class ReferenceServer:
@@ -119,7 +122,8 @@ class ReferenceServer:
 def _argv(settings: Settings, *, stamps: Path, cpu: int | None, connections: int | None) -> list[str]:
     argv = [sys.executable, "-m", "breakeven.client.reference", "--end-with-stdin", "--stamps", str(stamps)]
     argv += ["--ttft", repr(settings.ttft_s), "--itl", repr(settings.itl_s)]
-    for name in ("tokens_per_event", "burst", "output_tokens", "usage_in", "body", "model"):
+    argv += ["--tau", repr(settings.tau_s), f"--lengths={settings.lengths}"]
+    for name in (*ANSWER, *SCRIPT):
         argv += [f"--{name.replace('_', '-')}", str(getattr(settings, name))]
     argv += ["--close"] if settings.close else []
     argv += [] if settings.metrics else ["--no-metrics"]

@@ -100,6 +100,13 @@ def _settings(options: argparse.Namespace) -> Settings:
         close=options.close,
         model=options.model,
         metrics=not options.no_metrics,
+        lengths=options.lengths,
+        ttft_sigma=options.ttft_sigma,
+        slots=options.slots,
+        noise=options.noise,
+        wave=options.wave,
+        tau_s=options.tau,
+        seed=options.seed,
     )
 
 
@@ -122,6 +129,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--close", action="store_true", help="close the connection after each answer")
     add("--model", default=default.model, metavar="NAME", help="name of the model (default: truth)")
     add("--no-metrics", action="store_true", help="answer 404 on /metrics")
+    add("--lengths", default="", metavar="MIX", help="lengths at which answers end, such as uniform:1,127")
+    add("--ttft-sigma", type=float, default=0.0, metavar="S", help="spread of the logarithm of TTFT (default: 0)")
+    add("--slots", type=int, default=0, metavar="N", help="answers at a time; others wait (default: 0, no limit)")
+    add("--noise", type=float, default=0.0, metavar="S", help="spread of the step time, anew each ITL (default: 0)")
+    add("--wave", type=float, default=0.0, metavar="S", help="spread of the step time that lasts (default: 0)")
+    add("--tau", type=_duration_s, default=default.tau_s, metavar="S", help="for how long it lasts (default: 1)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of all that is drawn (default: 0)")
     add("--cpu", type=int, metavar="CORE", help="stay on this core")
     add("--connections", type=int, metavar="N", help="fail at once where so many cannot be open")
     add("--stamps", type=Path, metavar="FILE", help="write the stamps here at the end and on POST /truth/dump (.npz)")

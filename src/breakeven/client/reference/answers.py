@@ -7,11 +7,13 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from breakeven.client.reference.script import parse_mix
 from breakeven.errors import UsageError
 
 WORD = " token"
 """The text of one token."""
 MAX_OUTPUT_TOKENS = 1_000_000
+MOST_SPREAD = 2.0
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -35,9 +37,25 @@ class Settings(Struct, frozen=True, kw_only=True):
     model: str = "truth"
     metrics: bool = True
     """Answer `/metrics`."""
+    lengths: str = ""
+    """How long answers are before they end by themselves, such as `lognormal:48,0.75` (script.parse_mix); a request's
+    limit cuts them. Empty: as long as asked for."""
+    ttft_sigma: float = 0.0
+    """Spread of the logarithm of TTFT, whose median is then `ttft_s`."""
+    slots: int = 0
+    """Answers at a time; further requests wait in the order in which they came. 0: no limit."""
+    noise: float = 0.0
+    """Spread of the machine's step time, anew each ITL (script.Machine)."""
+    wave: float = 0.0
+    """Spread of the machine's step time, remembered for `tau_s`."""
+    tau_s: float = 1.0
+    seed: int = 0
+    """Of all that is drawn."""
 
     def __post_init__(self) -> None:
         problem = _problem(self)
+        if self.lengths:
+            parse_mix(self.lengths)
         if problem is not None:
             raise UsageError(f"reference server: {problem}")
 
@@ -49,6 +67,11 @@ def _problem(settings: Settings) -> str | None:
         value = getattr(settings, name)
         if not 1 <= value <= MAX_OUTPUT_TOKENS:
             return f"{name} {value} is not between 1 and {MAX_OUTPUT_TOKENS}"
+    for name in ("ttft_sigma", "noise", "wave"):
+        if not 0 <= getattr(settings, name) <= MOST_SPREAD:
+            return f"{name} {getattr(settings, name)} is not between 0 and {MOST_SPREAD}"
+    if settings.slots < 0 or not 0 < settings.tau_s < 86_400:
+        return f"slots {settings.slots}, tau {settings.tau_s} s: at least 0, and more than 0 and less than a day"
     return None
 
 
@@ -66,9 +89,15 @@ class Asked(NamedTuple):
     input_tokens: int
     output_tokens: int
     usage: bool
+    by_itself: bool = False
+    """The answer ends before the limit that was asked for."""
+
+    @property
+    def finish_reason(self) -> str:
+        return "stop" if self.by_itself else "length"
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def streamed(settings: Settings, asked: Asked) -> Answer:
     """Headers (and for chat a role-only event) at once, then `burst` events a write; the last write ends the body."""
     events = list(_text_events(settings, asked))
@@ -85,7 +114,7 @@ def whole(settings: Settings, asked: Asked) -> Answer:
     said = {"message": {"role": "assistant", "content": text}} if asked.chat else {"text": text}
     document = {
         **_frame(settings, asked, stream=False),
-        "choices": [{"index": 0, **said, "logprobs": None, "finish_reason": "length"}],
+        "choices": [{"index": 0, **said, "logprobs": None, "finish_reason": asked.finish_reason}],
         "usage": _usage(asked, asked.output_tokens),
     }
     writes_before = (asked.output_tokens - 1) // (settings.burst * settings.tokens_per_event)
@@ -129,7 +158,7 @@ def _text(settings: Settings, asked: Asked, tokens: int) -> dict[str, Any]:
 
 def _end(settings: Settings, asked: Asked) -> Iterator[bytes]:
     """What follows the last text: the finish event, usage, the end mark of SSE and the end of the body."""
-    finish = _payload(settings, asked, {"content": ""} if not asked.chat else {}, finish_reason="length")
+    finish = _payload(settings, asked, {"content": ""} if not asked.chat else {}, finish_reason=asked.finish_reason)
     usage = {"usage": _usage(asked, asked.output_tokens)} if asked.usage else {}
     yield _event(settings, finish | (usage if settings.usage_in in ("finish", "every") else {}))
     if usage and settings.usage_in in ("own", "every"):

@@ -32,7 +32,8 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Connection:
-    """Reads when the loop says so, writes when it likes. `handle` takes each request, `closed` is told the end."""
+    """Reads when the loop says so, writes when it likes. `handle` takes each request, `answered` is told the end of
+    an answer that was begun, `closed` the end of the connection."""
 
     def __init__(
         self,
@@ -41,11 +42,13 @@ class Connection:
         *,
         arrivals: Arrivals,
         handle: Callable[["Connection", Request], None],
+        answered: Callable[["Connection"], None],
         closed: Callable[["Connection"], None],
     ) -> None:
         self._socket = connected
         self._loop = loop
         self._handle = handle
+        self._on_answered = answered
         self._on_close = closed
         self._peer_port: int = connected.getpeername()[1]
         self._arrivals = arrivals
@@ -56,6 +59,8 @@ class Connection:
         self._arrival_s = 0.0
         self._url, self._body, self._tag = b"", b"", ""
         self.closed = False
+        self.is_waiting = False
+        """Its request waits for a slot."""
         self.held_writes = 0
         """Writes that the socket did not take whole."""
         loop.add_reader(connected.fileno(), self._readable)
@@ -77,7 +82,7 @@ class Connection:
 
     def on_message_complete(self) -> None:
         """The request is complete; one that comes before the last answer has ended is not served."""
-        if self._parser is None or self._stream is not None:
+        if self._parser is None or self._stream is not None or self.is_waiting:
             self.close()
             return
         request = Request(
@@ -176,7 +181,7 @@ class Connection:
 
     def answered(self) -> None:
         """The last write of an answer has been made."""
-        self._stream = None
+        self._free()
         if self._last_answer and not self._held:
             self.close()
 
@@ -187,8 +192,14 @@ class Connection:
         self.closed = True
         if self._stream is not None:
             self._stream.gone = True
-        self._stream = self._parser = None
+        self._parser = None
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_writer(self._socket.fileno())
         self._socket.close()
+        self._free()
         self._on_close(self)
+
+    def _free(self) -> None:
+        was_busy, self._stream = self.busy, None
+        if was_busy:
+            self._on_answered(self)

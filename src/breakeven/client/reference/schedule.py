@@ -34,21 +34,39 @@ class Sink(Protocol):
 class Stream:
     """One answer on its way: what is left to write, and the stamps of what was written."""
 
-    __slots__ = ("due_s", "gone", "index", "send", "sink", "stamp", "writes")
+    __slots__ = ("due_s", "dues_s", "gone", "index", "send", "sink", "stamp", "writes")
 
-    def __init__(self, sink: Sink, writes: tuple[bytes, ...], *, due_s: float, stamps: "array[float]") -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        writes: tuple[bytes, ...],
+        *,
+        due_s: float,
+        stamps: "array[float]",
+        dues_s: list[float] | None = None,
+    ) -> None:
         self.sink = sink
         self.send: Callable[[bytes], int] = sink.send
         """May be replaced while a stream runs, as a connection does when its socket is full."""
         self.writes = writes
         self.index = 0
         self.due_s = due_s
+        self.dues_s = dues_s
+        """When each write is due; None: one each ITL."""
         self.stamp = stamps.append
         self.gone = False
+
+    def put_off(self, by_s: float) -> None:
+        """Write everything so much later."""
+        self.due_s += by_s
+        if self.dues_s is not None:
+            self.dues_s = [due_s + by_s for due_s in self.dues_s]
 
 
 class Schedule:
     """Streams that write every ITL, the same for all: two queues are always in order, and no heap is needed.
+
+    Where the machine's speed changes, it does so for all of them, and the order stays.
 
     No asyncio transport takes part: a transport writes when the loop's turn ends, later than a stamp taken before the
     call. Here the stamp and the system call stand next to each other.
@@ -67,7 +85,9 @@ class Schedule:
 
         One whose first write is overdue begins now and stays late, so that no queue loses its order.
         """
-        first, stream.due_s = self._first, max(stream.due_s, now_s())
+        first, late_s = self._first, now_s() - stream.due_s
+        if late_s > 0:
+            stream.put_off(late_s)
         place = len(first)
         while place and first[place - 1].due_s > stream.due_s:
             place -= 1
@@ -111,7 +131,7 @@ class Schedule:
             if left:
                 stream.sink.hold(left)
             if stream.index < len(stream.writes):
-                stream.due_s += itl_s
+                stream.due_s = stream.due_s + itl_s if stream.dues_s is None else stream.dues_s[stream.index]
                 later.append(stream)
             else:
                 stream.sink.answered()

@@ -6,8 +6,9 @@ import errno
 import resource
 import socket
 import sys
+from collections import deque
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ from breakeven.client.arrival import Arrivals, ask_for_stamps
 from breakeven.client.reference.answers import MAX_OUTPUT_TOKENS, Asked, Settings, error, sized, streamed, whole
 from breakeven.client.reference.connection import Connection, Request
 from breakeven.client.reference.schedule import Schedule, Stream
+from breakeven.client.reference.script import Answers, Machine
 from breakeven.client.reference.truth import TAG_CHARACTERS, Seconds, Stamps, Trace, dump, gather, lateness_figures
 from breakeven.clock import cpu_s, now_s
 
@@ -67,6 +69,15 @@ class _Body(Struct):
 _BODY = msgspec.json.Decoder(_Body)
 
 
+class _Waiting(NamedTuple):
+    """A request without a slot."""
+
+    connection: Connection
+    asked: Asked
+    trace: Trace
+    close: bool
+
+
 class Server:
     """Listens, answers, remembers."""
 
@@ -81,6 +92,19 @@ class Server:
         self._held_writes = 0
         self._warned = False
         self._started_s = now_s()
+        self._waiting: deque[_Waiting] = deque()
+        self._at_work = 0
+        self._answers = Answers(
+            lengths=settings.lengths, ttft_s=settings.ttft_s, ttft_sigma=settings.ttft_sigma, seed=settings.seed
+        )
+        self._machine = Machine(
+            zero_s=self._started_s,
+            cell_s=settings.itl_s,
+            noise=settings.noise,
+            wave=settings.wave,
+            tau_s=settings.tau_s,
+            seed=settings.seed,
+        )
 
     # connections
 
@@ -108,7 +132,14 @@ class Server:
     def _connection(self, connected: socket.socket) -> Connection:
         connected.setblocking(False)
         ask_for_stamps(connected)
-        return Connection(connected, self._loop, arrivals=self._arrivals, handle=self._handle, closed=self._closed)
+        return Connection(
+            connected,
+            self._loop,
+            arrivals=self._arrivals,
+            handle=self._handle,
+            answered=self._answered,
+            closed=self._closed,
+        )
 
     def _pause(self, listener: socket.socket, fault: OSError) -> None:
         """Out of files: say so once, and look again a little later instead of spinning."""
@@ -181,14 +212,18 @@ class Server:
         return self.settings.output_tokens
 
     def _stream(self, connection: Connection, request: Request, *, body: _Body, close: bool) -> None:
+        number, most = len(self._traces), self._output_tokens(body)
+        tokens = self._answers.tokens(number, at_most=most)
         asked = Asked(
             chat=request.path == "/v1/chat/completions",
             input_tokens=body.input_tokens(),
-            output_tokens=self._output_tokens(body),
+            output_tokens=tokens,
+            by_itself=tokens < most,
             usage=bool(body.stream_options and body.stream_options.include_usage) and self.settings.usage_in != "none",
         )
         trace = Trace(
             arrival_s=request.arrival_s,
+            ttft_s=self._answers.ttft_s(number),
             peer_port=request.peer_port,
             tag=request.tag or body.tag(),
             input_tokens=asked.input_tokens,
@@ -197,14 +232,36 @@ class Server:
         )
         self._traces.append(trace)
         self._connections[connection] = trace
-        self._begin(connection, asked, trace=trace, close=close)
+        if self.settings.slots and self._at_work >= self.settings.slots:
+            connection.is_waiting = True
+            self._waiting.append(_Waiting(connection, asked, trace, close))
+        else:
+            self._begin(connection, asked, trace=trace, close=close)
+
+    def _answered(self, connection: Connection) -> None:
+        """A slot is free: who has waited longest takes it from the moment at which the answer's end was due."""
+        self._at_work -= 1
+        freed_s = self._freed_s(self._connections[connection])
+        while self._waiting and self._at_work < self.settings.slots:
+            waiting = self._waiting.popleft()
+            if waiting.connection.closed:
+                continue
+            waiting.connection.is_waiting = False
+            waiting.trace.begun_s = max(waiting.trace.arrival_s, freed_s)
+            self._begin(waiting.connection, waiting.asked, trace=waiting.trace, close=waiting.close)
+
+    def _freed_s(self, trace: Trace | None) -> float:
+        is_whole = trace is not None and len(trace.write_s) == self._writes(trace)
+        return float(self._due_s(trace)[-1]) if trace is not None and is_whole and self._waiting else now_s()
 
     def _begin(self, connection: Connection, asked: Asked, *, trace: Trace, close: bool) -> None:
+        self._at_work += 1
         answer = streamed(self.settings, asked) if trace.streamed else whole(self.settings, asked)
         until_close = trace.streamed and self.settings.body == "close"
-        due_s = trace.arrival_s + self.settings.ttft_s
+        dues_s = None if self._machine.is_steady else self._due_s(trace).tolist()
+        due_s = trace.begun_s + trace.ttft_s if dues_s is None else dues_s[0]
         connection.send(answer.head)
-        stream = Stream(connection, answer.writes, due_s=due_s, stamps=trace.write_s)
+        stream = Stream(connection, answer.writes, due_s=due_s, stamps=trace.write_s, dues_s=dues_s)
         connection.begin(stream, last=close or until_close)
         self._schedule.add(stream)
 
@@ -216,15 +273,18 @@ class Server:
 
     def _due_s(self, trace: Trace) -> Seconds:
         steps_s = self.settings.itl_s * np.arange(self._writes(trace), dtype=np.float64)
-        return trace.arrival_s + self.settings.ttft_s + steps_s
+        return self._machine.due_s(trace.begun_s, trace.ttft_s + steps_s)
 
     def _gauges(self) -> str:
         running = sum(connection.busy for connection in self._connections)
         label = f'{{model_name="{self.settings.model}"}}'
         return (
             f"# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{label} {running:.1f}\n"
-            f"# TYPE vllm:num_requests_waiting gauge\nvllm:num_requests_waiting{label} 0.0\n"
+            f"# TYPE vllm:num_requests_waiting gauge\nvllm:num_requests_waiting{label} {self._waits():.1f}\n"
         )
+
+    def _waits(self) -> int:
+        return sum(not waiting.connection.closed for waiting in self._waiting)
 
     def stamps(self) -> Stamps:
         """All that was kept so far."""

@@ -17,12 +17,27 @@ Counts = NDArray[np.int64]
 class Trace:
     """One request as the server saw it. Times are `clock.now_s`, the same clock in every process of the machine."""
 
-    __slots__ = ("arrival_s", "gone", "input_tokens", "output_tokens", "peer_port", "streamed", "tag", "write_s")
+    __slots__ = (
+        *("arrival_s", "begun_s", "gone", "input_tokens", "output_tokens", "peer_port", "streamed", "tag", "ttft_s"),
+        "write_s",
+    )
 
     def __init__(
-        self, *, arrival_s: float, peer_port: int, tag: str, input_tokens: int, output_tokens: int, streamed: bool
+        self,
+        *,
+        arrival_s: float,
+        ttft_s: float,
+        peer_port: int,
+        tag: str,
+        input_tokens: int,
+        output_tokens: int,
+        streamed: bool,
     ) -> None:
         self.arrival_s = arrival_s
+        self.begun_s = arrival_s
+        """When it had a slot."""
+        self.ttft_s = ttft_s
+        """From then to the first token, at full speed."""
         self.peer_port = peer_port
         self.tag = tag
         self.input_tokens = input_tokens
@@ -41,12 +56,14 @@ class Stamps(NamedTuple):
 
     arrival_s: Seconds
     """The request's last byte had come, by the kernel's stamp; without one, it had been read."""
+    begun_s: Seconds
+    """When it had a slot: its arrival, unless it had to wait for one."""
     first: Counts
     """Where each request's writes begin; one entry more than requests."""
     write_s: Seconds
     """Taken immediately before the write."""
     due_s: Seconds
-    """arrival + TTFT + i x ITL."""
+    """begun + TTFT + i x ITL, at the speed of the machine."""
     input_tokens: Counts
     output_tokens: Counts
     """Length of the whole answer; one that was cut has fewer writes."""
@@ -72,6 +89,7 @@ def gather(traces: list[Trace], *, due: Callable[[Trace], Seconds]) -> Stamps:
     counts = [len(trace.write_s) for trace in traces]
     return Stamps(
         arrival_s=np.array([trace.arrival_s for trace in traces], dtype=np.float64),
+        begun_s=np.array([trace.begun_s for trace in traces], dtype=np.float64),
         first=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64),
         write_s=_joined([np.frombuffer(trace.write_s, dtype=np.float64) for trace in traces if trace.write_s]),
         due_s=_joined([due(trace)[:count] for trace, count in zip(traces, counts, strict=True)]),
