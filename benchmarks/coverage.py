@@ -230,10 +230,10 @@ def row(loop: Loop, *, answers: Answers, window_s: float) -> Row:
         summary = judged_level(facts, records)
         ids = {caution.id for caution in summary.cautions} & ABOUT_INTERVALS
         seen.update(ids)
-        before, after = _alone(facts, records), _intervals(summary)
+        before, after = _alone(facts, records), intervals(summary)
         for name, value in true.items():
             low, high = after[name]
-            held[name].append((_holds(before.get(name, (low, high)), value), _holds((low, high), value), high - low))
+            held[name].append((holds(before.get(name, (low, high)), value), holds((low, high), value), high - low))
     cells = {
         name: Cell(*(float(np.mean([one[i] for one in of])) for i in (0, 1)), _half(of) / true[name])
         for name, of in held.items()
@@ -245,7 +245,8 @@ def _half(held: Sequence[tuple[bool, bool, float]]) -> float:
     return float(np.median([one[2] for one in held])) / 2
 
 
-def _holds(ends: tuple[float, float], value: float) -> bool:
+def holds(ends: tuple[float, float], value: float) -> bool:
+    """The interval holds the value."""
     return ends[0] <= value <= ends[1]
 
 
@@ -254,7 +255,8 @@ def _ends(ci95: tuple[float | None, float | None]) -> tuple[float, float]:
     return (-np.inf if low is None else low, np.inf if high is None else high)
 
 
-def _intervals(summary: LevelSummary) -> dict[str, tuple[float, float]]:
+def intervals(summary: LevelSummary) -> dict[str, tuple[float, float]]:
+    """Both ends of every figure's interval; infinite where open."""
     found = {f"{name}_{which}": summary.of(name).at(which).ci95 for name in LATENCIES for which in SHOWN}
     return {name: _ends(ci95) for name, ci95 in (found | {"output_tok_per_s": summary.output_tok_per_s.ci95}).items()}
 
@@ -274,15 +276,17 @@ def _alone(facts: LevelFacts, records: list[Record]) -> dict[str, tuple[float, f
 
 
 def false_alarms(answers: Answers, *, loop: Loop, window_s: float, repeats: int = 1) -> dict[str, float]:
-    """Every run as the candidate of the one before it, which it equals: in which share of the pairs a gate fails.
-
-    Runs of `repeats` levels each.
-    """
-    count = answers.times_s.shape[1] // repeats * repeats
+    """The gates of runs of `repeats` levels each, all of one machine."""
+    count = answers.times_s.shape[1]
     levels = [judged_level(*level(answers, run, loop=loop, window_s=window_s)) for run in range(count)]
+    return failing(levels, repeats=repeats)
+
+
+def failing(levels: Sequence[LevelSummary], *, repeats: int = 1) -> dict[str, float]:
+    """Every run as the candidate of the one before it, which it equals: in which share of the pairs a gate fails."""
     summaries = [
         RunSummary(run=RunFacts(id="A"), levels=tuple(levels[first : first + repeats]))
-        for first in range(0, count, repeats)
+        for first in range(0, len(levels) // repeats * repeats, repeats)
     ]
     pairs = list(zip(summaries, [*summaries[1:], summaries[0]], strict=True))
     return {
