@@ -1,5 +1,6 @@
 """Comparing runs: service levels, warnings, scope, units, gates, and what is printed."""
 
+import math
 from pathlib import Path
 from typing import Any, get_args
 
@@ -433,6 +434,29 @@ def test_a_gate_does_not_fail_by_the_number_of_its_levels() -> None:
     a, b = a_run(tput, share=0.01), a_run(drop, share=0.01)
     assert gate(condition.format("@7"), a, b).verdict == "failed"
     assert gate(condition.format(""), a, b).verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("users", "relative", "factor"),
+    [
+        ((1,), False, 1.0),
+        ((1, 2, 5, 10, 50), False, 2.307),  # t(0.995) / t(0.975) of 2 degrees of freedom: 9.925 / 4.303
+        ((1, 2, 5, 10, 50), True, 1.658),  # of 2 + 2: 4.604 / 2.776
+    ],
+)
+def test_a_gate_on_many_levels_of_repeats_is_as_wide_as_their_few_degrees_of_freedom(
+    users: tuple[int, ...], *, relative: bool, factor: float
+) -> None:
+    # logs 0, d and 2d: mean d, sd d, half 4.303 d / root(3); both sides together root(2) of it
+    def of(middle: float) -> RunSummary:
+        logs = (math.log(middle) + step for step in (-0.01, 0.0, 0.01))
+        levels = [a_level(u, math.exp(one), share=None) for one in logs for u in users]
+        return RunSummary(run=RunFacts(id="x"), levels=tuple(levels))
+
+    half = 4.3027 * 0.01 / math.sqrt(3) * (math.sqrt(2) if relative else 1)
+    expression = "output_tok_per_s >= " + ("1 * reference" if relative else "100")
+    verdicts = [gate(expression, of(100), of(100 * math.exp(-half * factor * by))).verdict for by in (0.99, 1.01)]
+    assert verdicts == ["undecided", "failed"]
 
 
 def slower(factor: float, *, caution: str, repeats: int = 1) -> RunSummary:

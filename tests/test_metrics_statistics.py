@@ -23,6 +23,7 @@ from breakeven.metrics.summary import Distribution, Quantile
 @pytest.mark.parametrize("df", [*range(1, 60), 100, 399, 1000, 10_000, 1_000_000])
 def test_the_t_quantile_is_the_one_that_scipy_finds(df: int) -> None:
     assert t_quantile(df) == pytest.approx(float(scipy.stats.t.ppf(0.975, df)), rel=1e-7)
+    assert t_quantile(df, 5) == pytest.approx(float(scipy.stats.t.ppf(0.995, df)), rel=1e-7)
 
 
 def exact_ranks(n: int, q: float) -> tuple[int | None, int | None]:

@@ -3,17 +3,17 @@
 import math
 import re
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Final, Literal, NamedTuple
 
 from breakeven.compare.differences import same_unit
-from breakeven.compare.pool import Pooled, pool
+from breakeven.compare.pool import Pooled, PooledLevel, pool
 from breakeven.compare.types import GateLevel, GateResult
 from breakeven.compare.words import people
 from breakeven.errors import UsageError, unknown
 from breakeven.metrics.definitions import RATES
-from breakeven.metrics.pooling import Z95, Measured, from_log
+from breakeven.metrics.pooling import Measured, from_log
 from breakeven.metrics.slo import limited
+from breakeven.metrics.statistics import t_quantile
 from breakeven.metrics.summary import NARROW, NARROW_PLACED, PLACED, Estimate, LevelSummary, RunSummary
 from breakeven.units import parse_duration_s
 
@@ -70,6 +70,7 @@ def gate(expression: str, reference: RunSummary, candidate: RunSummary) -> GateR
     passed: at each level the 95 % interval lies on the good side. failed: at some level it lies on the bad side, with
     the interval widened for the number of levels (Bonferroni), so that ten sound levels do not fail by chance.
     undecided: neither; a level without an interval is always undecided, and an open end decides nothing on its side.
+    Repeats of a level are pooled: it is their mean and the spread between them that is judged.
     Where a level measured once says that the figure's interval may be too narrow, it fails only beyond 30 % too.
     Exit codes are the caller's.
     """
@@ -112,6 +113,7 @@ def _level(condition: Gate, a: Pooled, b: Pooled, *, users: int, tests: int) -> 
         measured=Estimate(value=figure.value, ci95=figure.ci95),
         more_than=figure.more_than,
         may_be_narrow=narrow,
+        repeats=tuple(_pooled(side, users).repeats for side in sides),
         verdict=_verdict(condition, figure, tests, least=LEAST_SURE if narrow else 0.0),
     )
 
@@ -130,7 +132,11 @@ def _says_narrow(level: LevelSummary, metric: str) -> bool:
 
 
 def _figure(pooled: Pooled, metric: str, users: int) -> Measured:
-    return next(level.figures[metric] for level in pooled.levels if level.users == users)
+    return _pooled(pooled, users).figures[metric]
+
+
+def _pooled(pooled: Pooled, users: int) -> PooledLevel:
+    return next(level for level in pooled.levels if level.users == users)
 
 
 def _quotient(one: Measured, other: Measured) -> Measured:
@@ -143,7 +149,14 @@ def _quotient(one: Measured, other: Measured) -> Measured:
     found = from_log(log_value, math.hypot(one.log_half, other.log_half))
     low, high = found.ci95
     is_open = (None in (one.ci95[0], other.ci95[1]), None in (one.ci95[1], other.ci95[0]))
-    return found._replace(ci95=(None if is_open[0] else low, None if is_open[1] else high))
+    return found._replace(ci95=(None if is_open[0] else low, None if is_open[1] else high), df=_joint_df(one, other))
+
+
+def _joint_df(*sides: Measured) -> int:
+    """Of a difference whose sides each have an interval of their own (Welch and Satterthwaite), rounded down."""
+    variances = [((side.log_half or 0.0) / t_quantile(side.df)) ** 2 for side in sides]
+    below = sum(variance**2 / side.df for variance, side in zip(variances, sides, strict=True))
+    return int(sum(variances) ** 2 / below + 1e-9) if below else min(side.df for side in sides)
 
 
 def _verdict(condition: Gate, figure: Measured, tests: int, *, least: float) -> Verdict:
@@ -156,13 +169,13 @@ def _verdict(condition: Gate, figure: Measured, tests: int, *, least: float) -> 
     good, bad = figure.ci95 if condition.at_least else reversed(figure.ci95)
     if margin >= figure.log_half and good is not None:
         return "passed"
-    fails = -margin > max(figure.log_half * _widening(tests), least) and bad is not None
+    fails = -margin > max(figure.log_half * _widening(tests, figure.df), least) and bad is not None
     return "failed" if fails else "undecided"
 
 
-def _widening(tests: int) -> float:
+def _widening(tests: int, df: int) -> float:
     """How much wider an interval must be for `tests` of them to hold together, at 95 %."""
-    return NormalDist().inv_cdf(1 - 0.025 / tests) / Z95
+    return t_quantile(df, tests) / t_quantile(df)
 
 
 def _overall(verdicts: Sequence[Verdict]) -> Verdict:

@@ -23,6 +23,7 @@ from breakeven.compare.types import (
 from breakeven.errors import one_line
 from breakeven.units import load_text, short_s
 
+TWO: Final = 2
 ANOTHER: Final = "another of the same type may differ by several per cent"
 
 
@@ -220,7 +221,19 @@ def gate_text(result: GateResult) -> str:
 def gate_level_text(level: GateLevel, result: GateResult) -> str:
     """`10 users: output_tok_per_s 1.02 x reference (1.00 to 1.04): passed`."""
     doubt = "; the interval may be too narrow, so repeat this level" if level.may_be_narrow else ""
-    return f"{people(level.users)}: {result.metric} {_gated(level, result)}: {level.verdict}{doubt}"
+    if level.verdict == "undecided" and TWO in level.repeats:
+        doubt += "; two repeats tell little of the spread between them, three tell three times as much"
+    gated = f"{result.metric} {_gated(level, result)}{_repeats_text(level.repeats)}"
+    return f"{people(level.users)}: {gated}: {level.verdict}{doubt}"
+
+
+def _repeats_text(repeats: Sequence[int]) -> str:
+    """`, 3 repeats`, `, 3 repeats against 1`; nothing where each side was measured once."""
+    if max(repeats, default=1) == 1:
+        return ""
+    first, *others = dict.fromkeys(reversed(repeats))
+    against = "".join(f" against {other}" for other in others)
+    return f", {first} repeat{'' if first == 1 else 's'}{against}"
 
 
 def _gated(level: GateLevel, result: GateResult) -> str:

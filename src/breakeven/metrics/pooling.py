@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import NormalDist, fmean, stdev
 from typing import Final, NamedTuple
 
-from breakeven.metrics.statistics import t_quantile
+from breakeven.metrics.statistics import SECTIONS, t_quantile
 from breakeven.metrics.summary import Estimate, Quantile
 
 Z95: Final = NormalDist().inv_cdf(0.975)
@@ -22,6 +22,8 @@ class Measured(NamedTuple):
     ci95: tuple[float | None, float | None] = (None, None)
     more_than: float | None = None
     """The percentile fell on an answer that never ended: it is more than this, and `value` is None."""
+    df: int = SECTIONS - 1
+    """Degrees of freedom of the Student's t in its interval, at least."""
 
     def estimate(self) -> Estimate:
         return Estimate(value=self.value, ci95=self.ci95)
@@ -88,7 +90,9 @@ def pool_figure(repeats: Sequence[Measured]) -> Measured:
     if found is None:
         over = [one.more_than for one in repeats if one.more_than is not None]
         return Measured(more_than=max(over)) if over else Measured()
-    return from_log(found.middle, max(found.between, found.within or 0.0))
+    is_between = found.within is None or found.between >= found.within
+    pooled = from_log(found.middle, max(found.between, found.within or 0.0))
+    return pooled._replace(df=len(repeats) - 1) if is_between else pooled
 
 
 def from_log(log_value: float, half: float) -> Measured:
