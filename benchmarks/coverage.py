@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from breakeven.cautions import judged_level
 from breakeven.compare.gate import gate
@@ -275,18 +276,25 @@ def _alone(facts: LevelFacts, records: list[Record]) -> dict[str, tuple[float, f
     return found
 
 
-def false_alarms(answers: Answers, *, loop: Loop, window_s: float, repeats: int = 1) -> dict[str, float]:
-    """The gates of runs of `repeats` levels each, all of one machine."""
+def false_alarms(
+    answers: Answers, *, loop: Loop, window_s: float, repeats: int = 1, loads: int = 1
+) -> dict[str, float]:
+    """The gates of runs of so many loads, each measured `repeats` times, all of one machine."""
     count = answers.times_s.shape[1]
     levels = [judged_level(*level(answers, run, loop=loop, window_s=window_s)) for run in range(count)]
-    return failing(levels, repeats=repeats)
+    return failing(levels, repeats=repeats, loads=loads)
 
 
-def failing(levels: Sequence[LevelSummary], *, repeats: int = 1) -> dict[str, float]:
-    """Every run as the candidate of the one before it, which it equals: in which share of the pairs a gate fails."""
+def failing(levels: Sequence[LevelSummary], *, repeats: int = 1, loads: int = 1) -> dict[str, float]:
+    """Every run as the candidate of the one before it, which it equals: in which share of the pairs a gate fails.
+
+    Its loads are told apart by a number of users of their own, whatever they are.
+    """
+    named = [replace(one, users=1 + place % loads) for place, one in enumerate(levels)]
+    size = repeats * loads
     summaries = [
-        RunSummary(run=RunFacts(id="A"), levels=tuple(levels[first : first + repeats]))
-        for first in range(0, len(levels) // repeats * repeats, repeats)
+        RunSummary(run=RunFacts(id="A"), levels=tuple(named[first : first + size]))
+        for first in range(0, len(named) // size * size, size)
     ]
     pairs = list(zip(summaries, [*summaries[1:], summaries[0]], strict=True))
     return {
@@ -300,8 +308,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", choices=("intervals", "gates"), default="intervals")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"runs a row (default: {RUNS})")
-    parser.add_argument("--repeats", type=int, default=1, help="levels a run of the gates' table has (default: 1)")
     parser.add_argument("--only", help="rows whose name holds this text, such as 'wavers'")
+    parser.add_argument("--loads", type=int, default=1, help="loads of a run of the gates' table (default: 1)")
+    parser.add_argument("--repeats", type=int, default=1, help="times that it has each of them (default: 1)")
     asked = parser.parse_args()
     is_gates = asked.table == "gates"
     heads = list(GATED) if is_gates else [*FIGURES.values(), "caution"]
@@ -309,10 +318,11 @@ def main() -> None:
     print("|---|---|" + "---|" * len(heads))
     for name, loop in LOOPS.items():
         if asked.only is None or asked.only in name:
-            answers = simulate(loop, runs=asked.runs * asked.repeats, seed=zlib.crc32(name.encode()))
+            answers = simulate(loop, runs=asked.runs * asked.repeats * asked.loads, seed=zlib.crc32(name.encode()))
             for window_s in WINDOWS_S:
                 if is_gates:
-                    found = false_alarms(answers, loop=loop, window_s=window_s, repeats=asked.repeats)
+                    sizes = {"repeats": asked.repeats, "loads": asked.loads}
+                    found = false_alarms(answers, loop=loop, window_s=window_s, **sizes)
                     cells = [f"{found[metric]:.1%}" for metric in GATED]
                 else:
                     cells = _interval_cells(answers, loop, window_s)

@@ -71,7 +71,7 @@ def gate(expression: str, reference: RunSummary, candidate: RunSummary) -> GateR
     the interval widened for the number of levels (Bonferroni), so that ten sound levels do not fail by chance.
     undecided: neither; a level without an interval is always undecided, and an open end decides nothing on its side.
     Repeats of a level are pooled: it is their mean and the spread between them that is judged.
-    Where a level measured once says that the figure's interval may be too narrow, it fails only beyond 30 % too.
+    Where a level measured once says that the figure's interval may be too narrow, it counts as 30 % at least.
     Exit codes are the caller's.
     """
     condition, a, b = parse_gate(expression), pool(reference), pool(candidate)
@@ -169,7 +169,7 @@ def _verdict(condition: Gate, figure: Measured, tests: int, *, least: float) -> 
     good, bad = figure.ci95 if condition.at_least else reversed(figure.ci95)
     if margin >= figure.log_half and good is not None:
         return "passed"
-    fails = -margin > max(figure.log_half * _widening(tests, figure.df), least) and bad is not None
+    fails = -margin > max(figure.log_half, least) * _widening(tests, figure.df) and bad is not None
     return "failed" if fails else "undecided"
 
 

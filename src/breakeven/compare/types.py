@@ -231,7 +231,7 @@ class GateLevel(Struct, frozen=True, kw_only=True):
     more_than: float | None = None
     """The percentile fell on an answer that never ended: it is more than this."""
     may_be_narrow: bool = False
-    """A side was measured once and says that this interval may be too narrow: it fails only beyond 30 %."""
+    """A side was measured once and says that this interval may be too narrow: it counts as 30 % at least."""
     repeats: tuple[int, ...] = ()
     """How often each side was measured: the reference, where the gate names it, and the candidate."""
     verdict: Literal["passed", "failed", "undecided"]
