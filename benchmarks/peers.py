@@ -41,6 +41,10 @@ class Load(NamedTuple):
     output_tokens: int
     folder: Path
     """Of this tool in this round alone; its files go there."""
+    duration_s: float | None = None
+    """For so long, instead of so many requests, where the tool can."""
+    precision: float | None = None
+    """Until the tool knows throughput so well, instead of so many requests, where it can."""
 
 
 class Reading(NamedTuple):
@@ -132,11 +136,16 @@ def _json(path: Path) -> Any:
 
 
 def _breakeven_argv(load: Load) -> list[str]:
+    until = ["--requests", str(load.requests)]
+    if load.duration_s is not None:
+        until = ["--duration", f"{load.duration_s}s"]
+    if load.precision is not None:
+        until = ["--precision", str(load.precision)]
     return [
         *(sys.executable, "-m", "breakeven", "run", "--url", load.url, "--engine", load.engine, "--model", load.model),
         *("--api", "completions", "--workload", "fixed"),
         *("--input-tokens", str(load.input_tokens), "--output-tokens", str(load.output_tokens)),
-        *("--users", str(load.users), "--requests", str(load.requests)),
+        *("--users", str(load.users), *until),
         *("--out", str(load.folder / "runs"), "--json", str(load.folder / "breakeven.json")),
     ]
 
@@ -188,12 +197,14 @@ def _read_vllm(load: Load) -> Reading:
 
 
 def _guidellm_argv(load: Load) -> list[str]:
+    many = f"kind=max_requests,count={load.requests}"
+    until = many if load.duration_s is None else f"kind=max_duration,seconds={load.duration_s:g}"
     lengths = f"prompt_tokens={load.input_tokens},output_tokens={load.output_tokens}"
     return [
         *(str(python_of("guidellm").with_name("guidellm")), "run", "--disable-console"),
         *("--backend", f"kind=openai_http,target={load.url},model={load.model},request_format=/v1/completions"),
         *("--profile", f"kind=concurrent,streams={load.users}"),
-        *("--constraint", f"kind=max_requests,count={load.requests}"),
+        *("--constraint", until),
         *("--tokenizer", f"kind=hf_auto,model={tokenizer_folder()}", "--data", f"kind=synthetic_text,{lengths}"),
         *("--output", f"kind=json,path={load.folder / 'guidellm.json'}"),
     ]

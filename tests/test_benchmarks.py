@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from typing import Final
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from breakeven.client.reference import Settings, Stamps
+from breakeven.metrics.level import summarise_level
 
 BENCHMARKS: Final = Path(__file__).resolve().parent.parent / "benchmarks"
 
@@ -77,7 +80,9 @@ def _module(name: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        spec.loader.exec_module(module)
     return module
 
 
@@ -185,3 +190,53 @@ def test_a_span_counts_what_was_written_inside_of_it_whatever_its_length(truth: 
 def test_a_load_that_never_came_has_no_truth(truth: ModuleType) -> None:
     stamps = _stamps([0], tokens=[4])
     assert truth.truth_of(stamps, since=1, settings=SECONDS, output_tokens=4, span_s=None) == truth.NO_TRUTH
+
+
+@pytest.fixture(scope="module")
+def scripted() -> ModuleType:
+    return _module("scripted")
+
+
+UNEVEN: Final = Settings(
+    ttft_s=0.05, ttft_sigma=0.3, itl_s=0.01, noise=0.2, wave=0.1, tau_s=0.1, lengths="uniform:1,63"
+)
+MEAN_TTFT_S: Final = 0.05 * math.exp(0.3**2 / 2)
+ANSWER_S: Final = MEAN_TTFT_S + 31 * 0.01
+SPEED: Final = math.exp((0.2**2 + 0.1**2) / 2)
+"""Seconds of work that the machine does a second, on average."""
+
+
+@pytest.mark.parametrize(
+    ("script", "users", "tok_per_s"),
+    [
+        (UNEVEN, {"count": 10}, 10 * 32 / ANSWER_S * SPEED),
+        (replace(UNEVEN, slots=4), {"count": 10}, 4 * 32 / ANSWER_S * SPEED),
+        (replace(UNEVEN, noise=0.0, wave=0.0), {"count": 10, "think_s": 0.2}, 10 * 32 / (ANSWER_S + 0.2)),
+        (replace(UNEVEN, lengths="0.5*8+0.5*56"), {"count": 10}, 10 * 32 / ANSWER_S * SPEED),
+    ],
+)
+def test_the_long_run_of_a_script_is_what_its_formula_says(
+    scripted: ModuleType, script: Settings, users: dict[str, float], tok_per_s: float
+) -> None:
+    found = scripted.truth(script, scripted.Users(most_tokens=63, **users), open_s=2.0, long_s=60.0)
+    assert found["output_tok_per_s"] == pytest.approx(tok_per_s, rel=0.02)
+    assert found["tpot_s_p50"] == pytest.approx(0.01, rel=0.05)
+    assert found["ttft_s_p50"] == pytest.approx(0.05, rel=0.05) or script.slots
+
+
+def test_the_records_of_a_simulated_level_are_those_of_its_answers(scripted: ModuleType) -> None:
+    users = scripted.Users(count=5, most_tokens=63)
+    facts, records = scripted.level(UNEVEN, users, open_s=1.0, window_s=4.0)
+    summary = summarise_level(facts, records)
+    tokens = sum(
+        int(((answer.arrived_s > 1.0) & (answer.arrived_s <= 5.0)).sum())
+        for answer in scripted.simulate(UNEVEN, users, until_s=5.0)
+    )
+    assert summary.output_tok_per_s.value == pytest.approx(tokens / 4.0, rel=1e-3)
+    assert {record.user for record in records} == set(range(5))
+
+
+def test_an_engine_is_busy_from_a_tool_s_first_request_to_the_last_token_for_it() -> None:
+    stamps = _stamps([0, 10, 12], tokens=[2, 3, 2])
+    # the second request comes at 10 and its third token at 13; the third's second token at 14
+    assert _module("time_to_precision").busy_s(stamps, since=1) == pytest.approx(4.0)
