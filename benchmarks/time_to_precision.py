@@ -42,7 +42,8 @@ OPEN_S: Final = 5.0
 PRECISION: Final = 0.03
 ROUNDS: Final = 3
 OURS: Final = "breakeven"
-MOST_STEPS: Final = 6
+LONGEST_S: Final = 60.0
+"""Nothing that would keep the engine busy for longer is tried."""
 
 
 class Setting(NamedTuple):
@@ -160,16 +161,15 @@ def busy_s(stamps: Stamps, *, since: int) -> float | None:
 
 
 def shortest(bench: Bench, begun: Row, setting: Setting, *, rounds: int) -> Iterator[Row]:
-    """Halve a setting that is right until it is not; double one that is not until it is."""
+    """Halve a setting that is right until it is not; double one that is not until it is, or until LONGEST_S."""
     factor = 0.5 if begun.is_right else 2.0
-    for _ in range(MOST_STEPS):
+    row = begun
+    while row.is_right == begun.is_right and (row.engine_s or LONGEST_S) * factor <= LONGEST_S:
         setting = setting.times(factor)
         if setting.amount < setting.least:
             return
         row = bench.row(begun.tool, setting, rounds=rounds, is_default=False)
         yield row
-        if row.is_right != begun.is_right:
-            return
 
 
 def main() -> None:
