@@ -443,6 +443,10 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
             ("run", "--url", "http://h", "--usres", "1"),
             "no option is called '--usres'; did you mean '--users'?",
         ),
+        (
+            ("run", "--url", "http://h", "--gate", "ttft_p99 <= 2s"),
+            "--gate is an option of compare, not of this command (see `breakeven run --help`)",
+        ),
         (("run", "--url", "http://h", "more.toml", "x"), "'x' is one word too many (see `breakeven run --help`)"),
         (("plan", "chek", "x"), "no action is called 'chek'; did you mean 'check'? (see `breakeven plan --help`)"),
         (

@@ -48,8 +48,18 @@ class Parser(argparse.ArgumentParser):
     def _refuse(self, word: str) -> NoReturn:
         if not word.startswith("--"):
             self.error(f"'{one_line(word, limit=60)}' is one word too many")
+        name = one_line(word.partition("=")[0], limit=60)
+        owners = _owners(name, COMMANDS)
+        if owners:
+            self.error(f"{name} is an option of {', '.join(owners)}, not of this command")
         known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-        self.error(mistyped("option", one_line(word.partition("=")[0], limit=60), known))
+        self.error(mistyped("option", name, known))
+
+
+def _owners(option: str, commands: Sequence[Command]) -> list[str]:
+    """Commands and actions that have this option."""
+    found = [command.name for command in commands if any(one.name == option for one in command.options)]
+    return found + [f"{command.name} {one}" for command in commands for one in _owners(option, command.actions)]
 
 
 def parser() -> Parser:
