@@ -52,16 +52,16 @@ def _row(lengths: str, *, most: int, think_s: float = 0.0, **script: Any) -> Row
 UNIFORM: Final = "uniform:8,56"
 ROWS: Final = {
     "fixed lengths": _row("32", most=32),
-    "uniform lengths": _row(UNIFORM, most=63),
+    "uniform lengths": _row(UNIFORM, most=56),
     "log-normal lengths": _row("lognormal:28,0.5", most=200),
     "bimodal lengths": _row("0.55*uniform:8,12+0.45*uniform:49,68", most=68),
-    "uniform lengths, 8 slots": _row(UNIFORM, most=63, slots=8),
-    "uniform lengths, 0.3 s of thinking": _row(UNIFORM, most=63, think_s=0.3),
-    "uniform lengths, speed wavers by 10 %, τ 0.05 s": _row(UNIFORM, most=63, wave=0.1, tau_s=0.05),
-    "uniform lengths, speed wavers by 10 %, τ 1 s": _row(UNIFORM, most=63, wave=0.1, tau_s=1.0),
+    "uniform lengths, 8 slots": _row(UNIFORM, most=56, slots=8),
+    "uniform lengths, 0.3 s of thinking": _row(UNIFORM, most=56, think_s=0.3),
+    "uniform lengths, speed wavers by 10 %, τ 0.05 s": _row(UNIFORM, most=56, wave=0.1, tau_s=0.05),
+    "uniform lengths, speed wavers by 10 %, τ 1 s": _row(UNIFORM, most=56, wave=0.1, tau_s=1.0),
 }
-"""Answers have 32 tokens on average, one each 10 ms, and hardly any fewer than 8: what a server on a shared core is late
-is then little of an answer."""
+"""Answers have 32 tokens on average, one each 10 ms, and hardly any fewer than 8: what a server on a shared core is
+late is then little of an answer."""
 
 
 class Found(NamedTuple):
