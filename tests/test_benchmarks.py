@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -240,3 +240,31 @@ def test_an_engine_is_busy_from_a_tool_s_first_request_to_the_last_token_for_it(
     stamps = _stamps([0, 10, 12], tokens=[2, 3, 2])
     # the second request comes at 10 and its third token at 13; the third's second token at 14
     assert _module("time_to_precision").busy_s(stamps, since=1) == pytest.approx(4.0)
+
+
+class _Bench:
+    """Tools that are right from a number of requests on; each request keeps the engine busy for 10 ms."""
+
+    def __init__(self, module: ModuleType, *, right_from: float) -> None:
+        self._module, self._right_from = module, right_from
+
+    def row(self, tool: str, setting: Any, *, rounds: int, is_default: bool) -> Any:
+        read = 1.0 if setting.amount >= self._right_from else 0.9
+        tries = [self._module.Try(read, setting.amount / 100, None)] * rounds
+        return self._module.Row(tool, setting.said(), is_default, tries)
+
+
+@pytest.mark.parametrize(
+    ("right_from", "tried"),
+    [
+        (300, ["500 requests", "250 requests"]),
+        (3000, ["2000 requests", "4000 requests"]),
+        (0, ["500 requests", "250 requests", "125 requests", "62 requests", "31 requests"]),  # 15.6 < a request a user
+        (1e9, ["2000 requests", "4000 requests"]),  # 8000 would take longer than a minute
+    ],
+)
+def test_the_shortest_setting_is_looked_for_by_halves_and_doubles(right_from: float, tried: list[str]) -> None:
+    module = _module("time_to_precision")
+    bench, setting = _Bench(module, right_from=right_from), module.DEFAULTS["vllm bench serve"]
+    begun = bench.row("x", setting, rounds=2, is_default=True)
+    assert [row.setting for row in module.shortest(bench, begun, setting, rounds=2)] == tried
