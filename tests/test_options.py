@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 
@@ -77,6 +77,7 @@ def test_the_word_of_an_option_sets_another_field() -> None:
     assert option_said("launch.via") == "--via"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines are noisy
 @given(
     st.dictionaries(st.sampled_from(["x", "y", "z"]), st.text(min_size=1) | st.integers() | st.booleans()),
     st.lists(st.integers(2, 10**8).map(lambda one: one / 1000), min_size=1, max_size=4, unique=True),

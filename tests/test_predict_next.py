@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from breakeven.metrics.summary import Estimate
@@ -13,7 +13,7 @@ def cost(value: float, factor: float) -> Estimate:
     return Estimate(value=value, ci95=(value / factor, value * factor))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.floats(0.1, 10), st.floats(1.05, 4)), min_size=2, max_size=5),
 )
