@@ -45,7 +45,7 @@ def done(simulated: Simulated) -> list[Record]:
 
 
 def test_one_user_waits_for_a_prefill_and_then_for_one_step_a_token() -> None:
-    simulated = simulate(Engine(plain_step_s), Load(fixed(), users=1))
+    simulated = simulate(Engine(plain_step_s), Load(fixed(), users=1, travel_s=0.0))
     e2e = PREFILL_S + (OUTPUT - 1) * DECODE_S
     for record in done(simulated)[1:]:
         assert ttft_s(record) == pytest.approx(PREFILL_S, abs=2e-6)
@@ -61,9 +61,15 @@ def test_a_pause_of_the_user_is_no_time_of_the_engine() -> None:
 
 
 def test_users_that_keep_an_engine_busy_all_get_a_token_from_every_step() -> None:
-    simulated = simulate(Engine(lambda *_: DECODE_S), Load(fixed(), users=20))
+    simulated = simulate(Engine(lambda *_: DECODE_S), Load(fixed(), users=20, travel_s=0.0))
     assert summary(simulated).output_tok_per_s.value == pytest.approx(20 / DECODE_S, rel=1e-3)
     assert summary(simulated).of("e2e_s").p50.value == pytest.approx(OUTPUT * DECODE_S, rel=1e-3)
+
+
+def test_an_engine_hears_of_the_next_request_when_the_step_after_the_answer_has_begun() -> None:
+    level = summary(simulate(Engine(lambda *_: DECODE_S), Load(fixed(), users=20)))
+    assert level.of("ttft_s").p50.value == pytest.approx(2 * DECODE_S, abs=2e-6)
+    assert level.output_tok_per_s.value == pytest.approx(20 / DECODE_S * OUTPUT / (OUTPUT + 1), rel=2e-3)
 
 
 def test_more_users_than_slots_wait_for_their_turn_and_the_engine_gives_no_more() -> None:
@@ -80,7 +86,7 @@ def test_a_single_server_with_random_arrivals_is_the_queue_of_pollaczek_and_khin
     times = arrival_times_s(req_per_s=rate, variation=1.0, ramp_s=0.0, seed="md1")
     arrivals = [at_s for at_s, _ in zip(times, range(40_000), strict=False)]
     engine = Engine(lambda *_: service_s, slots=1)
-    simulated = simulate(engine, Load(fixed(output=1), arrivals_s=arrivals, req_per_s=rate))
+    simulated = simulate(engine, Load(fixed(output=1), travel_s=0.0, arrivals_s=arrivals, req_per_s=rate))
     level, busy = summary(simulated), rate * service_s
     waits_s = [ttft_s(record) or 0.0 for record in done(simulated)]
     assert np.mean(waits_s) == pytest.approx(service_s + busy * service_s / (2 * (1 - busy)), rel=0.05)

@@ -45,6 +45,8 @@ class Load(NamedTuple):
     lengths: LengthsOf
     users: int | None = None
     think_s: float = 0.0
+    travel_s: float = 0.001
+    """From when a request is due until the engine knows of it: by then the step after an answer has begun."""
     arrivals_s: Sequence[float] = ()
     """Rising; `load.arrivals` draws them."""
     arrivals: str = "poisson"
@@ -149,7 +151,7 @@ class _Level:
         if not k:
             output = 1 + int(self._caps.unit(user, 0) * output)
         job = Job(user=user, k=k, due_s=due_s, prompt_tokens=max(1, prompt), output_tokens=output)
-        heapq.heappush(self._events, (due_s, _ARRIVAL, next(self._order), job))
+        heapq.heappush(self._events, (due_s + self._load.travel_s, _ARRIVAL, next(self._order), job))
 
     def _arrive(self, job: Job, now_s: float) -> None:
         number = self._route(self._replicas, self._asked)
