@@ -120,22 +120,28 @@ def from_quotes(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Scen
 
     One scenario a candidate, the first run being the reference; a single run is a candidate alone.
     """
+    quotes_found = of_one_kind(runs, quotes)
+    if not quotes_found:
+        return ()
+    first, *others = (
+        _quoted(Deployment(gpu=card(run.host), use="own"), quote) for run, quote in zip(runs, quotes_found, strict=True)
+    )
+    if not others:
+        return (Scenario(name="newest-quote", candidate=first),)
+    return tuple(Scenario(name="newest-quotes", reference=first, candidate=other) for other in others)
+
+
+def of_one_kind(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Quote, ...]:
+    """The newest quote of each run's card, of the first kind that all of them have; none where there is none."""
     for kind in KINDS_TRIED:
-        found = [_newest(run, quotes, kind) for run in runs]
-        sides = [
-            _quoted(Deployment(gpu=card(run.host), use="own"), quote)
-            for run, quote in zip(runs, found, strict=True)
-            if quote is not None
-        ]
-        if sides and len(sides) == len(runs):
-            first, *others = sides
-            if not others:
-                return (Scenario(name="newest-quote", candidate=first),)
-            return tuple(Scenario(name="newest-quotes", reference=first, candidate=other) for other in others)
+        found = [quote for run in runs if (quote := newest_of(run, quotes, kind)) is not None]
+        if len(found) == len(runs):
+            return tuple(found)
     return ()
 
 
-def _newest(run: RunFacts, quotes: Sequence[Quote], kind: Kind) -> Quote | None:
+def newest_of(run: RunFacts, quotes: Sequence[Quote], kind: Kind) -> Quote | None:
+    """The newest quote of a kind for a run's card, by whichever name it has one."""
     return next((quote for name in names_of(run) if (quote := newest_quote(name, quotes, kind=kind)) is not None), None)
 
 

@@ -1,0 +1,286 @@
+"""What runs and quotes offer for a load: each run's machine at a price, with its capacity at the service level."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Final, NamedTuple
+
+from msgspec import Struct, field
+
+from breakeven.compare.types import OperatingPoint, Reason
+from breakeven.errors import LimitMissedError, UsageError
+from breakeven.findings.level import point_at
+from breakeven.findings.names import card, engine, gpu_count, labels, unit
+from breakeven.findings.pricing import KINDS_TRIED, names_of, newest_of, of_one_kind, quote_text
+from breakeven.hardware import same_card
+from breakeven.metrics.slo import ServiceLevel
+from breakeven.metrics.summary import Estimate, RunFacts, RunSummary
+from breakeven.mix.types import Left, Load, LoadClass, Offer
+from breakeven.prices import Quote, quote_range
+from breakeven.say import short
+from breakeven.units import load_text, short_s
+
+NEAR: Final = 1.5
+"""A run stands for a class whose lengths are within this factor of its own."""
+_NOTHING: Final = Estimate()
+
+
+class PriceBook(Struct, frozen=True, kw_only=True):
+    """Where prices come from."""
+
+    quotes: tuple[Quote, ...] = ()
+    own: dict[str, float] = field(default_factory=dict)
+    """USD per hour of a card, by name, as the user says; they go before quotes."""
+    spot_away_share: float | None = None
+    """Offer each card at its newest spot quote too, taken away for this part of the time."""
+
+
+class _Run(NamedTuple):
+    """A run at the service level."""
+
+    summary: RunSummary
+    point: OperatingPoint | None
+    input_tokens: float | None
+    """Of a request, the median over the levels; None where no level says."""
+    output_tokens: float | None
+
+    @property
+    def facts(self) -> RunFacts:
+        return self.summary.run
+
+
+def offers_of(
+    runs: Sequence[RunSummary], load: Load, *, level: ServiceLevel, book: PriceBook
+) -> tuple[tuple[Offer, ...], tuple[Left, ...]]:
+    """Every machine that can serve a part of the load at a price, and the runs that offer nothing.
+
+    Runs of one machine, engine and model with other lengths are one offer. UsageError where a card has no price or
+    runs count different things; LimitMissedError, with what would do, where no run meets the service level.
+    """
+    units = {unit(run.run) for run in runs}
+    if len(units) > 1:
+        raise UsageError(
+            "some runs count words and others tokens; declare how many tokens a word is, or leave one kind"
+        )
+    measured = [_measured(run, level) for run in runs]
+    if all(one.point is None or one.point.status == "none" for one in measured):
+        raise LimitMissedError(_what_would(measured, level))
+    quotes = _quotes([one.facts for one in measured], book)
+    offers: list[Offer] = []
+    left: list[Left] = []
+    for label, group in _machines(measured, load).items():
+        capacity, used = _capacities(group, load)
+        if all(one.value is None for one in capacity):
+            left.append(Left(label=label, reason=_why(group)))
+        else:
+            offers += _at_prices(label, group, capacity=capacity, used=used, book=book, quotes=quotes)
+    if not offers:
+        raise LimitMissedError(_no_lengths(measured, load))
+    return tuple(offers), tuple(left)
+
+
+def _measured(run: RunSummary, level: ServiceLevel) -> _Run:
+    return _Run(run, point_at(run, level), *_lengths(run))
+
+
+def _lengths(run: RunSummary) -> tuple[float | None, float | None]:
+    """Mean input and output tokens of a request."""
+    outputs, inputs = [], []
+    for level in run.levels:
+        rate, out, total = (one.value for one in (level.req_per_s, level.output_tok_per_s, level.total_tok_per_s))
+        if rate and out:
+            outputs.append(out / rate)
+            inputs += [(total - out) / rate] if total else []
+    return median(inputs) if inputs else None, median(outputs) if outputs else None
+
+
+def _machines(measured: Sequence[_Run], load: Load) -> dict[str, list[_Run]]:
+    """Runs by what they are called; without lengths in the load each run is a machine of its own."""
+    if not any(_has_lengths(one) for one in load.classes):
+        names = labels([one.facts for one in measured])
+        return {name: [one] for name, one in zip(names, measured, strict=True)}
+    groups: dict[tuple[str, int, str, str], list[_Run]] = {}
+    for one in measured:
+        facts = one.facts
+        key = (card(facts.host), gpu_count(facts.host), engine(facts.engine, version=True), facts.model or "")
+        groups.setdefault(key, []).append(one)
+    names = labels([group[0].facts for group in groups.values()])
+    return dict(zip(names, groups.values(), strict=True))
+
+
+def _has_lengths(one: LoadClass) -> bool:
+    return one.input_tokens is not None or one.output_tokens is not None
+
+
+def _capacities(group: Sequence[_Run], load: Load) -> tuple[list[Estimate], list[_Run | None]]:
+    """Of one machine for each class, in its unit, and the run that says so."""
+    found = [_nearest(group, one) for one in load.classes]
+    return [_capacity(run, one) for run, one in zip(found, load.classes, strict=True)], found
+
+
+def _nearest(group: Sequence[_Run], wanted: LoadClass) -> _Run | None:
+    """The run with lengths nearest to those of a class that meets the service level; None where none is near."""
+    fit = [run for run in group if run.point is not None and run.point.status != "none"]
+    far = {id(run): _distance(run, wanted) for run in fit}
+    near = [run for run in fit if far[id(run)] <= math.log(NEAR)]
+    return min(near, key=lambda run: far[id(run)], default=None)
+
+
+def _distance(run: _Run, wanted: LoadClass) -> float:
+    """The larger log of the ratios of both lengths; a length that the class leaves open is as the run has it."""
+    pairs = ((run.input_tokens, wanted.input_tokens), (run.output_tokens, wanted.output_tokens))
+    return max((math.inf if not own else abs(math.log(own / asked)) for own, asked in pairs if asked), default=0.0)
+
+
+def _capacity(run: _Run | None, wanted: LoadClass) -> Estimate:
+    """Whole users at the service level, or its throughput / the output tokens of a request of the class."""
+    if run is None or run.point is None:
+        return _NOTHING
+    if wanted.req_per_s is None:
+        users = run.point.users
+        return Estimate(value=_whole(users.value) or None, ci95=(_whole(users.ci95[0]), _whole(users.ci95[1])))
+    tokens = wanted.output_tokens or math.inf
+    rate = run.point.output_tok_per_s
+    low, high = (None if end is None else end / tokens for end in rate.ci95)
+    return Estimate(value=None if rate.value is None else rate.value / tokens, ci95=(low, high))
+
+
+def _whole(users: float | None) -> float | None:
+    return None if users is None else float(math.floor(users + 1e-9))
+
+
+def _why(group: Sequence[_Run]) -> Reason | None:
+    return next((one.point.reason for one in group if one.point is not None and one.point.status == "none"), None)
+
+
+def _quotes(runs: Sequence[RunFacts], book: PriceBook) -> dict[str, Quote]:
+    """A quote, all of one kind, by the id of each run whose price the user does not say; UsageError where one lacks."""
+    asked = [run for run in runs if _own(run, book) is None]
+    found = of_one_kind(asked, book.quotes)
+    if asked and not found:
+        raise UsageError(_no_price(asked, book.quotes))
+    return {run.id: quote for run, quote in zip(asked, found, strict=True)}
+
+
+def _own(run: RunFacts, book: PriceBook) -> float | None:
+    return next((usd for name, usd in book.own.items() for known in names_of(run) if same_card(name, known)), None)
+
+
+def _no_price(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> str:
+    """Which cards have no quote of any kind; where each has one, but none of the same kind, what each has."""
+    kinds = {card(run.host): [kind for kind in KINDS_TRIED if newest_of(run, quotes, kind)] for run in runs}
+    without = [name for name, found in kinds.items() if not found]
+    if without:
+        return f"no price for {' and '.join(without)}: say it by --price '{without[0]}=USD' an hour, or --prices FILE"
+    has = "; ".join(f"{name}: {', '.join(found)}" for name, found in kinds.items())
+    return f"no kind of price is known for all cards ({has}): say one by --price CARD=USD, or --prices FILE"
+
+
+class _Price(NamedTuple):
+    """Of one card for an hour."""
+
+    usd_per_h_card: float
+    kind: str
+    source: str
+    quote: Quote | None = None
+    away_share: float = 0.0
+
+
+def _prices(facts: RunFacts, book: PriceBook, quotes: Mapping[str, Quote]) -> Iterator[_Price]:
+    """The user's price, else the newest quote; and the newest spot quote where that is wanted and known."""
+    own = _own(facts, book)
+    first = _Price(own, "given", "--price") if own is not None else _quoted(quotes[facts.id])
+    yield first
+    spot = newest_of(facts, book.quotes, "spot") if book.spot_away_share is not None else None
+    if spot is not None and first.kind != "spot":
+        yield _quoted(spot)._replace(away_share=book.spot_away_share or 0.0)
+
+
+def _quoted(quote: Quote) -> _Price:
+    return _Price(quote.usd_per_h_card, quote.kind, quote_text(quote), quote)
+
+
+def _at_prices(
+    label: str,
+    group: Sequence[_Run],
+    *,
+    capacity: Sequence[Estimate],
+    used: Sequence[_Run | None],
+    book: PriceBook,
+    quotes: Mapping[str, Quote],
+) -> list[Offer]:
+    """The machine, once for each price."""
+    facts = group[0].facts
+    cards = gpu_count(facts.host)
+    known = [run for run in used if run is not None]
+    return [
+        Offer(
+            label=label,
+            runs=tuple("" if run is None else run.facts.id for run in used),
+            card=card(facts.host),
+            cards=cards,
+            usd_per_h=price.usd_per_h_card * cards,
+            usd_per_h_range=None if price.quote is None else _range(price.quote, book.quotes, cards=cards),
+            kind=price.kind,
+            source=price.source,
+            capacity=tuple(capacity),
+            at_least=any(run.point is not None and run.point.status == "bound" for run in known),
+            predicted=any(is_predicted(run.facts) for run in known),
+            least_nodes=1 if price.quote is None else math.ceil(price.quote.cards_at_least / cards),
+            away_share=price.away_share,
+        )
+        for price in _prices(facts, book, quotes)
+    ]
+
+
+def _range(quote: Quote, quotes: Sequence[Quote], *, cards: int) -> tuple[float, float] | None:
+    """The lowest and the highest quote of its kind of the last 90 days, and itself."""
+    ends = quote_range(quote.gpu, quotes, kind=quote.kind)
+    if ends is None:
+        return None
+    each = [quote.usd_per_h_card, *(end.usd_per_h_card for end in ends)]
+    return cards * min(each), cards * max(each)
+
+
+def is_predicted(run: RunFacts) -> bool:
+    """It was not measured."""
+    return run.settings.get("kind") == "predicted"
+
+
+def _what_would(measured: Sequence[_Run], level: ServiceLevel) -> str:
+    """Nothing meets the service level: the nearest that any run comes to each part of it."""
+    counted = f"{unit(measured[0].facts)}/s"
+    names = labels([one.facts for one in measured])
+    seen = [(name, one) for name, run in zip(names, measured, strict=True) for one in run.summary.levels]
+    told = []
+    floor = level.floor_tok_per_s_per_user
+    if floor is not None:
+        speeds = [
+            (one.output_tok_per_s.value / one.users, name, one)
+            for name, one in seen
+            if one.users and one.output_tok_per_s.value
+        ]
+        if speeds:
+            speed, name, one = max(speeds, key=lambda entry: entry[0])
+            told.append(f"{name} comes nearest with {short(speed)} {counted} at {load_text(one.users, None)}")
+    for limit in level.slo.limits if level.slo else ():
+        metric, statistic = limit.of
+        values = [(value, name, one) for name, one in seen if (value := one.of(metric).at(statistic).value) is not None]
+        if values:
+            value, name, one = min(values, key=lambda entry: entry[0])
+            where = load_text(one.users, one.req_per_s_offered)
+            told.append(f"the least {limit.metric} is {short_s(value)} ({name} at {where})")
+    return f"nothing meets {level.text(unit=counted)}: {'; '.join(told) or 'no run has such figures'}"
+
+
+def _no_lengths(measured: Sequence[_Run], load: Load) -> str:
+    """No run was measured near the lengths of any class: what they were measured at."""
+    asked = ", ".join(
+        f"{one.name} ({_said(one.input_tokens)} in, {_said(one.output_tokens)} out)" for one in load.classes
+    )
+    known = dict.fromkeys(f"{_said(one.input_tokens)} in, {_said(one.output_tokens)} out" for one in measured)
+    return f"no run is within {NEAR:g} times the lengths of a class: asked {asked}; measured {'; '.join(known)}"
+
+
+def _said(tokens: float | None) -> str:
+    return "any" if tokens is None else short(round(tokens))

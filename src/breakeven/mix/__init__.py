@@ -1,0 +1,1 @@
+"""The cheapest whole-number mix of cards and engines for a load."""
