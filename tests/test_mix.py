@@ -39,7 +39,7 @@ def offer(capacity: float, usd_per_h: float, **more: Any) -> Offer:
     return Offer(**(given | more))
 
 
-def report(*offers: Offer, users: float = 100, **wanted: Any) -> MixReport:
+def report(*offers: Offer, users: int = 100, **wanted: Any) -> MixReport:
     load = Load(classes=(LoadClass(users=users),))
     return mix_report(offers, load, at="a service", wanted=Wanted(**wanted))
 
@@ -241,6 +241,11 @@ def test_the_command_finds_a_mix_of_the_2024_fleet(capsys: pytest.CaptureFixture
         (("--floor", "30"), 2, "say the load: --users N, or --load FILE"),
         (("--users", "300"), 2, "say what each user must get"),
         (("--users", "0", "--floor", "30"), 2, "--users 0: give a number above 0"),
+        (("--users", "0.5", "--floor", "30"), 2, "'0.5' is no whole number"),
+        (("--users", "9", "--floor", "30", "--price", "h100=3"), 2, "--price: no card among the runs is called 'h100'"),
+        (("--users", "9", "--floor", "30", "--price", "rtx4090=-1"), 2, "write it like h100=2.50"),
+        (("nosana-2024:rtx3090", "--users", "9", "--floor", "30"), 2, "is given twice"),
+        (("--users", "9", "--slo", "ttft_p99=1s"), 3, "no run has a ttft_p99"),
         (("--users", "9", "--floor", "30,40"), 2, "give one --floor"),
         (("--users", "9", "--floor", "300"), 3, "nothing meets at least 300 words/s"),
         (("--users", "9", "--floor", "30", "--spot", "1"), 2, "--spot 1 is no share"),

@@ -1,6 +1,5 @@
 """The command mix: the cheapest whole-number mix of cards and engines for a load."""
 
-import math
 from pathlib import Path
 
 import msgspec
@@ -26,7 +25,7 @@ class MixRequest(Struct, frozen=True, kw_only=True):
     """What `breakeven mix` was asked."""
 
     runs: tuple[str, ...]
-    users: float | None = None
+    users: int | None = None
     load: Path | None = None
     hours: tuple[float, ...] = ()
     prices: Path | None = None
@@ -63,8 +62,8 @@ def _load(request: MixRequest) -> Load:
     if (request.users is None) == (request.load is None):
         raise UsageError("mix: say the load: --users N, or --load FILE")
     if request.load is None:
-        if not (request.users and 0 < request.users < math.inf):
-            raise UsageError(f"mix: --users {request.users:g}: give a number above 0")
+        if request.users is None or request.users < 1:
+            raise UsageError(f"mix: --users {request.users}: give a number above 0")
         load = Load(classes=(LoadClass(users=request.users),), hours=request.hours)
         for problem in problems(load):
             raise UsageError(f"mix: {problem}")

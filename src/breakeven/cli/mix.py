@@ -16,16 +16,24 @@ _EXAMPLES: Final = """  breakeven mix runs/h100-vllm runs/l40s-vllm runs/rtx4090
 """
 
 
-def card_number(text: str) -> tuple[str, float]:
-    """`h100=4`."""
+def card_usd(text: str) -> tuple[str, float]:
+    """`h100=2.5`."""
     name, _, value = text.rpartition("=")
     try:
-        number = float(value)
+        usd = float(value)
     except ValueError:
-        number = math.nan
-    if not name.strip() or not 0 < number < math.inf:
-        raise ValueError(f"'{text}' is no CARD=NUMBER; write it like h100=4")
-    return name.strip(), number
+        usd = math.nan
+    if not name.strip() or not 0 < usd < math.inf:
+        raise ValueError(f"'{text}' is no CARD=USD; write it like h100=2.50")
+    return name.strip(), usd
+
+
+def card_count(text: str) -> tuple[str, int]:
+    """`h100=4`."""
+    name, _, value = text.rpartition("=")
+    if not name.strip() or not (value.isascii() and value.isdigit()):
+        raise ValueError(f"'{text}' is no CARD=N; write it like h100=4")
+    return name.strip(), int(value)
 
 
 def _mix(arguments: argparse.Namespace) -> int:
@@ -46,7 +54,7 @@ def _mix(arguments: argparse.Namespace) -> int:
         own_prices=dict(arguments.price or ()),
         spot_away_share=arguments.spot,
         wanted=Wanted(
-            available={name: int(number) for name, number in arguments.available or ()},
+            available=dict(arguments.available or ()),
             spare=int(arguments.spare),
             cold_start_s=arguments.cold_start,
             draws=arguments.draws,
@@ -59,7 +67,8 @@ def _mix(arguments: argparse.Namespace) -> int:
 
 _LOAD: Final = "the load"
 _NODES: Final = "the nodes"
-_CARDS: Final = Kind(card_number, is_many=True)
+_PRICES: Final = Kind(card_usd, is_many=True)
+_COUNTS: Final = Kind(card_count, is_many=True)
 
 COMMANDS: Final = (
     Command(
@@ -68,7 +77,7 @@ COMMANDS: Final = (
         _mix,
         (
             Option("RUN", "run folder, summary.json, another tool's result, or DATA:GPU", field="runs", values="+"),
-            Option("--users", "users at once, who all get the service", "N", kind=REAL, group=_LOAD),
+            Option("--users", "users at once, who all get the service", "N", kind=WHOLE, group=_LOAD),
             Option("--load", "length classes with users or req/s each (TOML)", "FILE", kind=PATH, group=_LOAD),
             Option(
                 "--hours", "the load in equal parts of a day, the largest the peak", "LIST", kind=NUMBERS, group=_LOAD
@@ -85,8 +94,8 @@ COMMANDS: Final = (
             SLO,
             SEED,
             Option("--prices", "quotes of your own, beside those known", "CSV", kind=PATH, group=_NODES),
-            Option("--price", "USD per hour of a card", "CARD=USD", kind=_CARDS, group=_NODES),
-            Option("--available", "cards that can be had at most", "CARD=N", kind=_CARDS, group=_NODES),
+            Option("--price", "USD per hour of a card", "CARD=USD", kind=_PRICES, group=_NODES),
+            Option("--available", "cards that can be had at most", "CARD=N", kind=_COUNTS, group=_NODES),
             Option(
                 "--spare",
                 "1: the load is carried whichever node is lost (default: 0)",

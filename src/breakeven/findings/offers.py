@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct, field
 
 from breakeven.compare.types import OperatingPoint, Reason
-from breakeven.errors import LimitMissedError, UsageError
+from breakeven.errors import LimitMissedError, UsageError, unknown
 from breakeven.findings.level import point_at
 from breakeven.findings.names import card, engine, gpu_count, labels, unit
 from breakeven.findings.pricing import KINDS_TRIED, names_of, newest_of, of_one_kind, quote_text
@@ -57,11 +57,9 @@ def offers_of(
     Runs of one machine, engine and model with other lengths are one offer. UsageError where a card has no price or
     runs count different things; LimitMissedError, with what would do, where no run meets the service level.
     """
-    units = {unit(run.run) for run in runs}
-    if len(units) > 1:
-        raise UsageError(
-            "some runs count words and others tokens; declare how many tokens a word is, or leave one kind"
-        )
+    if len({unit(run.run) for run in runs}) > 1:
+        raise UsageError("some runs count words and others tokens; leave out one kind")
+    _check_names([run.run for run in runs], book)
     measured = [_measured(run, level) for run in runs]
     if all(one.point is None or one.point.status == "none" for one in measured):
         raise LimitMissedError(_what_would(measured, level))
@@ -77,6 +75,18 @@ def offers_of(
     if not offers:
         raise LimitMissedError(_no_lengths(measured, load))
     return tuple(offers), tuple(left)
+
+
+def _check_names(runs: Sequence[RunFacts], book: PriceBook) -> None:
+    """UsageError for a run that is there twice and for a price of a card that no run is of."""
+    ids = [run.id for run in runs]
+    twice = next((one for one in ids if ids.count(one) > 1), None)
+    if twice is not None:
+        raise UsageError(f"the run {twice} is given twice")
+    for name in book.own:
+        if not any(same_card(name, known) for run in runs for known in names_of(run)):
+            cards = dict.fromkeys(card(run.host) for run in runs)
+            raise UsageError(f"--price: {unknown('card among the runs', name, cards)}")
 
 
 def _measured(run: RunSummary, level: ServiceLevel) -> _Run:
@@ -270,7 +280,9 @@ def _what_would(measured: Sequence[_Run], level: ServiceLevel) -> str:
             value, name, one = min(values, key=lambda entry: entry[0])
             where = load_text(one.users, one.req_per_s_offered)
             told.append(f"the least {limit.metric} is {short_s(value)} ({name} at {where})")
-    return f"nothing meets {level.text(unit=counted)}: {'; '.join(told) or 'no run has such figures'}"
+        else:
+            told.append(f"no run has a {limit.metric}")
+    return f"nothing meets {level.text(unit=counted)}: {'; '.join(told)}"
 
 
 def _no_lengths(measured: Sequence[_Run], load: Load) -> str:

@@ -35,6 +35,7 @@ def _verdict(report: MixReport) -> Iterator[str]:
     yield from wrapped(
         f"The cheapest mix for {_load(report)} with {report.at}{spare}: {fleet_text(report.offers, fleet.nodes)} for "
         f"{_cost(fleet)}{'; ' if more else ''}{'; '.join(more)}. The load takes {share(report.used)} of it."
+        + ("" if report.served is None else f" Enough of its spot nodes are there {share(report.served)} of the time.")
     )
 
 
@@ -44,9 +45,7 @@ def _load(report: MixReport) -> str:
 
 def class_text(one: LoadClass) -> str:
     """`500 users`, `chat (4 req/s of 512 + 256 tokens)`."""
-    amount_ = (
-        load_text(round(one.users), None) if one.users is not None else f"{short_rate(one.req_per_s or 0.0)} req/s"
-    )
+    amount_ = load_text(one.users, None) if one.users is not None else f"{short_rate(one.req_per_s or 0.0)} req/s"
     lengths = [short(tokens) for tokens in (one.input_tokens, one.output_tokens) if tokens is not None]
     told = f"{amount_} of {' + '.join(lengths)} tokens" if lengths else amount_
     return told if one.name == "all" else f"{one_line(one.name, limit=40)} ({told})"
@@ -54,7 +53,7 @@ def class_text(one: LoadClass) -> str:
 
 def fleet_text(offers: Sequence[Offer], nodes: Sequence[int]) -> str:
     """`2 × L40S · vLLM + 1 × RTX 4090 · vLLM (spot)`."""
-    taken = [f"{count} × {_name(offer)}" for offer, count in zip(offers, nodes, strict=True) if count]
+    taken = [f"{count:,} × {_name(offer)}" for offer, count in zip(offers, nodes, strict=True) if count]
     return " + ".join(taken) or "nothing"
 
 
@@ -78,7 +77,9 @@ def _fleet(report: MixReport) -> Iterator[str]:
     rows = [["nodes", "", "USD/h a node", *names, "price"]]
     for offer, count in zip(report.offers, report.fleet.nodes, strict=True):
         capacities = [_capacity(offer, number) for number in range(len(units))]
-        rows.append([str(count), _name(offer), f"{offer.usd_per_h:.3g}", *capacities, one_line(offer.source, limit=44)])
+        rows.append(
+            [f"{count:,}", _name(offer), f"{offer.usd_per_h:.3g}", *capacities, one_line(offer.source, limit=44)]
+        )
     yield "On offer"
     yield from columns(rows, left=(1, len(rows[0]) - 1))
 
@@ -103,7 +104,7 @@ def _alone(report: MixReport) -> Iterator[str]:
             continue
         more = one.fleet.usd_per_h / report.fleet.usd_per_h - 1
         rows.append(
-            [str(one.fleet.nodes[one.offer]), name, _cost(one.fleet), f"{share(more)} more" if more > 1e-9 else ""]
+            [f"{one.fleet.nodes[one.offer]:,}", name, _cost(one.fleet), f"{share(more)} more" if more > 1e-9 else ""]
         )
     yield "One kind of node alone"
     yield from columns(rows, left=(1, 2, 3))
@@ -133,7 +134,8 @@ def _day(report: MixReport) -> Iterator[str]:
 def _doubt(report: MixReport) -> Iterator[str]:
     doubt = report.doubt
     if doubt is None:
-        yield "How sure: no capacity and no price has an interval, so nothing is known of that."
+        if report.wanted.draws:
+            yield "How sure: no capacity and no price has an interval, so nothing is known of that."
         return
     yield from wrapped(
         f"How sure: in {doubt.draws} draws of capacities and prices, each from its interval, this mix carries the load "
@@ -162,10 +164,6 @@ def _remarks(report: MixReport) -> Iterator[str]:
     if report.within > 5e-4:
         yield f"The search ended before it was sure: the cheapest of all is at most {share(report.within)} cheaper."
     taken = [offer for offer, count in zip(report.offers, report.fleet.nodes, strict=True) if count]
-    if report.served is not None:
-        yield from wrapped(
-            f"Spot nodes are away for a part of the time, so this mix carries the peak {share(report.served)} of it."
-        )
     for offer in taken:
         if offer.predicted:
             yield from wrapped(f"{offer.label} was predicted, not measured: measure it before renting many.")

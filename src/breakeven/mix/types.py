@@ -12,7 +12,7 @@ class LoadClass(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Requests of one length: so many users who all get the service, or so many requests a second. At the peak."""
 
     name: str = "all"
-    users: float | None = None
+    users: int | None = None
     req_per_s: float | None = None
     input_tokens: float | None = None
     output_tokens: float | None = None
