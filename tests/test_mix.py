@@ -87,7 +87,7 @@ def test_cards_let_in_eights_are_taken_in_eights() -> None:
 def test_a_service_that_nothing_meets_is_told_with_what_comes_nearest() -> None:
     runs = [of_card("RTX 4090", "a"), of_card("L40S", "b")]
     book = PriceBook(own={"rtx4090": 1, "l40s": 1})
-    with pytest.raises(LimitMissedError, match="RTX 4090 comes nearest with 60 tok/s at 1 user"):
+    with pytest.raises(LimitMissedError, match="RTX 4090 at 1 user comes nearest with 60 tok/s"):
         offers_of(runs, USERS_300, level=ServiceLevel(floor_tok_per_s_per_user=100), book=book)
     with pytest.raises(LimitMissedError, match=r"nothing meets ttft_p99 <= 1\.0 ms"):
         offers_of(runs, USERS_300, level=ServiceLevel(slo=parse_slo("ttft_p99=1ms")), book=book)
@@ -196,7 +196,6 @@ def test_the_text_tells_the_mix_the_others_and_the_doubt() -> None:
 
 def test_a_predicted_and_an_unfinished_measurement_are_marked() -> None:
     text = render(report(offer(90, 1.0, label="big", predicted=True, at_least=True)))
-    assert "× big (predicted)" in text
     assert "big was predicted, not measured" in text
     assert "big still met the service at its top level" in text
 
@@ -239,7 +238,7 @@ def test_the_command_finds_a_mix_of_the_2024_fleet(capsys: pytest.CaptureFixture
     ("words", "code", "says"),
     [
         (("--floor", "30"), 2, "say the load: --users N, or --load FILE"),
-        (("--users", "300"), 2, "say what each user must get"),
+        (("--users", "300"), 2, "say what a user must get"),
         (("--users", "0", "--floor", "30"), 2, "--users 0: give a number above 0"),
         (("--users", "0.5", "--floor", "30"), 2, "'0.5' is no whole number"),
         (("--users", "9", "--floor", "30", "--price", "h100=3"), 2, "--price: no card among the runs is called 'h100'"),

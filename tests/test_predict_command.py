@@ -150,5 +150,5 @@ def test_a_level_that_nothing_meets_is_exit_3_with_what_would() -> None:
     done = asked("choose", "--model", "llama-3.1-70b", "--floor", 2000, "--gpus", "h100-80-sxm,l40s")
     assert done.code == 3
     assert re.search(
-        r"no card meets at least 2000 tok/s a user on average: .* comes nearest with [\d.]+ tok/s", done.err
+        r"nothing meets at least 2000 tok/s a user on average: .* comes nearest with [\d.]+ tok/s", done.err
     )

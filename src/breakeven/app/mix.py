@@ -13,7 +13,6 @@ from breakeven.app.runs import read_text
 from breakeven.errors import UsageError
 from breakeven.findings.names import unit
 from breakeven.findings.offers import PriceBook, offers_of
-from breakeven.metrics.slo import ServiceLevel, service_levels
 from breakeven.mix.answer import mix_report
 from breakeven.mix.loadfile import problems, read_load
 from breakeven.mix.text import render, to_json
@@ -36,7 +35,7 @@ class MixRequest(Struct, frozen=True, kw_only=True):
 
 def mix(request: MixRequest, level: Level, *, json_to: str | None) -> int:
     """Find the mix and print it."""
-    load, service = _load(request), _service(level)
+    load, service = _load(request), level.service("mix")
     own = () if request.prices is None else read_quotes(read_text(request.prices), where=str(request.prices))
     book = PriceBook(quotes=(*quotes(), *own), own=request.own_prices, spot_away_share=request.spot_away_share)
     runs = [load_run(text).run for text in request.runs]
@@ -45,17 +44,6 @@ def mix(request: MixRequest, level: Level, *, json_to: str | None) -> int:
     report = mix_report(offers, load, at=at, wanted=request.wanted, left_out=left)
     put_out(render(report), as_json=to_json(report), json_to=json_to)
     return 0
-
-
-def _service(level: Level) -> ServiceLevel:
-    """The one service level that capacities are read at: a floor, limits, or both."""
-    if len(level.floors) > 1:
-        raise UsageError("mix: give one --floor, at which the cards' capacities are read")
-    found = service_levels(floors=level.floors, slo=level.limits())
-    if not found:
-        raise UsageError("mix: say what each user must get: --floor TOK_PER_S, or --slo LIMITS such as ttft_p99=2s")
-    floor = level.floors[0] if level.floors else None
-    return ServiceLevel(floor_tok_per_s_per_user=floor, slo=level.limits())
 
 
 def _load(request: MixRequest) -> Load:

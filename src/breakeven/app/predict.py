@@ -16,9 +16,9 @@ from breakeven.errors import LimitMissedError, UsageError
 from breakeven.findings.choice import Choice, Left, ranked
 from breakeven.findings.money import Prices
 from breakeven.findings.names import card
+from breakeven.findings.nearest import nearest_text
 from breakeven.findings.pricing import KINDS_TRIED, names_of
 from breakeven.hardware import ModelShape, find_model, same_card
-from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 from breakeven.predict.calibrations import choose as calibration_for
 from breakeven.predict.fits import fit_on
@@ -28,7 +28,6 @@ from breakeven.prices import Quote, newest_quote, read_quotes
 from breakeven.report.choice import choice_text
 from breakeven.report.predicted import predicted_text
 from breakeven.store.kept import keep_summary
-from breakeven.units import load_text
 
 CURVE: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024, 2048, 4096)
 """Numbers of users at which a curve is worked out where only its capacity is asked: a step of a half power of two."""
@@ -75,7 +74,7 @@ def predict(asked: Asked, *, users: tuple[int, ...], out: Path | None, json_to: 
 
 def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | None, json_to: str | None) -> int:
     """Rank every card that can serve the model, at its own newest price of one kind; 3 where none meets the level."""
-    shape, service = asked.shape, _service(level)
+    shape, service = asked.shape, level.service("choose")
     own = () if prices is None else read_quotes(read_text(prices), where=str(prices))
     measured = [read_run(Path(text)) for text in asked.runs]
     for run in measured:
@@ -108,7 +107,7 @@ def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | No
     as_json = msgspec.json.format(msgspec.json.encode(choice), indent=2).decode()
     put_out(choice_text(choice, asked.engine), as_json=as_json, json_to=json_to)
     if not any(one.users.value for one in candidates):
-        raise LimitMissedError(_what_would(runs, service))
+        raise LimitMissedError(nearest_text(runs, service))
     return 0
 
 
@@ -142,14 +141,6 @@ def _predicted(
             yield Left(gpu=gpu.name, why="not modelled", detail=str(error))
 
 
-def _service(level: Level) -> ServiceLevel:
-    if len(level.floors) > 1:
-        raise UsageError("choose: give one --floor, at which every card is read")
-    if not level.floors and level.slo is None:
-        raise UsageError("choose: say what a user must get, such as --floor 25, or --slo ttft_p50=1s,tpot_p50=50ms")
-    return ServiceLevel(floor_tok_per_s_per_user=level.floors[0] if level.floors else None, slo=level.limits())
-
-
 def _check_same(run: RunSummary, shape: ModelShape) -> None:
     """UsageError where a run is of a model that is known to be another one."""
     try:
@@ -168,18 +159,3 @@ def _of_one_kind(runs: Sequence[RunSummary], known: Sequence[Quote]) -> tuple[li
     }
     chosen = min(KINDS_TRIED, key=lambda kind: len(without[kind]))
     return [quote for quote in known if quote.kind == chosen], without[chosen]
-
-
-def _what_would(runs: Sequence[RunSummary], service: ServiceLevel) -> str:
-    """No card meets the level: the most that any gives a user."""
-    floor = service.floor_tok_per_s_per_user
-    speeds = [
-        (level.output_tok_per_s.value / level.users, card(run.run.host), level.users)
-        for run in runs
-        for level in run.levels
-        if level.users and level.output_tok_per_s.value
-    ]
-    if floor is None or not speeds:
-        return f"no card is known to meet {service.text()}"
-    speed, name, users = max(speeds)
-    return f"no card meets {service.text()}: {name} comes nearest with {speed:.3g} tok/s at {load_text(users, None)}"

@@ -11,6 +11,7 @@ from breakeven.compare.types import OperatingPoint, Reason
 from breakeven.errors import LimitMissedError, UsageError, unknown
 from breakeven.findings.level import point_at
 from breakeven.findings.names import card, engine, gpu_count, labels, unit
+from breakeven.findings.nearest import nearest_text
 from breakeven.findings.pricing import KINDS_TRIED, names_of, newest_of, of_one_kind, quote_text
 from breakeven.hardware import same_card
 from breakeven.metrics.slo import ServiceLevel
@@ -18,7 +19,6 @@ from breakeven.metrics.summary import Estimate, RunFacts, RunSummary
 from breakeven.mix.types import Left, Load, LoadClass, Offer
 from breakeven.prices import Quote, quote_range
 from breakeven.say import short
-from breakeven.units import load_text, short_s
 
 NEAR: Final = 1.5
 """A run stands for a class whose lengths are within this factor of its own."""
@@ -62,7 +62,7 @@ def offers_of(
     _check_names([run.run for run in runs], book)
     measured = [_measured(run, level) for run in runs]
     if all(one.point is None or one.point.status == "none" for one in measured):
-        raise LimitMissedError(_what_would(measured, level))
+        raise LimitMissedError(nearest_text(runs, level))
     quotes = _quotes([one.facts for one in measured], book)
     offers: list[Offer] = []
     left: list[Left] = []
@@ -235,7 +235,7 @@ def _at_prices(
             source=price.source,
             capacity=tuple(capacity),
             at_least=any(run.point is not None and run.point.status == "bound" for run in known),
-            predicted=any(is_predicted(run.facts) for run in known),
+            predicted=any(run.facts.kind == "predicted" for run in known),
             least_nodes=1 if price.quote is None else math.ceil(price.quote.cards_at_least / cards),
             away_share=price.away_share,
         )
@@ -250,39 +250,6 @@ def _range(quote: Quote, quotes: Sequence[Quote], *, cards: int) -> tuple[float,
         return None
     each = [quote.usd_per_h_card, *(end.usd_per_h_card for end in ends)]
     return cards * min(each), cards * max(each)
-
-
-def is_predicted(run: RunFacts) -> bool:
-    """It was not measured."""
-    return run.settings.get("kind") == "predicted"
-
-
-def _what_would(measured: Sequence[_Run], level: ServiceLevel) -> str:
-    """Nothing meets the service level: the nearest that any run comes to each part of it."""
-    counted = f"{unit(measured[0].facts)}/s"
-    names = labels([one.facts for one in measured])
-    seen = [(name, one) for name, run in zip(names, measured, strict=True) for one in run.summary.levels]
-    told = []
-    floor = level.floor_tok_per_s_per_user
-    if floor is not None:
-        speeds = [
-            (one.output_tok_per_s.value / one.users, name, one)
-            for name, one in seen
-            if one.users and one.output_tok_per_s.value
-        ]
-        if speeds:
-            speed, name, one = max(speeds, key=lambda entry: entry[0])
-            told.append(f"{name} comes nearest with {short(speed)} {counted} at {load_text(one.users, None)}")
-    for limit in level.slo.limits if level.slo else ():
-        metric, statistic = limit.of
-        values = [(value, name, one) for name, one in seen if (value := one.of(metric).at(statistic).value) is not None]
-        if values:
-            value, name, one = min(values, key=lambda entry: entry[0])
-            where = load_text(one.users, one.req_per_s_offered)
-            told.append(f"the least {limit.metric} is {short_s(value)} ({name} at {where})")
-        else:
-            told.append(f"no run has a {limit.metric}")
-    return f"nothing meets {level.text(unit=counted)}: {'; '.join(told)}"
 
 
 def _no_lengths(measured: Sequence[_Run], load: Load) -> str:

@@ -58,9 +58,7 @@ def fleet_text(offers: Sequence[Offer], nodes: Sequence[int]) -> str:
 
 
 def _name(offer: Offer) -> str:
-    marks = ["spot"] if offer.kind == "spot" else []
-    marks += ["predicted"] if offer.predicted else []
-    return offer.label + (f" ({', '.join(marks)})" if marks else "")
+    return offer.label + (" (spot)" if offer.kind == "spot" else "")
 
 
 def _cost(fleet: Fleet) -> str:
