@@ -196,7 +196,7 @@ def test_the_text_tells_the_mix_the_others_and_the_doubt() -> None:
 
 def test_a_predicted_and_an_unfinished_measurement_are_marked() -> None:
     text = render(report(offer(90, 1.0, label="big", predicted=True, at_least=True)))
-    assert "big was predicted, not measured" in text
+    assert "big: nobody has measured it" in text
     assert "big still met the service at its top level" in text
 
 
@@ -261,6 +261,23 @@ def test_the_command_tells_what_is_wrong_in_one_line(
     err = capsys.readouterr().err
     assert says in err
     assert len(err.splitlines()) == 1
+
+
+def test_what_was_predicted_is_an_offer_like_any_other_and_marked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gpus = ("--gpu", "l40s,rtx4090", "--users", "1,10,50,100", "--out", str(tmp_path))
+    assert main(("predict", "--model", "llama-3.1-8b", *gpus)) == 0
+    runs = sorted(str(path) for path in tmp_path.iterdir())
+    capsys.readouterr()
+    assert (
+        main(("mix", *runs, "--users", "100", "--floor", "25", "--draws", "0", "--price", "rtx4090=9", "--json", "-"))
+        == 0
+    )
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert [one["predicted"] for one in found["offers"]] == [True, True]
+    assert "L40S · vLLM · predicted: nobody has measured it" in err
 
 
 def test_without_the_solver_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,7 @@ def _remarks(report: MixReport) -> Iterator[str]:
     taken = [offer for offer, count in zip(report.offers, report.fleet.nodes, strict=True) if count]
     for offer in taken:
         if offer.predicted:
-            yield from wrapped(f"{offer.label} was predicted, not measured: measure it before renting many.")
+            yield from wrapped(f"{offer.label}: nobody has measured it; measure it before renting many.")
         if offer.at_least:
             yield from wrapped(
                 f"{offer.label} still met the service at its top level, so that fewer nodes may do: measure more users."
