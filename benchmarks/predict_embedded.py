@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from scipy import optimize
@@ -89,35 +89,99 @@ def fitted(measured: Measured, repeat: int) -> tuple[float, ...]:
     return tuple(np.exp(found.x))
 
 
-def table(path: Path) -> None:
+class Cell(NamedTuple):
+    """One figure at one load: as measured in each round, and as predicted from each round."""
+
+    seen: list[float]
+    expected: list[float]
+
+    @property
+    def mean(self) -> float:
+        return float(np.exp(np.log(self.expected).mean()))
+
+    def ends(self) -> tuple[float, float] | None:
+        """90 % of where one more round would lie; None where one round alone was measured."""
+        logs = np.log(self.expected)
+        if len(logs) < 2:
+            return None
+        half = student.ppf(0.95, len(logs) - 1) * stdev(logs) * (1 + 1 / len(logs)) ** 0.5
+        return self.mean * float(np.exp(-half)), self.mean * float(np.exp(half))
+
+    def row(self) -> str:
+        true, ends = float(np.exp(np.log(self.seen).mean())), self.ends()
+        cells = f"{true:.3g} | {self.mean:.3g} | {self.mean / true - 1:+.0%} |"
+        if ends is None:
+            return f"{cells} | |"
+        inside = sum(ends[0] <= one <= ends[1] for one in self.seen)
+        return f"{cells} {ends[0]:.3g} … {ends[1]:.3g} | {inside} of {len(self.seen)} |"
+
+
+Cells = dict[tuple[int, str], Cell]
+"""By users and figure."""
+
+
+def table(path: Path) -> Cells:
     measured = read(path)
     steps = [fitted(measured, repeat) for repeat in measured.rounds]
     o, d, p = (1e3 * fmean(values) for values in zip(*steps, strict=True))
     print(f"\n{path.name}: a step takes {o:.1f} ms + {d:.2f} ms a user + {p:.2f} ms a prompt token\n")
     print("| users | figure | measured | predicted | error | 90 % interval | inside |\n|---|---|---|---|---|---|---|")
+    cells: Cells = {}
     for users in measured.users:
         levels = [predicted(one, measured.lengths, users=users) for one in steps]
         for name, of in FIGURES.items():
-            print(f"| {users}{' (fitted)' if users in FITTED_ON else ''} | {name} |", end=" ")
-            print(row([of(measured.levels[users, one]) for one in measured.rounds], [of(one) for one in levels]))
+            seen = [of(measured.levels[users, one]) for one in measured.rounds]
+            cells[users, name] = Cell(seen, [of(one) for one in levels])
+            print(f"| {users}{' (fitted)' if users in FITTED_ON else ''} | {name} | {cells[users, name].row()}")
+    return cells
 
 
-def row(seen: Sequence[float], expected: Sequence[float]) -> str:
-    logs = np.log(expected)
-    mean, true = float(np.exp(logs.mean())), float(np.exp(np.log(seen).mean()))
-    cells = f"{true:.3g} | {mean:.3g} | {mean / true - 1:+.0%} |"
-    if len(logs) < 2:
-        return f"{cells} | |"
-    half = student.ppf(0.95, len(logs) - 1) * stdev(logs) * (1 + 1 / len(logs)) ** 0.5
-    low, high = mean * np.exp(-half), mean * np.exp(half)
-    return f"{cells} {low:.3g} … {high:.3g} | {sum(low <= one <= high for one in seen)} of {len(seen)} |"
+def picture(found: dict[str, Cells], where: Path) -> None:
+    """Measured rounds as points, predictions as lines in their intervals; a row an engine, a column a figure."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(len(found), len(FIGURES), figsize=(11, 3.2 * len(found)), layout="constrained")
+    for row, (engine, cells) in zip(np.atleast_2d(axes), found.items(), strict=True):
+        for one, name in zip(row, FIGURES, strict=True):
+            _draw(one, {users: cell for (users, of), cell in cells.items() if of == name})
+            one.set_title(f"{engine}: {name}{'' if name == 'tok/s' else ', s'}", fontsize=10, loc="left")
+            one.set_xlabel("users")
+    np.atleast_2d(axes)[-1][-1].legend(frameon=False, fontsize=8)
+    figure.savefig(where, dpi=110)
+
+
+def _draw(axes: Any, cells: dict[int, Cell]) -> None:
+    from matplotlib import ticker
+
+    users = list(cells)
+    axes.plot(users, [cell.mean for cell in cells.values()], color="#0072b2", label="predicted")
+    ends = [cell.ends() for cell in cells.values()]
+    if all(ends):
+        axes.fill_between(users, *zip(*ends, strict=True), color="#0072b2", alpha=0.15, linewidth=0, label="90 %")
+    for is_fitted, colour, label in ((True, "#444b57", "measured, fitted on"), (False, "#d55e00", "measured")):
+        points = [(n, one) for n, cell in cells.items() if (n in FITTED_ON) == is_fitted for one in cell.seen]
+        axes.plot(*zip(*points, strict=True), "o", color=colour, markersize=4, label=label)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(users, [str(n) for n in users])
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e3e6eb", linewidth=0.8)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", type=Path, help="run folders (default: both of the example)")
-    for path in parser.parse_args().runs or sorted(EXAMPLES.glob("smollm2-*")):
-        table(path)
+    parser.add_argument("--png", type=Path, help="draw it into this file")
+    asked = parser.parse_args()
+    found = {path.name: table(path) for path in asked.runs or sorted(EXAMPLES.glob("smollm2-*"))}
+    if asked.png is not None:
+        picture(found, asked.png)
 
 
 if __name__ == "__main__":
