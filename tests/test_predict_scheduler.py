@@ -10,12 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breakeven.errors import UsageError
+from breakeven.hardware import find_gpu, find_model
 from breakeven.load.arrivals import arrival_times_s
 from breakeven.metrics.definitions import e2e_s, tpot_s, ttft_s
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.summary import LevelSummary
+from breakeven.predict.calibrations import choose
+from breakeven.predict.closed import closed_loop
 from breakeven.predict.replica import Engine
 from breakeven.predict.scheduler import ROUTERS, LengthsOf, Load, Simulated, drawn, simulate
+from breakeven.predict.steptime import step_time
 from breakeven.record import Record
 from breakeven.workload.spread import parse_lengths
 
@@ -141,6 +145,22 @@ def test_the_same_seed_gives_the_same_records_and_another_does_not() -> None:
     first, again, other = (simulate(Engine(full_step_s), load, seed=seed) for seed in (1, 1, 2))
     assert first == again
     assert first.records != other.records
+
+
+@pytest.mark.parametrize("users", [1, 10, 100])
+@pytest.mark.parametrize(("prompt", "output"), [(128, 512), (1024, 1024)])
+def test_the_balance_that_predictions_are_made_by_agrees(users: int, prompt: int, output: int) -> None:
+    model, gpu = find_model("llama-3.1-8b"), find_gpu("h100-sxm")
+    chosen = choose(model, gpu, engine="vllm")
+    steps = step_time(model, gpu, chosen.efficiency, tp=1)
+    balance = closed_loop(
+        steps, users=users, input_tokens=prompt, output_tokens=output, waiting=chosen.waiting, request_s=0.0
+    )
+    level = summary(
+        simulate(Engine(steps.step_s, step_tokens=8192), Load(fixed(prompt, output), users=users, window_s=60))
+    )
+    assert level.output_tok_per_s.value == pytest.approx(balance.output_tok_per_s, rel=0.03)
+    assert level.of("tpot_s").p50.value == pytest.approx(balance.tpot_s, rel=0.03)
 
 
 @pytest.mark.parametrize("routing", ROUTERS)
