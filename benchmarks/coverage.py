@@ -58,6 +58,8 @@ class Loop(NamedTuple):
     """Relative spread of the machine's speed."""
     tau_s: float = 1.0
     """For how long the speed remembers."""
+    pace: float = 1.0
+    """Time of a step, relative to the usual one."""
 
 
 LENGTHS: Final = ("fixed", "uniform", "log-normal", "bimodal")
@@ -114,7 +116,7 @@ def simulate(loop: Loop, *, runs: int, seed: int, until_s: float = OPEN_S + WIND
         left, first_step = np.where(starting, wanted, left), np.where(starting, len(times), first_step)
         at_work = left > 0
         step_s = STEP_S + PER_REQUEST_S * at_work.sum(axis=1) + PER_PROMPT_S * starting.sum(axis=1)
-        step_s *= np.exp(loop.wave * wave + STEP_NOISE * rng.standard_normal(runs))
+        step_s *= loop.pace * np.exp(loop.wave * wave + STEP_NOISE * rng.standard_normal(runs))
         keep = np.exp(-step_s / loop.tau_s)
         wave = keep * wave + np.sqrt(1 - keep**2) * rng.standard_normal(runs)
         now_s = now_s + step_s

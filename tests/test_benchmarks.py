@@ -268,3 +268,31 @@ def test_the_shortest_setting_is_looked_for_by_halves_and_doubles(right_from: fl
     bench, setting = _Bench(module, right_from=right_from), module.DEFAULTS["vllm bench serve"]
     begun = bench.row("x", setting, rounds=2, is_default=True)
     assert [row.setting for row in module.shortest(bench, begun, setting, rounds=2)] == tried
+
+
+@pytest.fixture(scope="module")
+def warm_up() -> ModuleType:
+    sys.path.insert(0, str(BENCHMARKS))  # as Python does for a script
+    try:
+        return _module("warm_up")
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["uniform lengths, quick", "bimodal lengths, quick, 50 users", "bimodal lengths", "uniform lengths, 8 slots"],
+)
+def test_a_window_opens_when_the_throughput_is_what_it_stays(warm_up: ModuleType, name: str) -> None:
+    of = warm_up.bias(warm_up.LOOPS[name], runs=100, seed=11)
+    assert abs(of.mean) < 3 * of.error
+    assert of.error < 0.01
+
+
+def test_a_window_that_opens_too_early_would_be_seen(warm_up: ModuleType) -> None:
+    early = warm_up.bias(warm_up.LOOPS["bimodal lengths"], runs=100, seed=11, asked_s=1.2)
+    assert early.mean < -5 * early.error
+
+
+def test_at_most_a_third_of_short_levels_on_a_quick_server_is_warm_up(warm_up: ModuleType) -> None:
+    assert warm_up.share_of_four("uniform", seed=1) < 1 / 3

@@ -9,6 +9,9 @@ from breakeven.caution import Caution
 
 Status = Literal["done", "cut", "error"]
 Stopped = Literal["precision", "max", "duration", "requests", "interrupted", "failed"]
+WarmUpBy = Literal["asked", "ramp", "least", "answers", "longest", "filling", "first_tokens"]
+"""What made the least warm-up: `--warmup`, the ramp, a second, three turns of the users, or the most that is waited for
+these; or what was waited for after it: an open loop's early requests, a user's first token."""
 
 
 class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,6 +102,8 @@ class LevelFacts(Struct, frozen=True, kw_only=True):
     start_s: float
     open_s: float | None = None
     """Start of the steady window; None if the level never got that far."""
+    warm_up_by: WarmUpBy | None = None
+    """What the window waited for; None where a trace has no warm-up."""
     close_s: float | None = None
     """End of the steady window."""
     end_s: float | None = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
@@ -13,8 +14,9 @@ from breakeven.clock import now_s
 from breakeven.load.arrivals import parse_arrivals
 from breakeven.load.crew import Crew
 from breakeven.load.stop import Series, StopRule
+from breakeven.load.warmup import Least, least_warmup
 from breakeven.load.worker import Counts, LevelSpec
-from breakeven.record import LevelFacts, Record, Stopped
+from breakeven.record import LevelFacts, Record, Stopped, WarmUpBy
 
 TICK_S: Final = 0.1
 TRACE_LEAD_S: Final = 0.5
@@ -36,8 +38,10 @@ class LevelPlan(Struct, frozen=True, kw_only=True):
     repeat: int = 0
     ramp_s: float
     warmup_s: float
+    longest_warmup_s: float = 0.0
+    """Wait so long, at most, for three turns of the users; 0: `warmup_s` was asked for."""
     longest_fill_s: float = 0.0
-    """Open loop: wait so much longer than `warmup_s`, at most, for what was due before its end to be over."""
+    """Open loop: wait so much longer than the least warm-up, at most, for what was due in it to be over."""
     duration_s: float | None = None
     requests: int | None = None
     max_duration_s: float
@@ -93,6 +97,7 @@ class Level:
         """Called at every tick; raises what must end the run (a full disk, a dead engine of ours)."""
         self._series = Series()
         self._rule = StopRule(precision=plan.precision)
+        self._least = self._least_warmup()
         self._is_precise = False
         self._done_at_open = 0
         self._start_s = now_s()
@@ -127,7 +132,6 @@ class Level:
             seed=plan.seed,
             salt=plan.salt,
             ramp_s=plan.ramp_s,
-            fill_s=max(plan.ramp_s, plan.warmup_s),
             think_s=plan.think_s,
             zero_s=self._zero_s,
             start_s=self._start_s + (0.0 if plan.times_s is None else TRACE_LEAD_S),
@@ -147,25 +151,41 @@ class Level:
     async def _warm_up(self) -> Stopped:
         """Wait for the least warm-up and every user's first token; opens the window unless there is nothing to see."""
         plan = self._plan
+        waited_for: WarmUpBy | None = None
         while plan.times_s is None or plan.warmup_s > 0:  # a trace has no warm-up unless one was asked for
             counts = await self._tick("ramp" if now_s() < self._start_s + plan.ramp_s else "warm-up")
             if self._stop.is_set():
                 return "interrupted"
-            least_s = max(plan.ramp_s, plan.warmup_s)
-            if now_s() < self._start_s + least_s:
+            self._least = self._least_warmup(counts)
+            least_s = self._start_s + self._least.s
+            if now_s() < least_s:
                 continue
-            if counts.early_in_flight and now_s() < self._start_s + least_s + plan.longest_fill_s:
+            if (counts.oldest_due_s or math.inf) < least_s and now_s() < least_s + plan.longest_fill_s:
+                waited_for = "filling"
                 continue
             if not counts.users_begun and not counts.done and counts.users_failed and not counts.in_flight:
                 return "failed"
             if counts.users_begun and counts.users_begun + counts.users_failed >= (plan.users or 1):
+                waited_for = waited_for or self._least.by
                 break
             if counts.exhausted:
                 return "failed"
+            waited_for = "first_tokens"
         self._open_s = await self._crew.open(measured=plan.requests)
         self._done_at_open = 0 if self._counts is None else self._counts.done
-        self.facts = replace(self.facts, open_s=self._open_s - self._zero_s)
+        self.facts = replace(self.facts, open_s=self._open_s - self._zero_s, warm_up_by=waited_for)
         return "failed"
+
+    def _least_warmup(self, counts: Counts | None = None) -> Least:
+        plan = self._plan
+        return least_warmup(
+            ramp_s=plan.ramp_s,
+            warmup_s=plan.warmup_s,
+            longest_s=plan.longest_warmup_s,
+            users=plan.users,
+            turns=0 if counts is None else counts.turns,
+            turn_s=None if counts is None else counts.turn_s,
+        )
 
     async def _measure(self) -> Stopped:
         """Hold the load until the stop rule, the clock, the count, the trace or the user ends it."""
@@ -218,7 +238,7 @@ class Level:
         plan = self._plan
         start_s = max(self._start_s, counts.at_s - _RATE_NOW_S)
         rate = self._series.rate(start_s=start_s, end_s=counts.at_s)
-        limits = {"ramp": plan.ramp_s, "warm-up": max(plan.warmup_s, plan.ramp_s)}
+        limits = {"ramp": plan.ramp_s, "warm-up": self._least.s}
         measured_s = None if plan.requests else plan.duration_s or plan.max_duration_s
         if plan.times_s and measured_s:
             measured_s = min(measured_s, plan.times_s[-1] + TRACE_LEAD_S)

@@ -45,7 +45,8 @@ def merged(tallies: Sequence[Tally], *, now_s: float) -> Counts:
     at_s = min((tally.told_s for tally in tallies if not tally.is_dead), default=now_s)
     lasts = [tally.last for tally in tallies if tally.last is not None]
     dues = [last.measured_due_s for last in lasts if last.measured_due_s is not None]
-    finished = sum(last.done for last in lasts)
+    finished, turns = (sum(getattr(last, name) for last in lasts) for name in ("done", "turns"))
+    oldest = [of.last.oldest_due_s for of in tallies if not of.is_dead and of.last is not None]
     return Counts(
         at_s=at_s,
         chunks=round(sum(tally.chunks_at(at_s) for tally in tallies)),
@@ -53,7 +54,9 @@ def merged(tallies: Sequence[Tally], *, now_s: float) -> Counts:
         users_failed=sum(0 if tally.is_dead else _of(tally.last, "users_failed") for tally in tallies),
         in_flight=sum(0 if tally.is_dead else _of(tally.last, "in_flight") for tally in tallies),
         waiting=sum(0 if tally.is_dead else _of(tally.last, "waiting") for tally in tallies),
-        early_in_flight=sum(0 if tally.is_dead else _of(tally.last, "early_in_flight") for tally in tallies),
+        turns=turns,
+        turn_s=sum((last.turn_s or 0.0) * last.turns for last in lasts) / turns if turns else None,
+        oldest_due_s=min((due_s for due_s in oldest if due_s is not None), default=None),
         done=finished,
         errors=sum(last.errors for last in lasts),
         tokens_per_chunk=sum(last.tokens_per_chunk * last.done for last in lasts) / finished if finished else 1.0,
@@ -74,6 +77,7 @@ def on_our_clock(counts: Counts, *, offset_s: float) -> Counts:
     return replace(
         counts,
         at_s=counts.at_s - offset_s,
+        oldest_due_s=None if counts.oldest_due_s is None else counts.oldest_due_s - offset_s,
         measured_due_s=None if due_s is None else (due_s[0] - offset_s, due_s[1] - offset_s),
     )
 

@@ -29,7 +29,8 @@ class OpenWorker(Worker):
         self._share = users[0], users[1]
         self._free: list[User] = []
         self._asking: set[asyncio.Task[None]] = set()
-        self._early = 0
+        self._dues_s: dict[int, float] = {}
+        """When each request in flight was due, the oldest first."""
         self._late_at, self._late = array("d"), array("d")
         self._awaited: tuple[int, float] | None = None
         """Number of the request that is sent next, and when it is due."""
@@ -93,10 +94,10 @@ class OpenWorker(Worker):
         return user
 
     async def _once(self, user: User, index: int, due_s: float, made: Made) -> None:
-        is_early = due_s < self._spec.start_s + self._spec.fill_s
-        self._early += is_early
+        self._dues_s[index] = due_s
         record = await self._ask(user, index + 1, made, due_s=due_s)
-        self._early -= is_early
+        del self._dues_s[index]
+        self._note_turn(record, took_s=self._spec.zero_s + record.end_s - due_s)
         self._after(user, record)
         self._free.append(user)
 
@@ -105,7 +106,10 @@ class OpenWorker(Worker):
         found = super().counts(e2e_from=e2e_from)
         connecting = len(self._asking) - found.in_flight
         return replace(
-            found, in_flight=len(self._asking), waiting=found.waiting + connecting, early_in_flight=self._early
+            found,
+            in_flight=len(self._asking),
+            waiting=found.waiting + connecting,
+            oldest_due_s=next(iter(self._dues_s.values()), None),
         )
 
     async def cut(self) -> float:

@@ -211,6 +211,8 @@ class RayCrew:
 
     async def _cut(self, client: _Client, at_s: float) -> None:
         client.is_cutting = True
+        if client.actor is None:  # lost a moment ago
+            return
         answer = client.actor.cut.remote(at_s + client.offset_s)
         if client.asking is not None:
             await client.asking

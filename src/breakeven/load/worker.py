@@ -4,6 +4,8 @@ import asyncio
 import functools
 import gc
 import random
+import statistics
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -24,6 +26,8 @@ _PAUSE_AFTER_ERROR_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 _E2E_KEPT: Final = 10_000
 """Latencies that a client keeps for the stop rule, which wants their median."""
+_TURNS_KEPT: Final = 1_000
+"""Of a warm-up, the latest: so many tell how long a turn takes."""
 
 
 class LevelSpec(Struct, frozen=True, kw_only=True):
@@ -41,8 +45,6 @@ class LevelSpec(Struct, frozen=True, kw_only=True):
     seed: int
     salt: int
     ramp_s: float
-    fill_s: float = 0.0
-    """An open loop has filled the server when what was due so long after the level's start is over."""
     think_s: float
     zero_s: float
     """Start of the run on the monotonic clock."""
@@ -73,8 +75,12 @@ class Counts(Struct, frozen=True, kw_only=True):
     """When the first and the last of the measured requests so far were due."""
     own_pauses: bool = False
     """The workload has said how long a user thinks."""
-    early_in_flight: int = 0
-    """Open loop: requests due before `LevelSpec.fill_s` that are not over yet."""
+    turns: int = 0
+    """Answers that ended before the window opened, first answers of users excluded."""
+    turn_s: float | None = None
+    """Of these, the median time from when it was due until the next request of its user; in an open loop, its own."""
+    oldest_due_s: float | None = None
+    """Open loop: when the oldest request in flight was due."""
     waiting: int = 0
     """Requests that have had no first token yet."""
 
@@ -141,6 +147,7 @@ class Worker:
         self._measured_due_s: tuple[float, float] | None = None
         self._done = self._errors = self._done_chunks = self._done_tokens = 0
         self._e2e_s: list[float] = []
+        self._turns, self._turns_s = 0, deque[float](maxlen=_TURNS_KEPT)
         self._chunks_before = self._meter.chunks
         self._beat.start()
         self._users = [User(number, Asker(self._route)) for number in users]
@@ -167,9 +174,10 @@ class Worker:
                 pause_s = self._after(user, record)
                 k += 1
                 made, user.made = user.made or self._next(user, k), None
-                due_s = spec.zero_s + record.end_s
+                asked_s, due_s = due_s, spec.zero_s + record.end_s
                 self._own_pauses = self._own_pauses or made.ask.think_s is not None
                 think_s = spec.think_s if made.ask.think_s is None else made.ask.think_s
+                self._note_turn(record, took_s=due_s + think_s - asked_s)
                 if pause_s + think_s > 0 and not self._stopping:
                     due_s += pause_s + think_s
                     await sleep_until(due_s)
@@ -255,6 +263,12 @@ class Worker:
                 self._e2e_s.append(record.end_s - record.due_s)
         return 0.0
 
+    def _note_turn(self, record: Record, *, took_s: float) -> None:
+        """While the level warms up: how long a whole answer took, with the pause after it."""
+        if self._open_s is None and record.k and record.status == "done":
+            self._turns += 1
+            self._turns_s.append(took_s)
+
     def counts(self, *, e2e_from: int = 0) -> Counts:
         """What was seen so far, latencies from the `e2e_from`-th on; raises a fault of ours that stopped a user."""
         if self._fault is not None:
@@ -272,6 +286,8 @@ class Worker:
             errors=self._errors,
             tokens_per_chunk=self._done_tokens / self._done_chunks if self._done_chunks else 1.0,
             e2e_s=self._e2e_s[e2e_from:] if e2e_from else self._e2e_s,
+            turns=self._turns,
+            turn_s=statistics.median(self._turns_s) if self._turns_s and self._open_s is None else None,
             measured_started=self._measured_started,
             measured_ended=self._measured_ended,
             exhausted=self._exhausted,

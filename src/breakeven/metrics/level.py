@@ -104,6 +104,7 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: A
         client=_client(facts, arrivals, window),
         extra={
             **facts.extra,
+            "warm_up_by": facts.warm_up_by,
             **clocks(facts.clients),
             **failures(records),
             "reasoning_token_share": reasoning_share(window.answers()),

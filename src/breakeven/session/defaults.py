@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from breakeven.load.level import LevelPlan
+from breakeven.load.warmup import LEAST_S
 from breakeven.metrics.slo import Slo, parse_slo
 from breakeven.plan import DEFAULT_USERS, Plan
 
@@ -24,7 +25,7 @@ LONGEST_FILL: Final = 0.5
 TRACE_DURATION_S: Final = math.inf
 """A trace ends when its last request has been sent."""
 _USERS: Final = (1, 5, 10, 50, 100)
-_LEAST_WARMUP_S: Final = (2.0, 4.0, 5.0, 12.0, 20.0)
+_LONGEST_WARMUP_S: Final = (2.0, 4.0, 5.0, 12.0, 20.0)
 _EMBEDDED_MAX_S: Final = (8.0, 18.0, 20.0, 38.0, 55.0)
 
 
@@ -107,7 +108,6 @@ def level_plan(
     load = OPEN_LOOP_AS_USERS if users is None else users
     most_s = float(np.interp(load, _USERS, _EMBEDDED_MAX_S)) if plan.is_embedded else URL_MAX_DURATION_S
     is_bare = plan.requests is not None or plan.is_replay
-    warmup_s = 0.0 if is_bare else float(np.interp(load, _USERS, _LEAST_WARMUP_S))
     ramp_s = 0.0 if users is None else min(RAMP_S_PER_USER * users, LONGEST_RAMP_S)
     longest_s = most_s if plan.max_duration_s is None else plan.max_duration_s
     is_told = is_bare or plan.warmup_s is not None
@@ -119,7 +119,8 @@ def level_plan(
         times_s=arrivals_s,
         repeat=repeat,
         ramp_s=ramp_s if plan.ramp_s is None else plan.ramp_s,
-        warmup_s=warmup_s if plan.warmup_s is None else plan.warmup_s,
+        warmup_s=plan.warmup_s or 0.0 if is_told else LEAST_S,
+        longest_warmup_s=0.0 if is_told else float(np.interp(load, _USERS, _LONGEST_WARMUP_S)),
         longest_fill_s=0.0 if is_told else LONGEST_FILL * max(longest_s, plan.duration_s or 0.0),
         duration_s=TRACE_DURATION_S if plan.is_replay and plan.duration_s is None else plan.duration_s,
         requests=plan.requests,

@@ -22,6 +22,8 @@ class LevelLength(Protocol):
     @property
     def warmup_s(self) -> float: ...
     @property
+    def longest_warmup_s(self) -> float: ...
+    @property
     def duration_s(self) -> float | None: ...
     @property
     def requests(self) -> int | None: ...
@@ -34,7 +36,7 @@ def level_s(level: LevelLength) -> float | None:
     window_s = level.max_duration_s if level.duration_s is None else level.duration_s
     if level.requests is not None or math.isinf(window_s):
         return None
-    return level.ramp_s + level.warmup_s + window_s + SETTLE_S
+    return level.ramp_s + max(level.warmup_s, level.longest_warmup_s) + window_s + SETTLE_S
 
 
 def start_s(plan: Plan, *, seen_s: float | None = None) -> float:
