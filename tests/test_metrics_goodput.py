@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from breakeven.errors import UsageError
-from breakeven.metrics.goodput import Goodput, goodput, judge, judged
+from breakeven.metrics.goodput import Goodput, at_least, goodput, judge, judged
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.slo import PRESETS, Limit, Slo, limited, parse_slo, service_levels
 from breakeven.metrics.summary import ClientSummary, Distribution, LevelSummary, Quantile
@@ -183,6 +183,43 @@ def test_a_floor_that_is_no_speed_is_a_usage_error(floor: float) -> None:
 
 
 # what no percentile tells
+
+
+@pytest.mark.parametrize(
+    ("beyond", "within", "slo", "verdict"),
+    [
+        (6, 0, "ttft_p95=500ms", "missed"),
+        (1, 0, "ttft_p95=500ms", "missed"),
+        (1, 0, "ttft_p90=500ms", "unknown"),  # one in ten servers that just meet it begin so
+        (3, 7, "ttft_p95=500ms", "missed"),
+        (2, 8, "ttft_p95=500ms", "unknown"),
+        (0, 10, "ttft_p95=500ms", "unknown"),
+        (4, 0, "e2e_p99=500ms", "missed"),
+    ],
+)
+def test_so_many_beyond_a_limit_decide_it_before_there_are_enough_for_the_percentile(
+    beyond: int, within: int, slo: str, verdict: str
+) -> None:
+    late = [a_record(chunks_at_s=[1.0], user=user, k=1) for user in range(beyond)]
+    soon = [a_record(chunks_at_s=[0.1], user=100 + user, k=1) for user in range(within)]
+    good = found(late + soon, slo)
+    assert good.verdict == verdict
+    if verdict == "missed":
+        limit = parse_slo(slo).limits[0].metric
+        assert good.missed == (f"{limit}: {within} of {beyond + within} were within 500 ms",)
+
+
+def test_what_still_waits_counts_by_how_long_it_has_waited() -> None:
+    waiting = [a_record(status="cut", end_s=9.0, user=user, k=1) for user in range(5)]
+    assert found(waiting, "ttft_p95=500ms").verdict == "missed"
+    assert found(waiting, "ttft_p95=20s").verdict == "unknown"
+
+
+def test_the_chance_of_so_many_beyond_is_that_of_a_binomial() -> None:
+    assert at_least(0, of=7, share=0.05) == 1.0
+    assert at_least(1, of=1, share=0.05) == pytest.approx(0.05)
+    assert at_least(2, of=3, share=0.5) == pytest.approx(0.5)
+    assert at_least(3, of=10, share=0.05) == pytest.approx(0.01150, abs=1e-5)
 
 
 @pytest.mark.parametrize(("failed", "slo", "verdict"), [(1, "ttft_p95=2s", "met"), (3, "ttft_p95=2s", "missed")])

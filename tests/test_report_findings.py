@@ -1,14 +1,17 @@
 """What findings say: the sentence, the ranking, the front, the series over time, and what must not be in them."""
 
 import math
+import shlex
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from breakeven.app.report import Asked, find, findings_of, load_run
 from breakeven.caution import Caution
+from breakeven.cli import parser
 from breakeven.compare.capacity import operating_point
 from breakeven.errors import UsageError
 from breakeven.findings import Findings, Prices, throughput_series
@@ -19,6 +22,8 @@ from breakeven.hidden import HIDDEN
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts
+from breakeven.options import plan_fields
+from breakeven.plan import Plan
 from breakeven.record import LevelFacts, Record
 from breakeven.reference import find_run
 from breakeven.report import words
@@ -185,6 +190,25 @@ def test_the_command_of_a_run_hides_the_password_of_its_address() -> None:
 def test_a_run_whose_engine_we_started_is_repeated_by_its_own_plan() -> None:
     settings = {"engine": "vllm", "model": "$WEIGHTS", "users": [1, 5], "precision": 0.05, "url": None}
     assert run_command(RunFacts(id="cpu-vllm", settings=settings)) == "breakeven run cpu-vllm/plan.toml"
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(url="http://box:8000", find_max=True, slo="ttft_p99=2s,tpot_p99=100ms"),
+        Plan(url="http://box:8000", find_max=True, slo="mlperf-server", rate=(0.5,), arrivals="gamma:2.5", repeats=3),
+        Plan(url="http://box:8000", auto=True, duration_s=30.0, warmup_s=0.0, seed=3),
+        Plan(url="http://box:8000", users=(1, 5), headers={"X-Team": "a b"}, headers_env={"X-Who": "ME"}),
+        Plan(url="http://box:8000", users=(1,), body={"temperature": 0, "stop": ["a", "b"], "user": "x", "k": "1"}),
+    ],
+)
+def test_the_command_makes_the_same_plan_again(plan: Plan) -> None:
+    settings = to_builtins(replace(plan, users=None if plan.rate else plan.user_levels))
+    command = run_command(RunFacts(id="x", settings=settings))
+    assert command is not None
+    given = vars(parser().parse_args(shlex.split(command)[1:]))
+    again = Plan(**plan_fields({key: value for key, value in given.items() if value is not None}))
+    assert replace(again, users=again.user_levels) == replace(plan, users=plan.user_levels)
 
 
 def test_settings_that_are_defaults_are_not_repeated() -> None:

@@ -1,9 +1,13 @@
 """`--find-max` closes in on the highest load that meets the SLO, from stored levels alone, in few levels."""
 
 import asyncio
+import csv
+import html
 import json
 import math
 import random
+import re
+import shlex
 import signal
 import threading
 import time
@@ -193,6 +197,11 @@ def test_a_load_that_met_above_one_that_missed_is_luck() -> None:
     assert (found.met, found.missed) == (8, 10)
 
 
+def test_what_is_not_closed_says_at_least() -> None:
+    assert bracket([level(4, 0.5), level(11, 2)], slo=SLO).text == "at least 4 users meet ttft_p99 <= 1.00 s; 11 do not"
+    assert bracket([level(4, 0.5), level(5, 2)], slo=SLO).text == "at most 4 users meet ttft_p99 <= 1.00 s; 5 do not"
+
+
 def test_one_user_is_not_called_users() -> None:
     texts = [bracket(levels, slo=SLO).text for levels in ([level(1, 0.5)], [level(1, 0.5), level(2, 2)], [level(1, 2)])]
     assert texts == [
@@ -371,6 +380,38 @@ def test_a_search_that_no_load_can_pass_exits_3(tmp_path: Path) -> None:
     assert done.code == 3
     assert [one["users"] for one in done.json["levels"]] == [1, 2]  # by load, though 2 was measured first
     assert json.loads((run_folder(tmp_path) / "summary.json").read_text())["run"]["settings"]["found"]["met"] is None
+
+
+def test_a_load_that_no_answer_met_is_missed_at_once_and_the_command_to_repeat_it_runs(tmp_path: Path) -> None:
+    flags = ("--find-max", "--slo", "ttft_p95=20ms", "--duration", "0.5", "--warmup", "0.2", "--output-tokens", "2")
+    with FaultServer(answer(ttft_s=0.1)) as server:
+        done = breakeven("run", "--url", server.url, *flags, "--out", tmp_path / "first", "--json", "-")
+        (level,) = done.json["levels"]
+        assert (level["users"], level["extra"]["verdict"]) == (1, "missed")
+        (told,) = level["extra"]["missed"]
+        assert re.fullmatch(r"ttft_p95: 0 of \d were within 20.0 ms", told)
+        page, text, table = (tmp_path / name for name in ("page.html", "text.md", "table.csv"))
+        folder = run_folder(tmp_path / "first")
+        report = breakeven("report", folder, "--html", page, "--md", text, "--csv", table, "--json", "-")
+        (command,) = report.json["subjects"][0]["commands"]
+        again = breakeven(*shlex.split(command)[1:], "--out", tmp_path / "again", "--json", "-")
+    assert again.code == done.code == 3, again.err
+    assert [one["users"] for one in again.json["levels"]] == [1]
+    found = done.json["run"]["settings"]["found"]["text"]
+    assert found == "no load that was measured is known to meet ttft_p95 <= 20.0 ms, not even 1 user"
+    for form in (page, text):
+        said = html.unescape(form.read_text()).replace("\\", "")
+        assert f"Limits: ttft_p95 <= 20.0 ms. Found: {found}." in said
+        assert "goodput, req/s" in said
+        assert told in said
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert {(one["figure"], one["value"]) for one in rows if one["part"] == "search"} == {
+        ("highest_met", ""),
+        ("lowest_missed", "1.0"),
+    }
+    assert [one["value"] for one in rows if one["figure"] == "limits_met"] == ["0.0"]
+    assert report.json["subjects"][0]["limits"] == "ttft_p95 <= 20.0 ms"
+    assert report.json["service_level"]["slo"]["limits"] == [{"metric": "ttft_p95", "limit_s": 0.02}]
 
 
 def test_a_search_by_a_count_of_requests_begins_where_the_count_is_enough_and_ends_there(tmp_path: Path) -> None:

@@ -297,7 +297,7 @@ PLAN_OPTIONS: tuple[Option, ...] = (
         ),
         Option(
             "--warmup",
-            "least time before the window (default: 2 s to 20 s by users)",
+            "least time before the window (default: what three answers take, up to 2 s to 20 s by users)",
             "TIME",
             kind=DURATION,
             field="warmup_s",

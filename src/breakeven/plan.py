@@ -125,8 +125,10 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
     @property
     def user_levels(self) -> tuple[int, ...]:
-        """Numbers of users of the closed loop's levels."""
-        return DEFAULT_USERS if self.users is None else self.users
+        """Numbers of users of the closed loop's levels; of a search the first."""
+        if self.users is None:
+            return DEFAULT_USERS[:1] if self.find_max else DEFAULT_USERS
+        return self.users
 
     @property
     def is_replay(self) -> bool:

@@ -1,11 +1,13 @@
 """`breakeven report`: runs and a scenario in, findings, and the forms that were asked for."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from breakeven.app.compare import compared
 from breakeven.app.level import ANY_LEVEL, Level
@@ -126,6 +128,7 @@ def findings_of(
 ) -> Findings:
     """Compare, price and say. The first run is the reference, each of the others a candidate."""
     runs = [one.run for one in loaded]
+    level = _at_own_limits(level, runs)
     comparisons, notes = _compared(runs, level)
     floors, slo = level.floors, level.limits()
     wanted = ServiceLevel(floor_tok_per_s_per_user=floors[len(floors) // 2]) if len(runs) == 1 and floors else None
@@ -139,6 +142,22 @@ def findings_of(
         commands=commands,
         title=title,
     )
+
+
+def _at_own_limits(level: Level, runs: Sequence[RunSummary]) -> Level:
+    """Where no service is asked for: the limits that all these runs were measured against."""
+    own = {str(run.run.settings.get("slo") or "") for run in runs}
+    if level.floors or level.slo is not None or len(own) != 1 or own == {""}:
+        return level
+    with contextlib.suppress(UsageError):  # limits of a summary that another version wrote
+        return _with_limits(level, own.pop())
+    return level
+
+
+def _with_limits(level: Level, text: str) -> Level:
+    known = replace(level, slo=text)
+    known.limits()
+    return known
 
 
 def _compared(runs: Sequence[RunSummary], level: Level) -> tuple[tuple[Comparison, ...], list[str]]:

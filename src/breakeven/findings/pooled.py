@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
 from breakeven.compare.pool import pool_extra, pool_figures
 from breakeven.metrics.bracket import load_of
 from breakeven.metrics.definitions import METRICS
+from breakeven.metrics.goodput import VERDICTS
 from breakeven.metrics.pooling import Measured
 from breakeven.metrics.statistics import QUANTILES, STATISTICS
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
@@ -60,8 +61,15 @@ def _together(group: Sequence[LevelSummary]) -> LevelSummary:
         distributions={name: _distribution(group, figures, name) for name in METRICS},
         client=replace(last.client, schedule_lag_p99_s=_worst([level.client.schedule_lag_p99_s for level in group])),
         cautions=tuple({caution.id: caution for level in group for caution in level.cautions}.values()),
-        extra={**last.extra, **pool_extra(group), REPEATS: len(group)},
+        extra={**last.extra, **pool_extra(group), **_verdict(group), REPEATS: len(group)},
     )
+
+
+def _verdict(group: Sequence[LevelSummary]) -> dict[str, Any]:
+    """Of several repeats all must meet the limits: what the worst of them says."""
+    judged = [level.extra for level in group if level.extra.get("verdict") in VERDICTS]
+    worst = min(judged, key=lambda extra: VERDICTS.index(extra["verdict"]), default=None)
+    return {} if worst is None else {name: worst.get(name, ()) for name in ("verdict", "missed", "met")}
 
 
 def _sum(values: Sequence[Number | None]) -> Number | None:

@@ -32,6 +32,8 @@ def run_command(run: RunFacts) -> str | None:
         return f"breakeven run {shlex.quote(clean(run.id) + '/plan.toml')}"
     default = Plan()
     said = {name: value for name, value in asdict(plan).items() if value != getattr(default, name)}
+    if plan.auto:
+        said.pop("users", None)  # the option's word is then `auto`
     return " ".join(["breakeven run", *_words(said)])
 
 

@@ -14,6 +14,7 @@ from breakeven.findings.repeat import run_command
 from breakeven.findings.series import LevelSeries
 from breakeven.findings.types import Interactivity, Level, Money, Place, Subject
 from breakeven.metrics.alike import alike
+from breakeven.metrics.bracket import Bracket
 from breakeven.metrics.definitions import output_tok_per_s_per_user
 from breakeven.metrics.summary import Estimate, LevelSummary, RunSummary
 from breakeven.units import S_PER_H, TOK_PER_MTOK
@@ -53,6 +54,8 @@ def subjects_of(
             workload=_flat(run.run.workload),
             commands=tuple(filter(None, [run_command(run.run)])),
             notes=_notes(run),
+            limits=next((str(level.extra.get("slo")) for level in run.levels if "verdict" in level.extra), None),
+            found=found_of(run),
         )
         for index, run in enumerate(runs)
     ]
@@ -153,6 +156,14 @@ def _notes(run: RunSummary) -> tuple[str, ...]:
     listed = [*(settings.get("notes") or ()), *((imported or {}).get("notes") or ())]
     source = settings.get("source")
     return tuple(str(note) for note in ([f"source: {source}"] if source else []) + listed)
+
+
+def found_of(run: RunSummary) -> Bracket | None:
+    """What a search found, as stored; None where there was none, or where what is stored is none of ours."""
+    try:
+        return msgspec.convert(run.run.settings.get("found"), Bracket | None)
+    except msgspec.ValidationError:
+        return None
 
 
 def _flat(facts: dict[str, Any], prefix: str = "") -> dict[str, Any]:

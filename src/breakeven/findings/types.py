@@ -9,6 +9,7 @@ from breakeven.compare.types import Comparison, Holds, OperatingPoint, Relation
 from breakeven.compare.types import Reason as Why
 from breakeven.cost.result import CostReport, Crossing
 from breakeven.findings.series import LevelSeries
+from breakeven.metrics.bracket import Bracket
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, LevelSummary
 
@@ -70,6 +71,10 @@ class Subject(Struct, frozen=True, kw_only=True):
     workload: dict[str, Any]
     commands: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    limits: str | None = None
+    """What its levels were held against when they were measured."""
+    found: Bracket | None = None
+    """Of a search: the highest load that meets them."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from breakeven.metrics.goodput import Verdict, figure, judged
+from breakeven.metrics.goodput import VERDICTS, Verdict, figure, judged
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.summary import LevelSummary, longer_with
 from breakeven.plan import LEAST_REQ_PER_S, MOST_REQ_PER_S
@@ -72,10 +72,9 @@ def _worst(level: LevelSummary, slo: Slo) -> float | None:
 def outcomes(levels: Sequence[LevelSummary], slo: Slo) -> list[Outcome]:
     """Outcomes by rising load; of several levels at one load all must meet the SLO."""
     worst_first: dict[float, Outcome] = {}
-    order: tuple[Verdict, ...] = ("missed", "unknown", "met")
     for found in filter(None, (outcome(level, slo) for level in levels)):
         before = worst_first.get(found.load, found)
-        worst_first[found.load] = min(before, found, key=lambda one: order.index(one.verdict))
+        worst_first[found.load] = min(before, found, key=lambda one: VERDICTS.index(one.verdict))
     return sorted(worst_first.values(), key=lambda one: one.load)
 
 
@@ -98,7 +97,7 @@ def bracket(levels: Sequence[LevelSummary], *, slo: Slo, requests: int | None = 
     untold = [one for one in found if one.verdict == "unknown" and (met is None or one.load > met)]
     closed = met is not None and missed is not None and _is_close(met, missed, whole=unit == "users")
     most = most_load(whole=unit == "users", requests=requests)
-    text = _text(met, missed, unit=unit, slo=slo)
+    text = _text(met, missed, unit=unit, slo=slo, closed=closed)
     text += _untold(untold, unit=unit, longer=longer_with(levels[-1].stopped)) if untold else ""
     if missed is None and found:
         at_end = found[-1].load >= most
@@ -181,14 +180,15 @@ def _named(load: float, unit: str) -> str:
     return load_text(int(load), None) if unit == "users" else load_text(None, load)
 
 
-def _text(met: float | None, missed: float | None, *, unit: str, slo: Slo) -> str:
+def _text(met: float | None, missed: float | None, *, unit: str, slo: Slo, closed: bool) -> str:
     if met is None:
         least = "" if missed is None else f", not even {_named(missed, unit)}"
         return f"no load that was measured is known to meet {slo.text()}{least}"
     one = unit == "users" and met == 1
     if missed is None:
         return f"{_named(met, unit)} still {'meets' if one else 'meet'} {slo.text()}"
-    return f"at most {_named(met, unit)} {'meets' if one else 'meet'} {slo.text()}; {missed:g} do not"
+    most = "at most" if closed else "at least"
+    return f"{most} {_named(met, unit)} {'meets' if one else 'meet'} {slo.text()}; {missed:g} do not"
 
 
 def _untold(untold: Sequence[Outcome], *, unit: str, longer: str) -> str:

@@ -1,13 +1,14 @@
 """Goodput: the requests and tokens that met every limit of an SLO, and whether a level met it."""
 
+import math
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from breakeven.metrics.definitions import METRICS
-from breakeven.metrics.level import Window
+from breakeven.metrics.level import Window, is_timeout
 from breakeven.metrics.slo import Limit, Slo
 from breakeven.metrics.summary import LevelSummary
 from breakeven.record import LevelFacts, Record
@@ -15,7 +16,20 @@ from breakeven.units import short_s
 
 TOO_LATE_S: Final = 0.25
 """A schedule that the client is so late for at p99 is not the load that was asked for."""
+BY_LUCK: Final = 0.05
+"""A limit is missed where so many are beyond it that a server that just met it would have so many less often."""
 Verdict = Literal["met", "missed", "unknown"]
+VERDICTS: Final[tuple[Verdict, ...]] = ("missed", "unknown", "met")
+"""The worst first: of several repeats all must meet the limits."""
+
+
+class Counted(Struct, frozen=True, kw_only=True):
+    """How many of a level's requests were beyond one limit: what decides where they are too few for a percentile."""
+
+    metric: str
+    limit_s: float
+    requests: int
+    beyond: int
 
 
 class Goodput(Struct, frozen=True, kw_only=True):
@@ -37,6 +51,8 @@ class Goodput(Struct, frozen=True, kw_only=True):
     """The limits that were missed or could not be judged, with what was found."""
     met: tuple[str, ...] = ()
     """The limits that were met, with how much of each was used: `ttft_p99 112 ms of 2.00 s`."""
+    counted: tuple[Counted, ...] = ()
+    """Of every limit on a percentile of requests, not of gaps."""
 
 
 def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary, slo: Slo) -> Goodput | None:
@@ -51,7 +67,9 @@ def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary
     in_time = [record for record in inside if _is_good(record, slo)]
     ended = len(answers) + len(failed)
     failed_share = len(failed) / ended if ended else None
-    known = replace(level, extra=level.extra | {"failed_share": failed_share})
+    counted = tuple(_counted(window, limit) for limit in slo.limits if METRICS[limit.of[0]].over != "gaps")
+    facts_known = {"failed_share": failed_share, "counted": to_builtins(counted)}
+    known = replace(level, extra=level.extra | facts_known)
     verdict, missed = judged(known, slo)
     return Goodput(
         goodput_req_per_s=len(in_time) / window.length_s,
@@ -61,7 +79,21 @@ def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary
         verdict=verdict,
         missed=missed,
         met=tuple(_margin(known, limit) for limit in slo.limits if judge(known, limit)[0] == "met"),
+        counted=counted,
     )
+
+
+def _counted(window: Window, limit: Limit) -> Counted:
+    """Failed requests are left out; one that still waits for its first token, or was given up, counts by how long."""
+    metric = METRICS[limit.of[0]]
+    found: list[float] = []
+    for record in window.due if metric.over == "due" else [*window.answers(), *window.given_up()]:
+        value = metric.of(record) if record.status != "error" else None
+        if value is None and metric.ranks_late and (record.status != "error" or is_timeout(record)):
+            value = record.end_s - record.due_s
+        found += [] if value is None else [value]
+    beyond = sum(value > limit.limit_s for value in found)
+    return Counted(metric=limit.metric, limit_s=limit.limit_s, requests=len(found), beyond=beyond)
 
 
 def _margin(level: LevelSummary, limit: Limit) -> str:
@@ -117,7 +149,9 @@ def _clients(count: int) -> str:
 def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:
     """Whether a level meets one limit, and what was found. A percentile without enough requests decides nothing.
 
-    A failed request is beyond every limit: where more failed than may be beyond it, it is missed.
+    A failed request is beyond every limit: where more failed than may be beyond it, it is missed. So it is where of
+    few requests so many were beyond it that a server which just meets it has as many in at most 5 % of the cases
+    (binomial): where none of six was in time nobody has to wait for twenty.
     """
     failed_share = level.extra.get("failed_share") or 0.0
     if failed_share > limit.allowed_share + 1e-9:
@@ -128,8 +162,30 @@ def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:
         return ("met" if found.value <= limit.limit_s else "missed"), f"{limit.metric} was {short_s(found.value)}"
     if found.more_than is not None and found.more_than > limit.limit_s:
         return "missed", f"{limit.metric} was more than {short_s(found.more_than)}"
+    if (counted := _of_few(level, limit)) is not None:
+        within = counted["requests"] - counted["beyond"]
+        return "missed", f"{limit.metric}: {within} of {counted['requests']} were within {short_s(limit.limit_s)}"
     if of.n < limit.least_requests:
         needs = f"it needs {limit.least_requests}: measure for longer"
         return "unknown", f"{limit.metric} cannot be told from {of.n} requests; {needs}"
     waiting = f"{of.censored} of {of.n} requests had not come so far when the window closed"
     return "unknown", f"{limit.metric} cannot be told: {waiting}; measure for longer"
+
+
+def _of_few(level: LevelSummary, limit: Limit) -> dict[str, Any] | None:
+    """The requests counted against a limit, where they decide that it is missed."""
+    for one in level.extra.get("counted") or ():
+        if one["metric"] == limit.metric and one["limit_s"] == limit.limit_s:
+            chance = at_least(one["beyond"], of=one["requests"], share=limit.allowed_share)
+            return dict(one) if chance <= BY_LUCK * (1 + 1e-9) else None
+    return None
+
+
+def at_least(count: int, *, of: int, share: float) -> float:
+    """P(X >= count) of a binomial X, `of` draws with `share` each; 1 of none."""
+
+    def one(k: int) -> float:
+        ways = math.lgamma(of + 1) - math.lgamma(k + 1) - math.lgamma(of - k + 1)
+        return math.exp(ways + k * math.log(share) + (of - k) * math.log1p(-share))
+
+    return min(1.0, sum(one(k) for k in range(count, of + 1))) if count else 1.0

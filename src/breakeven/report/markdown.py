@@ -9,7 +9,7 @@ from breakeven.cost.result import Figure
 from breakeven.cost.words import set_text
 from breakeven.findings import Findings, Money, Ranked, Subject
 from breakeven.report import words
-from breakeven.report.runsections import footnote, table_columns
+from breakeven.report.runsections import footnote, limits_text, table_columns, verdict_lines
 from breakeven.report.sentence import answer_text, level_text, sure_text
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]|#~])")
@@ -158,5 +158,7 @@ def _levels(found: Findings, subject: Subject) -> Iterator[str]:
     yield from (f"**{text(name)}** {text(subject.model or '')}".rstrip(), "")
     rows = [[text(level.load), *(text(_with(*column.cell(level))) for column in columns)] for level in subject.levels]
     yield from _table(["load", *(column.head for column in columns)], rows, left=1)
+    if limits := limits_text(subject):
+        yield from (text(limits), "", *(f"- {text(line)}" for line in verdict_lines(subject)), "")
     if note := footnote(subject):
         yield from (f"<sub>{text(note)}</sub>", "")

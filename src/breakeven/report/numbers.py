@@ -6,20 +6,21 @@ from typing import Final
 from msgspec import Struct
 
 from breakeven.cost.result import Figure, Side
-from breakeven.findings import Findings, Level, Money
+from breakeven.findings import Findings, Level, Money, Subject
 from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.summary import Estimate
 from breakeven.report import words
 from breakeven.report.sentence import level_text
 
 PERCENTILES: Final = ("p50", "p95", "p99")
+GOODPUT: Final = {"goodput_req_per_s": "req/s", "goodput_tok_per_s": "tok/s", "good_share": ""}
 
 
 class Number(Struct, frozen=True, kw_only=True):
     """One number with its 95 % interval where it has one."""
 
     part: str
-    """ranking, level, comparison, money or crossing."""
+    """ranking, level, search, comparison, money or crossing."""
     subject: str
     at: str
     """Load, service level or scenario."""
@@ -36,6 +37,7 @@ def numbers(found: Findings) -> Iterator[Number]:
     for subject in found.subjects:
         for level in subject.levels:
             yield from _level(subject.label, level, unit=subject.unit)
+        yield from _search(subject)
     yield from _comparisons(found)
     for case in found.money:
         yield from _money(case)
@@ -67,6 +69,14 @@ def _level(label: str, level: Level, *, unit: str) -> Iterator[Number]:
             found = one.of(name).at(which)
             estimate = Estimate(value=found.value, ci95=found.ci95)
             yield _number("level", label, at, f"{name}_{which}", estimate, words.unit(metric.unit, unit))
+    yield from (
+        Number(part="level", subject=label, at=at, figure=figure, value=float(one.extra[figure]), unit=of_unit)
+        for figure, of_unit in GOODPUT.items()
+        if isinstance(one.extra.get(figure), int | float)
+    )
+    if one.extra.get("verdict") is not None:
+        met = {"met": 1.0, "missed": 0.0}.get(str(one.extra["verdict"]))
+        yield Number(part="level", subject=label, at=at, figure="limits_met", value=met)
     for figure, value, of_unit in (
         ("usd_per_mtok", level.usd_per_mtok, "USD/Mtok" if unit == "tok" else "USD/Mword"),
         ("power_w", level.power_w, "W"),
@@ -78,6 +88,13 @@ def _level(label: str, level: Level, *, unit: str) -> Iterator[Number]:
         ("errors", float(one.errors), "requests"),
     ):
         yield Number(part="level", subject=label, at=at, figure=figure, value=value, unit=of_unit)
+
+
+def _search(subject: Subject) -> Iterator[Number]:
+    """The highest load that met the limits, and the lowest that did not."""
+    if (of := subject.found) is not None:
+        for figure, load in (("highest_met", of.met), ("lowest_missed", of.missed)):
+            yield Number(part="search", subject=subject.label, at=of.slo, figure=figure, value=load, unit=of.unit)
 
 
 def _comparisons(found: Findings) -> Iterator[Number]:

@@ -41,6 +41,11 @@ def _panel(found: Findings, index: int) -> Html:
         el("summary", name, " ", el("small", subject.model or "")),
         drawn if subject.series else None,
         level_table(subject),
+        *(
+            (el("p", limits_text(subject)), el("ul", *(el("li", line) for line in verdict_lines(subject))))
+            if subject.limits
+            else ()
+        ),
         cautions(subject),
         class_="run",
         open=index < OPEN_RUNS,
@@ -66,6 +71,8 @@ def table_columns(subject: Subject) -> list[Column]:
         *(_column(name, which, unit) for name, metric in shown_metrics(levels) for which in metric.shown),
         Column("req/s answered", _answered),
         Column("sent late p99", _sent_late),
+        Column("goodput, req/s", _goodput),
+        Column("limits", _verdict),
         Column("answers", lambda level: (f"{level.summary.requests:,}" if level.summary.requests else words.DASH, "")),
         Column("errors", _errors),
         Column("MBU", _part("roofline_bandwidth_share")),
@@ -118,6 +125,41 @@ def _part(name: str) -> Callable[[Level], tuple[str, str]]:
 def _sent_late(level: Level) -> tuple[str, str]:
     late_s = level.summary.client.schedule_lag_p99_s
     return (words.DASH if late_s is None else short_s(late_s)), ""
+
+
+def _goodput(level: Level) -> tuple[str, str]:
+    """Answers within every limit, a second, and which part of all they are."""
+    rate, share = (_number(level.summary.extra.get(name)) for name in ("goodput_req_per_s", "good_share"))
+    return (words.DASH if rate is None else short_rate(rate)), ("" if share is None else f"{share:.0%} good")
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _verdict(level: Level) -> tuple[str, str]:
+    """Whether the level met its limits; `verdict_lines` say what was found of each."""
+    return str(level.summary.extra.get("verdict") or words.DASH), ""
+
+
+def verdict_lines(subject: Subject) -> list[str]:
+    """`8 users: missed; ttft_p95 was 72.8 ms; e2e_p95 252 ms of 400 ms` of each level that was held against limits."""
+    told = [(level.load, level.summary.extra) for level in subject.levels if "verdict" in level.summary.extra]
+    return [
+        "; ".join((f"{load}: {of['verdict']}", *_texts(of.get("missed")), *_texts(of.get("met")))) for load, of in told
+    ]
+
+
+def _texts(value: object) -> list[str]:
+    """A list of a stored summary, which anybody may have written."""
+    return [str(one) for one in value] if isinstance(value, list | tuple) else []
+
+
+def limits_text(subject: Subject) -> str | None:
+    """The limits that a run was measured against, and what a search found; None without limits."""
+    if subject.limits is None:
+        return None
+    return f"Limits: {subject.limits}." + ("" if subject.found is None else f" Found: {subject.found.text}.")
 
 
 def _errors(level: Level) -> tuple[str, str]:
