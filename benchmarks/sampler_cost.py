@@ -85,8 +85,8 @@ def rate(level: LevelSummary) -> float:
 
 
 def ttft_ms(level: LevelSummary) -> float:
-    assert level.ttft_s.p50.value is not None
-    return 1000 * level.ttft_s.p50.value
+    assert level.of("ttft_s").p50.value is not None
+    return 1000 * level.of("ttft_s").p50.value
 
 
 def cpu_us(level: LevelSummary) -> float:

@@ -271,6 +271,32 @@ def test_the_hosts_load_is_a_share_of_all_its_cores() -> None:
     assert caution_ids(figures) == ["cpu_stolen"]
 
 
+def test_who_takes_more_than_a_tenth_of_a_core_is_named_with_its_share() -> None:
+    name = "cc1\x1b[2J{other}"
+    figures = figures_of(
+        samples(
+            {
+                "company.others_cpu_s": rising(1.75),
+                f"company.{name}.cpu_s": rising(1.5),
+                "company.make.cpu_s": rising(0.09),
+                "company.late.cpu_s": [(15.0, 0.0), (30.0, 7.5)],
+            }
+        )
+    )
+    assert figures["company_cores"] == pytest.approx(1.75)
+    assert [one["name"] for one in figures["company"]] == ["cc1 [2J{other}", "late"]
+    assert [one["cores"] for one in figures["company"]] == pytest.approx([1.5, 0.25])
+    (caution,) = telemetry_cautions(figures)
+    assert caution.text == "other processes were busy meanwhile, in parts of a core: cc1 [2J{other} 150%, late 25%"
+
+
+def test_where_nobody_could_look_company_is_not_known() -> None:
+    figures = figures_of(samples({}, missing={"company": "/proc is not there; other processes are seen on Linux only"}))
+    assert (figures["company"], figures["company_cores"]) == (None, None)
+    assert "Linux only" in figures["company_cores_reason"]
+    assert caution_ids(figures) == []
+
+
 # the engine
 
 
@@ -450,6 +476,8 @@ HOT: dict[str, Points] = {
     "host.cpu_total_s": rising(2.0),
     "engine.preemptions": counted(1.0),
     "engine.generated_tokens": counted(20.0),
+    "company.others_cpu_s": rising(0.5),
+    "company.make.cpu_s": rising(0.5),
 }
 """Everything that there is a caution for."""
 
@@ -461,5 +489,5 @@ def test_every_source_figure_and_caution_is_explained_in_the_docs() -> None:
     unexplained = [name for name in names if not name.endswith("_reason") and f"`{name}`" not in DOCS]
     assert unexplained == []
     ids = caution_ids(figures)
-    assert len(set(ids)) == 8
+    assert len(set(ids)) == 9
     assert [name for name in ids if f"`{name}`" not in DOCS] == []

@@ -74,15 +74,17 @@ def test_a_local_engine_is_sampled_with_its_machine() -> None:
     wanted = sources_for(
         url="http://127.0.0.1:8000/", engine=Vllm(), is_local=True, headers={"Authorization": "Bearer x"}
     )
-    assert set(wanted.sources) == {"host", "nvml", "rapl", "engine"}
+    assert set(wanted.sources) == {"host", "company", "nvml", "rapl", "engine"}
     assert wanted.sources["engine"]["url"] == "http://127.0.0.1:8000/metrics"
     assert wanted.sources["engine"]["headers"] == {"Authorization": "Bearer x"}
+    assert wanted.sources["company"] == {"port": 8000, "in_socket_file": False}
     assert wanted.missing == {}
 
 
 def test_a_remote_engines_energy_is_not_read_on_the_clients_machine() -> None:
     wanted = sources_for(url="http://gpu-box:11434", engine=Ollama, is_local=False)
-    assert set(wanted.sources) == {"host"}
+    assert set(wanted.sources) == {"host", "company"}
+    assert wanted.sources["company"] == {"port": None, "in_socket_file": False}
     assert wanted.missing == {"nvml": REMOTE, "rapl": REMOTE, "engine": "engine 'ollama' has no metrics"}
 
 

@@ -1,6 +1,8 @@
 """What the machine and the engine did while the window was open: CPU energy and load, memory, the engine's gauges."""
 
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from breakeven.errors import UsageError, one_line
 from breakeven.metrics.gpu import tok_per_j
@@ -18,6 +20,11 @@ from breakeven.metrics.series import (
     ratio,
     total,
 )
+
+COMPANY_CORES: Final = 0.10
+"""What a process beside client and engine may take of a core unsaid."""
+LONGEST_NAME: Final = 40
+LATE_LOOK_S: Final = 5.0
 
 
 def cpu_package_figures(samples: Samples, window: Span, *, output_tokens: int | None) -> dict[str, Any]:
@@ -50,6 +57,39 @@ def host_figures(samples: Samples, window: Span) -> dict[str, Any]:
     put(found, "host_memory_used_max_bytes", over(samples.of("host", "memory_used_bytes"), window, largest))
     put(found, "sampler_cpu_share", ratio(spent["sampler_cpu_s"], window.length_s))
     return found
+
+
+def company_figures(samples: Samples, window: Span) -> dict[str, Any]:
+    """Cores that processes beside client and engine kept busy, and `company`: name and cores of those above 0.1.
+
+    None with the reason where nobody looked: other systems than Linux, or an engine that cannot be told from others.
+    """
+    found: dict[str, Any] = {}
+    others = over(samples.of("company", "others_cpu_s"), window, _spent_s)
+    put(found, "company_cores", ratio(others, window.length_s))
+    if isinstance(others, Missing):
+        return found | {"company": None, "company_reason": found["company_cores_reason"]}
+    each = {name: samples.of("company", "cpu_s", device=name) for name in samples.devices("company")}
+    cores = {
+        one_line(name, limit=LONGEST_NAME): _grown(series, window) / window.length_s
+        for name, series in each.items()
+        if not isinstance(series, Missing)
+    }
+    busy = sorted(((share, name) for name, share in cores.items() if share > COMPANY_CORES), reverse=True)
+    return found | {"company": [{"name": name, "cores": share} for share, name in busy]}
+
+
+def _spent_s(series: Series, window: Span) -> Figure:
+    """Core-seconds of all others inside the window; a look may be some seconds late where processes are many."""
+    if series.at_s[0] > window.open_s or series.at_s[-1] < window.close_s - LATE_LOOK_S:
+        return Missing("the samples do not reach both ends of the window")
+    return _grown(series, window)
+
+
+def _grown(series: Series, window: Span) -> float:
+    """How much a counter grew; before it was first told of, and after the last look, it stands still."""
+    first, last = np.interp(window, series.at_s, series.values)
+    return float(last - first)
 
 
 def engine_figures(samples: Samples, window: Span) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from breakeven.caution import Caution
 from breakeven.metrics.enginecount import engine_count_figures
 from breakeven.metrics.gpu import POWER, gpu_figures
 from breakeven.metrics.level import Window
-from breakeven.metrics.machine import cpu_package_figures, engine_figures, host_figures
+from breakeven.metrics.machine import company_figures, cpu_package_figures, engine_figures, host_figures
 from breakeven.metrics.series import Samples, Span
 from breakeven.metrics.summary import LevelSummary
 from breakeven.record import LevelFacts, Record
@@ -51,6 +51,7 @@ def telemetry_figures(
         **gpu_figures(samples, window, output_tokens=output_tokens),
         **cpu_package_figures(samples, window, output_tokens=output_tokens),
         **host_figures(samples, window),
+        **company_figures(samples, window),
         **engine_figures(samples, window),
         **engine_count_figures(samples, window, records),
     }
@@ -144,6 +145,14 @@ def _of_engine(figures: Mapping[str, Any]) -> Iterator[Caution]:
 
 
 def _of_host(figures: Mapping[str, Any]) -> Iterator[Caution]:
+    company = figures.get("company")
+    if company:
+        yield Caution(
+            id="company",
+            seen="other processes were busy meanwhile, in parts of a core: {cores:share}",
+            advice="end them and measure again, unless they are the engine's",
+            values={"cores": {one["name"]: one["cores"] for one in company}},
+        )
     stolen = figures.get("host_cpu_steal_share")
     if stolen is not None and stolen > STEAL_SHARE:
         yield Caution(

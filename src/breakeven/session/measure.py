@@ -13,6 +13,7 @@ from msgspec.structs import asdict, replace
 
 from breakeven import __version__
 from breakeven.calibrate.kept import kept_ceiling
+from breakeven.caution import Caution
 from breakeven.cautions import judged_level
 from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s, wall_now
@@ -35,6 +36,7 @@ from breakeven.session.search import search_levels
 from breakeven.session.server import Server, describe_engine, find_server
 from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder
+from breakeven.store.running import Running
 from breakeven.store.samples import seal_samples
 from breakeven.telemetry.handle import Sampler, Wanted, sources_for
 from breakeven.telemetry.host import host_facts, host_record, without_secrets
@@ -44,6 +46,12 @@ from breakeven.workload.base import Workload
 MOST_AUTO_LEVELS: Final = 6
 """Levels that `--users auto` adds at most."""
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOOK_EVERY_S: Final = 1.0
+OTHER_RUN: Final = Caution(
+    id="other_run",
+    seen="another breakeven run measured on this machine meanwhile, so both read less than alone",
+    advice="measure one after the other",
+)
 Load = tuple[int | None, float | None, int]
 """Users, offered rate, repeat: what tells the levels of a run apart."""
 
@@ -107,6 +115,11 @@ class Measurement:
         self._started = started
         self._live = live
         self._access = access
+        self._running: Running | None = None
+        self._told: frozenset[int] = frozenset()
+        """Other runs that were told of."""
+        self._is_alone = True
+        self._next_look_s = 0.0
         self._salt = run_salt(plan)
         self._zero_s = now_s() - (wall_now() - started).total_seconds()
 
@@ -135,9 +148,28 @@ class Measurement:
                 timeout_s=self.plan.timeout_s,
                 access=self._access,
             ) as crew:
-                with Sampler(self.folder.path, zero_s=self._zero_s, wanted=self._wanted(server)):
+                with (
+                    self._company(server) as self._running,
+                    Sampler(self.folder.path, zero_s=self._zero_s, wanted=self._wanted(server)),
+                ):
                     await self._levels(crew, server=server, workload=workload)
             seal_samples(self.folder.path)
+
+    @staticmethod
+    def _company(server: Server) -> contextlib.AbstractContextManager[Running | None]:
+        """Other runs matter where the engine shares this machine with theirs."""
+        return Running() if server.target.is_local else contextlib.nullcontext()
+
+    def _look_around(self) -> None:
+        """Note other runs on this machine, once a second; each is told of when it is first seen."""
+        if self._running is None or now_s() < self._next_look_s:
+            return
+        self._next_look_s = now_s() + _LOOK_EVERY_S
+        beside = self._running.others()
+        for number in sorted(beside - self._told):
+            self._live.say(f"two runs measure on this machine: process {number} too; both read less than alone")
+        self._told |= beside
+        self._is_alone = self._is_alone and not beside
 
     @staticmethod
     def _wanted(server: Server) -> Wanted:
@@ -286,6 +318,8 @@ class Measurement:
             check=lambda: self._check(log.check),
             same_host=server.target.is_local,
         )
+        self._is_alone, self._next_look_s = True, 0.0
+        self._look_around()
         log = self.folder.start_level(level.facts)
         try:
             facts = await level.run(log.put, log.note)
@@ -293,7 +327,8 @@ class Measurement:
             log.close()
         self._live.clear()
         facts = await self._settled(facts, server=server)
-        facts = replace(facts, notes=(*facts.notes, *server.notes), extra=facts.extra | _ceiling(len(facts.clients)))
+        notes = *facts.notes, *server.notes, *(() if self._is_alone else (OTHER_RUN,))
+        facts = replace(facts, notes=notes, extra=facts.extra | _ceiling(len(facts.clients)))
         slo = None if self.plan.slo is None else parse_slo(self.plan.slo)
         summary = judged_level(*self.folder.seal_level(facts), slo=slo)
         self._live.finished(summary)
@@ -301,6 +336,7 @@ class Measurement:
 
     def _check(self, check_log: Callable[[], None]) -> None:
         check_log()
+        self._look_around()
         process = self._launched.process if self._launched is not None else None
         if process is not None and process.exit_code() is not None:
             last = process.tail()

@@ -6,5 +6,6 @@ SOURCES: Final = {
     "nvml": "breakeven.telemetry.nvml:Nvml",
     "rapl": "breakeven.telemetry.rapl:Rapl",
     "host": "breakeven.telemetry.procfs:Host",
+    "company": "breakeven.telemetry.company:Company",
     "engine": "breakeven.telemetry.scrape:Engine",
 }

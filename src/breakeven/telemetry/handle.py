@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from breakeven.engine.base import OpenAI
 from breakeven.environment import bare_environment
@@ -45,7 +46,10 @@ def sources_for(
     GPUs and CPU packages are sampled only where the engine runs on this machine: a remote engine does its work
     elsewhere. An engine that has no metrics is not asked for them. `url` is the engine's base address.
     """
-    sources: dict[str, dict[str, Any]] = {"host": {}}
+    sources: dict[str, dict[str, Any]] = {
+        "host": {},
+        "company": {"port": port_of(url) if is_local else None, "in_socket_file": unix_path is not None},
+    }
     missing = {}
     if is_local:
         sources |= {"nvml": {}, "rapl": {}}
@@ -63,6 +67,12 @@ def sources_for(
             "unix_path": unix_path,
         }
     return Wanted(sources, missing)
+
+
+def port_of(url: str) -> int | None:
+    """The port of an address: its own, or its scheme's."""
+    parts = urlsplit(url)
+    return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 class Sampler:
