@@ -30,7 +30,9 @@ def text_of(node: ast.expr) -> str | None:
 
 def caution_ids() -> set[str]:
     """The id of every Caution that is made of what was measured or of what a room saw while it measured."""
-    sources = [path for room in ("app", "load", "store", "workload") for path in (SOURCE / room).glob("*.py")]
+    sources = [
+        path for room in ("app", "load", "session", "store", "workload") for path in (SOURCE / room).glob("*.py")
+    ]
     made = [
         keyword.value
         for node in nodes(SOURCE / "cautions.py", *sources)
