@@ -1,4 +1,4 @@
-"""Print the tables of figures and of options into the docs, from the rows themselves: `python docs/make_tables.py`."""
+"""Print the tables of the docs (figures, options, errors) from the rows themselves: `python docs/make_tables.py`."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Final
 from breakeven.cli import COMMANDS
 from breakeven.cost.figures import GROUPS, ROWS
 from breakeven.cost.formula import readable
+from breakeven.errorkinds import ERROR_KINDS
 from breakeven.options import PLAN_OPTIONS, Option
 from breakeven.say import label_of
 
-PAGES: Final = [Path(__file__).with_name(name) for name in ("ECONOMICS.md", "COMMANDS.md")]
-_BLOCK = re.compile(r"<!-- (figures|options): (\w+) -->\n(?:.*\n)*?<!-- end of \1 -->\n")
+PAGES: Final = [Path(__file__).with_name(name) for name in ("ECONOMICS.md", "COMMANDS.md", "METRICS.md")]
+_BLOCK = re.compile(r"<!-- (figures|options|errors): (\w+) -->\n(?:.*\n)*?<!-- end of \1 -->\n")
 
 
 def figures(group: str) -> str:
@@ -51,9 +52,17 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def errors(of: str) -> str:
+    """Kind, what happened, whose matter it is, and what to do, a line a kind."""
+    del of
+    return "| kind | what happened | whose matter | what to do |\n|---|---|---|---|\n" + "".join(
+        f"| `{name}` | {_cell(row.what)} | {row.whose} | {_cell(row.advice)} |\n" for name, row in ERROR_KINDS.items()
+    )
+
+
 def filled(text: str) -> str:
     """The page with every table as the rows have it now."""
-    tables = {"figures": figures, "options": options}
+    tables = {"figures": figures, "options": options, "errors": errors}
     return _BLOCK.sub(
         lambda found: f"<!-- {found[1]}: {found[2]} -->\n{tables[found[1]](found[2])}<!-- end of {found[1]} -->\n", text
     )
@@ -66,9 +75,8 @@ def blocks() -> set[tuple[str, str]]:
 
 def wanted() -> set[tuple[str, str]]:
     """Every table that the pages must have."""
-    return {("figures", group) for group in GROUPS} | {
-        ("options", command.name) for command in COMMANDS if command.options
-    }
+    of_commands = {("options", command.name) for command in COMMANDS if command.options}
+    return {("figures", group) for group in GROUPS} | of_commands | {("errors", "all")}
 
 
 if __name__ == "__main__":

@@ -268,7 +268,7 @@ def test_a_good_certificate_is_trusted_by_the_file_of_the_authority() -> None:
 def test_an_unknown_authority_is_a_clear_error() -> None:
     with FaultServer(tls="good") as server:
         seen = ask(server.url, "good")[0]
-    assert (seen.status, seen.error) == ("error", "tls")
+    assert (seen.status, seen.error) == ("error", "certificate")
     assert seen.error_text is not None
     assert seen.error_text.startswith("the certificate is not valid: ")
     assert "issuer" in seen.error_text
@@ -277,7 +277,7 @@ def test_an_unknown_authority_is_a_clear_error() -> None:
 def test_a_certificate_of_another_name_is_a_clear_error() -> None:
     with FaultServer(tls="other_name") as server:
         seen = ask(server.url, "good", ca_file=server.ca_file)[0]
-    assert seen.error == "tls"
+    assert seen.error == "certificate"
     assert "127.0.0.1" in (seen.error_text or "")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from breakeven.errorkinds import ERROR_KINDS, UNKNOWN, kind_of
 from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.statistics import QUANTILES, distribution
 
@@ -30,9 +31,7 @@ def text_of(node: ast.expr) -> str | None:
 
 def caution_ids() -> set[str]:
     """The id of every Caution that is made of what was measured or of what a room saw while it measured."""
-    sources = [
-        path for room in ("app", "load", "session", "store", "workload") for path in (SOURCE / room).glob("*.py")
-    ]
+    sources = [path for room in ("session", "load", "store", "workload") for path in (SOURCE / room).glob("*.py")]
     made = [
         keyword.value
         for node in nodes(SOURCE / "cautions.py", *sources)
@@ -76,12 +75,35 @@ def test_every_caution_is_explained(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(error_kinds()))
-def test_every_kind_of_error_is_explained(kind: str) -> None:
-    assert kind in FIRST_CELLS
+def test_every_kind_of_error_that_the_client_names_is_a_row(kind: str) -> None:
+    assert kind in ERROR_KINDS
+
+
+def test_every_row_of_the_kinds_is_named_by_the_client_or_is_a_status() -> None:
+    named = error_kinds() | {UNKNOWN}
+    assert {kind for kind in ERROR_KINDS if not kind.startswith("http_")} == named - {"http_NNN"}
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("timeout", "timeout"),
+        ("http_429", "http_429"),
+        ("http_307", "http_3NN"),
+        ("http_418", "http_4NN"),
+        ("http_503", "http_5NN"),
+        ("http_999", "http_NNN"),
+        ("httpx", UNKNOWN),
+        ("", UNKNOWN),
+        (None, UNKNOWN),
+    ],
+)
+def test_a_status_has_a_row_of_its_own_or_that_of_its_class(name: str | None, row: str) -> None:
+    assert kind_of(name) is ERROR_KINDS[row]
 
 
 def test_nothing_is_explained_that_the_code_does_not_know() -> None:
-    assert FIRST_CELLS - METRICS.keys() == caution_ids() | error_kinds()
+    assert FIRST_CELLS - METRICS.keys() == caution_ids() | ERROR_KINDS.keys()
 
 
 def test_the_least_n_of_each_percentile_is_the_one_that_the_code_needs() -> None:

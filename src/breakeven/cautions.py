@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from breakeven.caution import Caution, Value
+from breakeven.errorkinds import commonest, kind_of
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.checks import Checks, check_level
 from breakeven.metrics.definitions import METRICS
@@ -302,7 +303,7 @@ def errors(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="errors",
             seen="{errors} requests failed ({kinds}); what is measured is the rest",
-            advice="see the column error_text of the records",
+            advice=_to_do(seen.level),
             values=_failed(seen.level),
         )
 
@@ -313,13 +314,18 @@ def most_failed(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="most_failed",
             seen="more requests failed ({kinds}) than were answered; what is measured is the rest",
-            advice="see the column error_text of the records",
+            advice=_to_do(seen.level),
             values=_failed(seen.level),
         )
 
 
 def _failed(level: LevelSummary) -> Mapping[str, Value]:
     return {"errors": level.errors, "kinds": dict(sorted(level.errors_by_kind.items()))}
+
+
+def _to_do(level: LevelSummary) -> str:
+    """What the commonest kind of error asks for."""
+    return kind_of(commonest(level.errors_by_kind)).advice
 
 
 def client_spoiled_it(seen: Seen) -> Iterator[Caution]:
@@ -336,10 +342,6 @@ def client_spoiled_it(seen: Seen) -> Iterator[Caution]:
         )
 
 
-CLIENT_LIMIT: Final = "client_limit"
-"""Kind of the errors that are the client's own: it may open no more files or ports."""
-
-
 def _is_too_late(level: LevelSummary) -> bool:
     return (level.client.schedule_lag_p99_s or 0.0) > TOO_LATE_S
 
@@ -347,9 +349,9 @@ def _is_too_late(level: LevelSummary) -> bool:
 def _lag_reason(level: LevelSummary) -> tuple[str | None, float | None]:
     """What was seen of the client, with a slot for its figure; None where it was fast enough."""
     lag_s, share, late_s = level.client.lag_p99_s, level.client.cpu_share, level.client.schedule_lag_p99_s
-    if limited := level.errors_by_kind.get(CLIENT_LIMIT):
-        why = "since this client's machine allows no more (ulimit -n, ports)"
-        return f"{{late:whole}} requests had no connection, {why}", float(limited)
+    for name, count in level.errors_by_kind.items():
+        if reason := kind_of(name).suspect:
+            return reason, float(count)
     if late_s is not None and late_s > TOO_LATE_S:
         return "this client could not send so fast: requests went out {late:time} after they were due at p99", late_s
     if lag_s is not None and lag_s > _lag_limit_s(level):
@@ -499,7 +501,7 @@ def _never_opened(level: LevelSummary) -> Caution:
         return Caution(
             id="nothing_but_errors",
             seen=f"{what}: {{errors}} requests failed ({{kinds}})",
-            advice="see the column error_text of the records",
+            advice=_to_do(level),
             values=_failed(level),
         )
     return Caution(

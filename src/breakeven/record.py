@@ -37,7 +37,7 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When the answer was complete, failed, timed out or was cut."""
     status: Status
     error: str | None = None
-    """Kind of error, one of docs/METRICS.md's list; None when there was none."""
+    """Kind of error, a row of ERROR_KINDS; None when there was none."""
     error_text: str | None = None
     finish_reason: str | None = None
     http_status: int | None = None

@@ -182,10 +182,9 @@ class Asker:
 
     def _unfinished(self, answer: StreamAnswer, connection: Connection) -> tuple[str, str]:
         """Why an answer has no end. A stream that breaks off inside an event says so."""
-        kind, text = why(connection.failure)
-        if kind == "closed" and answer.is_stream and answer.sse.close() is not None:
+        if connection.failure is None and answer.is_stream and answer.sse.close() is not None:
             return "bad_stream", "the connection ended in the middle of an event"
-        return kind, text
+        return why(connection.failure)
 
     def drop(self) -> None:
         """Close the connection."""

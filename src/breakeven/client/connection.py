@@ -193,13 +193,13 @@ _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno
 
 
 def why(problem: BaseException | None) -> tuple[str, str]:
-    """Kind and text of what ended a connection."""
+    """Kind (a row of ERROR_KINDS) and text of what ended a connection."""
     if problem is None:
         return "closed", "the server closed the connection before the answer was complete"
     if isinstance(problem, TimeoutError | asyncio.TimeoutError):
         return "timeout", "no complete answer in time"
     if isinstance(problem, ssl.SSLCertVerificationError):
-        return "tls", f"the certificate is not valid: {problem.verify_message}"
+        return "certificate", f"the certificate is not valid: {problem.verify_message}"
     if isinstance(problem, ssl.SSLError):
         return "tls", f"TLS failed: {problem.reason or problem}"
     if isinstance(problem, ConnectionResetError | BrokenPipeError):

@@ -1,14 +1,14 @@
 """The summary of one level: which request enters which number, by docs/METRICS.md."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from breakeven.errorkinds import kind_of
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, Metric, reasoning_tokens
-from breakeven.metrics.failures import failures
+from breakeven.metrics.failures import failures, kinds_in
 from breakeven.metrics.statistics import Cumulative, Floats, cumulative, distribution, inverted, rate_estimate, sections
 from breakeven.metrics.steady import steady_from_s
 from breakeven.metrics.summary import (
@@ -22,7 +22,7 @@ from breakeven.record import ClientFacts, LevelFacts, Record
 
 def is_timeout(record: Record) -> bool:
     """It was given up on after `--timeout`: an error that ranks as +infinity, not one that is left out."""
-    return record.error == "timeout"
+    return record.error is not None and kind_of(record.error).ranks_last
 
 
 MOVABLE: Final = ("precision", "max")
@@ -87,7 +87,7 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: A
         "settle_s": facts.settle_s,
         "cut": sum(record.status == "cut" for record in records),
         "errors": sum(record.status == "error" for record in records),
-        "errors_by_kind": dict(Counter(record.error or "unknown" for record in records if record.status == "error")),
+        "errors_by_kind": dict(kinds_in(records)),
         "reconnects": sum(record.reconnected for record in records),
     }
     if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:

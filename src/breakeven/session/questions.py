@@ -10,6 +10,7 @@ from breakeven.caution import Caution
 from breakeven.client.ask import FetchError, fetch
 from breakeven.client.openai import BAD_JSON, error_in_body
 from breakeven.client.target import Target
+from breakeven.errorkinds import kind_of
 from breakeven.errors import LONGEST_NAME, RunFailedError, UsageError, one_line
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+")
@@ -29,8 +30,7 @@ async def list_models(target: Target, *, is_named: bool) -> list[ModelInfo] | No
         status, _, body = await fetch(target, path)
     except FetchError as error:
         raise RunFailedError(
-            f"{target.url}: {error}"
-            + (hint(target, error.kind, str(error)) or "; is the server up, and is this its address?")
+            f"{target.url}: {error}" + (hint(target, error.kind) or "; is the server up, and is this its address?")
         ) from None
     body = target.hide_key(body.decode("utf-8", "replace")).encode()
     if status in (401, 403):
@@ -129,14 +129,10 @@ def refused(target: Target, status: int, text: str) -> RunFailedError:
     return RunFailedError(f"{said}; put the key into an environment variable and name it with --api-key-env")
 
 
-def hint(target: Target, kind: str, text: str) -> str:
+def hint(target: Target, kind: str | None) -> str:
     """What to do about a question that got no answer; empty where nobody can know."""
-    if kind.startswith("http_3"):
-        return "; give the address that it leads to"
-    if kind == "tls":
-        if "certificate" in text:
-            return "; to trust an authority of your own, name its PEM file in the variable SSL_CERT_FILE"
-        return f"; if the server speaks plain http, write {target.url.replace('https://', 'http://')}"
-    if kind in ("bad_http", "closed", "reset") and target.scheme == "http" and target.unix_path is None:
-        return f"; if the server speaks https, write {target.url.replace('http://', 'https://')}"
-    return ""
+    first = kind_of(kind).first
+    if not first or ("{https}" in first and (target.scheme != "http" or target.unix_path is not None)):
+        return ""
+    bare = target.url.partition("://")[2]
+    return "; " + first.format(http=f"http://{bare}", https=f"https://{bare}")

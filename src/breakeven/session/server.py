@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -17,14 +17,10 @@ from breakeven.engine import ENGINES
 from breakeven.engine.base import OpenAI
 from breakeven.engine.detect import adapter, engine_of
 from breakeven.engine.idle import busy_requests
+from breakeven.errorkinds import kind_of
 from breakeven.errors import RunFailedError, one_line
 from breakeven.session.questions import ModelInfo, doubt, hint, list_models, only_model, refused, told
 from breakeven.workload.base import Ask
-
-_NO_SERVER: Final = {"connect", "tls", "bad_http", "not_openai", "closed", "reset"}
-
-
-_REFUSALS: Final = ("http_400", "http_422")
 
 
 class Server:
@@ -92,7 +88,7 @@ class Server:
         try:
             status, _, body = await fetch(self.target, self.target.to_engine("/metrics"))
         except FetchError as error:
-            return 0 if error.kind == "connect" else None
+            return 0 if kind_of(error.kind).whose == "network" else None
         text = body.decode("utf-8", "replace") if status == 200 else ""
         if self._gauges is None:
             self._gauges = next((names for names in _all_gauges() if busy_requests(text, names) is not None), ())
@@ -145,13 +141,13 @@ async def _first_token(server: Server, model: str, listed: list[ModelInfo] | Non
     """Ask for one token; replace or leave out fields that the server refuses, one by one, and say so."""
     ask = msgspec.structs.replace(hello(server.api), exact_length=True)
     seen = await server.probe(ask, model=model)
-    while seen.error in _REFUSALS:
+    while kind_of(seen.error).is_refusal:
         change = server.maker.yields(seen.error_text or "")
         if change is None:
             seen = await _without_all(server, ask, model, seen)
             break
         again = await server.probe(ask, model=model)
-        if again.error_text == seen.error_text and again.error in _REFUSALS:
+        if again.error_text == seen.error_text and kind_of(again.error).is_refusal:
             server.maker.take_back(change)
             break
         server.notes.append(_changed(change))
@@ -212,8 +208,8 @@ def _judge(server: Server, seen: Seen, model: str, listed: list[ModelInfo] | Non
             f"{asked} answers {status} ({text}); this is no OpenAI server, or not its address: --url may also be the "
             "whole address that ends in /chat/completions"
         )
-    if seen.error in _NO_SERVER and (seen.answer is None or status is None or seen.answer.is_good):
-        raise RunFailedError(f"{target.url}: {text}{hint(target, seen.error, text)}")
+    if kind_of(seen.error).is_no_server and (seen.answer is None or status is None or seen.answer.is_good):
+        raise RunFailedError(f"{target.url}: {text}{hint(target, seen.error)}")
     failed, why = "the first request failed: {why}", {"why": text or seen.error}
     server.notes.append(Caution(id="first_request", seen=failed, advice="see the server's log", values=why))
 
