@@ -69,7 +69,7 @@ def _row(api: str, tokens: int) -> dict[str, Any]:
 async def _waited_s(maker: RequestMaker, workload: Any) -> list[float]:
     """From due to sent, of every request of the window."""
     with ReferenceServer(Settings(ttft_s=0.05, itl_s=0.01), connections=USERS + 8) as server:
-        worker = Worker(target=await resolve(Access(url=server.url)), maker=maker, workload=workload, timeout_s=60.0)
+        worker = Worker(target=await resolve(Access(url=server.url, timeout_s=60.0)), maker=maker, workload=workload)
         records: list[Record] = []
         plan = LevelPlan(
             users=USERS, ramp_s=1.0, warmup_s=2.0, duration_s=6.0, max_duration_s=6.0, precision=0.01, salt=1

@@ -58,8 +58,8 @@ async def level(worker: Worker, *, window_s: float) -> LevelSummary:
 
 async def pairs(url: str, *, count: int, window_s: float, folder: Path) -> list[tuple[LevelSummary, LevelSummary]]:
     maker = RequestMaker(api="chat", model=Settings().model, exact_length_body={})
-    target = await resolve(Access(url=url))
-    worker = Worker(target=target, maker=maker, workload=Nonces(EVENTS_PER_ANSWER), timeout_s=60.0)
+    target = await resolve(Access(url=url, timeout_s=60.0))
+    worker = Worker(target=target, maker=maker, workload=Nonces(EVENTS_PER_ANSWER))
     wanted = sources_for(url=url, engine=OpenAI, is_local=True)
     found = []
     for number in range(count):

@@ -32,7 +32,7 @@ def body(model: str = "good", *, api: str = "chat", tokens: int = 4) -> bytes:
 
 
 async def route(url: str, *, api: str = "chat", timeout_s: float = 10.0, **to: Any) -> Route:
-    return Route(await resolve(Access(url=url, **to)), PATHS[api], meter=Meter(), timeout_s=timeout_s)
+    return Route(await resolve(Access(url=url, timeout_s=timeout_s, **to)), PATHS[api], meter=Meter())
 
 
 def ask(url: str, *models: str, api: str = "chat", tokens: int = 4, timeout_s: float = 10.0, **to: Any) -> list[Seen]:

@@ -13,9 +13,8 @@ from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s
 from breakeven.load.crew import Crew, LocalCrew
 from breakeven.load.level import Level, LevelPlan, Progress
-from breakeven.load.open_loop import OpenWorker
-from breakeven.load.processes import Plant, ProcessCrew
-from breakeven.load.worker import Worker
+from breakeven.load.open_loop import Asking
+from breakeven.load.processes import ProcessCrew
 from breakeven.record import LevelFacts, Record
 
 FAST: dict[str, Any] = {"ramp_s": 0.1, "warmup_s": 0.3, "duration_s": 0.8, "max_duration_s": 0.8, "precision": 0.05}
@@ -36,25 +35,16 @@ def a_plan(**fields: Any) -> LevelPlan:
 
 @contextlib.asynccontextmanager
 async def a_crew(
-    url: str, *, clients: int = 1, is_open: bool = False, tokens: int = 8, api_key: str | None = None
+    url: str, *, clients: int = 1, is_open: bool = False, tokens: int = 8, timeout_s: float = 20.0
 ) -> AsyncIterator[Any]:
     """One worker here, or so many processes; every request's prompt is its nonce, which is its name too."""
     maker = RequestMaker(api="chat", model="truth", exact_length_body={})
+    access = Access(url=url, timeout_s=timeout_s)
+    asking = Asking(access=access, maker=maker, workload=Nonces(tokens), is_open=is_open)
     if clients == 1:
-        kind = OpenWorker if is_open else Worker
-        target = await resolve(Access(url=url, api_key=api_key))
-        yield LocalCrew(kind(target=target, maker=maker, workload=Nonces(tokens), timeout_s=20.0))
+        yield LocalCrew(asking.worker(await resolve(access)))
         return
-    crew = ProcessCrew(
-        Plant(
-            is_open=is_open,
-            access=Access(url=url, api_key=api_key),
-            timeout_s=20.0,
-            maker=maker,
-            workload=Nonces(tokens),
-        ),
-        clients=clients,
-    )
+    crew = ProcessCrew(asking, clients=clients)
     try:
         await crew.launch()
         yield crew

@@ -62,10 +62,9 @@ class Loaded:
 
         async def measure_all() -> list[Measured]:
             worker = self.worker_class(
-                target=await resolve(Access(url=url)),
+                target=await resolve(Access(url=url, timeout_s=self.timeout_s)),
                 maker=RequestMaker(api="chat", model=self.model, exact_length_body={}),
                 workload=self.workload,
-                timeout_s=self.timeout_s,
             )
             return [await self._level(worker, plan) for plan in plans]
 

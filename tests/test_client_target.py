@@ -113,7 +113,15 @@ def test_a_file_of_certificates_that_cannot_be_read_is_told(tmp_path: Path) -> N
 
 
 def target(**fields: object) -> Target:
-    known: dict[str, object] = {"url": "", "host": "h", "port": 80, "address": "127.0.0.1", "root": "", "api": ""}
+    known: dict[str, object] = {
+        "access": Access(url=""),
+        "url": "",
+        "host": "h",
+        "port": 80,
+        "address": "127.0.0.1",
+        "root": "",
+        "api": "",
+    }
     return Target(**(known | fields))  # type: ignore[arg-type]
 
 

@@ -196,6 +196,14 @@ def test_faults_are_records_whichever_client_met_them(script: list[Play], kind: 
     assert len([record for record in run.records if record.status == "done"]) > 10
 
 
+@pytest.mark.parametrize("clients", [1, 2])
+def test_how_long_an_answer_is_waited_for_reaches_every_client(clients: int) -> None:
+    with FaultServer([stall()]) as server:
+        (run,) = levels(server.url, a_plan(users=4), clients=clients, timeout_s=0.2)
+    errors = Counter((record.error, record.client) for record in run.records if record.status == "error")
+    assert set(errors) == {("timeout", client) for client in range(clients)}
+
+
 def test_a_server_that_dies_leaves_errors_and_the_level_goes_on() -> None:
     with ReferenceServer(STEADY) as server:
 

@@ -144,7 +144,7 @@ def test_no_answer_ends_more_than_itself(tmp_path: Path) -> None:
 
     async def all_of_them() -> list[Record]:
         async with speaking(lambda _: chance.choice(SEEDS).mutated(chance)) as url:
-            asker = Asker(Route(await resolve(Access(url=url)), PATHS["chat"], meter=Meter(), timeout_s=5.0))
+            asker = Asker(Route(await resolve(Access(url=url, timeout_s=5.0)), PATHS["chat"], meter=Meter()))
             kept = []
             for number in range(ANSWERS):
                 due_s = now_s()
@@ -184,9 +184,7 @@ def test_a_list_of_models_is_read_or_told_in_one_line() -> None:
                 models = [("good", 1.0)] if number % 2 else []
                 target = await resolve(Access(url=url))
                 try:
-                    server = await find_server(
-                        target, api="chat", models=models, engine=None, timeout_s=5.0, say=lambda _: None
-                    )
+                    server = await find_server(target, api="chat", models=models, engine=None, say=lambda _: None)
                     told[type(server).__name__] += 1
                 except BreakevenError as error:
                     told[type(error).__name__] += 1
@@ -224,4 +222,4 @@ def test_a_page_of_metrics_is_read_or_passed_over(engine: str) -> None:
 
 def asked(target: Target, engine: str) -> Server:
     maker = RequestMaker(api="chat", model="good", exact_length_body={})
-    return Server(target, engine=adapter(engine)(), maker=maker, timeout_s=5.0)
+    return Server(target, engine=adapter(engine)(), maker=maker)

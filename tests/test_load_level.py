@@ -345,10 +345,9 @@ def test_quitting_at_once_in_the_middle_of_a_level_leaves_nothing_behind() -> No
 
     async def quit_at_once() -> None:
         worker = Worker(
-            target=await resolve(Access(url=server.url)),
+            target=await resolve(Access(url=server.url, timeout_s=10.0)),
             maker=RequestMaker(api="chat", model="good", exact_length_body={}),
             workload=workload,
-            timeout_s=10.0,
         )
         running = Level(
             LevelPlan(**DEFAULTS),

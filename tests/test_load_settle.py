@@ -29,7 +29,7 @@ def settled(url: str, *, idle_probe_s: float | None = 0.05, timeout_s: float = 6
 
     async def wait() -> tuple[float, bool]:
         maker = RequestMaker(api="chat", model="good", exact_length_body={})
-        server = Server(await resolve(Access(url=url)), engine=OpenAI(), maker=maker, timeout_s=timeout_s)
+        server = Server(await resolve(Access(url=url, timeout_s=timeout_s)), engine=OpenAI(), maker=maker)
         return await settle(busy_requests=server.busy_requests, probe_s=server.probe_s, idle_probe_s=idle_probe_s)
 
     return run(wait)

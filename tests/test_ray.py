@@ -24,7 +24,7 @@ from breakeven.client.request import RequestMaker
 from breakeven.client.target import Access
 from breakeven.errors import RunFailedError
 from breakeven.load.level import LevelPlan, Progress
-from breakeven.load.processes import Plant
+from breakeven.load.open_loop import Asking
 from breakeven.metrics.checks import check_level
 from breakeven.metrics.definitions import ttft_s
 from breakeven.metrics.level import summarise_level
@@ -71,14 +71,13 @@ async def on_ray(
 ) -> list[Run]:
     from breakeven.load.ray_crew import RayCrew
 
-    plant = Plant(
+    asking = Asking(
         is_open=is_open,
-        access=Access(url=url),
-        timeout_s=20.0,
+        access=Access(url=url, timeout_s=20.0),
         maker=RequestMaker(api="chat", model="truth", exact_length_body={}),
         workload=workload or Nonces(20),
     )
-    crew = RayCrew(plant, clients=clients)
+    crew = RayCrew(asking, clients=clients)
     try:
         await crew.launch()
         runs = []

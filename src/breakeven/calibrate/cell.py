@@ -123,10 +123,10 @@ async def measure(cell: Cell, *, server_cpu: int | None) -> Result:
     """Start a reference server, load it, and hold both readings against each other."""
     settings = Settings(ttft_s=TTFT_S, itl_s=cell.itl_s, tokens_per_event=cell.tokens_per_event, burst=cell.burst)
     with ReferenceServer(settings, cpu=server_cpu, connections=cell.users + 8) as server:
-        target = await resolve(Access(url=server.url))
+        target = await resolve(Access(url=server.url, timeout_s=TIMEOUT_S))
         maker = RequestMaker(api="chat", model=settings.model, exact_length_body={})
         workload = Nonces(EVENTS_PER_ANSWER * cell.tokens_per_event)
-        worker = Worker(target=target, maker=maker, workload=workload, timeout_s=TIMEOUT_S)
+        worker = Worker(target=target, maker=maker, workload=workload)
         records: list[Record] = []
         zero_s = now_s()
         level = Level(

@@ -26,14 +26,12 @@ _TEXT_LIMIT = 500
 class Route:
     """A path of a server's API that requests go to, and what was learnt of its connections."""
 
-    __slots__ = ("_closed_until_s", "_refusal", "_refused", "_stale", "head", "meter", "target", "timeout_s")
+    __slots__ = ("_closed_until_s", "_refusal", "_refused", "_stale", "head", "meter", "target")
 
-    def __init__(self, target: Target, path: str, *, meter: Meter, timeout_s: float) -> None:
+    def __init__(self, target: Target, path: str, *, meter: Meter) -> None:
         self.target = target
         self.head = target.head("POST", target.to_api(path))
         self.meter = meter
-        self.timeout_s = timeout_s
-        """From due."""
         self._stale = 0
         self._refused = 0
         self._refusal: tuple[str, str] | None = None
@@ -100,9 +98,9 @@ class Asker:
         """
         seen = Seen()
         data = b"%b%d\r\n\r\n%b" % (self.route.head, len(body), body)
-        timer = asyncio.get_running_loop().call_later(
-            max(0.0, due_s + self.route.timeout_s - now_s()), _time_out, task := asyncio.current_task(), seen
-        )
+        task = asyncio.current_task()
+        left_s = due_s + self.route.target.access.timeout_s - now_s()
+        timer = asyncio.get_running_loop().call_later(max(0.0, left_s), _time_out, task, seen)
         try:
             await self._exchange(data, seen, meanwhile)
         except asyncio.CancelledError:

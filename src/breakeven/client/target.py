@@ -26,7 +26,10 @@ _HINT: Final = "write it like http://host:8000"
 
 
 class Access(Struct, frozen=True, kw_only=True):
-    """How a server is reached, as the plan and the environment say. It is held in memory, and told to clients, only."""
+    """How a server is reached and asked, as plan and environment say: the one way of such a setting to all clients.
+
+    It is held in memory, and told to clients, only.
+    """
 
     url: str
     api_key: str | None = None
@@ -36,6 +39,8 @@ class Access(Struct, frozen=True, kw_only=True):
     ca_file: str | None = None
     proxy: str | None = None
     """Address of the HTTP proxy that requests go through; the environment's is never used unasked."""
+    timeout_s: float = 600.0
+    """Longest wait for a whole answer, from when its request was due."""
 
     def __repr__(self) -> str:
         return f"Access({self.url})"
@@ -44,6 +49,7 @@ class Access(Struct, frozen=True, kw_only=True):
 class Target(Struct, frozen=True, kw_only=True):
     """A server, ready to be asked."""
 
+    access: Access
     url: str
     """As it is shown: without a trailing slash, an endpoint, or a `/v1` at its end."""
     host: str
@@ -260,6 +266,7 @@ async def resolve(to: Access) -> Target:
         raise UsageError("the API key holds characters that no HTTP header may have; check the variable")
     secrets = (*((key,) if key else ()), *(one for one in to.secret_headers.values() if len(one) >= _SHORTEST_SECRET))
     return Target(
+        access=to,
         url=parts.url,
         host=parts.host,
         port=parts.port,

@@ -13,7 +13,7 @@ import uvloop
 from breakeven.client.target import resolve
 from breakeven.clock import now_s
 from breakeven.load.files import raise_limit
-from breakeven.load.open_loop import OpenWorker
+from breakeven.load.open_loop import Asking
 from breakeven.load.wire import (
     REPORT_EVERY_S,
     Cut,
@@ -129,15 +129,8 @@ class ClientProcess:
 async def make_worker(setup: Setup) -> Worker:
     """The worker that a coordinator describes."""
     raise_limit()
-    kind = OpenWorker if setup.is_open else Worker
-    target = await resolve(setup.access)
-    return kind(
-        target=target,
-        maker=pickle.loads(setup.maker),  # from our own parent, through our own pipe
-        workload=pickle.loads(setup.workload),
-        timeout_s=setup.timeout_s,
-        client=setup.client,
-    )
+    asking: Asking = pickle.loads(setup.asking)  # from our own parent, through our own pipe
+    return asking.worker(await resolve(asking.access), client=setup.client)
 
 
 async def _main(out: BinaryIO) -> None:

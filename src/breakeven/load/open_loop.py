@@ -8,14 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from msgspec.structs import replace
 
 from breakeven.client.alarm import Sleeper
 from breakeven.client.ask import Asker
+from breakeven.client.request import RequestMaker
+from breakeven.client.target import Access, Target
 from breakeven.clock import now_s
 from breakeven.load.arrivals import arrival_times_s
 from breakeven.load.worker import Counts, LevelSpec, Made, User, Worker, mix
 from breakeven.record import ClientFacts, Record
+from breakeven.workload.base import Workload
 
 MOST_UNSENT: Final = 100_000
 """Records of requests that were due and never sent: enough to show that a client was too slow."""
@@ -151,6 +155,21 @@ class OpenWorker(Worker):
             return facts
         p50, p99 = np.quantile(late, [0.5, 0.99], method="higher")
         return replace(facts, schedule_lag_p50_s=float(p50), schedule_lag_p99_s=float(p99))
+
+
+class Asking(Struct, frozen=True, kw_only=True):
+    """Whom all clients ask, how and what; the workload has been prepared."""
+
+    access: Access
+    maker: RequestMaker
+    workload: Workload
+    is_open: bool
+    """An open loop."""
+
+    def worker(self, target: Target, *, client: int = 0) -> Worker:
+        """The worker of a client, which asks `target`: what `access` stands for where the client runs."""
+        kind = OpenWorker if self.is_open else Worker
+        return kind(target=target, maker=self.maker, workload=self.workload, client=client)
 
 
 def _times_s(spec: LevelSpec) -> Iterable[float]:

@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from breakeven.caution import Caution
-from breakeven.client.request import RequestMaker
-from breakeven.client.target import Access
 from breakeven.clock import now_s
 from breakeven.environment import bare_environment
 from breakeven.errors import RunFailedError
 from breakeven.load.merge import Tally, merged, shares
+from breakeven.load.open_loop import Asking
 from breakeven.load.wire import (
     Cut,
     Fault,
@@ -29,7 +28,6 @@ from breakeven.load.wire import (
 )
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import ClientFacts, Record
-from breakeven.workload.base import Workload
 
 _AHEAD_S = 0.05
 """Borders are set this far ahead, so that every process has heard of them in time."""
@@ -38,34 +36,6 @@ _LOOK_S = 0.02
 _LAST_WORDS_S = 1.0
 _LOST_S = 10.0
 """A client that has told nothing for so long is taken for dead."""
-
-
-class Plant:
-    """What every client process is given."""
-
-    def __init__(
-        self,
-        *,
-        is_open: bool,
-        access: Access,
-        timeout_s: float,
-        maker: RequestMaker,
-        workload: Workload,
-    ) -> None:
-        self._is_open = is_open
-        self._access, self._timeout_s = access, timeout_s
-        self._maker, self._workload = pickle.dumps(maker), pickle.dumps(workload)
-
-    def setup(self, client: int) -> Setup:
-        """The first word to client number `client`."""
-        return Setup(
-            client=client,
-            is_open=self._is_open,
-            access=self._access,
-            timeout_s=self._timeout_s,
-            maker=self._maker,
-            workload=self._workload,
-        )
 
 
 class _Client:
@@ -163,8 +133,8 @@ class _Client:
 class ProcessCrew:
     """`--clients N`: user i belongs to process i mod N. A dead process's users are not replaced; the level says so."""
 
-    def __init__(self, plant: Plant, *, clients: int) -> None:
-        self._plant = plant
+    def __init__(self, asking: Asking, *, clients: int) -> None:
+        self._asking = pickle.dumps(asking)
         self._clients = [_Client(number) for number in range(clients)]
         self._active: list[_Client] = []
         self._notes: list[Caution] = []
@@ -173,7 +143,7 @@ class ProcessCrew:
         """Start the processes that are not there, or not any more, and wait until all are ready."""
         for client in self._clients:
             if not client.is_alive:
-                await client.launch(self._plant.setup(client.number))
+                await client.launch(Setup(client=client.number, asking=self._asking))
         await asyncio.gather(*(client.ready() for client in self._clients))
 
     async def make_ready(self) -> None:
@@ -228,7 +198,7 @@ class ProcessCrew:
             _raise_fault(client)
         if len(dead) < len(self._active):
             for client in dead:  # now, so that the next level need not wait
-                await client.launch(self._plant.setup(client.number))
+                await client.launch(Setup(client=client.number, asking=self._asking))
         return at_s
 
     async def _bury(self, client: _Client) -> None:

@@ -17,10 +17,11 @@ from breakeven.caution import Caution
 from breakeven.clock import now_s
 from breakeven.errors import RunFailedError, one_line
 from breakeven.load.merge import Tally, merged, on_our_clock
-from breakeven.load.processes import Plant, given_up, lost_note, quotas, split
+from breakeven.load.open_loop import Asking
+from breakeven.load.processes import given_up, lost_note, quotas, split
 from breakeven.load.ray_client import RayClient
 from breakeven.load.ray_cluster import head_of, plain, probe
-from breakeven.load.wire import REPORT_EVERY_S
+from breakeven.load.wire import REPORT_EVERY_S, Setup
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import ClientFacts, Record
 
@@ -53,12 +54,12 @@ class RayCrew:
     A dead actor's users are not replaced; the level says so.
     """
 
-    def __init__(self, plant: Plant, *, clients: int) -> None:
+    def __init__(self, asking: Asking, *, clients: int) -> None:
         import ray
 
         self._ray = ray
         self._actor = ray.remote(num_cpus=0)(RayClient)
-        self._plant = plant
+        self._asking = pickle.dumps(asking)
         self._clients = [_Client(number, None) for number in range(clients)]
         self._active: list[_Client] = []
         self._notes: list[Caution] = []
@@ -122,7 +123,7 @@ class RayCrew:
 
         place = NodeAffinitySchedulingStrategy(node, soft=False)
         client.actor = self._actor.options(scheduling_strategy=place).remote()
-        setup = pickle.dumps(self._plant.setup(client.number))
+        setup = pickle.dumps(Setup(client=client.number, asking=self._asking))
         there, client.node = await client.actor.setup.remote(setup, __version__)
         if there != __version__:
             raise RunFailedError(

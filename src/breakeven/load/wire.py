@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from breakeven.client.target import Access
 from breakeven.load.worker import Counts, LevelSpec
 from breakeven.record import ClientFacts, Record
 
@@ -16,17 +15,11 @@ _LENGTH: Final = struct.Struct("<I")
 
 
 class Setup(Struct, tag="setup"):
-    """Whom to ask, how and what. The key travels through the pipe only."""
+    """The first word to a client. The key travels through the pipe only."""
 
     client: int
-    is_open: bool
-    """An open loop."""
-    access: Access
-    timeout_s: float
-    maker: bytes
-    """The request maker, pickled."""
-    workload: bytes
-    """The workload, prepared and pickled."""
+    asking: bytes
+    """An `Asking`, pickled."""
 
 
 class Start(Struct, tag="start"):

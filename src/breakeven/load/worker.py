@@ -116,11 +116,9 @@ class User:
 class Worker:
     """Runs the users of a level, one after the other level. Records go to `emit` as they end."""
 
-    def __init__(
-        self, *, target: Target, maker: RequestMaker, workload: Workload, timeout_s: float, client: int = 0
-    ) -> None:
+    def __init__(self, *, target: Target, maker: RequestMaker, workload: Workload, client: int = 0) -> None:
         self._meter = Meter()
-        self._route = Route(target, maker.path, meter=self._meter, timeout_s=timeout_s)
+        self._route = Route(target, maker.path, meter=self._meter)
         self._maker = maker
         self._workload = workload
         self._client = client

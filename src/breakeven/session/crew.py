@@ -3,14 +3,11 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from breakeven.client.target import Access
 from breakeven.errors import UsageError
 from breakeven.load.crew import Crew, LocalCrew
-from breakeven.load.open_loop import OpenWorker
-from breakeven.load.processes import Plant, ProcessCrew
-from breakeven.load.worker import Worker
+from breakeven.load.open_loop import Asking
+from breakeven.load.processes import ProcessCrew
 from breakeven.session.server import Server
-from breakeven.workload.base import Workload
 
 MOST_CLIENTS = 256
 
@@ -26,34 +23,18 @@ def parse_clients(text: str) -> tuple[bool, int]:
 
 
 @contextlib.asynccontextmanager
-async def crew_for(
-    server: Server,
-    workload: Workload,
-    *,
-    clients: str,
-    is_open: bool,
-    timeout_s: float,
-    access: Access,
-) -> AsyncIterator[Crew]:
+async def crew_for(server: Server, asking: Asking, *, clients: str) -> AsyncIterator[Crew]:
     """The crew, ended at the end of the block."""
     on_ray, count = parse_clients(clients)
     if count == 1 and not on_ray:
-        kind = OpenWorker if is_open else Worker
-        yield LocalCrew(kind(target=server.target, maker=server.maker, workload=workload, timeout_s=timeout_s))
+        yield LocalCrew(asking.worker(server.target))
         return
-    plant = Plant(
-        is_open=is_open,
-        access=access,
-        timeout_s=timeout_s,
-        maker=server.maker,
-        workload=workload,
-    )
     if on_ray:
         from breakeven.load.ray_crew import RayCrew
 
-        crew: ProcessCrew | RayCrew = RayCrew(plant, clients=count)
+        crew: ProcessCrew | RayCrew = RayCrew(asking, clients=count)
     else:
-        crew = ProcessCrew(plant, clients=count)
+        crew = ProcessCrew(asking, clients=count)
     try:
         await crew.launch()
         yield crew

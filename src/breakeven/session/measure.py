@@ -23,6 +23,7 @@ from breakeven.errors import RunFailedError
 from breakeven.launch.embedded import Launched
 from breakeven.load.crew import Crew
 from breakeven.load.level import Level, LevelPlan
+from breakeven.load.open_loop import Asking
 from breakeven.load.settle import settle
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import LevelSummary
@@ -140,14 +141,9 @@ class Measurement:
                 self.folder = new_folder(self.plan, out=self._out, started=self._started, label=label)
             self._note_host(server, workload)
             self._idle_probe_s = await server.probe_s()
-            async with crew_for(
-                server,
-                workload,
-                clients=self.plan.clients,
-                is_open=self.plan.rate is not None or self.plan.is_replay,
-                timeout_s=self.plan.timeout_s,
-                access=self._access,
-            ) as crew:
+            is_open = self.plan.rate is not None or self.plan.is_replay
+            asking = Asking(access=self._access, maker=server.maker, workload=workload, is_open=is_open)
+            async with crew_for(server, asking, clients=self.plan.clients) as crew:
                 with (
                     self._company(server) as self._running,
                     Sampler(self.folder.path, zero_s=self._zero_s, wanted=self._wanted(server)),
@@ -254,7 +250,6 @@ class Measurement:
             api=plan.api,
             models=plan.models if launched is None or launched.model is None else ((launched.model, 1.0),),
             engine=launched.engine if launched is not None else plan.engine,
-            timeout_s=plan.timeout_s,
             say=self._live.say,
             body=plan.body,
         )

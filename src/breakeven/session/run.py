@@ -137,6 +137,7 @@ def access(plan: Plan, *, url: str) -> Access:
         },
         ca_file=os.environ.get("SSL_CERT_FILE"),
         proxy=plan.proxy,
+        timeout_s=plan.timeout_s,
     )
 
 

@@ -26,11 +26,10 @@ from breakeven.workload.base import Ask
 class Server:
     """A server that will be measured; what a workload may ask of it while it prepares."""
 
-    def __init__(self, target: Target, *, engine: OpenAI, maker: RequestMaker, timeout_s: float) -> None:
+    def __init__(self, target: Target, *, engine: OpenAI, maker: RequestMaker) -> None:
         self.target = target
         self.engine = engine
         self.maker = maker
-        self.timeout_s = timeout_s
         self.notes: list[Caution] = []
         """Cautions for every level."""
         self._gauges: tuple[str, ...] | None = None
@@ -50,7 +49,7 @@ class Server:
 
     async def probe(self, ask: Ask, *, model: str | None = None) -> Seen:
         """Send `ask` with one token of output, outside any measurement."""
-        route = Route(self.target, self.maker.path, meter=Meter(), timeout_s=self.timeout_s)
+        route = Route(self.target, self.maker.path, meter=Meter())
         asker = Asker(route)
         seen = await asker.ask(self.maker.encode(ask, output_tokens=1, model=model), due_s=now_s())
         asker.drop()
@@ -112,7 +111,6 @@ async def find_server(
     api: str,
     models: Sequence[tuple[str, float]],
     engine: str | None,
-    timeout_s: float,
     say: Callable[[str], None],
     body: Mapping[str, Any] | None = None,
 ) -> Server:
@@ -130,7 +128,7 @@ async def find_server(
         body=dict(body or {}),
         shares=models if len(models) > 1 else (),
     )
-    server = Server(target, engine=chosen, maker=maker, timeout_s=timeout_s)
+    server = Server(target, engine=chosen, maker=maker)
     say(f"asking {target.url} for a first token …")
     for name in names:
         await _first_token(server, name, listed)
