@@ -14,7 +14,8 @@ from breakeven.clock import now_s
 from breakeven.load.crew import Crew, LocalCrew
 from breakeven.load.level import Level, LevelPlan, Progress
 from breakeven.load.open_loop import Asking
-from breakeven.load.processes import ProcessCrew
+from breakeven.load.pipe_link import PipeLink
+from breakeven.load.remote import RemoteCrew
 from breakeven.record import LevelFacts, Record
 
 FAST: dict[str, Any] = {"ramp_s": 0.1, "warmup_s": 0.3, "duration_s": 0.8, "max_duration_s": 0.8, "precision": 0.05}
@@ -44,9 +45,9 @@ async def a_crew(
     if clients == 1:
         yield LocalCrew(asking.worker(await resolve(access)))
         return
-    crew = ProcessCrew(asking, clients=clients)
+    crew = RemoteCrew([PipeLink(number) for number in range(clients)], asking)
     try:
-        await crew.launch()
+        await crew.make_ready()
         yield crew
     finally:
         await crew.close()

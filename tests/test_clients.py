@@ -222,6 +222,16 @@ def test_a_server_that_dies_leaves_errors_and_the_level_goes_on() -> None:
     assert {record.client for record in run.records if record.status == "error"} == {0, 1}
 
 
+@pytest.mark.parametrize("clients", [1, 2])
+def test_a_fault_of_ours_on_a_client_stops_the_run_with_its_reason(clients: int) -> None:
+    no_number: Any = None
+    with ReferenceServer(STEADY) as server, pytest.raises((TypeError, RunFailedError)) as raised:
+        levels(server.url, a_plan(), clients=clients, tokens=no_number)
+    if clients > 1:
+        assert re.match(r"client process [12] failed: TypeError: unsupported operand", str(raised.value))
+    assert children() == []
+
+
 # death of a client
 
 
@@ -280,7 +290,7 @@ def test_a_client_lost_in_an_open_loop_leaves_its_share_of_the_requests_unasked(
 
 
 def test_a_client_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("breakeven.load.processes._LOST_S", 0.5)
+    monkeypatch.setattr("breakeven.load.remote._LOST_S", 0.5)
     stopped: list[int] = []
 
     def watch(progress: Progress) -> None:
@@ -301,7 +311,7 @@ def test_a_client_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_client_that_hangs_at_the_end_of_a_level_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("breakeven.load.processes._LOST_S", 2.0)
+    monkeypatch.setattr("breakeven.load.remote._LOST_S", 2.0)
     stopped: list[float] = []
 
     def watch(progress: Progress) -> None:

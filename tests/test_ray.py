@@ -25,6 +25,7 @@ from breakeven.client.target import Access
 from breakeven.errors import RunFailedError
 from breakeven.load.level import LevelPlan, Progress
 from breakeven.load.open_loop import Asking
+from breakeven.load.remote import RemoteCrew
 from breakeven.metrics.checks import check_level
 from breakeven.metrics.definitions import ttft_s
 from breakeven.metrics.level import summarise_level
@@ -69,7 +70,7 @@ async def on_ray(
     workload: Any = None,
     between: Callable[[], None] = lambda: None,
 ) -> list[Run]:
-    from breakeven.load.ray_crew import RayCrew
+    from breakeven.load.ray_link import RayLink
 
     asking = Asking(
         is_open=is_open,
@@ -77,9 +78,9 @@ async def on_ray(
         maker=RequestMaker(api="chat", model="truth", exact_length_body={}),
         workload=workload or Nonces(20),
     )
-    crew = RayCrew(asking, clients=clients)
+    crew = RemoteCrew([RayLink(number) for number in range(clients)], asking)
     try:
-        await crew.launch()
+        await crew.make_ready()
         runs = []
         for plan in plans:
             runs.append(await a_level(crew, plan, watch=None if watch is None else watch(crew)))
@@ -203,7 +204,7 @@ def test_the_users_of_a_dead_actor_are_not_replaced_and_the_next_level_has_all_a
     def watch(crew: Any) -> Any:
         def seen(progress: Progress) -> None:
             if progress.phase == "measuring" and progress.phase_s > 0.3 and not killed:
-                killed.append(crew._clients[1].actor)
+                killed.append(crew._clients[1].link.actor)
                 ray.kill(killed[0])
 
         return seen
@@ -220,7 +221,7 @@ def test_the_users_of_a_dead_actor_are_not_replaced_and_the_next_level_has_all_a
 def test_an_actor_that_hangs_is_given_up_and_ended_and_the_level_says_so(
     cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("breakeven.load.ray_crew._LOST_S", 1.0)
+    monkeypatch.setattr("breakeven.load.remote._LOST_S", 1.0)
     stopped: list[psutil.Process] = []
 
     def watch(_crew: Any) -> Any:
@@ -249,7 +250,7 @@ def actors() -> list[psutil.Process]:
 def test_an_actor_that_is_lost_between_levels_is_replaced_before_the_next(
     cluster: str, monkeypatch: pytest.MonkeyPatch, sign: signal.Signals
 ) -> None:
-    monkeypatch.setattr("breakeven.load.ray_crew._ANSWER_S", 1.0)
+    monkeypatch.setattr("breakeven.load.ray_link._ANSWER_S", 1.0)
     lost: list[psutil.Process] = []
 
     def between() -> None:
@@ -337,7 +338,7 @@ def test_a_node_without_breakeven_is_named(cluster: str, tmp_path: Path) -> None
 
 
 def test_of_a_long_error_of_ray_the_last_line_is_told_without_colours() -> None:
-    from breakeven.load.ray_crew import last_line
+    from breakeven.load.ray_link import last_line
 
     assert last_line(RuntimeError("Traceback\n\x1b[36mray::x()\x1b[39m\nValueError: why\n")) == "ValueError: why"
     assert last_line(ValueError("\x1b[31mwhy\x1b[0m")) == "ValueError: why"

@@ -71,6 +71,29 @@ def test_no_cluster_is_started_where_there_is_none(tmp_path: Path) -> None:
     assert "no Ray cluster runs on this machine; start one with `ray start --head`, or name" in done.line()
 
 
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        ("127.0.0.1:1\n", "no Ray head answers at 127.0.0.1:1 (started last on this machine): connection refused;"),
+        ("no address", "no Ray cluster runs on this machine;"),
+        ("\xff:1", "no Ray cluster runs on this machine;"),
+    ],
+)
+def test_the_cluster_that_was_started_last_here_is_found_by_the_file_that_ray_documents(
+    kept: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(kept, encoding="latin-1")
+    done = run_at("", tmp_path, RAY_TMPDIR=str(tmp_path))
+    assert done.code == 1
+    assert says in done.line()
+
+
+def test_no_private_name_of_ray_is_used() -> None:
+    sources = (Path(__file__).parent.parent / "src").rglob("*.py")
+    assert not [path.name for path in sources if "ray._" in path.read_text(encoding="utf-8")]
+
+
 @pytest.mark.parametrize("address", ["ray://10.0.0.9:10001", "local", "10.0.0.9", "10.0.0.9:head"])
 def test_an_address_that_cannot_be_meant_is_wrong_usage(address: str, tmp_path: Path) -> None:
     done = run_at(address, tmp_path)

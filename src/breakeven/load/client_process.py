@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 import traceback
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import BinaryIO, Final
 
 import uvloop
@@ -63,25 +64,31 @@ class Mouth(asyncio.Protocol):
             await asyncio.wait_for(self.lost.wait(), _LAST_WORDS_S)
 
 
-class ClientProcess:
+class Client:
     """Does what it is told, and tells what it sees ten times a second."""
 
-    def __init__(self, mouth: Mouth) -> None:
-        self._mouth = mouth
+    def __init__(self, tell: Callable[[Word], None]) -> None:
+        self._tell = tell
         self._worker: Worker | None = None
         self._records: list[Record] = []
         self._told_e2e = 0
         self._reporting: asyncio.Task[None] | None = None
 
-    async def obey(self, orders: asyncio.StreamReader) -> None:
-        """Take orders until the pipe ends."""
-        while (payload := await read_frame(orders)) is not None:
-            await self._do(decode_order(payload))
+    async def live(self, orders: AsyncIterable[Order]) -> None:
+        """Obey until there are no more orders. Whatever goes wrong is told: the coordinator must hear of it."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                async for order in orders:
+                    await self._do(order)
+                self._hush()
+        except* BaseException as problems:  # noqa: BLE001
+            problem = problems.exceptions[0]
+            self._tell(Fault(text=f"{type(problem).__name__}: {problem}"))
 
     async def _do(self, order: Order) -> None:
         if isinstance(order, Setup):
             self._worker = await make_worker(order)
-            self._mouth.tell(Ready())
+            self._tell(Ready())
             return
         worker = self._worker
         assert worker is not None
@@ -89,41 +96,31 @@ class ClientProcess:
             self._records, self._told_e2e = [], 0
             worker.hush()
             worker.start(order.spec, order.users, self._records.append)
-            self._reporting = asyncio.create_task(self._report(worker))
+            self._reporting = self._tasks.create_task(self._report(worker))
         elif isinstance(order, Open):
             await asyncio.sleep(max(0.0, order.at_s - now_s()))
             worker.open(measured=order.measured, at_s=order.at_s)
         elif isinstance(order, Cut):
             await asyncio.sleep(max(0.0, order.at_s - now_s()))
-            await self._cut(worker)
+            self._hush()
+            cut_s = await worker.cut()
+            self._tell(Finish(records=self._taken(), facts=worker.facts(close_s=cut_s)))
 
-    async def _cut(self, worker: Worker) -> None:
+    def _hush(self) -> None:
         if self._reporting is not None:
             self._reporting.cancel()
-        cut_s = await worker.cut()
-        self._mouth.tell(Finish(records=self._taken(), facts=worker.facts(close_s=cut_s), cut_s=cut_s))
 
     async def _report(self, worker: Worker) -> None:
         while True:
             await asyncio.sleep(REPORT_EVERY_S)
             counts = worker.counts(e2e_from=self._told_e2e)
             self._told_e2e += len(counts.e2e_s)
-            self._mouth.tell(Report(counts=counts, records=self._taken()))
+            self._tell(Report(counts=counts, records=self._taken()))
 
     def _taken(self) -> list[Record]:
         taken = self._records.copy()
         self._records.clear()
         return taken
-
-    def reporting(self) -> set["asyncio.Task[None]"]:
-        """The task that reports, while there is one."""
-        return set() if self._reporting is None or self._reporting.done() else {self._reporting}
-
-    def check(self) -> None:
-        """Raise what stopped the reporting."""
-        task = self._reporting
-        if task is not None and task.done() and not task.cancelled() and (problem := task.exception()) is not None:
-            raise problem
 
 
 async def make_worker(setup: Setup) -> Worker:
@@ -133,21 +130,17 @@ async def make_worker(setup: Setup) -> Worker:
     return asking.worker(await resolve(asking.access), client=setup.client)
 
 
+async def _orders(pipe: asyncio.StreamReader) -> AsyncIterator[Order]:
+    while (payload := await read_frame(pipe)) is not None:
+        yield decode_order(payload)
+
+
 async def _main(out: BinaryIO) -> None:
     loop = asyncio.get_running_loop()
-    orders = asyncio.StreamReader(limit=2**26)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    pipe = asyncio.StreamReader(limit=2**26)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(pipe), sys.stdin)
     _, mouth = await loop.connect_write_pipe(Mouth, out)
-    process = ClientProcess(mouth)
-    obeying = asyncio.create_task(process.obey(orders))
-    try:
-        while not obeying.done() and not mouth.lost.is_set():
-            await asyncio.wait({obeying, *process.reporting()}, return_when=asyncio.FIRST_EXCEPTION, timeout=0.5)
-            process.check()
-        if obeying.done():
-            await obeying
-    except BaseException as problem:  # noqa: BLE001  (whatever it is, the coordinator must hear of it)
-        mouth.tell(Fault(text=f"{type(problem).__name__}: {problem}"))
+    await Client(mouth.tell).live(_orders(pipe))
     await mouth.close()
 
 

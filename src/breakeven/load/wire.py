@@ -1,4 +1,4 @@
-"""What a coordinator and its client processes say to each other: frames of msgpack, each after its length."""
+"""What a coordinator and its clients say to each other, in msgpack; through a pipe in frames, each after its length."""
 
 import asyncio
 import struct
@@ -15,7 +15,7 @@ _LENGTH: Final = struct.Struct("<I")
 
 
 class Setup(Struct, tag="setup"):
-    """The first word to a client. The key travels through the pipe only."""
+    """The first order to a client. The key travels to it in this way only."""
 
     client: int
     asking: bytes
@@ -55,7 +55,6 @@ class Finish(Struct, tag="finish"):
 
     records: list[Record]
     facts: ClientFacts | None
-    cut_s: float
 
 
 class Fault(Struct, tag="fault"):

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 
 from breakeven.errors import UsageError
 from breakeven.load.crew import Crew, LocalCrew
+from breakeven.load.link import Link
 from breakeven.load.open_loop import Asking
-from breakeven.load.processes import ProcessCrew
+from breakeven.load.pipe_link import PipeLink
+from breakeven.load.remote import RemoteCrew
 from breakeven.session.server import Server
 
 MOST_CLIENTS = 256
@@ -29,14 +31,17 @@ async def crew_for(server: Server, asking: Asking, *, clients: str) -> AsyncIter
     if count == 1 and not on_ray:
         yield LocalCrew(asking.worker(server.target))
         return
-    if on_ray:
-        from breakeven.load.ray_crew import RayCrew
-
-        crew: ProcessCrew | RayCrew = RayCrew(asking, clients=count)
-    else:
-        crew = ProcessCrew(asking, clients=count)
+    crew = RemoteCrew([_link(number, on_ray=on_ray) for number in range(count)], asking)
     try:
-        await crew.launch()
+        await crew.make_ready()
         yield crew
     finally:
         await crew.close()
+
+
+def _link(number: int, *, on_ray: bool) -> Link:
+    if not on_ray:
+        return PipeLink(number)
+    from breakeven.load.ray_link import RayLink
+
+    return RayLink(number)
