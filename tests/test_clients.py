@@ -364,7 +364,18 @@ def run_command(url: str, out: Path, *more: str, **environment: str) -> subproce
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | environment,
+        bufsize=0,  # so that what `measuring` has not read is left to `communicate`
     )
+
+
+def measuring(running: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The client processes, half a second after the window has opened."""
+    assert running.stderr is not None
+    assert any(b"measuring" in line for line in iter(running.stderr.readline, b""))
+    time.sleep(0.5)
+    clients = children(running.pid)
+    assert len(clients) == 2
+    return clients
 
 
 def test_the_key_reaches_the_clients_through_their_pipe_alone(tmp_path: Path) -> None:
@@ -387,9 +398,7 @@ def test_the_key_reaches_the_clients_through_their_pipe_alone(tmp_path: Path) ->
 
 def test_ctrl_c_keeps_the_records_and_leaves_no_process(tmp_path: Path) -> None:
     with ReferenceServer(STEADY) as server, run_command(server.url, tmp_path, "--duration", "60s") as running:
-        assert eventually(lambda: len(children(running.pid)) == 2)
-        clients = children(running.pid)
-        time.sleep(1.5)
+        clients = measuring(running)
         running.send_signal(signal.SIGINT)
         assert running.wait(20) == 130
         assert eventually(lambda: all(is_over(client) for client in clients))
@@ -402,9 +411,7 @@ def test_ctrl_c_keeps_the_records_and_leaves_no_process(tmp_path: Path) -> None:
 
 def test_clients_end_with_a_coordinator_that_is_killed(tmp_path: Path) -> None:
     with ReferenceServer(STEADY) as server, run_command(server.url, tmp_path, "--duration", "60s") as running:
-        assert eventually(lambda: len(children(running.pid)) == 2)
-        clients = children(running.pid)
-        time.sleep(2.0)
+        clients = measuring(running)
         running.kill()
         running.wait()
         assert eventually(lambda: all(is_over(client) for client in clients))
@@ -416,9 +423,7 @@ def test_clients_end_with_a_coordinator_that_is_killed(tmp_path: Path) -> None:
 
 def test_a_run_whose_clients_all_die_says_so_and_exits_1(tmp_path: Path) -> None:
     with ReferenceServer(STEADY) as server, run_command(server.url, tmp_path, "--duration", "60s") as running:
-        assert eventually(lambda: len(children(running.pid)) == 2)
-        time.sleep(1.5)
-        for client in children(running.pid):
+        for client in measuring(running):
             client.kill()
         _, said = running.communicate(timeout=20)
     assert running.returncode == 1
@@ -432,9 +437,7 @@ def test_a_run_whose_clients_all_die_says_so_and_exits_1(tmp_path: Path) -> None
 def test_a_run_that_lost_a_client_says_so_keeps_what_it_had_and_marks_the_level(tmp_path: Path) -> None:
     flags = ("--duration", "2s", "--json", str(tmp_path / "out.json"))
     with ReferenceServer(STEADY) as server, run_command(server.url, tmp_path / "runs", *flags) as running:
-        assert eventually(lambda: len(children(running.pid)) == 2)
-        time.sleep(1.5)
-        children(running.pid)[0].kill()
+        measuring(running)[0].kill()
         out, err = (text.decode() for text in running.communicate(timeout=30))
     assert running.returncode == 0
     when, finished = err.splitlines()[-2:]
@@ -457,9 +460,7 @@ def test_a_run_that_lost_a_client_says_so_keeps_what_it_had_and_marks_the_level(
 def test_a_level_that_lost_a_client_is_measured_again_by_resume(tmp_path: Path) -> None:
     with ReferenceServer(STEADY) as server:
         with run_command(server.url, tmp_path, "--duration", "2s") as running:
-            assert eventually(lambda: len(children(running.pid)) == 2)
-            time.sleep(1.5)
-            children(running.pid)[0].kill()
+            measuring(running)[0].kill()
             assert running.wait(30) == 0
         (folder,) = (RunFolder.open(path) for path in tmp_path.iterdir())
         assert folder.finished() == []
