@@ -9,6 +9,7 @@ from breakeven.client.request import RequestMaker
 from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s
 from breakeven.engine.base import OpenAI
+from breakeven.engine.lmdeploy import Lmdeploy
 from breakeven.load import settle as settle_module
 from breakeven.load.settle import settle
 from breakeven.session.server import Server
@@ -43,6 +44,16 @@ def test_an_engine_with_gauges_is_idle_when_they_are_zero() -> None:
         assert not server.asked
     assert idle
     assert took_s == pytest.approx(0.3, abs=0.1)
+
+
+def test_gauges_of_before_the_cut_say_nothing_of_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lmdeploy, "gauges_age_s", 0.35)
+    zero = "lmdeploy:num_requests_running 0\nlmdeploy:num_requests_waiting 0\n"
+    with FaultServer({"/metrics": lambda wire: reply(wire, 200, zero, kind="text/plain")}) as server:
+        took_s, idle = settled(server.url)
+        assert len(server.requests) > 1
+    assert idle
+    assert took_s >= 0.35
 
 
 def test_an_engine_without_gauges_is_idle_when_a_probe_is_fast_again() -> None:

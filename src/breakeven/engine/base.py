@@ -50,6 +50,8 @@ class OpenAI:
     """Share of the key-value cache in use, 0 to 1."""
     preemptions_metric: ClassVar[str | None] = None
     generated_tokens_metric: ClassVar[str | None] = None
+    gauges_age_s: ClassVar[float] = 0.0
+    """How old the value of a gauge may be when it is read; 0: it is of the moment."""
     running_metrics: ClassVar[tuple[str, ...]] = ()
     """Names in `/metrics` whose sum is the number of requests at work or waiting: made of the two above."""
 

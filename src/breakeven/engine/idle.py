@@ -3,11 +3,18 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 _SAMPLE: Final = re.compile(
     r'([a-zA-Z_:][\w:]*)(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?\s+(\S+)(?:\s+-?\d+)?\s*', re.ASCII
 )
+
+
+class Busy(NamedTuple):
+    """Requests at work or waiting, and how long ago that may have been."""
+
+    requests: int
+    age_s: float = 0.0
 
 
 def samples(metrics_text: str) -> Iterator[tuple[str, float]]:

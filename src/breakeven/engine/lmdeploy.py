@@ -7,9 +7,9 @@ from breakeven.engine.base import OpenAI, Options
 
 
 class Lmdeploy(OpenAI):
-    """`lmdeploy serve api_server`. Options read from its cli/serve.py of 2026-08; it needs a GPU.
+    """`lmdeploy serve api_server`, release 0.18; it needs a GPU.
 
-    It knows `min_new_tokens` for chat only and no `min_tokens`; `ignore_eos` does for both.
+    It knows `min_new_tokens` for chat only and passes over `min_tokens`; `ignore_eos` does for both.
     """
 
     name = "lmdeploy"
@@ -19,6 +19,8 @@ class Lmdeploy(OpenAI):
     running_metric = "lmdeploy:num_requests_running"
     waiting_metric = "lmdeploy:num_requests_waiting"
     kv_use_metric = "lmdeploy:gpu_cache_usage_perc"
+    gauges_age_s = 11.0
+    """It writes them 10 s after the last time was done (api_server.py, `log_interval`), whatever happens between."""
     generated_tokens_metric = "lmdeploy:generation_tokens_total"
     request_fields = frozenset({"stream_options", "ignore_eos"})
     exact_length_body: ClassVar[Mapping[str, object]] = {"ignore_eos": True}

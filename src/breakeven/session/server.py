@@ -16,7 +16,7 @@ from breakeven.clock import now_s
 from breakeven.engine import ENGINES
 from breakeven.engine.base import OpenAI
 from breakeven.engine.detect import adapter, engine_of
-from breakeven.engine.idle import busy_requests
+from breakeven.engine.idle import Busy, busy_requests
 from breakeven.errorkinds import kind_of
 from breakeven.errors import RunFailedError, one_line
 from breakeven.session.questions import ModelInfo, doubt, hint, list_models, only_model, refused, told
@@ -32,7 +32,7 @@ class Server:
         self.maker = maker
         self.notes: list[Caution] = []
         """Cautions for every level."""
-        self._gauges: tuple[str, ...] | None = None
+        self._gauges: type[OpenAI] | None = None
 
     @property
     def api(self) -> str:
@@ -82,20 +82,20 @@ class Server:
         seen = await self.probe(hello(self.api))
         return now_s() - start_s if seen.status == "done" else None
 
-    async def busy_requests(self) -> int | None:
+    async def busy_requests(self) -> Busy | None:
         """Requests at work or waiting by the engine's own gauges; None where it has none. Nobody there: none."""
         try:
             status, _, body = await fetch(self.target, self.target.to_engine("/metrics"))
         except FetchError as error:
-            return 0 if kind_of(error.kind).whose == "network" else None
+            return Busy(0) if kind_of(error.kind).whose == "network" else None
         text = body.decode("utf-8", "replace") if status == 200 else ""
         if self._gauges is None:
-            self._gauges = next((names for names in _all_gauges() if busy_requests(text, names) is not None), ())
-        return busy_requests(text, self._gauges) if self._gauges else None
-
-
-def _all_gauges() -> list[tuple[str, ...]]:
-    return [names for name in ENGINES if (names := adapter(name).running_metrics)]
+            engines = map(adapter, ENGINES)
+            self._gauges = next(
+                (one for one in engines if busy_requests(text, one.running_metrics) is not None), OpenAI
+            )
+        requests = busy_requests(text, self._gauges.running_metrics)
+        return None if requests is None else Busy(requests, self._gauges.gauges_age_s)
 
 
 def hello(api: str) -> Ask:
