@@ -6,6 +6,7 @@ its own. Two things stand in for a GPU: its compiled module `_turbomind`, which 
 of weights into it. MODEL is a folder with configuration and tokenizer.
 """
 
+import contextlib
 import sys
 import threading
 import time
@@ -204,18 +205,8 @@ def _stand_in() -> None:
 
     turbomind.TurboMind._from_hf = _no_weights  # noqa: SLF001
     torch.cuda.device_count = lambda: 1
-    torch.cuda.device = _no_device
-
-
-class _no_device:  # noqa: N801
-    def __init__(self, index: int) -> None:
-        pass
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
+    torch.cuda.device = contextlib.nullcontext
+    torch.cuda.get_device_name = lambda *_: "none"
 
 
 if __name__ == "__main__":
