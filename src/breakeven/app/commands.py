@@ -63,8 +63,7 @@ def _row(summary: RunSummary) -> list[str]:
     best = f"{max(speeds):.0f}" if speeds else "–"
     kind = "" if summary.run.kind == "measured" else summary.run.kind
     engine = ", ".join(filter(None, (summary.run.engine.get("name"), kind))) or "–"
-    model = (summary.run.model or "–").rpartition("/")[2]
-    return [summary.run.id, model, engine, str(done), best]
+    return [summary.run.id, summary.run.model or "–", engine, str(done), best]
 
 
 def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_to: str | None) -> int:
