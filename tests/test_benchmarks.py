@@ -131,6 +131,18 @@ def test_a_run_that_equals_another_does_not_fail_a_gate(
     assert np.mean(list(found.values())) <= 0.05
 
 
+@pytest.mark.parametrize("shape", ["smooth", "slots", "roofline", "falling", "knee"])
+def test_the_interval_of_k_holds_and_the_named_levels_narrow_it(shape: str) -> None:
+    """A small piece of the table in docs/COMPARE.md."""
+    coverage_k = _module("coverage_k")
+    found = coverage_k.row(shape, runs=8, seed=5, draws=200)
+    assert coverage_k.coverage(found.before) >= 0.9
+    assert coverage_k.coverage(found.after) >= 0.9
+    assert all(one.more <= 2 * coverage_k.MOST_MORE for one in found.after)
+    before, after = (np.median([one.half for one in seen]) for seen in found)
+    assert after < (0.7 if shape == "falling" else 0.5) * before
+
+
 def _stamps(arrivals_s: list[float], *, tokens: list[int], late_s: float = 0.0) -> Stamps:
     """Requests that get their first token 1 s after they arrive and one more each second."""
     due = [arrival + 1.0 + np.arange(count) for arrival, count in zip(arrivals_s, tokens, strict=True)]

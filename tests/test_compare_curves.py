@@ -8,7 +8,16 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
-from breakeven.compare.interpolate import METHODS, Method, load_at_latency, load_at_speed, throughput_at
+from breakeven.compare.envelope import (
+    Lines,
+    greatest_up_to,
+    latency_envelope,
+    load_above,
+    load_within,
+    throughput_envelope,
+    value_at,
+)
+from breakeven.compare.interpolate import load_at_latency, load_at_speed, throughput_at
 from breakeven.compare.isotonic import non_decreasing, non_increasing
 from breakeven.compare.pchip import hermite, pchip_slopes
 from breakeven.compare.pool import pool
@@ -58,66 +67,121 @@ def falling_speeds(draw: st.DrawFn) -> Array:
     return np.array([speeds * USERS])
 
 
-@pytest.mark.parametrize("method", METHODS)
 @given(tput=falling_speeds())
-def test_between_levels_no_user_gets_faster_with_load(method: Method, tput: Array) -> None:
+def test_between_levels_no_user_gets_faster_with_load(tput: Array) -> None:
     u = np.geomspace(1, 100, 300)
     many = np.repeat(tput, u.size, axis=0)
-    speed = throughput_at(USERS, many, u, method=method) / u
+    speed = throughput_at(USERS, many, u) / u
     assert (np.diff(speed) <= 1e-9 * speed[:-1]).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
 @given(tput=falling_speeds(), share=st.floats(0.001, 0.999))
-def test_the_load_at_a_speed_gives_that_speed(method: Method, tput: Array, share: float) -> None:
+def test_the_load_at_a_speed_gives_that_speed(tput: Array, share: float) -> None:
     first, last = tput[0, 0], tput[0, -1] / 100
     speed = np.array([last + share * (first - last)])
-    u = load_at_speed(USERS, tput, speed, method=method)
-    assert throughput_at(USERS, tput, u, method=method) / u == pytest.approx(speed, rel=1e-6)
+    u = load_at_speed(USERS, tput, speed)
+    assert throughput_at(USERS, tput, u) / u == pytest.approx(speed, rel=1e-6)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_way_goes_through_the_levels(method: Method) -> None:
+def test_every_way_goes_through_the_levels() -> None:
     tput = np.array([[100.0, 450.0, 800.0, 2000.0, 2500.0]])
     for users, value in zip(USERS, tput[0], strict=True):
-        assert throughput_at(USERS, tput, np.array([users]), method=method)[0] == pytest.approx(value, rel=1e-12)
-
-
-def test_linear_and_speed_give_what_is_worked_out_by_hand() -> None:
-    users, tput, u = np.array([10.0, 50.0]), np.array([[1000.0, 2500.0]]), np.array([30.0])
-    assert throughput_at(users, tput, u, method="linear")[0] == pytest.approx(1750)
-    # u / T: 0.01 s at 10 users and 0.02 s at 50, so 0.015 s at 30: T = 2000
-    assert throughput_at(users, tput, u, method="speed")[0] == pytest.approx(2000)
-    speed = np.array([2000 / 30])
-    assert load_at_speed(users, tput, speed, method="speed")[0] == pytest.approx(30)
+        assert throughput_at(USERS, tput, np.array([users]))[0] == pytest.approx(value, rel=1e-12)
 
 
 def test_with_two_levels_loglog_is_a_power_law() -> None:
     users, tput = np.array([1.0, 100.0]), np.array([[10.0, 100.0]])
     # T = 10 root(u), so T/u = 2.5 at 16 users
-    assert throughput_at(users, tput, np.array([16.0]), method="loglog")[0] == pytest.approx(40)
-    assert load_at_speed(users, tput, np.array([2.5]), method="loglog")[0] == pytest.approx(16)
-
-
-@pytest.mark.parametrize(("method", "expected"), [("linear", 30.0), ("speed", 10 + 40 * np.log(2) / np.log(3))])
-def test_the_load_at_a_latency_is_worked_out_by_hand(method: Method, expected: float) -> None:
-    # 1 s at 10 users and 3 s at 50: 2 s is half way in seconds, log 2 / log 3 of it in their logarithm
-    found = load_at_latency(np.array([10.0, 50.0]), np.array([[1.0, 3.0]]), 2.0, method=method)
-    assert found[0] == pytest.approx(expected)
+    assert throughput_at(users, tput, np.array([16.0]))[0] == pytest.approx(40)
+    assert load_at_speed(users, tput, np.array([2.5]))[0] == pytest.approx(16)
 
 
 def test_the_load_at_a_latency_by_loglog_is_a_power_law_with_two_levels() -> None:
-    found = load_at_latency(np.array([1.0, 100.0]), np.array([[0.1, 10.0]]), 1.0, method="loglog")
+    found = load_at_latency(np.array([1.0, 100.0]), np.array([[0.1, 10.0]]), 1.0)
     assert found[0] == pytest.approx(10)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_nothing_is_read_beyond_the_measured_levels(method: Method) -> None:
+def test_nothing_is_read_beyond_the_measured_levels() -> None:
     users, tput = np.array([2.0, 10.0]), np.array([[100.0, 300.0]])
-    assert load_at_speed(users, tput, np.array([20.0]), method=method)[0] == 10
-    assert np.isnan(load_at_speed(users, tput, np.array([51.0]), method=method)[0])
-    assert load_at_latency(users, np.array([[1.0, 2.0]]), 9.0, method=method)[0] == 10
-    assert np.isnan(load_at_latency(users, np.array([[1.0, 2.0]]), 0.5, method=method)[0])
+    assert load_at_speed(users, tput, np.array([20.0]))[0] == 10
+    assert np.isnan(load_at_speed(users, tput, np.array([51.0]))[0])
+    assert load_at_latency(users, np.array([[1.0, 2.0]]), 9.0)[0] == 10
+    assert np.isnan(load_at_latency(users, np.array([[1.0, 2.0]]), 0.5)[0])
+
+
+def test_between_levels_throughput_lies_above_the_chord_and_below_the_neighbouring_secants() -> None:
+    users, tput = np.array([1.0, 10.0, 20.0, 50.0, 100.0]), np.array([100.0, 910.0, 1410.0, 2310.0, 2410.0])
+    found = throughput_envelope(users, tput, np.zeros(5))
+    # from 20 to 50 users: chord 30 a user; secants 50 before and 2 after, which meet at 37.5 users
+    for u, low, high in ((25.0, 1560.0, 1660.0), (37.5, 1935.0, 2285.0), (45.0, 2160.0, 2300.0)):
+        assert value_at(found.low, u) == pytest.approx(low)
+        assert value_at(found.high, u) == pytest.approx(high)
+    # before the first secant the line from the origin, after the last no more than the top
+    assert value_at(found.high, 2.0) == pytest.approx(200.0)
+    assert value_at(found.high, 52.0) == pytest.approx(2370.0)
+    assert value_at(found.high, 90.0) == pytest.approx(2410.0)
+    for at, value in zip(users, tput, strict=True):
+        assert value_at(found.low, at) == value_at(found.high, at) == value
+
+
+def test_where_throughput_falls_its_peak_is_bounded_from_the_left_alone() -> None:
+    users, tput = np.array([1.0, 10.0, 50.0, 100.0]), np.array([100.0, 1000.0, 1200.0, 900.0])
+    found = throughput_envelope(users, tput, np.full(4, 0.01))
+    # the line from the origin goes on up to 50 users, and the secant from 10 to 50 beyond them
+    assert greatest_up_to(found.high, 50.0) == pytest.approx((50.0, 5000.0))
+    assert value_at(found.high, 60.0) == pytest.approx(1250.0)
+    # and it may have fallen to the top level at once
+    assert value_at(found.low, 60.0) == pytest.approx(900.0)
+
+
+def test_levels_that_lie_near_do_not_bound_by_their_error() -> None:
+    # the levels of 18 and 20 users are equal but for an error of 2 %: their secant is no bound, the others' are
+    users, tput = np.array([1.0, 10.0, 18.0, 20.0, 50.0, 100.0]), np.array([98.0, 700.0, 980.0, 1020.0, 1500.0, 1800.0])
+    near = throughput_envelope(users, tput, np.zeros(6))
+    far = throughput_envelope(users, tput, np.full(6, 0.02))
+    assert value_at(near.high, 22.0) == pytest.approx(1060.0)
+    assert value_at(far.high, 22.0) == pytest.approx(1020.0 + 2 * 32.0)
+
+
+@given(tput=falling_speeds(), share=st.floats(0.001, 0.999), error=st.sampled_from([0.0, 0.02]))
+def test_the_lowest_curve_lies_below_the_highest_and_neither_user_gets_faster(
+    tput: Array, share: float, error: float
+) -> None:
+    found = throughput_envelope(USERS, tput[0], np.full(5, error))
+    for lines in found:
+        assert (np.diff(lines.users) >= 0).all()
+        speed = lines.values / lines.users
+        assert (np.diff(speed) <= 1e-9 * speed[:-1]).all()
+    u = 1 + share * 99
+    assert value_at(found.low, u) <= value_at(found.high, u) * (1 + 1e-9)
+    first, last = tput[0, 0], tput[0, -1] / 100
+    wanted = last + share * (first - last)
+    assert load_above(found.low, wanted) <= load_above(found.high, wanted) * (1 + 1e-9)
+
+
+def test_a_latency_may_bend_to_either_side_or_jump() -> None:
+    users, none = np.array([1.0, 10.0, 50.0, 100.0]), np.zeros(4)
+    # flat, then steeper: as late as the crossing of the two secants, as early as the chord
+    convex = latency_envelope(users, np.array([1.0, 1.0, 3.0, 13.0]), none)
+    assert load_within(convex.low, 1.0) == pytest.approx(40.0)
+    assert load_within(convex.high, 2.0) == pytest.approx(30.0)
+    # steep, then flat
+    concave = latency_envelope(users, np.array([1.0, 2.8, 4.0, 4.1]), none)
+    assert load_within(concave.low, 3.0) == pytest.approx(10 + 0.2 / 0.03)
+    assert load_within(concave.high, 3.0) == pytest.approx(11.0)
+    # flat on both sides of a step: it may be anywhere in the gap
+    step = latency_envelope(users, np.array([1.0, 1.0, 9.0, 9.0]), none)
+    assert load_within(step.low, 4.0) == 50.0
+    assert load_within(step.high, 4.0) == 10.0
+    # beyond the last but one level nobody knows when it jumps
+    assert load_within(convex.high, 5.0) == pytest.approx(50.0)
+
+
+def test_one_level_is_its_own_envelope() -> None:
+    for made in (throughput_envelope, latency_envelope):
+        for lines in made(np.array([7.0]), np.array([3.0]), np.zeros(1)):
+            assert lines == Lines(np.array([7.0]), np.array([3.0]))
+            assert greatest_up_to(lines, 7.0) == (7.0, 3.0)
 
 
 def test_repeats_are_pooled_on_the_log_scale_with_the_wider_interval() -> None:

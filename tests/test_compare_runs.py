@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from breakeven.caution import Caution
 from breakeven.compare.gate import gate, parse_gate
-from breakeven.compare.interpolate import METHODS
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.text import render, render_gate, to_json
 from breakeven.compare.types import (
@@ -315,7 +314,7 @@ def test_a_spread_that_is_said_is_in_the_interval() -> None:
         return (high or 0.0) - (low or 0.0)
 
     assert width(scope="gpu_type") == width()
-    assert width(scope="gpu_type", between_node_sd_log=0.1) > 2 * width()
+    assert width(scope="gpu_type", between_node_sd_log=0.1) > 1.5 * width()
 
 
 def test_an_interval_is_printed_as_open_as_it_is() -> None:
@@ -331,11 +330,11 @@ def test_a_figure_without_any_interval_says_so() -> None:
     bare = compared(a_run(A, share=None), a_run(B, share=None), floors=(80.0, 40.0))
     at_levels, between = bare.ratio_equal_users[0], bare.k_at_slo[0]
     assert (at_levels.interval_holds, at_levels.ci95, at_levels.tie) == ("nothing", (None, None), None)
-    assert (between.interval_holds, between.tie) == ("method", None)
+    assert (between.interval_holds, between.tie) == ("levels", None)
     text = render([bare])
     assert "1.25  no interval" in text
-    assert "by the ways to read between the levels alone) with at least 40" in text
-    assert "ways only: no throughput has an interval" in text
+    assert "by what may lie between the levels alone) with at least 40" in text
+    assert "levels only: no throughput has an interval" in text
     assert "95 % intervals" not in text
 
 
@@ -399,7 +398,7 @@ def test_what_a_server_sent_cannot_move_the_terminal() -> None:
 def test_json_holds_the_same_figures_and_null_for_open_ends() -> None:
     found = compared(a_run(A), a_run(B), floors=(20.0,))
     table = msgspec.json.decode(to_json([found]))
-    assert table["format"] == 2
+    assert table["format"] == 3
     (one,) = table["comparisons"]
     assert one["k_at_slo"][0]["relation"] == ">="
     assert one["k_at_slo"][0]["ci95"][1] is None
@@ -599,8 +598,9 @@ def test_a_figure_that_only_one_run_has_leaves_a_gate_undecided() -> None:
 
 @pytest.mark.parametrize("kind", get_args(ReasonId))
 def test_every_reason_has_words(kind: ReasonId) -> None:
-    text = reason_text(Reason(id=kind, role="B", users=10, up_to_users=50, method_share=0.123, sampling_share=0.02))
-    assert "B" in text or "12 %, its interval spans 2 %" in text
+    text = reason_text(Reason(id=kind, role="B", users=10, up_to_users=50, between_share=0.123, sampling_share=0.02))
+    assert "B" in text or "between" in text
+    assert ("spans 12 %, the sampling error 2 %" in text) == (kind == "far_apart")
     assert "None" not in text
 
 
@@ -620,7 +620,7 @@ DOC = (Path(__file__).parents[1] / "docs" / "COMPARE.md").read_text(encoding="ut
     "word",
     [
         *("k_at_slo", "k_same_load", "ratio_equal_users", "exact", "bound", "none", "passed", "failed", "undecided"),
-        *(*METHODS, *RATES, *LATENCIES, *STATISTICS, *get_args(WarnedId), *get_args(Holds)),
+        *(*RATES, *LATENCIES, *STATISTICS, *get_args(WarnedId), *get_args(Holds)),
         *("machine", "data_machine", "node_medians", "interval_over_nodes", "node_sd_log"),
     ],
 )

@@ -1,17 +1,29 @@
 """Capacity: the greatest throughput of one run that still meets a service level, with where it is reached."""
 
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from breakeven.compare.interpolate import METHODS, Method, load_at_latency, load_at_speed, throughput_at
-from breakeven.compare.interval import Draws, interval
-from breakeven.compare.side import Array, Bool, Range, Side, curve_of, latency, make_side, usable_range
+from breakeven.compare.envelope import greatest_up_to, load_above, load_within
+from breakeven.compare.interpolate import load_at_latency, load_at_speed, throughput_at
+from breakeven.compare.interval import Bounds, Draws, Interval, interval
+from breakeven.compare.side import (
+    Array,
+    Bool,
+    Range,
+    Side,
+    curve_of,
+    latency,
+    latency_between,
+    make_side,
+    throughput_between,
+    usable_range,
+)
 from breakeven.compare.types import OperatingPoint, Reason, Status
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunSummary
+
+_OPEN = Bounds(0.0, np.inf)
 
 
 class Capacity(NamedTuple):
@@ -23,6 +35,10 @@ class Capacity(NamedTuple):
     missed: Bool
     capped: Bool
     """The level is still met at the top of the measured range: users and tput are least values."""
+    decided_between: Bounds
+    """The loads where the curve decides on it, by what lies between the levels."""
+    users_between: Bounds
+    tput_between: Bounds
 
     def draws(self, values: Array) -> Draws:
         """`values` (users or tput) as what each draw says of it."""
@@ -31,46 +47,51 @@ class Capacity(NamedTuple):
         return Draws(low, high)
 
 
-Capacities = Mapping[Method, Capacity]
-MAIN: Final[Method] = "loglog"
-
-
-def capacities(side: Side, level: ServiceLevel) -> dict[Method, Capacity]:
-    """C(s) by every way to read between the levels: C(s) = max of T(u) over measured u that meet s."""
+def capacity(side: Side, level: ServiceLevel) -> Capacity:
+    """C(s) = max of T(u) over measured u that meet s."""
     usable = usable_range(side, level)
     if usable.keep.size == 0:
-        return dict.fromkeys(METHODS, _nothing(side.node.size))
-    tput = curve_of(side, usable.keep)
-    return {method: _capacity(side, level, usable=usable, tput=tput, method=method) for method in METHODS}
-
-
-def _nothing(rows: int) -> Capacity:
-    yes, none = np.ones(rows, dtype=bool), np.full(rows, np.nan)
-    return Capacity(none, none, yes, ~yes)
-
-
-def _capacity(side: Side, level: ServiceLevel, *, usable: Range, tput: Array, method: Method) -> Capacity:
-    users = side.users[usable.keep]
+        yes, none = np.ones(side.node.size, dtype=bool), np.full(side.node.size, np.nan)
+        return Capacity(none, none, yes, ~yes, _OPEN, _OPEN, _OPEN)
+    users, tput = side.users[usable.keep], curve_of(side, usable.keep)
     load = np.full(tput.shape[0], users[-1])
     if level.floor_tok_per_s_per_user is not None:
         floor = np.full(tput.shape[0], level.floor_tok_per_s_per_user)
-        load = np.minimum(load, load_at_speed(users, tput, floor, method=method))
+        load = np.minimum(load, load_at_speed(users, tput, floor))
     for limit in level.slo.limits if level.slo else ():
         latencies = latency(side, limit.metric, usable.keep)
-        load = np.minimum(load, load_at_latency(users, latencies, limit.limit_s, method=method))
+        load = np.minimum(load, load_at_latency(users, latencies, limit.limit_s))
     missed = np.isnan(load)
-    at, best = _best_up_to(users, tput, np.where(missed, users[0], load), method=method)
+    at, best = _best_up_to(users, tput, np.where(missed, users[0], load))
     nan = np.where(missed, np.nan, 1.0)
-    return Capacity(at * nan, best * nan, missed, load == users[-1])
+    between = (_OPEN, _OPEN, _OPEN) if missed[0] else _between(side, level, usable=usable)
+    return Capacity(at * nan, best * nan, missed, load == users[-1], *between)
 
 
-def _best_up_to(users: Array, tput: Array, load: Array, *, method: Method) -> tuple[Array, Array]:
+def _best_up_to(users: Array, tput: Array, load: Array) -> tuple[Array, Array]:
     """Where, and how much, the throughput is greatest at or below `load`: there, or at a level below it."""
-    there = throughput_at(users, tput, load, method=method)
+    there = throughput_at(users, tput, load)
     levels = np.where(users <= load[:, None], tput, -np.inf)
     best = levels.argmax(axis=1)
     top = levels[np.arange(best.size), best]
     return np.where(there >= top, load, users[best]), np.maximum(there, top)
+
+
+def _between(side: Side, level: ServiceLevel, *, usable: Range) -> tuple[Bounds, Bounds, Bounds]:
+    """The loads that decide, users and throughput on the lowest and on the highest curve that the levels allow."""
+    curves = throughput_between(side, usable.keep)
+    low, high = ([float(side.users[usable.keep[-1]])] for _ in curves)
+    if level.floor_tok_per_s_per_user is not None:
+        for loads, lines in zip((low, high), curves, strict=True):
+            loads.append(load_above(lines, level.floor_tok_per_s_per_user))
+    for limit in level.slo.limits if level.slo else ():
+        slowest_last = reversed(latency_between(side, limit.metric, usable.keep))
+        for loads, lines in zip((low, high), slowest_last, strict=True):
+            loads.append(load_within(lines, limit.limit_s))
+    load = Bounds(min(low), min(high))
+    (u0, t0), (u1, t1) = (greatest_up_to(lines, u) for lines, u in zip(curves, load, strict=True))
+    at = Bounds(min(u0, u1), max(u0, u1))
+    return Bounds(min(load.low, at.low), load.high), at, Bounds(t0, t1)
 
 
 def status_of(capacity: Capacity) -> Status:
@@ -97,25 +118,28 @@ def reason_of(side: Side, level: ServiceLevel, capacity: Capacity) -> Reason | N
 def operating_point(run: RunSummary, level: ServiceLevel, *, seed: int = 0, node_sd_log: float = 0.0) -> OperatingPoint:
     """Users and throughput (95 % intervals) where `run` gives its capacity at a service level; nothing extrapolated."""
     side = make_side(run, role=run.run.id, seed=seed, node_sd_log=node_sd_log)
-    return point_of(side, level, capacities(side, level))
+    return point_of(side, level, capacity(side, level))
 
 
-def point_of(side: Side, level: ServiceLevel, by_method: Capacities) -> OperatingPoint:
-    """The operating point from capacities already worked out."""
-    main = by_method[MAIN]
-    status = status_of(main)
-    at, reason = level.text(unit=side.unit), reason_of(side, level, main)
+def interval_of(side: Side, found: Capacity) -> Interval:
+    """Of the capacity."""
+    return interval(found.draws(found.tput), found.tput_between, sampled=side.sampled)
+
+
+def point_of(side: Side, level: ServiceLevel, found: Capacity) -> OperatingPoint:
+    """The operating point from a capacity already worked out."""
+    status = status_of(found)
+    at, reason = level.text(unit=side.unit), reason_of(side, level, found)
     if status == "none":
         return OperatingPoint(run_id=side.run_id, at=at, status=status, reason=reason)
-    users = {method: one.draws(one.users) for method, one in by_method.items()}
-    tput = {method: one.draws(one.tput) for method, one in by_method.items()}
+    users = interval(found.draws(found.users), found.users_between, sampled=side.sampled)
     return OperatingPoint(
         run_id=side.run_id,
         at=at,
         status=status,
-        users=Estimate(value=float(main.users[0]), ci95=interval(users, sampled=side.sampled).ci95),
-        output_tok_per_s=Estimate(value=float(main.tput[0]), ci95=interval(tput, sampled=side.sampled).ci95),
-        extra=extra_at(side, float(main.users[0])),
+        users=Estimate(value=float(found.users[0]), ci95=users.ci95),
+        output_tok_per_s=Estimate(value=float(found.tput[0]), ci95=interval_of(side, found).ci95),
+        extra=extra_at(side, float(found.users[0])),
         reason=reason,
     )
 
@@ -130,8 +154,3 @@ def extra_at(side: Side, users: float) -> dict[str, float]:
     both = set(levels[left].extra) & set(levels[right].extra)
     a, b = levels[left].extra, levels[right].extra
     return {name: float(a[name] + share * (b[name] - a[name])) for name in sorted(both)}
-
-
-def point_loads(by_method: Mapping[Method, Capacity]) -> NDArray[np.float64]:
-    """The measured row's load by each way."""
-    return np.array([by_method[method].users[0] for method in METHODS])

@@ -1,17 +1,19 @@
 """The three figures of an equivalence: k at a service level, same-load k, and the equal-users ratio."""
 
 import math
-from collections.abc import Mapping
-from typing import Final, Literal
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 
-from breakeven.compare.capacity import MAIN, Capacities, Capacity, capacities, point_of, reason_of, status_of
-from breakeven.compare.interpolate import METHODS, Method, faster_than, load_at_speed, throughput_at
-from breakeven.compare.interval import Draws, Interval, interval
-from breakeven.compare.nextlevel import at_capacity, near
-from breakeven.compare.side import Array, Bool, Side
+from breakeven.compare.capacity import Capacity, capacity, point_of, reason_of
+from breakeven.compare.envelope import load_above, value_at
+from breakeven.compare.interpolate import faster_than, load_at_speed, throughput_at
+from breakeven.compare.interval import Bounds, Draws, Interval, interval
+from breakeven.compare.nextlevel import Doubt, at_capacity, next_levels
+from breakeven.compare.side import Array, Side, throughput_between
 from breakeven.compare.types import Equivalence, FigureName, NextLevel, Reason, Relation, Status
 from breakeven.compare.words import people
 from breakeven.metrics.slo import ServiceLevel
@@ -28,18 +30,17 @@ def k_at_slo(a: Side, b: Side, level: ServiceLevel, *, unit: str) -> Equivalence
 
     A side that still meets s at its top makes k a bound; both, or a side that misses s at its lowest load, leave none.
     """
-    ca, cb = capacities(a, level), capacities(b, level)
-    draws = {method: _quotient(ca[method], cb[method]) for method in METHODS}
-    found = (reason_of(side, level, one[MAIN]) for side, one in ((a, ca), (b, cb)))
+    ca, cb = capacity(a, level), capacity(b, level)
+    found = (reason_of(side, level, one) for side, one in ((a, ca), (b, cb)))
     reasons = tuple(reason for reason in found if reason is not None)
-    figure = _figure("k_at_slo", level.text(unit=unit), sides=(a, b), draws=draws, reasons=reasons)
-    unsure = figure.status != "exact" or figure.dominated_by == "method"
+    draws, between = _quotient(ca, cb), ca.tput_between.over(cb.tput_between)
+    figure = _figure("k_at_slo", level.text(unit=unit), sides=(a, b), draws=draws, between=between, reasons=reasons)
     return replace(
         figure,
         floor_tok_per_s_per_user=level.floor_tok_per_s_per_user,
         reference_at=point_of(a, level, ca),
         candidate_at=point_of(b, level, cb),
-        level_to_measure_next=_unsurest(a, b, level, ca=ca, cb=cb) if unsure else None,
+        levels_to_measure_next=_next(a, b, level, figure=figure, ca=ca, cb=cb),
     )
 
 
@@ -49,23 +50,23 @@ def _quotient(a: Capacity, b: Capacity) -> Draws:
     return Draws(np.where(unknown | b.capped, 0.0, k), np.where(unknown | a.capped, np.inf, k))
 
 
-def _unsurest(a: Side, b: Side, level: ServiceLevel, *, ca: Capacities, cb: Capacities) -> NextLevel | None:
-    """The level to measure on the side that is no exact figure, else on the one where the ways differ more.
+def _next(
+    a: Side, b: Side, level: ServiceLevel, *, figure: Equivalence, ca: Capacity, cb: Capacity
+) -> tuple[NextLevel, ...]:
+    """A level that makes the figure exact; of an exact one, the levels that narrow it most."""
+    if figure.status == "exact":
+        return next_levels((a, b), partial(_doubt_of_k, level)) if figure.dominated_by == "levels" else ()
+    sides = [(a, ca), (b, cb)]
+    missed = [(side, one) for side, one in sides if one.missed[0]]
+    found = (at_capacity(side, level, one) for side, one in missed or sides)
+    return tuple(one for one in found if one is not None)[:1]
 
-    None where a side misses s even with one user: no level of the other would change that.
-    """
-    order = sorted(((a, ca), (b, cb)), key=lambda side: _doubt(side[1]), reverse=True)
-    if any(one[MAIN].missed[0] for _, one in order):
-        order = [(side, one) for side, one in order if one[MAIN].missed[0]]
-    found = (at_capacity(side, level, by_method) for side, by_method in order)
-    return next((one for one in found if one is not None), None)
 
-
-def _doubt(by_method: Capacities) -> float:
-    if status_of(by_method[MAIN]) != "exact":
-        return math.inf
-    values = [float(one.tput[0]) for one in by_method.values()]
-    return math.inf if any(map(math.isnan, values)) else math.log(max(values) / min(values))
+def _doubt_of_k(level: ServiceLevel, sides: Sequence[Side]) -> Doubt:
+    a, b = sides
+    ca, cb = capacity(a, level), capacity(b, level)
+    between = ca.tput_between.over(cb.tput_between)
+    return Doubt(interval(_quotient(ca, cb), between, sampled=_sampled(a, b)), (ca.decided_between, cb.decided_between))
 
 
 def k_same_load(a: Side, b: Side, users: float) -> Equivalence:
@@ -80,33 +81,62 @@ def k_same_load(a: Side, b: Side, users: float) -> Equivalence:
     outside = _outside(a, users)
     if outside is not None:
         return _none("k_same_load", at, users=users, reason=outside)
-    ta, tb = a.curve, b.curve
-    u = np.full(ta.shape[0], users)
-    speeds = {method: throughput_at(a.users, ta, u, method=method) / users for method in METHODS}
-    of_a, of_b = (
-        {method: load_at_speed(side.users, tput, speed, method=method) for method, speed in speeds.items()}
-        for side, tput in ((a, ta), (b, tb))
-    )
-    faster = {method: faster_than(tb[:, -1] / b.users[-1], speed) for method, speed in speeds.items()}
-    draws = {method: _shared(of_a[method], of_b[method], faster=faster[method]) for method in METHODS}
-    reasons = _shared_reasons(b, of_b[MAIN][0], faster=bool(faster[MAIN][0]))
-    figure = _figure("k_same_load", at, sides=(a, b), draws=draws, reasons=reasons)
-    points = np.array([of_b[method][0] for method in METHODS])
-    unsure = figure.dominated_by == "method"
-    return replace(figure, users=users, level_to_measure_next=near(b, points, b.users) if unsure else None)
+    shared = _shared(a, b, users)
+    reasons = _shared_reasons(b, shared)
+    figure = _figure("k_same_load", at, sides=(a, b), draws=shared.draws, between=shared.between, reasons=reasons)
+    unsure = figure.dominated_by == "levels"
+    found = next_levels((a, b), partial(_doubt_of_shared, users)) if unsure else ()
+    return replace(figure, users=users, levels_to_measure_next=found)
 
 
-def _shared(of_a: Array, of_b: Array, *, faster: Bool) -> Draws:
-    """Load of A / load of B; nothing known where B has no such load, at most that where B is faster at its top."""
-    missed = np.isnan(of_b)
+class _Shared(NamedTuple):
+    """What a same-load k is made of: nothing where B has no such load, at most a value where B is faster at its top."""
+
+    draws: Draws
+    of_a: Bounds
+    """The load of A, by what lies between the levels."""
+    of_b: Bounds
+    load_of_b: float
+    """As measured; NaN where B has none."""
+    faster: bool
+    """B is faster still at its top level, as measured."""
+
+    @property
+    def between(self) -> Bounds:
+        return self.of_a.over(self.of_b)
+
+
+def _shared(a: Side, b: Side, users: float) -> _Shared:
+    speed = throughput_at(a.users, a.curve, np.full(a.node.size, users)) / users
+    of_a, of_b = (load_at_speed(side.users, side.curve, speed) for side in (a, b))
+    missed, faster = np.isnan(of_b), faster_than(b.curve[:, -1] / b.users[-1], speed)
     n = of_a / np.where(missed, 1.0, of_b)
-    return Draws(np.where(missed | faster, 0.0, n), np.where(missed, np.inf, n))
+    draws = Draws(np.where(missed | faster, 0.0, n), np.where(missed, np.inf, n))
+    return _Shared(draws, *_shared_between(a, b, users), float(of_b[0]), bool(faster[0]))
 
 
-def _shared_reasons(b: Side, load: float, *, faster: bool) -> tuple[Reason, ...]:
-    if math.isnan(load):
+def _shared_between(a: Side, b: Side, users: float) -> tuple[Bounds, Bounds]:
+    """The loads of A and of B at the least and at the greatest speed that A may have at `users`."""
+    curves_a, curves_b = (throughput_between(side) for side in (a, b))
+    slow, fast = (value_at(lines, users) / users for lines in curves_a)
+    speeds = b.curve[0] / b.users
+    misses, caps = faster_than(np.array([fast, speeds[-1]]), np.array([speeds[0], slow]))
+    least = 0.0 if misses else load_above(curves_b.low, fast)
+    greatest = math.inf if caps else load_above(curves_b.high, slow)
+    return Bounds(users, max(users, load_above(curves_a.high, slow))), Bounds(least, greatest)
+
+
+def _shared_reasons(b: Side, shared: _Shared) -> tuple[Reason, ...]:
+    if math.isnan(shared.load_of_b):
         return (Reason(id="needs_fewer_users", role=b.role, users=float(b.users[0])),)
-    return (Reason(id="faster_at_top", role=b.role, users=float(b.users[-1])),) if faster else ()
+    return (Reason(id="faster_at_top", role=b.role, users=float(b.users[-1])),) if shared.faster else ()
+
+
+def _doubt_of_shared(users: float, sides: Sequence[Side]) -> Doubt:
+    a, b = sides
+    shared = _shared(a, b, users)
+    spread = interval(shared.draws, shared.between, sampled=_sampled(a, b))
+    return Doubt(spread, (shared.of_a, shared.of_b))
 
 
 def ratio_equal_users(a: Side, b: Side, users: float) -> Equivalence:
@@ -116,21 +146,25 @@ def ratio_equal_users(a: Side, b: Side, users: float) -> Equivalence:
         outside = _outside(side, users)
         if outside is not None:
             return _none("ratio_equal_users", at, users=users, reason=outside)
-    draws = {method: _equal_users(a, b, users, method=method) for method in METHODS}
-    return replace(_figure("ratio_equal_users", at, sides=(a, b), draws=draws), users=users)
+    ratio = _tput(a, users) / _tput(b, users)
+    between = _tput_between(a, users).over(_tput_between(b, users))
+    return replace(
+        _figure("ratio_equal_users", at, sides=(a, b), draws=Draws(ratio, ratio), between=between), users=users
+    )
 
 
-def _equal_users(a: Side, b: Side, users: float, *, method: Method) -> Draws:
-    ratio = _tput(a, users, method=method) / _tput(b, users, method=method)
-    return Draws(ratio, ratio)
-
-
-def _tput(side: Side, users: float, *, method: Method) -> Array:
+def _tput(side: Side, users: float) -> Array:
     """As measured at a level, read from the curve between levels."""
     level = np.flatnonzero(side.users == users)
     if level.size:
         return side.throughput[:, level[0]]
-    return throughput_at(side.users, side.curve, np.full(side.node.size, users), method=method)
+    return throughput_at(side.users, side.curve, np.full(side.node.size, users))
+
+
+def _tput_between(side: Side, users: float) -> Bounds:
+    if users in side.users:
+        return Bounds(*2 * (float(_tput(side, users)[0]),))
+    return Bounds(*(value_at(lines, users) for lines in throughput_between(side)))
 
 
 def _outside(side: Side, users: float) -> Reason | None:
@@ -144,33 +178,36 @@ def _none(name: FigureName, at: str, *, users: float, reason: Reason) -> Equival
     return Equivalence(name=name, at=at, users=users, status="none", formula=FORMULAS[name], reasons=(reason,))
 
 
+def _sampled(*sides: Side) -> bool:
+    return any(side.sampled for side in sides)
+
+
 def _figure(
     name: FigureName,
     at: str,
     *,
     sides: tuple[Side, Side],
-    draws: Mapping[Method, Draws],
+    draws: Draws,
+    between: Bounds,
     reasons: tuple[Reason, ...] = (),
 ) -> Equivalence:
     """The parts that all three figures have in common."""
-    spread = interval(draws, sampled=any(side.sampled for side in sides))
-    status, relation = _status(draws[MAIN])
+    spread = interval(draws, between, sampled=_sampled(*sides))
+    status, relation = _status(draws)
     if status == "none":
         return Equivalence(name=name, at=at, status=status, formula=FORMULAS[name], reasons=reasons)
-    alike = {method: one for method, one in draws.items() if _status(one) == (status, relation)}
-    ends = {method: float(one.high[0] if relation == "<=" else one.low[0]) for method, one in alike.items()}
+    value = float(draws.high[0] if relation == "<=" else draws.low[0])
     whole = name != "ratio_equal_users"
     return Equivalence(
         name=name,
         at=at,
         status=status,
         relation=relation,
-        value=ends[MAIN],
+        value=value,
         ci95=spread.ci95,
         interval_holds=spread.holds,
-        by_method={str(method): value for method, value in ends.items()},
         tie=_holds_one(spread.ci95) if status == "exact" and spread.holds == "sampling" else None,
-        whole_cards=_up(ends[MAIN]) if whole and relation != ">=" else None,
+        whole_cards=_up(value) if whole and relation != ">=" else None,
         whole_cards_ci95=(_up(spread.ci95[0]), _up(spread.ci95[1])) if whole else (None, None),
         formula=FORMULAS[name],
         reasons=reasons,
@@ -178,8 +215,8 @@ def _figure(
     )
 
 
-def _status(main: Draws) -> tuple[Status, Relation | None]:
-    low, high = float(main.low[0]), float(main.high[0])
+def _status(draws: Draws) -> tuple[Status, Relation | None]:
+    low, high = float(draws.low[0]), float(draws.high[0])
     if low == high:
         return "exact", "="
     if low > 0:
@@ -197,5 +234,5 @@ def _up(value: float | None) -> int | None:
     return None if value is None else math.ceil(value - 1e-9)
 
 
-def _dominated(spread: Interval) -> Literal["sampling", "method"]:
-    return "method" if spread.dominated_by_method() else "sampling"
+def _dominated(spread: Interval) -> Literal["sampling", "levels"]:
+    return "levels" if spread.dominated_by_levels() else "sampling"

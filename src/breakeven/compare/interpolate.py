@@ -1,17 +1,12 @@
-"""Between measured levels: three ways to read a curve, for many draws at once.
+"""Between measured levels: how a curve is read, for many draws at once.
 
 Every function takes users (n levels, rising) and a table of values (d draws, n levels). Nothing goes beyond the first
-or the last level. The ways agree at the levels and differ between them; their spread is part of every interval.
-
-| way | throughput T at u users | a latency m at u users |
-|---|---|---|
-| `loglog` (the point value) | PCHIP of log T against log u (T/u never rises) | PCHIP of log m against log u |
-| `linear` | T linear in u | m linear in u |
-| `speed` | T linear in speed per user T/u, that is u/T linear in u | log m linear in u |
+or the last level. Throughput T is PCHIP of log T against log u in which T/u never rises, a latency m PCHIP of log m
+against log u. It is one curve of many that the levels allow; `envelope.py` has the lowest and the highest.
 """
 
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +16,7 @@ from breakeven.compare.pchip import hermite, pchip_slopes
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Index = NDArray[np.intp]
-Method = Literal["loglog", "linear", "speed"]
-METHODS: Final[tuple[Method, ...]] = ("loglog", "linear", "speed")
-_HALVINGS: Final = 40
+_HALVINGS: Final = 48
 
 
 class Gap(NamedTuple):
@@ -45,19 +38,13 @@ def gap_at(users: Array, values: Array, left: Index) -> Gap:
 _HAIR: Final = 1e-12
 
 
-def throughput_at(users: Array, tput: Array, u: Array, *, method: Method) -> Array:
+def throughput_at(users: Array, tput: Array, u: Array) -> Array:
     """T at `u` users (one a draw), which must lie within the levels."""
     gap = gap_at(users, tput, np.searchsorted(users, u, side="right") - 1)
-    (u0, u1), (t0, t1) = gap.u, gap.y
-    if method == "loglog":
-        return np.exp(_loglog(users, tput, gap, steepest=1.0)(np.log(u)))
-    share = _share(u, u0, u1)
-    if method == "linear":
-        return t0 + share * (t1 - t0)
-    return u / ((1 - share) * u0 / t0 + share * u1 / t1)
+    return np.exp(_loglog(users, tput, gap, steepest=1.0)(np.log(u)))
 
 
-def load_at_speed(users: Array, tput: Array, speed: Array, *, method: Method) -> Array:
+def load_at_speed(users: Array, tput: Array, speed: Array) -> Array:
     """Greatest u with T(u)/u >= `speed` (one a draw), where T/u does not increase from level to level.
 
     The last level where even that one meets it; NaN where the first level misses it. Where T/u is level over several
@@ -68,8 +55,8 @@ def load_at_speed(users: Array, tput: Array, speed: Array, *, method: Method) ->
     gap = gap_at(users, tput, meets.sum(axis=1) - 1)
     between = meets[:, 0] & ~meets[:, -1]
     u = np.where(meets[:, -1], users[-1], np.nan)
-    crossing = _speed_crossing(users, tput, gap, speed=speed, method=method)
-    return np.where(between, crossing, u)
+    log_t = _loglog(users, tput, gap, steepest=1.0)
+    return np.where(between, _halve(lambda x: log_t(x) - x >= np.log(speed), gap), u)
 
 
 def faster_than(speed: Array, other: Array) -> Bool:
@@ -77,41 +64,20 @@ def faster_than(speed: Array, other: Array) -> Bool:
     return speed * (1 - 10 * _HAIR) > other
 
 
-def load_at_latency(users: Array, latency: Array, limit_s: float, *, method: Method) -> Array:
+def load_at_latency(users: Array, latency: Array, limit_s: float) -> Array:
     """Greatest u whose latency is within `limit_s`, where latency does not decrease from level to level; else NaN."""
     meets = latency <= limit_s
     gap = gap_at(users, latency, meets.sum(axis=1) - 1)
     between = meets[:, 0] & ~meets[:, -1]
     u = np.where(meets[:, -1], users[-1], np.nan)
-    return np.where(between, _latency_crossing(users, latency, gap, limit_s=limit_s, method=method), u)
+    log_m = _loglog(users, latency, gap)
+    return np.where(between, _halve(lambda x: log_m(x) <= np.log(limit_s), gap), u)
 
 
 def _share(u: Array, u0: Array, u1: Array) -> Array:
     """How far `u` lies from u0 to u1; 0 where the two are one level."""
     width = np.where(u1 > u0, u1 - u0, 1.0)
     return (u - u0) / width
-
-
-def _speed_crossing(users: Array, tput: Array, gap: Gap, *, speed: Array, method: Method) -> Array:
-    (u0, u1), (t0, t1) = gap.u, gap.y
-    if method == "loglog":
-        log_t = _loglog(users, tput, gap, steepest=1.0)
-        return _halve(lambda x: log_t(x) - x >= np.log(speed), gap)
-    if method == "linear":
-        above, below = t0 - speed * u0, speed * u1 - t1
-        return u0 + (u1 - u0) * _ratio(above, above + below)
-    slow0, slow1 = u0 / t0, u1 / t1
-    return u0 + (u1 - u0) * _ratio(1 / speed - slow0, slow1 - slow0)
-
-
-def _latency_crossing(users: Array, latency: Array, gap: Gap, *, limit_s: float, method: Method) -> Array:
-    (u0, u1), (m0, m1) = gap.u, gap.y
-    if method == "loglog":
-        log_m = _loglog(users, latency, gap)
-        return _halve(lambda x: log_m(x) <= np.log(limit_s), gap)
-    if method == "linear":
-        return u0 + (u1 - u0) * _ratio(limit_s - m0, m1 - m0)
-    return u0 + (u1 - u0) * _ratio(np.log(limit_s / m0), np.log(m1 / m0))
 
 
 def _ratio(part: Array, whole: Array) -> Array:

@@ -1,21 +1,131 @@
-"""Which level to measure next: where the ways to read between the levels disagree most."""
+"""Which levels to measure next: those that would narrow a figure's interval most."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Final, NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from breakeven.compare.capacity import MAIN, Capacities, capacities, point_loads
-from breakeven.compare.interpolate import METHODS, throughput_at
-from breakeven.compare.interval import Draws, Interval, interval
-from breakeven.compare.pool import nodes_of
-from breakeven.compare.side import Side, make_side, usable_range
+from breakeven.compare.capacity import Capacity, capacity, interval_of, status_of
+from breakeven.compare.envelope import value_at
+from breakeven.compare.interpolate import throughput_at
+from breakeven.compare.interval import Bounds, Interval, log_width
+from breakeven.compare.pool import PooledLevel, nodes_of
+from breakeven.compare.side import Side, make_side, side_of, throughput_between, usable_range
 from breakeven.compare.types import NextLevel, Reason
+from breakeven.metrics.pooling import Measured
 from breakeven.metrics.slo import ServiceLevel, Slo, service_levels
 from breakeven.metrics.summary import RunSummary
 
 Array = NDArray[np.float64]
+MOST_NAMED: Final = 2
+_TRIED: Final = 7
+"""Loads that are tried on a side."""
+_DRAWS: Final = 200
+_WORTH: Final = 0.9
+"""A level is named that leaves less than this share of the interval's width (log scale)."""
+
+
+class Doubt(NamedTuple):
+    """A figure's interval, and the loads of each side where the curve decides on it."""
+
+    interval: Interval
+    loads: tuple[Bounds, ...]
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """The width of the interval; of open ones, what lies between the levels."""
+        return self.interval.width_log, self.interval.between_log
+
+
+class _Tried(NamedTuple):
+    """A level that is supposed to lie on the curve as it is read."""
+
+    of_side: int
+    users: int
+    sides: tuple[Side, ...]
+    doubt: Doubt
+
+
+def next_levels(sides: Sequence[Side], doubt_of: Callable[[Sequence[Side]], Doubt]) -> tuple[NextLevel, ...]:
+    """At most two levels that narrow a figure most, one after the other; none where sampling error is the greater part.
+
+    Each is tried as if it were measured, lay on the curve as it is read, and had its neighbours' sampling error.
+    """
+    now = tuple(_fewer_draws(side) for side in sides)
+    doubt, named = doubt_of(now), list[NextLevel]()
+    while len(named) < MOST_NAMED and doubt.interval.dominated_by_levels():
+        best = min(_tried(now, doubt, doubt_of), key=lambda one: one.doubt.size, default=None)
+        if best is None or not _narrower(best.doubt, doubt):
+            break
+        named.append(_named_for(now[best.of_side], best.users, before=doubt, after=best.doubt))
+        now, doubt = best.sides, best.doubt
+    return tuple(named)
+
+
+def _narrower(one: Doubt, other: Doubt) -> bool:
+    mine, its = (doubt.size[0] if math.isfinite(other.size[0]) else doubt.size[1] for doubt in (one, other))
+    return mine < _WORTH * its
+
+
+def _tried(sides: tuple[Side, ...], doubt: Doubt, doubt_of: Callable[[Sequence[Side]], Doubt]) -> Iterator[_Tried]:
+    for index, (side, loads) in enumerate(zip(sides, doubt.loads, strict=True)):
+        for users in _loads_to_try(side, loads):
+            changed = (*sides[:index], _with_level(side, users), *sides[index + 1 :])
+            yield _Tried(index, users, changed, doubt_of(changed))
+
+
+def _loads_to_try(side: Side, loads: Bounds) -> list[int]:
+    """Whole numbers that are no levels, over the loads that decide; none of a data set, to which nobody can add one."""
+    if nodes_of(side.pooled):
+        return []
+    low, high = max(loads.low, float(side.users[0])), min(loads.high, float(side.users[-1]))
+    tried = {round(float(users)) for users in np.geomspace(low, high, _TRIED)}
+    return sorted(tried - set(side.users.astype(int).tolist()))
+
+
+def _fewer_draws(side: Side) -> Side:
+    return side_of(side.pooled, role=side.role, seed=side.seed, node_sd_log=side.node_sd_log, draws=_DRAWS)
+
+
+def _with_level(side: Side, users: int) -> Side:
+    """The side with one level more."""
+    levels = side.pooled.levels
+    right = int(np.searchsorted(side.users, users))
+    tput = float(throughput_at(side.users, side.curve[:1], np.array([float(users)]))[0])
+    figures = {name: _read(levels, name, users) for name in levels[0].figures}
+    neighbours = [level.figures["output_tok_per_s"].log_half for level in levels[right - 1 : right + 1]]
+    known = [half for half in neighbours if half is not None]
+    figures["output_tok_per_s"] = Measured(tput, max(known) if len(known) == len(neighbours) else None)
+    added = PooledLevel(users=users, repeats=1, figures=figures, extra={})
+    pooled = replace(side.pooled, levels=(*levels[:right], added, *levels[right:]))
+    return side_of(pooled, role=side.role, seed=side.seed, node_sd_log=side.node_sd_log, draws=_DRAWS)
+
+
+def _read(levels: Sequence[PooledLevel], name: str, users: int) -> Measured:
+    """A figure between the levels that have it, log against log; nothing beyond them."""
+    known = [(level.users, one.value, one.log_half or 0.0) for level in levels if (one := level.figures[name]).value]
+    if not known or not known[0][0] < users < known[-1][0]:
+        return Measured()
+    loads, values, halves = (np.array(column, dtype=float) for column in zip(*known, strict=True))
+    at = math.log(users)
+    value = math.exp(float(np.interp(at, np.log(loads), np.log(values))))
+    return Measured(value, float(np.interp(at, np.log(loads), halves)))
+
+
+def _named_for(side: Side, users: int, *, before: Doubt, after: Doubt) -> NextLevel:
+    right = int(np.searchsorted(side.users, users))
+    gap = float(side.users[right - 1]), float(side.users[right])
+    reason = Reason(id="read_between", role=side.role, users=gap[0], up_to_users=gap[1])
+    named = _named(side, users, reason)
+    return replace(named, factor=_factor(before.interval), factor_then=_factor(after.interval))
+
+
+def _factor(spread: Interval) -> float | None:
+    return math.exp(spread.width_log / 2) if math.isfinite(spread.width_log) else None
 
 
 def next_level(
@@ -24,7 +134,7 @@ def next_level(
     """The level of one run whose measurement would narrow its curve most; None when more levels would not help.
 
     With service levels: where the capacity at one of them is least sure. Without: the gap between neighbouring levels
-    in whose middle the ways to read throughput differ most. A gap counts only where that exceeds the sampling error.
+    in whose middle most may lie between them. A gap counts only where that exceeds the sampling error.
     """
     side = make_side(run, role=run.run.id, seed=seed)
     levels = service_levels(floors=floors, slo=slo)
@@ -33,48 +143,52 @@ def next_level(
     return None if best is None else best[1]
 
 
-def _of_service_levels(side: Side, levels: Iterable[ServiceLevel]) -> Iterable[tuple[float, NextLevel]]:
+def _of_service_levels(side: Side, levels: Iterable[ServiceLevel]) -> Iterator[tuple[float, NextLevel]]:
     for level in levels:
-        by_method = capacities(side, level)
-        tput = {method: one.draws(one.tput) for method, one in by_method.items()}
-        found = at_capacity(side, level, by_method)
-        spread = interval(tput, sampled=side.sampled)
-        if found is not None and (not _exact(by_method) or spread.dominated_by_method()):
-            yield (spread.method_log if _exact(by_method) else math.inf), found
+        found = capacity(side, level)
+        if status_of(found) != "exact":
+            named = at_capacity(side, level, found)
+            if named is not None:
+                yield math.inf, named
+            continue
+        spread = interval_of(side, found)
+        for one in next_levels((side,), partial(_doubt_of_capacity, level))[:1]:
+            yield spread.width_log, one
 
 
-def _exact(by_method: Capacities) -> bool:
-    return not (by_method[MAIN].missed[0] or by_method[MAIN].capped[0])
+def _doubt_of_capacity(level: ServiceLevel, sides: Sequence[Side]) -> Doubt:
+    (side,) = sides
+    found = capacity(side, level)
+    return Doubt(interval_of(side, found), (found.decided_between,))
 
 
-def _of_gaps(side: Side) -> Iterable[tuple[float, NextLevel | None]]:
-    tput = side.curve
+def _of_gaps(side: Side) -> Iterator[tuple[float, NextLevel]]:
+    curves = throughput_between(side)
     for u0, u1 in zip(side.users, side.users[1:], strict=False):
         users = between(u0, u1, math.sqrt(u0 * u1))
-        if users is None:
+        if users is None or nodes_of(side.pooled):
             continue
-        at = np.full(tput.shape[0], float(users))
-        values = {method: throughput_at(side.users, tput, at, method=method) for method in METHODS}
-        spread = interval({method: Draws(value, value) for method, value in values.items()}, sampled=side.sampled)
-        if spread.dominated_by_method():
-            yield spread.method_log, _named(side, users, _why(side, spread, users=(float(u0), float(u1))))
+        drawn = np.sort(throughput_at(side.users, side.curve, np.full(side.node.size, float(users))))
+        sampling_log = log_width(*(float(drawn[round(q * (drawn.size - 1))]) for q in (0.025, 0.975)))
+        between_log = log_width(*(value_at(lines, float(users)) for lines in curves))
+        if between_log > sampling_log:
+            reason = Reason(
+                id="far_apart",
+                role=side.role,
+                users=float(u0),
+                up_to_users=float(u1),
+                between_share=math.expm1(between_log),
+                sampling_share=math.expm1(sampling_log),
+            )
+            yield between_log, _named(side, users, reason)
 
 
-def _why(side: Side, spread: Interval, *, users: tuple[float, float]) -> Reason:
-    return Reason(
-        id="ways_differ",
-        role=side.role,
-        users=users[0],
-        up_to_users=users[1],
-        method_share=math.expm1(spread.method_log),
-        sampling_share=math.expm1(spread.sampling_log),
-    )
-
-
-def at_capacity(side: Side, level: ServiceLevel, by_method: Capacities) -> NextLevel | None:
-    """The level that would settle the capacity: near where it is reached, above the top, or one user."""
-    main, usable = by_method[MAIN], usable_range(side, level)
-    if usable.missed_at is not None and (usable.keep.size == 0 or main.capped[0]):
+def at_capacity(side: Side, level: ServiceLevel, found: Capacity) -> NextLevel | None:
+    """The level that would make an exact capacity of a bound or of none: above the top, one user, or in between."""
+    usable = usable_range(side, level)
+    if nodes_of(side.pooled) or status_of(found) == "exact":
+        return None
+    if usable.missed_at is not None and (usable.keep.size == 0 or found.capped[0]):
         below = side.users[usable.keep[-1]] if usable.keep.size else 0.0
         users = between(below, usable.missed_at, math.sqrt(max(below, 1.0) * usable.missed_at))
         reason = Reason(id="misses_somewhere", role=side.role, users=usable.missed_at)
@@ -82,33 +196,13 @@ def at_capacity(side: Side, level: ServiceLevel, by_method: Capacities) -> NextL
     if usable.keep.size == 0:
         return None
     kept = side.users[usable.keep]
-    if main.missed[0]:
+    if found.missed[0]:
         reason = Reason(id="misses_lowest", role=side.role, users=float(kept[0]))
         return None if kept[0] <= 1 else _named(side, 1, reason)
-    if main.capped[0]:
-        return _named(side, int(2 * kept[-1]), Reason(id="meets_top", role=side.role, users=float(kept[-1])))
-    return near(side, point_loads(by_method), kept)
+    return _named(side, int(2 * kept[-1]), Reason(id="meets_top", role=side.role, users=float(kept[-1])))
 
 
-def near(side: Side, loads: Array, users: Array) -> NextLevel | None:
-    """The whole number of users nearest the middle of `loads` (one by each way) strictly between two levels.
-
-    A way by which the side misses the level at its lowest load has no load (NaN), and none in the middle.
-    """
-    middle = float(np.exp(np.nanmean(np.log(loads))))
-    right = min(max(int(np.searchsorted(users, middle)), 1), users.size - 1)
-    if users.size < 2 or middle in users:
-        return None
-    low, high = float(users[right - 1]), float(users[right])
-    chosen = between(low, high, middle)
-    reason = Reason(id="read_between", role=side.role, users=low, up_to_users=high)
-    return None if chosen is None else _named(side, chosen, reason)
-
-
-def _named(side: Side, users: int, reason: Reason) -> NextLevel | None:
-    """None for a side out of a data set, to which nobody can add a level."""
-    if nodes_of(side.pooled):
-        return None
+def _named(side: Side, users: int, reason: Reason) -> NextLevel:
     return NextLevel(run_id=side.run_id, role=side.role, users=users, reason=reason)
 
 

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from breakeven.compare.envelope import Envelope, latency_envelope, throughput_envelope
 from breakeven.compare.isotonic import non_decreasing, non_increasing
 from breakeven.compare.pool import Pooled, nodes_of, pool, unit_of
 from breakeven.metrics.pooling import Z95, Measured
@@ -28,8 +29,11 @@ class Side(NamedTuple):
     """Of every level as measured, one row a draw."""
     curve: Array
     """Throughput whose speed per user does not increase with load: isotonic regression of T(u)/u, times u."""
+    error_log: Array
+    """Sampling error of each level's throughput on the log scale, as far as levels have it apart from one another."""
     node: Array
     """Log of each draw's node effect, the same for all levels."""
+    node_sd_log: float
     seed: tuple[int, int]
 
     @property
@@ -70,13 +74,16 @@ def side_of(pooled: Pooled, *, role: str, seed: tuple[int, int], node_sd_log: fl
     """
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((draws + 1, len(pooled.levels)))
+    measured = [level.figures["output_tok_per_s"] for level in pooled.levels]
+    error_log = _sd_log(measured)
     if nodes_of(pooled) > 1 or pooled.run.run.kind == "predicted":
         noise[:] = noise[:, :1]
+        error_log = np.zeros_like(error_log)
     node = node_sd_log * rng.standard_normal(draws + 1)
     noise[0], node[0] = 0.0, 0.0
     users = np.array([float(level.users) for level in pooled.levels])
-    tput = _draw([level.figures["output_tok_per_s"] for level in pooled.levels], noise, node)
-    return Side(role, pooled, users, tput, _fitted(users, tput), node, seed)
+    tput = _draw(measured, noise, node)
+    return Side(role, pooled, users, tput, _fitted(users, tput), error_log, node, node_sd_log, seed)
 
 
 def curve_of(side: Side, keep: NDArray[np.intp]) -> Array:
@@ -103,8 +110,23 @@ def latency(side: Side, metric: str, keep: NDArray[np.intp]) -> Array:
 def _draw(figures: list[Measured], noise: Array, node: Array) -> Array:
     """Log-normal draws: value x exp(half width / 1.96 x normal + node effect); without interval, no noise."""
     values = np.array([one.value or np.nan for one in figures])
-    sd = np.array([(one.log_half or 0.0) / Z95 for one in figures])
-    return np.asarray(values * np.exp(sd * noise + node[:, None]))
+    return np.asarray(values * np.exp(_sd_log(figures) * noise + node[:, None]))
+
+
+def _sd_log(figures: list[Measured]) -> Array:
+    return np.array([(one.log_half or 0.0) / Z95 for one in figures])
+
+
+def throughput_between(side: Side, keep: NDArray[np.intp] | None = None) -> Envelope:
+    """Between which curves the throughput as measured lies, by all levels or by some of them."""
+    keep = np.arange(side.users.size) if keep is None else keep
+    return throughput_envelope(side.users[keep], curve_of(side, keep)[0], side.error_log[keep])
+
+
+def latency_between(side: Side, metric: str, keep: NDArray[np.intp]) -> Envelope:
+    """Between which curves a latency as measured lies."""
+    errors = _sd_log([side.pooled.levels[i].figures[metric] for i in keep])
+    return latency_envelope(side.users[keep], latency(side, metric, keep)[0], errors)
 
 
 def usable_range(side: Side, level: ServiceLevel) -> Range:

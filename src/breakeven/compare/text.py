@@ -11,7 +11,7 @@ from breakeven.compare.words import (
     gate_level_text,
     gate_text,
     interval_text,
-    next_level_text,
+    next_levels_text,
     people,
     reason_text,
     scope_lines,
@@ -24,7 +24,7 @@ from breakeven.errors import one_line
 from breakeven.metrics.summary import Estimate
 from breakeven.units import short_count, short_s
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _WIDE: Final = 0.5
 """From this half width on an interval is far from symmetric, and is printed by its ends."""
 _LATENCIES: Final = (
@@ -36,7 +36,7 @@ _LATENCIES: Final = (
 
 
 def to_json(comparisons: Sequence[Comparison]) -> str:
-    """The comparisons as JSON, format 2; None is null, an open end of an interval is null.
+    """The comparisons as JSON, format 3; None is null, an open end of an interval is null.
 
     `text` of each holds its sentences; all else is data.
     """
@@ -151,7 +151,7 @@ def _shared_line(figure: Equivalence) -> list[str]:
 
 
 def _remark(figure: Equivalence) -> str:
-    return "ways only" if figure.interval_holds == "method" else "tie" if figure.tie else ""
+    return "levels only" if figure.interval_holds == "levels" else "tie" if figure.tie else ""
 
 
 def _whole(figure: Equivalence) -> str:
@@ -181,8 +181,8 @@ def _notes(figures: Sequence[Equivalence]) -> Iterator[str]:
     for figure in figures:
         for reason in figure.reasons:
             reasons.setdefault(reason_text(reason), []).append(figure.at)
-    if any(figure.interval_holds == "method" for figure in figures):
-        yield "  ways only: no throughput has an interval, and this holds no more than the ways to read between levels"
+    if any(figure.interval_holds == "levels" for figure in figures):
+        yield "  levels only: no throughput has an interval, and this holds only what may lie between the levels"
     for text, at in reasons.items():
         yield f"  {'; '.join(at)}: {text}"
     for advice in dict.fromkeys(text for figure in figures for text in _advice(figure)):
@@ -190,8 +190,8 @@ def _notes(figures: Sequence[Equivalence]) -> Iterator[str]:
 
 
 def _advice(figure: Equivalence) -> Iterator[str]:
-    if figure.level_to_measure_next is not None:
-        yield f"{figure.at}: {next_level_text(figure.level_to_measure_next)}"
+    if figure.levels_to_measure_next:
+        yield f"{figure.at}: {next_levels_text(figure.levels_to_measure_next)}"
 
 
 def _warnings(one: Comparison) -> Iterator[str]:

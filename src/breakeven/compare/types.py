@@ -13,7 +13,7 @@ Status = Literal["exact", "bound", "none"]
 Relation = Literal["=", "<=", ">="]
 FigureName = Literal["k_at_slo", "k_same_load", "ratio_equal_users"]
 ScopeName = Literal["machines", "gpu_type"]
-Holds = Literal["sampling", "method", "nothing"]
+Holds = Literal["sampling", "levels", "nothing"]
 NO_INTERVAL: tuple[float | None, float | None] = (None, None)
 
 ReasonId = Literal[
@@ -25,7 +25,7 @@ ReasonId = Literal[
     "needs_fewer_users",
     "faster_at_top",
     "read_between",
-    "ways_differ",
+    "far_apart",
 ]
 
 
@@ -39,20 +39,24 @@ class Reason(Struct, frozen=True, kw_only=True):
     """The load that it is about: the lowest, the top, or the lower end of a gap."""
     up_to_users: float | None = None
     """The upper end of a gap or of what was measured."""
-    method_share: float | None = None
-    """For `ways_differ`: by how much the ways to read between the levels differ there."""
+    between_share: float | None = None
+    """For `far_apart`: how much what may lie between the levels spans there."""
     sampling_share: float | None = None
-    """For `ways_differ`: how much the interval spans by sampling alone."""
+    """For `far_apart`: how much the interval spans by sampling alone."""
 
 
 class NextLevel(Struct, frozen=True, kw_only=True):
-    """The level whose measurement would narrow a figure most."""
+    """The level whose measurement would narrow a figure most, or make one of a bound."""
 
     run_id: str
     role: str
     """`A`, `B`, or the run's id where one run is looked at alone."""
     users: int
     reason: Reason
+    factor: float | None = None
+    """The figure's interval, root(high / low), with the levels measured that stand before it; None: open."""
+    factor_then: float | None = None
+    """The same with this one too, if it lies on the curve as it is read: a prediction."""
 
 
 class OperatingPoint(Struct, frozen=True, kw_only=True):
@@ -82,14 +86,12 @@ class Equivalence(Struct, frozen=True, kw_only=True):
     """`value` is the figure (=), or the figure is at most (<=) or at least (>=) `value`; None with status none."""
     value: float | None = None
     ci95: tuple[float | None, float | None] = NO_INTERVAL
-    """Sampling error and the spread over interpolants; an open end is None."""
+    """What may lie between the levels, and sampling error; an open end is None."""
     interval_holds: Holds = "nothing"
-    """`method`: the spread over interpolants alone, as no throughput has an interval; `nothing`: there is no interval.
+    """`levels`: what may lie between them alone, as no throughput has an interval; `nothing`: there is no interval.
 
     With `sampling` two open ends mean that the interval has no bound on either side.
     """
-    by_method: dict[str, float] = field(default_factory=dict)
-    """The point value by each interpolant that gives one of this kind; `loglog` is `value`."""
     tie: bool | None = None
     """The interval holds 1; None unless exact and with sampling in its interval."""
     whole_cards: int | None = None
@@ -100,8 +102,10 @@ class Equivalence(Struct, frozen=True, kw_only=True):
     formula: str
     reasons: tuple[Reason, ...] = ()
     """Why it is a bound or none."""
-    dominated_by: Literal["sampling", "method"] | None = None
-    level_to_measure_next: NextLevel | None = None
+    dominated_by: Literal["sampling", "levels"] | None = None
+    """The greater part of the interval; None unless exact."""
+    levels_to_measure_next: tuple[NextLevel, ...] = ()
+    """At most two, the one that narrows most first."""
 
 
 class LevelSide(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """What a comparison says, in sentences: the one place that makes words of its structs, for terminal, page and JSON."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from breakeven.compare.types import (
@@ -24,6 +24,8 @@ from breakeven.errors import one_line
 from breakeven.units import load_text, short_s
 
 TWO: Final = 2
+_FAR: Final = 2.0
+"""A half width that is told as a factor."""
 ANOTHER: Final = "another of the same type may differ by several per cent"
 
 
@@ -67,7 +69,7 @@ def verdict_text(figures: Sequence[Equivalence]) -> str:
 
 
 def _part(figure: Equivalence) -> str:
-    alone = " by the ways to read between the levels alone" if figure.interval_holds == "method" else ""
+    alone = " by what may lie between the levels alone" if figure.interval_holds == "levels" else ""
     tie = ", a tie" if figure.tie else ""
     return f"{value_text(figure)} B ({interval_text(figure)}{alone}{tie}) with {figure.at}"
 
@@ -81,11 +83,11 @@ _REASONS: Final[dict[ReasonId, Callable[[Reason], str]]] = {
     "needs_fewer_users": lambda one: f"each {one.role} would have to serve fewer than {_fewer(one)} to be as fast",
     "faster_at_top": lambda one: f"{one.role} is faster still at its top level, {people(one.users)}",
     "read_between": lambda one: (
-        f"most of the interval is how {one.role} is read between {one.users:g} and {one.up_to_users:g} users"
+        f"most of the interval is what may lie between its levels of {one.users:g} and {one.up_to_users:g} users"
     ),
-    "ways_differ": lambda one: (
-        f"the ways to read throughput between the levels differ by {_percent(one.method_share)}, "
-        f"its interval spans {_percent(one.sampling_share)}"
+    "far_apart": lambda one: (
+        f"what may lie between {one.users:g} and {one.up_to_users:g} users spans {_percent(one.between_share)}, "
+        f"the sampling error {_percent(one.sampling_share)}"
     ),
 }
 
@@ -113,10 +115,29 @@ def reasons_text(reasons: Iterable[Reason]) -> str:
     return "; ".join(map(reason_text, reasons))
 
 
-def next_level_text(following: NextLevel) -> str:
-    """`to narrow it, measure B (runs/b) at 26 users: …`."""
-    what = f"{following.role} ({one_line(following.run_id, limit=80)}) at {people(following.users)}"
-    return f"to narrow it, measure {what}: {reason_text(following.reason)}"
+def next_levels_text(following: Sequence[NextLevel], letters: Mapping[str, str] | None = None) -> str:
+    """`to narrow it, measure B (runs/b) at 34 users: the interval would be about ± 9 % instead of ± 41 %, as …`.
+
+    Where the reader knows runs by letters, `letters` has each run's.
+    """
+    what = " and ".join(f"{_run_text(one, letters)} at {people(one.users)}" for one in following)
+    first, last = following[0], following[-1]
+    why = reason_text(first.reason)
+    if first.reason.id == "read_between":
+        after, before = (_half_width(factor) for factor in (last.factor_then, first.factor))
+        why = f"the interval would be about {after} instead of {before}, as most of it is what may lie between levels"
+    return f"to narrow it, measure {what}: {why}"
+
+
+def _run_text(one: NextLevel, letters: Mapping[str, str] | None) -> str:
+    return f"{one.role} ({one_line(one.run_id, limit=80)})" if letters is None else letters.get(one.run_id, one.role)
+
+
+def _half_width(factor: float | None) -> str:
+    """`± 9 %`; from twofold on the factor, as the interval is far from symmetric."""
+    if factor is None:
+        return "open"
+    return f"± {100 * (factor - 1):.0f} %" if factor < _FAR else f"a factor of {digits(factor)} either way"
 
 
 def scope_lines(scope: Scope) -> Iterator[str]:

@@ -20,6 +20,7 @@ def compared(index: int, figure: Equivalence | None, *, money: Money | None) -> 
         tie=figure.tie,
         why=figure.reasons if figure.status == "bound" else (),
         k_holds=figure.interval_holds,
+        measure_next=figure.levels_to_measure_next,
         cost_ratio=Estimate() if money is None else money.cost_ratio,
     )
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from breakeven.caution import Caution
-from breakeven.compare.types import Comparison, Holds, OperatingPoint, Relation
+from breakeven.compare.types import Comparison, Holds, NextLevel, OperatingPoint, Relation
 from breakeven.compare.types import Reason as Why
 from breakeven.cost.result import CostReport, Crossing
 from breakeven.findings.series import LevelSeries
@@ -93,6 +93,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     """Why k is a bound, or why there is none."""
     k_holds: Holds = "sampling"
     """What the interval of k holds."""
+    measure_next: tuple[NextLevel, ...] = ()
+    """The levels that would narrow k most."""
     cost_ratio: Estimate = field(default_factory=Estimate)
     """Cost per output token of the candidate / the reference's."""
     speed: Estimate = field(default_factory=Estimate)

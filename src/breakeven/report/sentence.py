@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from breakeven.compare.words import digits, range_text, reasons_text
+from breakeven.compare.words import digits, next_levels_text, range_text, reasons_text
 from breakeven.findings import Answer, Findings, Subject
 from breakeven.findings.types import NO_ENDS
 from breakeven.metrics.summary import Estimate
@@ -106,7 +106,7 @@ def sure_text(found: Findings, answer: Answer | None = None) -> str:
     """How sure the answer is."""
     answer = answer or found.answer
     if answer.kind == "compared":
-        return _sure([("of the cost", answer.cost_ratio), ("cards", answer.k)], answer)
+        return _sure([("of the cost", answer.cost_ratio), ("cards", answer.k)], answer) + _next_text(found, answer)
     if answer.kind == "apart":
         why = reasons_text(answer.why)
         return f"At {level_text(found)}: {why}." if why else "No service level fits both runs."
@@ -119,13 +119,21 @@ def sure_text(found: Findings, answer: Answer | None = None) -> str:
 
 
 def _sure(parts: Sequence[tuple[str, Estimate]], answer: Answer) -> str:
-    held = "95 %" if answer.k_holds == "sampling" else "between the ways to read the curves only"
+    held = "95 %" if answer.k_holds == "sampling" else "what may lie between the levels only"
     told = [f"{ends(one.ci95)} {what}" for what, one in parts if one.value is not None]
     known = answer.k_holds != "nothing" and any(one.ci95 != NO_ENDS for _, one in parts)
     interval = f"{held}: {', '.join(told)}." if known else "Without an interval."
     tie = " A tie in throughput: neither is shown to be ahead." if answer.tie else ""
     bound = f" A bound: {reasons_text(answer.why)}." if answer.why else ""
     return interval + tie + bound
+
+
+def _next_text(found: Findings, answer: Answer) -> str:
+    """Which levels would narrow k, where it is no figure or mostly what may lie between levels."""
+    if not answer.measure_next:
+        return ""
+    text = next_levels_text(answer.measure_next, {subject.id: subject.letter for subject in found.subjects})
+    return f" {text[0].upper()}{text[1:]}."
 
 
 def ends(interval: tuple[float | None, float | None]) -> str:

@@ -24,7 +24,7 @@ DEFINED: tuple[tuple[str, str], ...] = (
     ("load factor", "part of the paid time in which a server serves at its measured throughput"),
     ("ROI parity rent", "the rent at which the candidate earns its purchase back in the reference's time"),
     ("cost parity rent", "the rent at which the candidate's tokens cost what the reference's cost"),
-    ("95 % interval", "sampling error of the runs; of k also the spread over ways to read between two levels"),
+    ("95 % interval", "sampling error of the runs; of capacity and k also what may lie between two levels"),
 )
 """What no row of a table defines."""
 
