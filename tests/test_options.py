@@ -36,6 +36,7 @@ WORDS: dict[str, str] = {
     "--arrivals": "gamma:2",
     "--clients": "ray:2",
     "--slo": "ttft_p99=2s",
+    "--floor": "25,50",
     "--workload": "lengths",
     "--precision": "0.012345678",
 }

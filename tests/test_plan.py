@@ -38,6 +38,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("ramp_s", {"ramp_s": 1.0, "workload": "trace"}),
     ("options", {"options": {"speed": "2"}, "workload": "trace", "users": (1,)}),
     ("repeats", {"repeats": 0}),
+    ("floors", {"floors": (25.0, 0.0), "auto": True}),
     ("find_max", {"find_max": True}),
     ("requests and rate", {"rate": (2.0,), "requests": 1000}),
     ("duration_s and requests", {"duration_s": 5.0, "requests": 1000}),
@@ -109,6 +110,7 @@ MIXED: list[tuple[str, dict[str, Any]]] = [
     ("arrivals", {"arrivals": "poisson"}),
     ("auto and rate", {"auto": True, "rate": (5.0,)}),
     ("auto and find_max", {"auto": True, "find_max": True, "slo": "ttft_p99=1s"}),
+    ("floors", {"floors": (25.0,)}),
     ("users and find_max", {"users": (1, 5), "find_max": True, "slo": "ttft_p99=1s"}),
     ("rate and find_max", {"rate": (1.0, 5.0), "find_max": True, "slo": "ttft_p99=1s"}),
 ]

@@ -313,6 +313,14 @@ PLAN_OPTIONS: tuple[Option, ...] = (
             "LIMITS",
         ),
         Option("--find-max", "look for the highest load that meets --slo", kind=SWITCH),
+        Option(
+            "--floor",
+            "with --users auto: tok/s that on average a user gets at least; the levels are added that narrow the "
+            "throughput there (without, and without --slo: the whole curve)",
+            "LIST",
+            kind=NUMBERS,
+            field="floors",
+        ),
     ),
     *_in(
         MACHINE,

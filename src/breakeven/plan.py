@@ -86,6 +86,8 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     clients: str = "1"
     """Client processes that share the users: a number, or `ray:N` over a Ray cluster."""
     slo: str | None = None
+    floors: tuple[float, ...] = ()
+    """Of `auto`: speeds, tok/s a user on average, at which the throughput has to be known."""
     find_max: bool = False
     """Look for the highest number of users (or rate) that meets the SLO."""
     workload: str = "chat"
@@ -194,6 +196,8 @@ def _bad_mix(given: Mapping[str, Any]) -> FieldError | None:
         return FieldError("auto chooses numbers of users, a rate has none; give one of the two", "auto", "rate")
     if given.get("auto") and given.get("find_max"):
         return FieldError("each chooses the levels in its own way; give one of the two", "auto", "find_max")
+    if given.get("floors") and not given.get("auto"):
+        return FieldError("it says at which speed auto looks for levels; give --users auto too", "floors")
     for name in ("users", "rate"):
         if given.get("find_max") and len(given.get(name, ())) > 1:
             first = f"{given[name][0]:g}"
@@ -212,6 +216,9 @@ def _bad_load(plan: Plan) -> FieldError | None:
         )
     if plan.repeats < 1:
         return FieldError(f"{plan.repeats} is too few; give at least 1", "repeats")
+    for floor in plan.floors:
+        if not (math.isfinite(floor) and floor > 0):
+            return FieldError(f"{floor:g} is no speed; give tok/s a user above 0, such as --floor 25,50", "floors")
     if plan.find_max and plan.slo is None:
         return FieldError("it needs limits to meet; give --slo, such as --slo ttft_p99=2s,tpot_p99=100ms", "find_max")
     return None

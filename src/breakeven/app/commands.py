@@ -27,9 +27,17 @@ def run(plan: Plan, *, out: Path, json_to: str | None) -> int:
     return _finish(*run_plan(plan, out=out, live=Live()), json_to=json_to)
 
 
-def resume(path: Path, *, auto: bool = False, is_trusted: bool = False, json_to: str | None) -> int:
-    """Measure what a run lacks; with `auto` also the levels whose absence leaves most doubt."""
-    return _finish(*resume_run(path, live=Live(), auto=auto, is_trusted=is_trusted), json_to=json_to)
+def resume(
+    path: Path,
+    *,
+    auto: bool = False,
+    floors: tuple[float, ...] = (),
+    is_trusted: bool = False,
+    json_to: str | None,
+) -> int:
+    """Measure what a run lacks; with `auto` also the levels whose absence leaves most doubt, at `floors`."""
+    resumed = resume_run(path, live=Live(), auto=auto, floors=floors, is_trusted=is_trusted)
+    return _finish(*resumed, json_to=json_to)
 
 
 def show(path: Path, *, json_to: str | None) -> int:

@@ -26,10 +26,13 @@ def do(arguments: argparse.Namespace) -> int:
     given: dict[str, Any] = plan_fields(vars(arguments))
     if arguments.resume is not None:
         is_auto = given.pop("auto", False)
+        floors = given.pop("floors", ()) if is_auto else ()
         if given or arguments.plan is not None or arguments.dry_run:
             raise UsageError("--resume takes the plan from the run; leave the other options out")
         if not is_study(arguments.resume) and not arguments.only:
-            return resume(arguments.resume, auto=is_auto, is_trusted=arguments.trust, json_to=arguments.json)
+            return resume(
+                arguments.resume, auto=is_auto, floors=floors, is_trusted=arguments.trust, json_to=arguments.json
+            )
         return study.run(arguments, {})
     if arguments.plan is not None or arguments.dry_run or arguments.only:
         return study.run(arguments, given)

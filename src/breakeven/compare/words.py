@@ -121,12 +121,16 @@ def next_levels_text(following: Sequence[NextLevel], letters: Mapping[str, str] 
     Where the reader knows runs by letters, `letters` has each run's.
     """
     what = " and ".join(f"{_run_text(one, letters)} at {people(one.users)}" for one in following)
+    return f"to narrow it, measure {what}: {why_next_text(following)}"
+
+
+def why_next_text(following: Sequence[NextLevel]) -> str:
+    """What these levels are for: what they would make of the interval, where they narrow one."""
     first, last = following[0], following[-1]
-    why = reason_text(first.reason)
-    if first.reason.id == "read_between":
-        after, before = (_half_width(factor) for factor in (last.factor_then, first.factor))
-        why = f"the interval would be about {after} instead of {before}, as most of it is what may lie between levels"
-    return f"to narrow it, measure {what}: {why}"
+    if first.reason.id != "read_between":
+        return reason_text(first.reason)
+    after, before = (_half_width(factor) for factor in (last.factor_then, first.factor))
+    return f"the interval would be about {after} instead of {before}, as most of it is what may lie between levels"
 
 
 def _run_text(one: NextLevel, letters: Mapping[str, str] | None) -> str:

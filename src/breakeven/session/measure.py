@@ -18,7 +18,7 @@ from breakeven.cautions import judged_level
 from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s, wall_now
 from breakeven.compare.nextlevel import next_level
-from breakeven.compare.words import reason_text
+from breakeven.compare.words import why_next_text
 from breakeven.errors import RunFailedError
 from breakeven.launch.embedded import Launched
 from breakeven.load.crew import Crew
@@ -211,11 +211,11 @@ class Measurement:
         slo = None if self.plan.slo is None else parse_slo(self.plan.slo)
         asked: set[int] = set()
         while len(asked) < MOST_AUTO_LEVELS and not self._stop.is_set():
-            chosen = next_level(summarise(self.folder), slo=slo)
+            chosen = next_level(summarise(self.folder), floors=self.plan.floors, slo=slo)
             if chosen is None or chosen.users in asked:
                 return
             asked.add(chosen.users)
-            self._live.say(f"next: {load_text(chosen.users, None)}, since {reason_text(chosen.reason)}")
+            self._live.say(f"next: {load_text(chosen.users, None)}, since {why_next_text([chosen])}")
             level = level_plan(self.plan, users=chosen.users, salt=self._salt)
             await self._level(level, crew=crew, server=server)
 

@@ -46,14 +46,14 @@ def run_plan(plan: Plan, *, out: Path, live: Live) -> tuple[RunFolder, RunSummar
 
 
 def resume_run(
-    path: Path, *, live: Live, auto: bool = False, is_trusted: bool = False
+    path: Path, *, live: Live, auto: bool = False, floors: tuple[float, ...] = (), is_trusted: bool = False
 ) -> tuple[RunFolder, RunSummary, bool]:
-    """Measure the levels that a run lacks; with `auto` also those whose absence leaves most doubt."""
+    """Measure the levels that a run lacks; with `auto` also those whose absence leaves most doubt, at `floors`."""
     folder = RunFolder.open(path)
     folder.lock()
     plan = folder.plan()
     ask_for_trust(path, [plan], is_trusted=is_trusted)
-    plan = replace(plan, auto=plan.auto or auto)
+    plan = replace(plan, auto=plan.auto or auto, floors=floors or plan.floors)
     if not missing(plan, folder):
         live.say(f"{folder.path} is complete; nothing is left to measure")
         summary = summarise(folder)
