@@ -7,9 +7,15 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
+from breakeven.cautions import judged_together
+from breakeven.compare.runs import compare_runs
+from breakeven.compare.text import render
+from breakeven.findings import findings
 from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.repeats import figure, repeats
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
+from breakeven.report.html import to_html
+from breakeven.report.markdown import to_markdown
 from breakeven.report.terminal import print_run, throughput_chart
 
 
@@ -91,3 +97,32 @@ def test_the_chart_shows_the_mean_of_repeats_once() -> None:
     Console(file=shown, width=100).print(chart)
     lines = shown.getvalue().splitlines()
     assert [line.split("tok/s")[0].split()[-1] for line in lines] == ["10.5", "40.5"]
+
+
+def two_apart() -> RunSummary:
+    """With 10 users 40 and 160 tok/s: t(1) x sd / root(2) of the logs is 8.8."""
+    apart = judged_together([a_level(1, 50), a_level(10, 40), a_level(1, 52, repeat=1), a_level(10, 160, repeat=1)])
+    return RunSummary(run=RunFacts(id="r", settings={"repeats": 2}), levels=apart, repeats=repeats(apart))
+
+
+def test_two_repeats_that_lie_apart_cannot_tell_and_every_report_says_so() -> None:
+    run = two_apart()
+    assert [[one.id for one in level.cautions] for level in run.levels] == [[], ["two_repeats"], [], ["two_repeats"]]
+    out = io.StringIO()
+    print_run(Console(file=out, width=100), run)
+    assert "10 users: two repeats cannot tell" in out.getvalue()
+    (mean,) = [line.split() for line in out.getvalue().splitlines() if line.split()[:2] == ["10", "1–2"]]
+    assert mean[2:4] == ["80.0", "?"]
+    (comparison,) = compare_runs(run, [run], floors=(20.0,))
+    assert "A: two repeats cannot tell at 10 users; three can (--repeats 3)" in render([comparison])
+    assert [line.split()[2:5] for line in render([comparison]).splitlines() if line.split()[:2] == ["10", "A"]] == [
+        ["2", "80.0", "?"]
+    ]
+    found = findings([run])
+    assert "two repeats cannot tell" in to_markdown(found)
+    assert "two repeats cannot tell" in to_html(found)
+
+
+def test_three_repeats_and_two_that_agree_can_tell() -> None:
+    levels = [a_level(1, 50), a_level(1, 51, repeat=1), *(a_level(5, 40 * 4**n, repeat=n) for n in range(3))]
+    assert judged_together(levels) == tuple(levels)

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from breakeven.caution import Caution, Value
 from breakeven.errorkinds import commonest, kind_of
@@ -15,6 +16,8 @@ from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.goodput import TOO_LATE_S, goodput
 from breakeven.metrics.level import summarise_level
+from breakeven.metrics.pooling import cannot_tell
+from breakeven.metrics.repeats import repeats
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.statistics import SHORTEST_BATCH_S
 from breakeven.metrics.summary import SUSPECT, UNSTEADY, ClientSummary, Distribution, LevelSummary, longer_with
@@ -463,6 +466,30 @@ CHECKS: Final[dict[str, Callable[[Seen], Iterator[Caution]]]] = {
     "clocks_apart": clocks_apart,
     "noted": noted,
 }
+
+
+def judged_together(levels: Sequence[LevelSummary]) -> tuple[LevelSummary, ...]:
+    """The levels with what only the repeats of a load tell: of two that lie apart, that two cannot tell."""
+    apart = {
+        (one.users, one.req_per_s_offered): tuple(_two_repeats(one.figures["output_tok_per_s"].between))
+        for one in repeats(levels)
+        if cannot_tell(one.n, one.figures["output_tok_per_s"].between)
+    }
+    return tuple(
+        replace(level, cautions=(*level.cautions, *apart.get((level.users, level.req_per_s_offered), ())))
+        if level.status == "done"
+        else level
+        for level in levels
+    )
+
+
+def _two_repeats(between: tuple[float | None, float | None]) -> Iterator[Caution]:
+    yield Caution(
+        id="two_repeats",
+        seen="two repeats cannot tell ({low:few} to {high:few} tok/s by their spread); three can",
+        advice="use --repeats 3",
+        values={"low": between[0], "high": between[1]},
+    )
 
 
 def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | None = None) -> LevelSummary:

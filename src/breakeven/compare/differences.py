@@ -7,6 +7,7 @@ from breakeven.compare.pool import Pooled, unit_of
 from breakeven.compare.types import Difference, EngineComparison, Role, Warned, WarnedId
 from breakeven.errors import UsageError, one_line
 from breakeven.metrics.hosts import host_differences
+from breakeven.metrics.pooling import cannot_tell
 from breakeven.metrics.summary import SUSPECT, UNSTEADY, LevelSummary
 
 PRECISION: Final = ("precision", "quantization", "quant", "dtype", "kv_cache_dtype")
@@ -128,6 +129,11 @@ def _own(role: Role, pooled: Pooled) -> Iterable[Warned]:
     bare = tuple(level.users for level in pooled.levels if level.figures["output_tok_per_s"].log_half is None)
     if bare:
         yield Warned(id="no_interval", role=role, users=bare)
+    unknown = tuple(
+        level.users for level in pooled.levels if cannot_tell(level.repeats, level.figures["output_tok_per_s"].ci95)
+    )
+    if unknown:
+        yield Warned(id="two_repeats", role=role, users=unknown)
     yield from _cautions(role, pooled)
     if pooled.run.run.settings.get("think_s") or pooled.run.run.workload.get("think_s"):
         yield Warned(id="think_time", role=role)
@@ -148,7 +154,7 @@ def _cautions(role: Role, pooled: Pooled) -> Iterable[Warned]:
 
 def _ids(level: LevelSummary) -> Iterable[str]:
     """The ids of a level's cautions, and in words what none of them says."""
-    ids = {caution.id: None for caution in level.cautions}
+    ids = {caution.id: None for caution in level.cautions if caution.id != "two_repeats"}  # told of the pooled level
     yield from ids
     if level.errors:
         yield "failed requests"

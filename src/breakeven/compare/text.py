@@ -21,6 +21,7 @@ from breakeven.compare.words import (
     warned_text,
 )
 from breakeven.errors import one_line
+from breakeven.metrics.pooling import cannot_tell
 from breakeven.metrics.summary import Estimate
 from breakeven.units import short_count, short_s
 
@@ -104,7 +105,7 @@ def _side(side: LevelSide, names: Sequence[str]) -> list[str]:
     latencies = (side.latency_s[name] for name in names)
     return [
         _count(side.output_tok_per_s.value),
-        _half_width(side.output_tok_per_s),
+        "?" if cannot_tell(side.repeats, side.output_tok_per_s.ci95) else _half_width(side.output_tok_per_s),
         _count(side.output_tok_per_s_per_user.value),
         *("–" if value is None else short_s(value) for value in latencies),
     ]

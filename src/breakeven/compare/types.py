@@ -137,6 +137,7 @@ WarnedId = Literal[
     "other_host",
     "level_left_out",
     "no_interval",
+    "two_repeats",
     "caution",
     "think_time",
     "several_gpus",

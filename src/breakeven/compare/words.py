@@ -194,6 +194,7 @@ _WARNED: Final[dict[WarnedId, Callable[[Warned], str]]] = {
     "no_interval": lambda one: (
         f"no interval of throughput {_at(one.users)}; taken as exact, so every interval here is too narrow"
     ),
+    "two_repeats": lambda one: f"two repeats cannot tell {_at(one.users)}; three can (--repeats 3)",
     "caution": lambda one: f"{one_line(one.caution or '', limit=60)} {_at(one.users)}",
     "think_time": lambda _: "users think between requests, so that throughput / users is not the speed they see",
     "several_gpus": lambda one: f"ran on {one.gpus} GPUs; k counts such machines, not cards",

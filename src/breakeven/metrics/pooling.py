@@ -14,6 +14,10 @@ from breakeven.metrics.summary import Estimate, Quantile
 Z95: Final = NormalDist().inv_cdf(0.975)
 
 
+_FAR_APART: Final = 4.0
+"""High / low of an interval of two repeats from which on they tell nothing."""
+
+
 class Measured(NamedTuple):
     """One figure of one level. `log_half` is half its 95 % interval on the log scale; None where it has none."""
 
@@ -93,6 +97,12 @@ def pool_figure(repeats: Sequence[Measured]) -> Measured:
     is_between = found.within is None or found.between >= found.within
     pooled = from_log(found.middle, max(found.between, found.within or 0.0))
     return pooled._replace(df=len(repeats) - 1) if is_between else pooled
+
+
+def cannot_tell(repeats: int, ci95: tuple[float | None, float | None]) -> bool:
+    """Two repeats whose interval reaches twofold either way: with one degree of freedom Student's t is 12.7."""
+    low, high = ci95
+    return repeats == 2 and low is not None and high is not None and high > _FAR_APART * low
 
 
 def from_log(log_value: float, half: float) -> Measured:

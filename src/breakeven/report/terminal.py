@@ -12,6 +12,7 @@ from breakeven.caution import Caution
 from breakeven.metrics.alike import alike
 from breakeven.metrics.definitions import METRICS, Metric, shown_metrics
 from breakeven.metrics.failures import has_mostly_failed
+from breakeven.metrics.pooling import cannot_tell
 from breakeven.metrics.summary import (
     Distribution,
     Estimate,
@@ -103,7 +104,7 @@ def _columns(levels: Sequence[LevelSummary], *, is_wide: bool) -> list[Column]:
         Column("req/s\ndue" if open_loop else "users", _load, _load),
         *(repeats if any(level.repeat for level in levels) else []),
         Column("tok/s", lambda level: _rate(level.output_tok_per_s), lambda mean: _rate(_throughput(mean))),
-        Column("±", lambda level: plus_minus(level.output_tok_per_s), lambda mean: plus_minus(_throughput(mean))),
+        Column("±", lambda level: plus_minus(level.output_tok_per_s), _plus_minus_of_mean),
         *(column for name, metric in metrics for column in _metric(name, metric, levels, p99=p99)),
         Column("re-\nquests", lambda level: str(level.requests)),
         Column("er-\nrors", lambda level: Text(str(level.errors), "red" if level.errors else "")),
@@ -187,6 +188,12 @@ def plus_minus(estimate: Estimate) -> str:
         return _DASH
     percent = (high - low) / 2 / estimate.value * 100
     return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
+
+
+def _plus_minus_of_mean(mean: RepeatSummary) -> str:
+    """A question mark where two repeats cannot tell, as a caution says."""
+    found = _throughput(mean)
+    return "?" if cannot_tell(mean.n, found.ci95) else plus_minus(found)
 
 
 def throughput_chart(levels: Sequence[LevelSummary], *, means: Sequence[RepeatSummary] = ()) -> RenderableType | None:

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from breakeven.cautions import judged_level
+from breakeven.cautions import judged_level, judged_together
 from breakeven.errors import RunFailedError
 from breakeven.metrics.bracket import bracket, load_of
 from breakeven.metrics.machine import declared_energy
@@ -39,6 +39,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         return _with_watts(with_telemetry(level, facts=facts, records=records, samples=samples), plan)
 
     levels = tuple(derived(facts, records) for facts, records in folder.levels())
+    levels = judged_together(levels)
     if plan.find_max:
         levels = tuple(sorted(levels, key=lambda level: (load_of(level) or 0.0, level.repeat)))
     settings: dict[str, Any] = run.get("settings", {})
