@@ -124,11 +124,14 @@ def test_between_levels_throughput_lies_above_the_chord_and_below_the_neighbouri
         assert value_at(found.low, at) == value_at(found.high, at) == value
 
 
-def test_where_throughput_falls_its_peak_is_bounded_from_the_left_alone() -> None:
+def test_where_throughput_falls_it_may_have_fallen_by_the_same_power_from_a_peak_before() -> None:
     users, tput = np.array([1.0, 10.0, 50.0, 100.0]), np.array([100.0, 1000.0, 1200.0, 900.0])
-    found = throughput_envelope(users, tput, np.full(4, 0.01))
-    # the line from the origin goes on up to 50 users, and the secant from 10 to 50 beyond them
-    assert greatest_up_to(found.high, 50.0) == pytest.approx((50.0, 5000.0))
+    found = throughput_envelope(users, tput, np.full(4, 0.001))
+    # the line from the origin, and one from what 1200 would have been at 10 users by the fall beyond 50
+    power = (np.log(1200 / 900) + 2 * 0.001 * np.sqrt(2)) / np.log(2)
+    slope = 1200 * (5**power - 1) / 40
+    peak = (1200 + 50 * slope) / (100 + slope)
+    assert greatest_up_to(found.high, 50.0) == pytest.approx((peak, 100 * peak))
     assert value_at(found.high, 60.0) == pytest.approx(1250.0)
     # and it may have fallen to the top level at once
     assert value_at(found.low, 60.0) == pytest.approx(900.0)

@@ -314,7 +314,7 @@ def test_the_levels_are_named_that_narrow_k_most_and_by_how_much() -> None:
     assert (second.factor_then or 0) < (first.factor_then or 0) < (first.factor or 0)
     assert next_levels_text((first, second)).endswith(
         f"the interval would be about ± {100 * ((second.factor_then or 0) - 1):.0f} % instead of "
-        f"a factor of {first.factor:.2f} either way, as most of it is what may lie between levels"
+        f"a factor of {first.factor:.2f} either way; most of the interval is what may lie between levels"
     )
 
 
@@ -322,7 +322,8 @@ def test_a_data_set_is_asked_for_no_level() -> None:
     nodes = msgspec.structs.replace(
         a_run(A), levels=tuple(a_level(users, tput, extra={"nodes": 3}) for users, tput in A.items())
     )
-    assert k(side(nodes), side(nodes, 1, role="B"), 40).levels_to_measure_next == ()
+    found = k(side(nodes), side(nodes, 1, role="B"), 40)
+    assert (found.dominated_by, found.levels_to_measure_next) == ("levels", ())
     assert {one.role for one in k(side(nodes), side(a_run(B), 1, role="B"), 40).levels_to_measure_next} == {"B"}
 
 

@@ -326,6 +326,11 @@ def test_an_interval_is_printed_as_open_as_it_is() -> None:
     assert "One A does the work of 1.00 B (no bound on either side, a tie)" in verdict_text(open_ends.k_at_slo)
 
 
+def test_an_interval_that_is_wide_for_want_of_a_level_says_so() -> None:
+    text = render([compared(of_nodes(16), of_nodes(16), floors=(50.0,))])
+    assert "at least 50 tok/s a user on average: most of the interval is what may lie between levels" in text
+
+
 def test_a_figure_without_any_interval_says_so() -> None:
     bare = compared(a_run(A, share=None), a_run(B, share=None), floors=(80.0, 40.0))
     at_levels, between = bare.ratio_equal_users[0], bare.k_at_slo[0]

@@ -8,9 +8,9 @@ server fills up) above the chord and below the secants, a convex one below the c
 | throughput | the line from the origin | flat; not known where it falls | concave, but where levels show the contrary |
 | latency | flat or rising | flat or rising | either, whichever side of the chord a secant is on |
 
-Two levels that lie near give a secant that their sampling error turns far. So of the secants through a level the one is
-taken that bounds best with two standard errors added. Where throughput falls to the right of a level, its peak may lie
-left of that level, and the falling secant bounds nothing.
+Two levels that lie near give a secant that their sampling error turns far. So of the secants through a level the one
+is taken that bounds best with two standard errors added. Where throughput falls to the right of a level, it may have
+fallen from a peak left of that level by the same power of the load, which is steeper than the secant.
 """
 
 import math
@@ -59,6 +59,13 @@ class _Levels(NamedTuple):
         rise = (self.values[j] - self.values[i]) * (1 if j > i else -1)
         return _Slope(rise / width, math.hypot(self.errors[i], self.errors[j]) / width)
 
+    def fall(self, i: int) -> _Slope:
+        """Of the line above a fall by a power of the load between two levels, as steep as the next two show it."""
+        (u0, u1, u2), (_, y1, y2) = self.users[i : i + 3], self.values[i : i + 3]
+        error = math.hypot(self.errors[i + 1] / y1, self.errors[i + 2] / y2)
+        power = (math.log(y1 / y2) + _ERRORS * error) / math.log(u2 / u1)
+        return _Slope((y1 - y1 * (u1 / u0) ** power) / (u1 - u0), 0.0)
+
     def origin(self, i: int) -> _Slope:
         """Of the line from the origin."""
         return _Slope(self.values[i] / self.users[i], self.errors[i] / self.users[i])
@@ -84,11 +91,12 @@ def throughput_envelope(users: Array, tput: Array, sd_log: Array) -> Envelope:
         left = [levels.origin(i), *(levels.slope(i, j) for j in range(i))]
         right = [levels.slope(i + 1, j) for j in range(i + 2, last + 1)]
         falls = any(one.slope < -_ERRORS * one.error for one in (right or [chord])[:1])
-        if i + 1 == last and not falls:
+        if i + 1 < last and falls:
+            right = [levels.fall(i)]
+        elif not right and not falls:
             (right if chord.slope > 0 else left).append(_Slope(0.0, 0.0))
         found = _least(_rise(chord, one, 1) for one in left), _least(_rise(chord, one, -1) for one in right)
-        speed = levels.origin(i).slope - chord.slope
-        return _Rises(found[0], None if falls else found[1], speed, None)
+        return _Rises(*found, levels.origin(i).slope - chord.slope, None)
 
     return _envelope(levels, [low(i) for i in range(last)], [high(i) for i in range(last)])
 

@@ -22,9 +22,9 @@ from breakeven.metrics.summary import RunSummary
 
 Array = NDArray[np.float64]
 MOST_NAMED: Final = 2
-_TRIED: Final = 7
+_TRIED: Final = 5
 """Loads that are tried on a side."""
-_DRAWS: Final = 200
+_DRAWS: Final = 100
 _WORTH: Final = 0.9
 """A level is named that leaves less than this share of the interval's width (log scale)."""
 

@@ -7,6 +7,7 @@ import msgspec
 
 from breakeven.compare.types import Comparison, Equivalence, GateResult, LevelRow, LevelSide, OperatingPoint
 from breakeven.compare.words import (
+    MOSTLY_LEVELS,
     engine_comparison_text,
     gate_level_text,
     gate_text,
@@ -186,6 +187,9 @@ def _notes(figures: Sequence[Equivalence]) -> Iterator[str]:
         yield "  levels only: no throughput has an interval, and this holds only what may lie between the levels"
     for text, at in reasons.items():
         yield f"  {'; '.join(at)}: {text}"
+    wide = [figure.at for figure in figures if figure.dominated_by == "levels" and not figure.levels_to_measure_next]
+    if wide:
+        yield f"  {'; '.join(wide)}: {MOSTLY_LEVELS}"
     for advice in dict.fromkeys(text for figure in figures for text in _advice(figure)):
         yield f"  {advice}"
 

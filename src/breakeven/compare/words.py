@@ -24,6 +24,7 @@ from breakeven.errors import one_line
 from breakeven.units import load_text, short_s
 
 TWO: Final = 2
+MOSTLY_LEVELS: Final = "most of the interval is what may lie between levels"
 _FAR: Final = 2.0
 """A half width that is told as a factor."""
 ANOTHER: Final = "another of the same type may differ by several per cent"
@@ -116,7 +117,7 @@ def reasons_text(reasons: Iterable[Reason]) -> str:
 
 
 def next_levels_text(following: Sequence[NextLevel], letters: Mapping[str, str] | None = None) -> str:
-    """`to narrow it, measure B (runs/b) at 34 users: the interval would be about ± 9 % instead of ± 41 %, as …`.
+    """`to narrow it, measure B (runs/b) at 34 users: the interval would be about ± 9 % instead of ± 41 %; most …`.
 
     Where the reader knows runs by letters, `letters` has each run's.
     """
@@ -130,7 +131,7 @@ def why_next_text(following: Sequence[NextLevel]) -> str:
     if first.reason.id != "read_between":
         return reason_text(first.reason)
     after, before = (_half_width(factor) for factor in (last.factor_then, first.factor))
-    return f"the interval would be about {after} instead of {before}, as most of it is what may lie between levels"
+    return f"the interval would be about {after} instead of {before}; {MOSTLY_LEVELS}"
 
 
 def _run_text(one: NextLevel, letters: Mapping[str, str] | None) -> str:
