@@ -79,8 +79,8 @@ def _tried(sides: tuple[Side, ...], doubt: Doubt, doubt_of: Callable[[Sequence[S
 
 
 def _loads_to_try(side: Side, loads: Bounds) -> list[int]:
-    """Whole numbers that are no levels, over the loads that decide; none of a data set, to which nobody can add one."""
-    if nodes_of(side.pooled):
+    """Whole numbers that are no levels, over the loads that decide; none where nobody measures."""
+    if nodes_of(side.pooled) or side.pooled.run.run.kind == "predicted":
         return []
     low, high = max(loads.low, float(side.users[0])), min(loads.high, float(side.users[-1]))
     tried = {round(float(users)) for users in np.geomspace(low, high, _TRIED)}
