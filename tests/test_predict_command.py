@@ -88,6 +88,7 @@ def test_a_predicted_curve_is_a_run_that_is_marked_wherever_it_stands(tmp_path: 
     compared = asked("compare", a, b, "--floor", "20")
     assert compared.code == 0, compared.err
     assert compared.out.count(", predicted)") == 2
+    assert "as predicted, which nobody has measured" in compared.out
     page = asked("report", a, b, "--floor", "20", "--md", "-")
     assert page.code == 0, page.err
     assert page.out.splitlines()[0].count("(predicted)") == 2
@@ -152,3 +153,15 @@ def test_a_level_that_nothing_meets_is_exit_3_with_what_would() -> None:
     assert re.search(
         r"nothing meets at least 2000 tok/s a user on average: .* comes nearest with [\d.]+ tok/s", done.err
     )
+
+
+def test_cost_from_runs_without_a_price_takes_the_quotes_that_report_takes(tmp_path: Path) -> None:
+    """It said that nothing can be concluded from what is given."""
+    asked("predict", "--model", "llama-3.1-8b", "--gpu", "l40s,rtx4090", "--users", "1,4,16,64,128", "--out", tmp_path)
+    a, b = sorted(tmp_path.iterdir())
+    report = json.loads(asked("report", a, b, "--floor", 25, "--json", "-").out)
+    cost = told("cost", "--from-runs", a, b, "--floor", 25)
+    ranked = {row["label"].partition(" ·")[0]: row["usd_per_mtok"]["value"] for row in report["ranking"]}
+    sides = {name: cost[name]["usd_per_mtok_output"] for name in ("reference", "candidate")}  # type: ignore[index]
+    assert sides["reference"] == pytest.approx(ranked["L40S"])
+    assert sides["candidate"] == pytest.approx(ranked["RTX 4090"])

@@ -68,23 +68,31 @@ def _ranges(text: str, request: CostRequest, *, where: str) -> dict[str, RentQuo
 
 
 def _of_runs(request: CostRequest, level: Level) -> tuple[CostReport, tuple[str, ...]]:
-    """Through the findings, as `report` goes: the first service level at which k is exact, or says most."""
+    """Through the findings, as `report` goes: the first service level at which k is exact, or says most.
+
+    Where nothing is said of prices each card takes its newest quote, also as `report` does.
+    """
     from breakeven.app.prices import quotes
     from breakeven.app.report import findings_of, load_run
     from breakeven.compare.words import warned_text
     from breakeven.findings import Prices
+    from breakeven.findings.pricing import from_quotes
 
     assert request.from_runs is not None
     text, where = _scenario(request)
+    known = quotes()
+    loaded = [load_run(path) for path in request.from_runs]
+    given = request.scenario or request.preset or request.overrides
+    at_quotes = () if given else from_quotes([one.run.run for one in loaded], known)
     prices = Prices(
-        scenarios=(read_scenario(text, where=where),),
+        scenarios=at_quotes or (read_scenario(text, where=where),),
         overrides=request.overrides,
         ranges=request.ranges,
-        quotes=quotes(),
+        quotes=known,
         sweep=request.sweep,
         seed=request.seed,
     )
-    found = findings_of([load_run(path) for path in request.from_runs], level=level, prices=prices)
+    found = findings_of(loaded, level=level, prices=prices)
     if not found.money:
         raise RunFailedError("; ".join(found.notes) or "the runs have no closed-loop levels that can be compared")
     return found.money[0].report, tuple(warned_text(warned) for warned in found.comparisons[0].warnings)

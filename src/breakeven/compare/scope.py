@@ -21,11 +21,11 @@ def side_scope(pooled: Pooled, *, wanted: ScopeName, node_sd_log: float | None) 
         raise UsageError("--node-spread: a spread between nodes belongs to --scope gpu_type; ask for that")
     if not 0 <= (node_sd_log or 0.0) < 1:
         raise UsageError(f"--node-spread: {node_sd_log:g} is no spread; give a share such as 0.05 for 5 %")
-    nodes = nodes_of(pooled)
+    nodes, predicted = nodes_of(pooled), pooled.run.run.kind == "predicted"
     over_nodes = nodes > 1 and all(level.figures["output_tok_per_s"].log_half is not None for level in pooled.levels)
     default = None if over_nodes or wanted == "machines" else DEFAULT_NODE_SD_LOG
     return SideScope(
-        of="node_medians" if nodes > 1 else "data_machine" if nodes else "machine",
+        of="prediction" if predicted else "node_medians" if nodes > 1 else "data_machine" if nodes else "machine",
         cards=max(1, gpu_count(pooled.run.run.host)),
         nodes=nodes or None,
         interval_over_nodes=over_nodes,

@@ -182,8 +182,9 @@ class Warned(Struct, frozen=True, kw_only=True):
 class SideScope(Struct, frozen=True, kw_only=True):
     """What one side of a comparison stands for, and what of its kind the intervals hold."""
 
-    of: Literal["machine", "data_machine", "node_medians"]
-    """The machine that ran it; the only machine that a data set has of it; a GPU type, by the medians of its nodes."""
+    of: Literal["machine", "data_machine", "node_medians", "prediction"]
+    """The machine that ran it; the only machine that a data set has of it; a GPU type, by the medians of its nodes; its
+    card as predicted, which nobody has measured."""
     cards: int = 1
     nodes: int | None = None
     """Of how many nodes the levels are medians, the least over the levels; None for a machine that ran it."""

@@ -156,6 +156,8 @@ def scope_lines(scope: Scope) -> Iterator[str]:
 
 
 def _stands_for(side: SideScope) -> str:
+    if side.of == "prediction":
+        return "its card as predicted, which nobody has measured"
     if side.of == "node_medians":
         return f"its GPU type, by the medians of {side.nodes} nodes"
     card = "one card" if side.cards == 1 else f"one machine with {side.cards} cards"
@@ -166,6 +168,8 @@ def _stands_for(side: SideScope) -> str:
 def _held(side: SideScope) -> str:
     """What of the spread between cards of its type the intervals hold."""
     parts = ["the spread between those nodes"] if side.interval_over_nodes else []
+    if side.of == "prediction":
+        parts.append("how wrong such predictions were")
     if side.node_sd_log is not None:
         source = "as given" if side.node_sd_given else "our default, not measured here"
         parts.append(f"a spread between nodes of {100 * side.node_sd_log:g} % ({source})")

@@ -9,11 +9,12 @@ from breakeven.findings.choice import Candidate, Choice
 from breakeven.metrics.summary import Estimate
 from breakeven.predict.run import BOUND_SAYS
 from breakeven.report.predicted import left_lines
-from breakeven.say import columns, fixed, short, wrapped
-from breakeven.say import share as share_text
+from breakeven.say import chance, columns, fixed, short, wrapped
 from breakeven.units import short_count
 
 _UNIT: Final = {"usd_per_mtok": "USD per million output tokens", "usd_per_month": "USD a month"}
+LEAST_CHANCE: Final = 0.005
+"""Below this chance that a run changes the first place, none is named."""
 
 
 def choice_text(choice: Choice, engine: str) -> str:
@@ -89,11 +90,14 @@ def _held(one: Candidate) -> str:
 
 def _next(choice: Choice, engine: str) -> Iterator[str]:
     following = choice.next_run
-    if following is None:
+    if following is None or following.changes < LEAST_CHANCE:
+        if any(one.kind == "predicted" for one in choice.candidates):
+            yield "measure next: no single run is likely to change the first place"
+            yield ""
         return
     one = choice.candidates[following.index]
     yield from wrapped(
-        f"measure next: {_name(one)}. That changes the first place with a chance of {share_text(following.changes)}, "
+        f"measure next: {_name(one)}. That changes the first place with a chance of {chance(following.changes)}, "
         f"and saves {_usd(following.saves)} {_UNIT[choice.ranked_by]} on average:"
     )
     yield f"  {shlex.join(_command(choice, one, engine))}"
