@@ -133,11 +133,14 @@ def test_a_run_that_equals_another_does_not_fail_a_gate(
 
 @pytest.mark.parametrize("shape", ["smooth", "slots", "roofline", "falling", "knee"])
 def test_the_interval_of_k_holds_and_the_named_levels_narrow_it(shape: str) -> None:
-    """A small piece of the table in docs/COMPARE.md."""
+    """A small piece of the table in docs/COMPARE.md: of 16 at most 3 miss, as 93 in 100 draws of 90 % have it.
+
+    The intervals of before would miss 6 of 16 on the shapes with a kink.
+    """
     coverage_k = _module("coverage_k")
-    found = coverage_k.row(shape, runs=8, seed=5, draws=200)
-    assert coverage_k.coverage(found.before) >= 0.9
-    assert coverage_k.coverage(found.after) >= 0.9
+    found = coverage_k.row(shape, runs=16, seed=5, draws=200)
+    assert coverage_k.coverage(found.before) >= 13 / 16
+    assert coverage_k.coverage(found.after) >= 13 / 16
     assert all(one.more <= 2 * coverage_k.MOST_MORE for one in found.after)
     before, after = (np.median([one.half for one in seen]) for seen in found)
     assert after < (0.7 if shape == "falling" else 0.5) * before
