@@ -22,7 +22,7 @@ from breakeven.compare.gate import gate
 from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.level import Window
 from breakeven.metrics.statistics import distribution
-from breakeven.metrics.summary import NARROW, NARROW_PLACED, LevelSummary, RunFacts, RunSummary
+from breakeven.metrics.summary import NARROW, NARROW_LATENCIES, LevelSummary, RunFacts, RunSummary
 from breakeven.record import LevelFacts, Record
 
 Floats = npt.NDArray[np.float64]
@@ -42,7 +42,7 @@ FIGURES: Final = {"output_tok_per_s": "tok/s"} | {
 GATED: Final = {"output_tok_per_s": ">=", "total_tok_per_s": ">=", "req_per_s": ">="} | {
     f"{metric}_{which}": "<=" for metric in ("ttft", "tpot", "itl", "e2e") for which in SHOWN
 }
-ABOUT_INTERVALS: Final = NARROW | NARROW_PLACED | {"few_answers"}
+ABOUT_INTERVALS: Final = NARROW | NARROW_LATENCIES | {"few_answers"}
 """Cautions that say that an interval may be too narrow."""
 
 

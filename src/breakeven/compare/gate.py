@@ -14,7 +14,7 @@ from breakeven.metrics.definitions import RATES
 from breakeven.metrics.pooling import Measured, from_log
 from breakeven.metrics.slo import limited
 from breakeven.metrics.statistics import t_quantile
-from breakeven.metrics.summary import NARROW, NARROW_PLACED, PLACED, Estimate, LevelSummary, RunSummary
+from breakeven.metrics.summary import NARROW, NARROW_LATENCIES, Estimate, LevelSummary, RunSummary
 from breakeven.units import parse_duration_s
 
 _FORM: Final = "write METRIC[@USERS] >= FACTOR * reference, such as 'output_tok_per_s >= 0.97 * reference'"
@@ -126,7 +126,7 @@ def _may_be_narrow(pooled: Pooled, metric: str, users: int) -> bool:
 
 def _says_narrow(level: LevelSummary, metric: str) -> bool:
     latency = limited().get(metric)
-    doubts = NARROW | NARROW_PLACED if latency is not None and latency[0] in PLACED else NARROW
+    doubts = NARROW if latency is None else NARROW | NARROW_LATENCIES
     too_few = latency is not None and latency[1] != "mean" and level.of(latency[0]).at(latency[1]).too_few
     return too_few or any(caution.id in doubts for caution in level.cautions)
 

@@ -63,10 +63,8 @@ SUSPECT: Final = frozenset({"client_suspect", "beyond_calibration"})
 """Cautions that say that the client may have spoiled the level."""
 NARROW: Final = frozenset({"short_window", "speed_wavers"})
 """Cautions that say that every interval of the level may be too narrow; of single percentiles `too_few` says so."""
-NARROW_PLACED: Final = frozenset({"places_kept"})
-"""The same for the intervals of `PLACED` metrics alone."""
-PLACED: Final = frozenset({"ttft_s", "itl_s", "e2e_s"})
-"""Metrics that depend on when users begin, each against the others. TPOT averages that over an answer."""
+NARROW_LATENCIES: Final = frozenset({"places_kept"})
+"""The same for the intervals of latencies alone, which depend on when users begin, each against the others."""
 
 
 class ClientSummary(Struct, frozen=True, kw_only=True):
