@@ -78,7 +78,9 @@ def predicted(step: Sequence[float], lengths: LengthsOf, *, users: int) -> Level
 
 
 def fitted(measured: Measured, repeat: int) -> tuple[float, ...]:
-    known = {users: measured.levels[users, repeat] for users in FITTED_ON}
+    known = {users: measured.levels.get((users, repeat)) for users in FITTED_ON}
+    if any(level is None or of(level) is None for level in known.values() for of in FIGURES.values()):
+        raise SystemExit(f"needs the levels of {' and '.join(map(str, FITTED_ON))} users with answers in each round")
 
     def misses(logs: Sequence[float]) -> float:
         steps = np.exp(logs)
@@ -131,6 +133,9 @@ def table(path: Path) -> Cells:
         levels = [predicted(one, measured.lengths, users=users) for one in steps]
         for name, of in FIGURES.items():
             seen = [of(measured.levels[users, one]) for one in measured.rounds]
+            if None in seen:
+                print(f"| {users} | {name} | – no answer ended in the window | | | | |")
+                continue
             cells[users, name] = Cell(seen, [of(one) for one in levels])
             print(f"| {users}{' (fitted)' if users in FITTED_ON else ''} | {name} | {cells[users, name].row()}")
     return cells
