@@ -8,7 +8,9 @@ Kept are points of one replica that prefills and decodes on the same cards, spli
 pipeline, no expert and no data parallelism), of models whose shape the table of models has. Points with the same
 settings become one, the median of each figure. `users` is what one replica serves at once. gpt-oss is kept as MXFP4
 whatever the file calls it. Left out: InferenceX's points of 512 users, whose TPOT is below that at 64, so that the
-engine cannot have served them at once.
+engine cannot have served them at once; and points that would need more than the card has, even if it reached all of its
+bandwidth and of its rate without a pause (`most`): 2 of 1,419, Qwen3-32B in FP8 under vLLM 0.12.0, 107 and 114 % of the
+bandwidth with keys and values of 16 bits.
 
 The file does not say in how many bits keys and values are kept (`kv_bits`). NVIDIA's FP8 and FP4 checkpoints ask for
 8, and TensorRT-LLM follows them; so did vLLM on Blackwell, or the fit has it read keys and values at twice the card's
@@ -26,6 +28,8 @@ from pathlib import Path
 import msgspec
 
 from breakeven.hardware import find_gpu
+from breakeven.predict.shipped import calibrated
+from breakeven.predict.steptime import Efficiency, step_time
 from breakeven.reference.serving import ServingPoint
 
 OUT = Path(__file__).parents[1] / "src" / "breakeven" / "reference" / "serving.csv"
@@ -38,6 +42,7 @@ COLUMNS = [field.name for field in msgspec.structs.fields(ServingPoint)]
 ONE = {"", "0", "1"}
 MOST_CARDS, MOST_USERS = 8, 256
 DRAWN = 0.9
+ALL = Efficiency(bandwidth=1, compute=1, kv_bandwidth=1, step_s=0, layer_s=0, user_s=0, hop_s=0, link=1, request_s=0)
 
 
 def key(row: dict[str, str]) -> tuple[str | int, ...] | None:
@@ -70,18 +75,49 @@ def key(row: dict[str, str]) -> tuple[str | int, ...] | None:
     )
 
 
+def most(row: ServingPoint) -> float:
+    """The largest part of what the cards can do that a point needs: of the bandwidth while a user is answered, of the
+    rate over all time, of the rate while a lone prompt is read.
+
+    Counted from below: a step touches the experts of one token, and those who wait are not answered.
+    """
+    point = calibrated(row).point
+    ttft_s, tpot_s = row.ttft_ms / 1e3, row.tpot_ms / 1e3
+    steps = step_time(point.model, point.gpu, ALL, tp=row.tp)
+    decode_s = (row.output_tokens - 1) * tpot_s
+    answering = row.users * decode_s / (decode_s + ttft_s)
+    context = row.input_tokens + row.output_tokens / 2
+    read_s = steps.linear_read_s + steps.head_read_s
+    read_s += steps.expert_read_s * steps.experts_per_token / max(1, steps.experts)
+    read_s += answering * (steps.cached_s * context + steps.windowed_s * min(context, steps.window))
+    token_s = steps.linear_token_s + steps.expert_token_s
+    request_s = token_s * (row.input_tokens + row.output_tokens) + steps.head_token_s * row.output_tokens
+    return max(
+        read_s / tpot_s,
+        request_s * row.users / (ttft_s + decode_s),
+        token_s * row.input_tokens / ttft_s,
+    )
+
+
 def main() -> None:
     groups: dict[tuple[str | int, ...], list[dict[str, str]]] = defaultdict(list)
     with Path(sys.argv[1]).open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if at := key(row):
                 groups[at].append(row)
+    made, impossible = [], 0
+    for at, rows in sorted(groups.items(), key=lambda group: tuple(map(str, group[0][:8])) + group[0][8:]):
+        medians = (statistics.median(float(row[f"silicon_{it}_ms"]) for row in rows) for it in ("ttft", "tpot"))
+        line = (*at, *(f"{median:.4g}" for median in medians), len(rows))
+        fields = {name: cell for name, cell in zip(COLUMNS, line, strict=True) if cell != ""}
+        possible = most(msgspec.convert(fields, ServingPoint, strict=False)) <= 1
+        impossible += not possible
+        made += [line] if possible else []
     with OUT.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(COLUMNS)
-        for at, rows in sorted(groups.items(), key=lambda group: tuple(map(str, group[0][:8])) + group[0][8:]):
-            medians = (statistics.median(float(row[f"silicon_{it}_ms"]) for row in rows) for it in ("ttft", "tpot"))
-            out.writerow([*at, *(f"{median:.4g}" for median in medians), len(rows)])
+        out.writerows(made)
+    print(f"{len(made)} points, {impossible} left out that need more than the card has")
 
 
 if __name__ == "__main__":

@@ -12,16 +12,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from breakeven.predict.calibrations import TIERS, Calibration, Tier, rows_of
+from predict_article import old_curves, today
+
+from breakeven.predict.calibrations import ELSEWHERE, TIERS, Calibration, Tier, rows_of
 from breakeven.predict.levels import Calibrated, Key, fit_levels
 from breakeven.predict.shipped import shipped_points
-from breakeven.predict.validate import Miss, factor, held_out
+from breakeven.predict.validate import SHARES, Miss, factor, groups, held_out
 from breakeven.reference import serving
 
 OUT = Path(__file__).parents[1] / "src" / "breakeven" / "reference"
 FIGURES = ("ttft_s", "tpot_s", "output_tok_per_s")
-ENOUGH = 30
-"""Points held out from which on a group has an interval of its own."""
 SEED = 1
 
 
@@ -55,19 +55,57 @@ def calibrations(measured: Sequence[Calibrated], months: Mapping[Key, set[str]])
 
 
 def spread(tier: Tier, key: Key, waits: bool, misses: Sequence[Miss]) -> dict[str, object]:
-    factors = {name: factor([miss.errors[name] for miss in misses]) for name in FIGURES}
+    factors = {name: factor([miss.errors[name] for miss in misses], share=SHARES[tier]) for name in FIGURES}
+    return line_of(tier, key, waits=waits, elsewhere=False, factors=factors, points=len(misses))
+
+
+def line_of(
+    tier: Tier, key: Key, *, waits: bool, elsewhere: bool, factors: Mapping[str, float | None], points: int
+) -> dict[str, object]:
+    flags = {"waits": str(waits).lower(), "elsewhere": str(elsewhere).lower()}
     shown = {name: "" if value is None else f"{value:.3f}" for name, value in factors.items()}
-    return {"tier": tier, **key._asdict(), "waits": str(waits).lower(), **shown, "points": len(misses)}
+    return {"tier": tier, **key._asdict(), **flags, **shown, "points": points}
 
 
 def spreads(tier: Tier, misses: Iterable[Miss]) -> list[dict[str, object]]:
-    groups: dict[tuple[Key, bool], list[Miss]] = defaultdict(list)
-    for miss in misses:
-        if miss.errors:
-            for key in miss.calibrated.key.chain if tier == "same" else miss.calibrated.key.chain[:1]:
-                groups[key, miss.bound == "kv"].append(miss)
-    kept = [(*at, rows) for at, rows in sorted(groups.items()) if len(rows) >= ENOUGH or not at[0].engine]
-    return [spread(tier, key, waits, rows) for key, waits, rows in kept]
+    rows = [(miss.calibrated.key, miss.bound == "kv", miss) for miss in misses if miss.errors]
+    found = groups(rows, tier)
+    made = [spread(tier, key, waits, group) for (key, waits), group in found.items()]
+    for (key, waits), group in found.items() if tier in ELSEWHERE else ():
+        made += elsewhere(tier, key, waits, group, dense=found[Key("dense"), False])
+    return made
+
+
+def elsewhere(
+    tier: Tier, key: Key, waits: bool, group: Sequence[Miss], *, dense: Sequence[Miss]
+) -> list[dict[str, object]]:
+    """Lines for cards of architectures that no shipped point is of.
+
+    2024's cards tell how far their throughput lies from what the shipped points say: of the article's vLLM, of both of
+    its engines, and, where no engine is known, of them and the fleet's. TTFT and TPOT, the models with experts and who
+    waits were not measured there: each interval is widened as much as that of the throughput of dense models.
+    """
+    article, cards = old_curves()
+    apart = {
+        name: [error for miss in today(curves)[0] for error in miss.errors if error is not None]
+        for name, curves in (
+            ("vllm", [curve for curve in article if curve.engine == "vllm"]),
+            ("", article if tier == "engine" else [*article, *cards]),
+        )
+        if not name or tier == "engine"
+    }
+    made = []
+    near = factor([miss.errors["output_tok_per_s"] for miss in dense], share=SHARES[tier])
+    for engine, errors in apart.items():
+        far = factor(errors, share=SHARES[tier])
+        assert near is not None
+        assert far is not None
+        known = {name: factor([miss.errors[name] for miss in group], share=SHARES[tier]) for name in FIGURES}
+        wider = {name: value and value * max(1.0, far / near) for name, value in known.items()}
+        made.append(
+            line_of(tier, key._replace(engine=engine), waits=waits, elsewhere=True, factors=wider, points=len(errors))
+        )
+    return made
 
 
 def lines(tier: Tier, misses: Iterable[Miss]) -> list[dict[str, object]]:

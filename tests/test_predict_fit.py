@@ -11,7 +11,7 @@ from breakeven.predict.closed import Waiting
 from breakeven.predict.fit import PRIOR, Parameters, Point, errors, fit
 from breakeven.predict.levels import Calibrated, Key, fit_levels, key_of, nearest
 from breakeven.predict.steptime import Efficiency
-from breakeven.predict.validate import factor, held_out
+from breakeven.predict.validate import factor, groups, held_out
 
 TRUE = Parameters(
     efficiency=Efficiency(bandwidth=0.7, compute=0.45, step_s=3e-3, user_s=6e-5, request_s=0.06),
@@ -112,3 +112,14 @@ def test_the_factor_holds_nine_of_ten_and_counts_the_one_to_come() -> None:
     assert 0.87 <= np.mean(inside) <= 0.95
     assert factor([0.1] * 8) is None
     assert factor([0.1] * 9) == pytest.approx(math.exp(0.1))
+
+
+def test_a_group_has_an_interval_of_its_own_where_it_has_points_enough() -> None:
+    deep = Key("dense", "fast", "h100-sxm", "bf16", "1")
+    few = Key("dense", "slow", "h100-sxm", "bf16", "1")
+    rows = [(deep, False, 0.1)] * 30 + [(few, False, 0.2)] * 5
+    near, far = groups(rows, "same"), groups(rows, "engine")
+    assert len(near[deep, False]) == 30
+    assert (few, False) not in near
+    assert len(near[Key("dense"), False]) == 35
+    assert list(far) == [(Key("dense"), False)]

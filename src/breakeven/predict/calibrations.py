@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from breakeven.hardware import Gpu, ModelShape
+from breakeven.hardware import Gpu, ModelShape, find_gpu
 from breakeven.predict.closed import Bound, Waiting
 from breakeven.predict.fit import Parameters
 from breakeven.predict.levels import Key, Kind, nearest
@@ -21,6 +21,8 @@ Tier = Literal["same", "card", "engine", "none"]
 other
 cards; other engines only."""
 TIERS: Final = ("same", "card", "engine", "none")
+ELSEWHERE: Final = frozenset({"engine", "none"})
+"""Tiers in which a card may be of an architecture that was never measured."""
 
 
 class Calibration(Struct, frozen=True, kw_only=True):
@@ -63,6 +65,9 @@ class Spread(Struct, frozen=True, kw_only=True):
     version: str = ""
     waits: bool
     """For users beyond those that the cache holds, who wait for a place."""
+    elsewhere: bool = False
+    """For cards of an architecture that no shipped point is of: how far the shipped points are from what GeForce and
+    Ampere cards gave under engines of 2024-09, two years of engine work included."""
     ttft_s: float | None = None
     tpot_s: float | None = None
     output_tok_per_s: float | None = None
@@ -120,7 +125,9 @@ def choose(
     for rows in ([row for row in own if row.gpu == gpu.key and row.engine == engine and row.kind == kind], table):
         if found := _nearest(wanted, rows):
             tier = _tier(found, model, gpu, engine, rows)
-            return Chosen(found, tier, tuple(row for row in spreads() if row.tier == tier and row.kind == kind))
+            elsewhere = tier in ELSEWHERE and gpu.arch not in _measured_architectures()
+            held = [row for row in spreads() if (row.tier, row.kind, row.elsewhere) == (tier, kind, elsewhere)]
+            return Chosen(found, tier, tuple(held))
     raise LookupError(f"no calibration stands for models of the kind {kind}")
 
 
@@ -155,6 +162,11 @@ def calibrations() -> tuple[Calibration, ...]:
 def spreads() -> tuple[Spread, ...]:
     """How wrong the shipped table's predictions were on what each had not seen."""
     return tuple(msgspec.convert(dict(row), Spread, strict=False) for row in read_rows("spreads.csv"))
+
+
+@functools.cache
+def _measured_architectures() -> frozenset[str]:
+    return frozenset(find_gpu(row.gpu).arch for row in calibrations() if row.gpu)
 
 
 def rows_of(table: Iterable[Calibration]) -> list[dict[str, str]]:

@@ -1,7 +1,8 @@
 """How wrong predictions are: on points that the fit has not seen, and with a whole model, card or engine left out."""
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from breakeven.predict.fit import Parameters, errors
 from breakeven.predict.levels import Calibrated, Key, fit_levels, nearest
 
 FOLDS: Final = 5
+ENOUGH: Final = 30
+"""Points held out from which on a group has an interval of its own."""
+Row = TypeVar("Row")
 
 
 class Miss(NamedTuple):
@@ -52,6 +56,25 @@ def _parts(measured: Sequence[Calibrated], tier: Tier, seed: int) -> list[Hashab
         "none": lambda one: one.key.engine,
     }
     return [of[tier](one) for one in measured]
+
+
+def groups(rows: Iterable[tuple[Key, bool, Row]], tier: Tier) -> dict[tuple[Key, bool], list[Row]]:
+    """Rows by what an interval is found on: key, and whether users wait for a place in the cache.
+
+    Where the model itself was measured on the card every key of the chain with enough points has one; further away, all
+    of a kind share one, since what was left out tells how far cards, models and engines lie apart.
+    """
+    found: dict[tuple[Key, bool], list[Row]] = defaultdict(list)
+    for key, waits, row in rows:
+        for above in key.chain if tier == "same" else key.chain[:1]:
+            found[above, waits].append(row)
+    return {at: group for at, group in sorted(found.items()) if len(group) >= ENOUGH or not at[0].engine}
+
+
+SHARES: Final[Mapping[Tier, float]] = {"same": 0.9, "card": 0.93, "engine": 0.92, "none": 0.92}
+"""Quantile of the misses from which 90 % of what is to come lie within the interval. Further away errors come in whole
+groups, a model, card or engine at a time, so that the misses of other groups tell too little by a few hundredths
+(docs/PREDICTION.md, coverage)."""
 
 
 def factor(misses: Sequence[float], *, share: float = 0.9) -> float | None:
