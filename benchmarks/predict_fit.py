@@ -17,7 +17,7 @@ from predict_article import old_curves, today
 from breakeven.predict.calibrations import ELSEWHERE, TIERS, Calibration, Tier, rows_of
 from breakeven.predict.levels import Calibrated, Key, fit_levels
 from breakeven.predict.shipped import shipped_points
-from breakeven.predict.validate import SHARES, Miss, factor, groups, held_out
+from breakeven.predict.validate import SHARES, Miss, factor, groups, held_out, held_out_of_curves
 from breakeven.reference import serving
 
 OUT = Path(__file__).parents[1] / "src" / "breakeven" / "reference"
@@ -56,13 +56,20 @@ def calibrations(measured: Sequence[Calibrated], months: Mapping[Key, set[str]])
 
 def spread(tier: Tier, key: Key, waits: bool, misses: Sequence[Miss]) -> dict[str, object]:
     factors = {name: factor([miss.errors[name] for miss in misses], share=SHARES[tier]) for name in FIGURES}
-    return line_of(tier, key, waits=waits, elsewhere=False, factors=factors, points=len(misses))
+    return line_of(tier, key, waits=waits, factors=factors, points=len(misses))
 
 
 def line_of(
-    tier: Tier, key: Key, *, waits: bool, elsewhere: bool, factors: Mapping[str, float | None], points: int
+    tier: Tier,
+    key: Key,
+    *,
+    waits: bool,
+    factors: Mapping[str, float | None],
+    points: int,
+    elsewhere: bool = False,
+    own: bool = False,
 ) -> dict[str, object]:
-    flags = {"waits": str(waits).lower(), "elsewhere": str(elsewhere).lower()}
+    flags = {name: str(flag).lower() for name, flag in (("waits", waits), ("elsewhere", elsewhere), ("own", own))}
     shown = {name: "" if value is None else f"{value:.3f}" for name, value in factors.items()}
     return {"tier": tier, **key._asdict(), **flags, **shown, "points": points}
 
@@ -74,6 +81,16 @@ def spreads(tier: Tier, misses: Iterable[Miss]) -> list[dict[str, object]]:
     for (key, waits), group in found.items() if tier in ELSEWHERE else ():
         made += elsewhere(tier, key, waits, group, dense=found[Key("dense"), False])
     return made
+
+
+def own_spreads(misses: Iterable[Miss]) -> list[dict[str, object]]:
+    """Lines for a fit of a user's own levels, one for each kind of model."""
+    rows = [(miss.calibrated.key, miss.bound == "kv", miss) for miss in misses if miss.errors]
+    return [
+        {**spread("same", key, waits, group), "own": "true"}
+        for (key, waits), group in groups(rows, "same").items()
+        if not key.engine
+    ]
 
 
 def elsewhere(
@@ -122,7 +139,7 @@ def main() -> None:
     write(OUT / "calibrations.csv", rows_of(calibrations(measured, months)))
     if "--only-fit" in sys.argv:
         return
-    table, points = [], []
+    table, points = own_spreads(held_out_of_curves(measured)), []
     for tier in TIERS:
         misses = held_out(measured, tier, seed=SEED)
         table += spreads(tier, misses)

@@ -68,6 +68,8 @@ class Spread(Struct, frozen=True, kw_only=True):
     elsewhere: bool = False
     """For cards of an architecture that no shipped point is of: how far the shipped points are from what GeForce and
     Ampere cards gave under engines of 2024-09, two years of engine work included."""
+    own: bool = False
+    """For a fit of the user's own levels: how far two levels of a curve, with other cards as prior, miss the rest."""
     ttft_s: float | None = None
     tpot_s: float | None = None
     output_tok_per_s: float | None = None
@@ -126,7 +128,8 @@ def choose(
         if found := _nearest(wanted, rows):
             tier = _tier(found, model, gpu, engine, rows)
             elsewhere = tier in ELSEWHERE and gpu.arch not in _measured_architectures()
-            held = [row for row in spreads() if (row.tier, row.kind, row.elsewhere) == (tier, kind, elsewhere)]
+            case = (tier, kind, elsewhere, found.own and tier == "same")
+            held = [row for row in spreads() if (row.tier, row.kind, row.elsewhere, row.own) == case]
             return Chosen(found, tier, tuple(held))
     raise LookupError(f"no calibration stands for models of the kind {kind}")
 

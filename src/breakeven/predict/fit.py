@@ -1,8 +1,8 @@
 """Finds what an engine gets out of a card from what was measured: robust least squares on the logs of TTFT and TPOT."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +15,28 @@ from breakeven.predict.steptime import Efficiency
 Floats = npt.NDArray[np.float64]
 
 
-class Point(Struct, frozen=True, kw_only=True):
+class Seen(Struct, frozen=True, kw_only=True):
     """What was measured in a closed loop, in seconds; None where it was not."""
 
-    model: ModelShape
-    gpu: Gpu
-    tp: int = 1
     users: int
     input_tokens: float
     output_tokens: float
     ttft_s: float | None = None
     tpot_s: float | None = None
     output_tok_per_s: float | None = None
+
+
+class Point(Seen, frozen=True, kw_only=True):
+    """The same of a known model on known cards."""
+
+    model: ModelShape
+    gpu: Gpu
+    tp: int = 1
+
+
+AnySeen = TypeVar("AnySeen", bound=Seen)
+Model = Callable[[Floats, AnySeen], Closed | None]
+"""What is predicted for a point from the logs of all parameters."""
 
 
 class Parameters(Struct, frozen=True, kw_only=True):
@@ -83,17 +93,32 @@ _CLOSE: Final = 1e-3
 _TINY: Final = 1e-4
 
 
+class Found(NamedTuple):
+    """What least squares found."""
+
+    logs: Floats
+    """Of the parameters, in the order of the prior."""
+    covariance: Floats
+    """Of the logs, from points and prior; the spread of single figures (SD_LOG) comes on top."""
+
+
 def fit(points: Sequence[Point], *, prior: Mapping[str, Prior] = PRIOR) -> Parameters:
+    """What an engine gets out of cards, by `least`. Without points: the prior."""
+    return parameters(least(points, lambda theta, point: parameters(theta, prior).of(point), prior=prior).logs, prior)
+
+
+def least(points: Sequence[AnySeen], model: Model[AnySeen], *, prior: Mapping[str, Prior]) -> Found:
     """Minimise the Huber loss of log(predicted / measured) / SD_LOG plus ((log p - log prior) / sd)^2 over all
     parameters.
 
-    Gauss-Newton with weights (IRLS) and a damping that grows while a step makes it worse. Without points: the prior.
+    Gauss-Newton with weights (IRLS) and a damping that grows while a step makes it worse.
     """
     centre, width = _centre(prior), np.array([row.sd_log for row in prior.values()])
     theta = centre.copy()
-    best, damping = _loss(points, theta, centre, width), 1e-3
+    best, damping = _loss(_residuals(points, model, theta), theta, centre, width), 1e-3
+    normal = np.diag(1 / width**2)
     for _ in range(_STEPS):
-        residuals, jacobian = _linearised(points, theta, prior)
+        residuals, jacobian = _linearised(points, model, theta)
         weights = np.minimum(1.0, HUBER / np.maximum(np.abs(residuals), 1e-12))
         normal = (jacobian.T * weights) @ jacobian + np.diag(1 / width**2)
         slope = jacobian.T @ (weights * residuals) + (theta - centre) / width**2
@@ -101,14 +126,15 @@ def fit(points: Sequence[Point], *, prior: Mapping[str, Prior] = PRIOR) -> Param
         while not moved and damping < 1e6:
             step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), -slope)
             trial = theta + np.clip(step, -1.0, 1.0)
-            loss = _loss(points, trial, centre, width)
+            loss = _loss(_residuals(points, model, trial), trial, centre, width)
             moved = loss < best
             damping = damping / 5 if moved else damping * 5
         if not moved or best - loss < _CLOSE:
             theta = trial if moved else theta
             break
         theta, best = trial, loss
-    return parameters(theta, prior)
+    covariance = np.linalg.inv(normal).astype(np.float64)
+    return Found(theta, covariance)
 
 
 def parameters(theta: Floats, names: Iterable[str]) -> Parameters:
@@ -134,7 +160,11 @@ def as_prior(found: Parameters, *, narrower: float) -> Mapping[str, Prior]:
 
 def errors(found: Parameters, point: Point) -> dict[str, float]:
     """log(measured / predicted) of each figure that was measured; none where it does not fit on the cards."""
-    closed = found.of(point)
+    return missed(found.of(point), point)
+
+
+def missed(closed: Closed | None, point: Seen) -> dict[str, float]:
+    """The same of a prediction."""
     if closed is None:
         return {}
     measured = {name: getattr(point, name) for name in SD_LOG}
@@ -146,9 +176,8 @@ def _centre(prior: Mapping[str, Prior]) -> Floats:
     return centre
 
 
-def _residuals(points: Sequence[Point], theta: Floats, names: Iterable[str]) -> Floats:
-    found = parameters(theta, names)
-    rows = (_independent(errors(found, point)) for point in points)
+def _residuals(points: Sequence[AnySeen], model: Model[AnySeen], theta: Floats) -> Floats:
+    rows = (_independent(missed(model(theta, point), point)) for point in points)
     found_errors: Floats = np.array([-error / SD_LOG[name] for row in rows for name, error in row.items()])
     return found_errors
 
@@ -158,17 +187,17 @@ def _independent(found: dict[str, float]) -> dict[str, float]:
     return {name: error for name, error in found.items() if len(found) < len(SD_LOG) or name != "output_tok_per_s"}
 
 
-def _loss(points: Sequence[Point], theta: Floats, centre: Floats, width: Floats) -> float:
-    size = np.abs(_residuals(points, theta, PRIOR))
+def _loss(residuals: Floats, theta: Floats, centre: Floats, width: Floats) -> float:
+    size = np.abs(residuals)
     huber = np.where(size <= HUBER, size**2 / 2, HUBER * size - HUBER**2 / 2)
     return float(huber.sum() + (((theta - centre) / width) ** 2).sum() / 2)
 
 
-def _linearised(points: Sequence[Point], theta: Floats, names: Iterable[str]) -> tuple[Floats, Floats]:
-    here = _residuals(points, theta, names)
+def _linearised(points: Sequence[AnySeen], model: Model[AnySeen], theta: Floats) -> tuple[Floats, Floats]:
+    here = _residuals(points, model, theta)
     columns = []
     for i in range(len(theta)):
         near = theta.copy()
         near[i] += _TINY
-        columns.append((_residuals(points, near, names) - here) / _TINY)
+        columns.append((_residuals(points, model, near) - here) / _TINY)
     return here, np.stack(columns, axis=1)

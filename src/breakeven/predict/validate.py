@@ -5,14 +5,17 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
+from msgspec.structs import replace
 
 from breakeven.predict.calibrations import Tier
-from breakeven.predict.fit import Parameters, errors
-from breakeven.predict.levels import Calibrated, Key, fit_levels, nearest
+from breakeven.predict.fit import Parameters, Prior, as_prior, errors, fit
+from breakeven.predict.levels import NARROWER, Calibrated, Key, fit_levels, nearest
 
 FOLDS: Final = 5
 ENOUGH: Final = 30
 """Points held out from which on a group has an interval of its own."""
+LEAST_LEVELS: Final = 4
+"""Of a curve that two levels are to predict."""
 Row = TypeVar("Row")
 
 
@@ -33,6 +36,30 @@ def held_out(measured: Sequence[Calibrated], tier: Tier, *, seed: int = 1) -> li
         unseen = [point for point, group in zip(measured, groups, strict=True) if group == part]
         misses += predicted(fit_levels(seen), unseen)
     return misses
+
+
+def held_out_of_curves(measured: Sequence[Calibrated]) -> list[Miss]:
+    """Every curve (same settings but the users) of four levels at least, by a fit of two of them, as of a user's own
+    short run: that with the fewest users and that nearest to ten. The prior comes from all other cards."""
+    misses = []
+    for card in dict.fromkeys((one.key.engine, one.key.gpu) for one in measured):
+        others = fit_levels([one for one in measured if (one.key.engine, one.key.gpu) != card])
+        curves: dict[Hashable, list[Calibrated]] = defaultdict(list)
+        for one in (one for one in measured if (one.key.engine, one.key.gpu) == card):
+            curves[one.key, replace(one.point, users=0, ttft_s=None, tpot_s=None, output_tok_per_s=None)].append(one)
+        for curve in curves.values():
+            likes = nearest(curve[0].key, others)
+            if len(curve) >= LEAST_LEVELS and likes is not None:
+                misses += _of_two(curve, as_prior(others[likes], narrower=NARROWER))
+    return misses
+
+
+def _of_two(curve: Sequence[Calibrated], prior: Mapping[str, Prior]) -> list[Miss]:
+    fewest = min(curve, key=lambda one: one.point.users)
+    rest = [one for one in curve if one is not fewest]
+    ten = min(rest, key=lambda one: abs(one.point.users - 10))
+    found = fit([fewest.point, ten.point], prior=prior)
+    return predicted({fewest.key: found}, [one for one in rest if one is not ten])
 
 
 def predicted(found: Mapping[Key, Parameters], unseen: Iterable[Calibrated]) -> list[Miss]:
