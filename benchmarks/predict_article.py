@@ -8,18 +8,21 @@ are one product, which cancels where all that is predicted is in words again. Pr
 from other cards of it, and, at the end, figures of 2024 from the shipped points of 2025 and 2026. Markdown on stdout.
 """
 
+import csv
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from breakeven.hardware import ModelShape, find_gpus, find_model
+from breakeven.hardware import ModelShape, find_gpu, find_gpus, find_model
 from breakeven.metrics.summary import RunSummary
 from breakeven.predict.calibrations import choose
-from breakeven.predict.fit import Parameters, Point, errors, fit
+from breakeven.predict.fit import Parameters, Point, as_prior, errors, fit
 from breakeven.predict.validate import factor
 from breakeven.reference import fleet, sweep
 
+RATE: Final = "output_tok_per_s"
 TOKENS_PER_WORD: Final = 1.35
 """Of English answers in the vocabulary of Llama 3; see above for why it hardly matters."""
 INPUT_TOKENS, OUTPUT_TOKENS = 75, 400
@@ -70,7 +73,7 @@ def _points(run: RunSummary, gpu: str, workload: str) -> Iterable[Point]:
 
 def missed(found: Parameters, curve: Curve) -> list[float | None]:
     """log(measured / predicted) of a curve's throughput by users."""
-    return [errors(found, point).get("output_tok_per_s") for point in curve.points]
+    return [errors(found, point).get(RATE) for point in curve.points]
 
 
 class Miss(NamedTuple):
@@ -124,8 +127,52 @@ def today(group: Iterable[Curve]) -> tuple[list[Miss], list[float | None]]:
         first = curve.points[0]
         chosen = choose(first.model, first.gpu, engine=curve.engine)
         misses.append(Miss("today", curve, missed(chosen.calibration.parameters, curve)))
-        widths.append(chosen.factor("output_tok_per_s", bound="bandwidth"))
+        widths.append(chosen.factor(RATE, bound="bandwidth"))
     return misses, widths
+
+
+def kernel_points(gpu: str) -> list[Point]:
+    """What aiconfigurator says of a card under vLLM of today: its TPOT, as its TTFT knows no queue."""
+    path = Path(__file__).parent / "results" / "predict_peer_cards.csv"
+    with path.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["gpu"] == gpu and not row["peer_error"]]
+    return [
+        Point(
+            model=SHAPES["llama3.1-8b"],
+            gpu=find_gpu(gpu),
+            users=int(row["users"]),
+            input_tokens=int(row["input_tokens"]),
+            output_tokens=int(row["output_tokens"]),
+            tpot_s=float(row["peer_tpot_ms"]) / 1e3,
+        )
+        for row in rows
+    ]
+
+
+def by_kernels(gpu: str) -> Parameters:
+    """A fit to them. How far the shipped points' prediction of their TPOT is from it is printed."""
+    points = kernel_points(gpu)
+    likes = choose(points[0].model, points[0].gpu, engine="vllm").calibration.parameters
+    apart = [np.expm1(-errors(likes, point)["tpot_s"]) for point in points]
+    print(f"\n{gpu}: TPOT by the shipped points {min(apart):+.0%} to {max(apart):+.0%} of that by its kernels")
+    return fit(points, prior=as_prior(likes, narrower=1.0))
+
+
+def kernels(group: Iterable[Curve]) -> None:
+    """The RTX 4090 by way of the L40S, the A100 by its own kernels."""
+    found = {"rtx4090": by_kernels("l40s"), "a100": by_kernels("a100-80-sxm")}
+    misses = [
+        Miss("kernels", curve, missed(found[name], curve))
+        for curve in group
+        if curve.workload != "llama3.1-8b-4bit"
+        for name in found
+        if curve.gpu.startswith(name)
+    ]
+    widths = []
+    for miss in misses:
+        first = miss.curve.points[0]
+        widths.append(choose(first.model, first.gpu, engine=miss.curve.engine).factor(RATE, bound="bandwidth"))
+    table("2024 by kernels of today: the RTX 4090 by way of the L40S, A100s by those of the A100 SXM", misses, widths)
 
 
 def old_curves() -> tuple[list[Curve], list[Curve]]:
@@ -142,6 +189,7 @@ def main() -> None:
     for title, group in misses.items():
         table(title, group, [others(everything, miss) for miss in group])
     table("2024 by the shipped points of 2025 and 2026", *today([*article, *cards]))
+    kernels([*article, *cards])
 
 
 if __name__ == "__main__":
