@@ -17,7 +17,7 @@ import numpy as np
 
 from breakeven.hardware import ModelShape, find_gpu, find_gpus, find_model
 from breakeven.metrics.summary import RunSummary
-from breakeven.predict.calibrations import choose
+from breakeven.predict.calibrations import Chosen, choose
 from breakeven.predict.fit import Parameters, Point, as_prior, errors, fit
 from breakeven.predict.validate import factor
 from breakeven.reference import fleet, sweep
@@ -102,33 +102,43 @@ def left_out(title: str, group: Sequence[Curve]) -> list[Miss]:
     return made
 
 
-def table(title: str, misses: Sequence[Miss], widths: Sequence[float | None]) -> None:
+Widths = list[float | None]
+
+
+def table(title: str, misses: Sequence[Miss], widths: Sequence[Widths]) -> None:
     """The curves, and how many of their points their intervals hold."""
     print(f"\n{title}\n\n| card | model | 1 | 5 | 10 | 50 | 100 users | 90 % |\n|---|---|---|---|---|---|---|---|")
     inside = []
-    for miss, width in zip(misses, widths, strict=True):
+    for miss, of in zip(misses, widths, strict=True):
         cells = " | ".join("does not fit" if one is None else f"{np.expm1(-one):+.0%}" for one in miss.errors)
-        held = "" if width is None else f"x {width:.2f}"
-        print(f"| {' '.join((miss.curve.gpu, miss.curve.engine)).strip()} | {miss.curve.workload} | {cells} | {held} |")
-        inside += [width is not None and abs(one) <= np.log(width) for one in miss.errors if one is not None]
+        held = " ".join(dict.fromkeys(f"{width:.2f}" for width in of if width is not None))
+        print(
+            f"| {' '.join((miss.curve.gpu, miss.curve.engine)).strip()} | {miss.curve.workload} | {cells} | x {held} |"
+        )
+        for error, width in zip(miss.errors, of, strict=True):
+            inside += [] if error is None else [width is not None and abs(error) <= np.log(width)]
     print(f"\n{sum(inside)} of {len(inside)} points inside.")
 
 
-def others(misses: Iterable[Miss], miss: Miss) -> float | None:
+def others(misses: Iterable[Miss], miss: Miss) -> Widths:
     """The factor that holds nine of ten points of all cards of other names."""
     apart = (one.errors for one in misses if one.family != miss.family)
-    return factor([error for errors in apart for error in errors if error is not None])
+    width = factor([error for errors in apart for error in errors if error is not None])
+    return [width] * len(miss.errors)
 
 
-def today(group: Iterable[Curve]) -> tuple[list[Miss], list[float | None]]:
+def today(group: Iterable[Curve]) -> list[Miss]:
     """What the shipped points of other years say of these cards."""
-    misses, widths = [], []
-    for curve in group:
-        first = curve.points[0]
-        chosen = choose(first.model, first.gpu, engine=curve.engine)
-        misses.append(Miss("today", curve, missed(chosen.calibration.parameters, curve)))
-        widths.append(chosen.factor(RATE, bound="bandwidth"))
-    return misses, widths
+    return [Miss("today", curve, missed(chosen_for(curve).calibration.parameters, curve)) for curve in group]
+
+
+def chosen_for(curve: Curve) -> Chosen:
+    return choose(curve.points[0].model, curve.points[0].gpu, engine=curve.engine)
+
+
+def shipped_widths(curve: Curve) -> Widths:
+    """What the shipped intervals are, by users."""
+    return [chosen_for(curve).factor(RATE, bound="bandwidth", users=point.users) for point in curve.points]
 
 
 def kernel_points(gpu: str) -> list[Point]:
@@ -168,10 +178,7 @@ def kernels(group: Iterable[Curve]) -> None:
         for name in found
         if curve.gpu.startswith(name)
     ]
-    widths = []
-    for miss in misses:
-        first = miss.curve.points[0]
-        widths.append(choose(first.model, first.gpu, engine=miss.curve.engine).factor(RATE, bound="bandwidth"))
+    widths = [shipped_widths(miss.curve) for miss in misses]
     table("2024 by kernels of today: the RTX 4090 by way of the L40S, A100s by those of the A100 SXM", misses, widths)
 
 
@@ -188,7 +195,9 @@ def main() -> None:
     everything = [miss for group in misses.values() for miss in group]
     for title, group in misses.items():
         table(title, group, [others(everything, miss) for miss in group])
-    table("2024 by the shipped points of 2025 and 2026", *today([*article, *cards]))
+    misses_today = today([*article, *cards])
+    widths = [shipped_widths(miss.curve) for miss in misses_today]
+    table("2024 by the shipped points of 2025 and 2026", misses_today, widths)
     kernels([*article, *cards])
 
 

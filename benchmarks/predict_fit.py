@@ -67,9 +67,11 @@ def line_of(
     factors: Mapping[str, float | None],
     points: int,
     elsewhere: bool = False,
+    users: int = 1,
     own: bool = False,
 ) -> dict[str, object]:
-    flags = {name: str(flag).lower() for name, flag in (("waits", waits), ("elsewhere", elsewhere), ("own", own))}
+    flags = {name: str(flag).lower() for name, flag in (("waits", waits), ("elsewhere", elsewhere))}
+    flags |= {"users": str(users), "own": str(own).lower()}
     shown = {name: "" if value is None else f"{value:.3f}" for name, value in factors.items()}
     return {"tier": tier, **key._asdict(), **flags, **shown, "points": points}
 
@@ -96,32 +98,31 @@ def own_spreads(misses: Iterable[Miss]) -> list[dict[str, object]]:
 def elsewhere(
     tier: Tier, key: Key, waits: bool, group: Sequence[Miss], *, dense: Sequence[Miss]
 ) -> list[dict[str, object]]:
-    """Lines for cards of architectures that no shipped point is of.
+    """Lines for cards of architectures that no shipped point is of, by users.
 
-    2024's cards tell how far their throughput lies from what the shipped points say: of the article's vLLM, of both of
-    its engines, and, where no engine is known, of them and the fleet's. TTFT and TPOT, the models with experts and who
-    waits were not measured there: each interval is widened as much as that of the throughput of dense models.
+    2024's cards tell how far their throughput lies from what the shipped points say. With few users the card decides,
+    and all curves count; with many, how the engine of its year schedules, so that where an engine's other cards were
+    measured only curves of named engines count. There prompts were short: TPOT's interval is at least that of the
+    throughput. TTFT, the models with experts and who waits were not measured: as much wider as that of the throughput.
     """
-    article, cards = old_curves()
-    apart = {
-        name: [error for miss in today(curves)[0] for error in miss.errors if error is not None]
-        for name, curves in (
-            ("vllm", [curve for curve in article if curve.engine == "vllm"]),
-            ("", article if tier == "engine" else [*article, *cards]),
-        )
-        if not name or tier == "engine"
-    }
-    made = []
+    misses = today([curve for curves in old_curves() for curve in curves])
     near = factor([miss.errors["output_tok_per_s"] for miss in dense], share=SHARES[tier])
-    for engine, errors in apart.items():
+    known = {name: factor([miss.errors[name] for miss in group], share=SHARES[tier]) for name in FIGURES}
+    made = []
+    for (first, last), named in (((1, 9), False), ((10, 49), False), ((50, 100), tier == "engine")):
+        errors = [
+            error
+            for miss in misses
+            for error, point in zip(miss.errors, miss.curve.points, strict=True)
+            if error is not None and first <= point.users <= last and (miss.curve.engine or not named)
+        ]
         far = factor(errors, share=SHARES[tier])
         assert near is not None
         assert far is not None
-        known = {name: factor([miss.errors[name] for miss in group], share=SHARES[tier]) for name in FIGURES}
         wider = {name: value and value * max(1.0, far / near) for name, value in known.items()}
-        made.append(
-            line_of(tier, key._replace(engine=engine), waits=waits, elsewhere=True, factors=wider, points=len(errors))
-        )
+        if known["tpot_s"] and wider["output_tok_per_s"]:
+            wider["tpot_s"] = max(known["tpot_s"], wider["output_tok_per_s"])
+        made.append(line_of(tier, key, waits=waits, elsewhere=True, users=first, factors=wider, points=len(errors)))
     return made
 
 

@@ -67,7 +67,7 @@ def test_two_levels_on_a_known_card_predict_the_others(users: int) -> None:
     assert said is not None
     assert (chosen.calibration.own, chosen.tier) == (True, "same")
     for figure in ("ttft_s", "tpot_s", "output_tok_per_s"):
-        width = chosen.factor(figure, bound=said.bound)
+        width = chosen.factor(figure, bound=said.bound, users=users)
         assert width is not None
         assert abs(math.log(getattr(said, figure) / getattr(true, figure))) < math.log(width), figure
     assert said.tpot_s == pytest.approx(true.tpot_s, rel=0.2)

@@ -68,6 +68,8 @@ class Spread(Struct, frozen=True, kw_only=True):
     elsewhere: bool = False
     """For cards of an architecture that no shipped point is of: how far the shipped points are from what GeForce and
     Ampere cards gave under engines of 2024-09, two years of engine work included."""
+    users: int = 1
+    """From so many users on, up to the next row of its like."""
     own: bool = False
     """For a fit of the user's own levels: how far two levels of a curve, with other cards as prior, miss the rest."""
     ttft_s: float | None = None
@@ -99,11 +101,13 @@ class Chosen(NamedTuple):
         """For `closed_loop`."""
         return self.calibration.parameters.waiting
 
-    def factor(self, figure: Literal["ttft_s", "tpot_s", "output_tok_per_s"], *, bound: Bound) -> float | None:
+    def factor(
+        self, figure: Literal["ttft_s", "tpot_s", "output_tok_per_s"], *, bound: Bound, users: int
+    ) -> float | None:
         """The half-width of a figure's 90 % interval as a factor; None where nothing tells how wrong it may be."""
         waits = bound == "kv"
-        fitting = [spread for spread in self.spreads if spread.waits == waits]
-        known = {spread.key: getattr(spread, figure) for spread in fitting if getattr(spread, figure)}
+        fitting = [row for row in self.spreads if row.waits == waits and row.users <= users and getattr(row, figure)]
+        known = {row.key: getattr(row, figure) for row in sorted(fitting, key=lambda row: row.users)}
         key = nearest(self.calibration.key, known)
         return known[key] if key else None
 

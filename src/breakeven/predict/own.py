@@ -7,13 +7,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from breakeven.errors import UsageError
-from breakeven.hardware import Gpu, ModelShape, find_gpus, find_model
-from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
+from breakeven.metrics.summary import LevelSummary, RunSummary
 from breakeven.predict.calibrations import Calibration, choose
 from breakeven.predict.fit import Point, Prior, Seen, as_prior, fit
 from breakeven.predict.levels import NARROWER, Key, key_of
 from breakeven.predict.machine import Machine, fit_machine
+from breakeven.predict.roofline import known_parts
 
 BURST: Final = Prior(0.015, 0.7)
 """Users of a run come one after the other, and its window opens when they have spread."""
@@ -28,7 +27,7 @@ def own(runs: Iterable[RunSummary]) -> tuple[Calibration, ...]:
     groups: dict[Key, list[Point]] = defaultdict(list)
     of: dict[Key, list[RunSummary]] = defaultdict(list)
     for run in runs:
-        if parts := _parts(run.run):
+        if run.run.engine.get("name") and (parts := known_parts(run.run)):
             model, gpu, tp = parts
             for seen in levels(run):
                 point = Point(
@@ -74,18 +73,6 @@ def _seen(level: LevelSummary, output_tokens: float) -> Seen | None:
         tpot_s=tpot.p50.value,
         output_tok_per_s=level.output_tok_per_s.value,
     )
-
-
-def _parts(run: RunFacts) -> tuple[ModelShape, Gpu, int] | None:
-    """Model, card and cards, where all are in the tables; of a name that stands for several cards, the fastest."""
-    name = run.host.get("gpu") or next((gpu.get("name") for gpu in run.host.get("gpus") or ()), None)
-    if not isinstance(name, str) or not run.model or not run.engine.get("name"):
-        return None
-    try:
-        model, gpus = find_model(run.model), find_gpus(name)
-    except UsageError:
-        return None
-    return model, max(gpus, key=lambda gpu: gpu.mem_bw_gb_per_s), int(run.host.get("gpu_count") or 1)
 
 
 def _rows(key: Key, points: Sequence[Point], runs: Sequence[RunSummary]) -> tuple[Calibration, ...]:

@@ -100,7 +100,7 @@ def _closed(wanted: Wanted, chosen: Chosen, users: int) -> Closed:
 
 
 def _level(wanted: Wanted, chosen: Chosen, users: int, closed: Closed) -> LevelSummary:
-    factor = {name: chosen.factor(name, bound=closed.bound) for name in FIGURES}
+    factor = {name: chosen.factor(name, bound=closed.bound, users=users) for name in FIGURES}
     answers = closed.output_tok_per_s / wanted.output_tokens
     e2e_s = closed.ttft_s + (wanted.output_tokens - 1) * closed.tpot_s
     slower = [one for one in (factor["ttft_s"], factor["tpot_s"]) if one is not None]
