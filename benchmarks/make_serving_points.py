@@ -29,7 +29,7 @@ import msgspec
 
 from breakeven.hardware import find_gpu
 from breakeven.predict.shipped import calibrated
-from breakeven.predict.steptime import Efficiency, step_time
+from breakeven.predict.steptime import PERFECT, step_time
 from breakeven.reference.serving import ServingPoint
 
 OUT = Path(__file__).parents[1] / "src" / "breakeven" / "reference" / "serving.csv"
@@ -42,7 +42,6 @@ COLUMNS = [field.name for field in msgspec.structs.fields(ServingPoint)]
 ONE = {"", "0", "1"}
 MOST_CARDS, MOST_USERS = 8, 256
 DRAWN = 0.9
-ALL = Efficiency(bandwidth=1, compute=1, kv_bandwidth=1, step_s=0, layer_s=0, user_s=0, hop_s=0, link=1, request_s=0)
 
 
 def key(row: dict[str, str]) -> tuple[str | int, ...] | None:
@@ -83,7 +82,7 @@ def most(row: ServingPoint) -> float:
     """
     point = calibrated(row).point
     ttft_s, tpot_s = row.ttft_ms / 1e3, row.tpot_ms / 1e3
-    steps = step_time(point.model, point.gpu, ALL, tp=row.tp)
+    steps = step_time(point.model, point.gpu, PERFECT, tp=row.tp)
     decode_s = (row.output_tokens - 1) * tpot_s
     answering = row.users * decode_s / (decode_s + ttft_s)
     context = row.input_tokens + row.output_tokens / 2

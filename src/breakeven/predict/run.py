@@ -1,18 +1,24 @@
 """A predicted curve as a run: what compare, cost, report and mix accept, with the mark that nobody measured it."""
 
+import math
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.hardware import Gpu, ModelShape
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
 from breakeven.predict.calibrations import Chosen
-from breakeven.predict.closed import Closed, predict_closed
+from breakeven.predict.closed import Closed, Waiting, closed_loop, predict_closed
+from breakeven.predict.memory import memory, sequences
+from breakeven.predict.steptime import PERFECT, step_time
 
 Figure = Literal["ttft_s", "tpot_s", "output_tok_per_s"]
 FIGURES: Final[tuple[Figure, ...]] = ("ttft_s", "tpot_s", "output_tok_per_s")
+UNBOUNDED: Final = 1e6
+"""So many times better than predicted is as good as without limit."""
 WIDER: Final = 1.959964 / 1.644854
 """On the log scale a 95 % interval is so much wider than one of 90 %, where errors are log-normal."""
 TIER_SAYS: Final = {
@@ -104,17 +110,20 @@ def _level(wanted: Wanted, chosen: Chosen, users: int, closed: Closed) -> LevelS
     answers = closed.output_tok_per_s / wanted.output_tokens
     e2e_s = closed.ttft_s + (wanted.output_tokens - 1) * closed.tpot_s
     slower = [one for one in (factor["ttft_s"], factor["tpot_s"]) if one is not None]
+    best = _best(wanted, users, closed)
+    speed = (factor["output_tok_per_s"], best.output_tok_per_s / closed.output_tok_per_s)
+    best_e2e_s = best.ttft_s + (wanted.output_tokens - 1) * best.tpot_s
     return LevelSummary(
         users=users,
         status="done",
-        output_tok_per_s=_estimate(closed.output_tok_per_s, factor["output_tok_per_s"]),
-        total_tok_per_s=_estimate(answers * (wanted.input_tokens + wanted.output_tokens), factor["output_tok_per_s"]),
-        req_per_s=_estimate(answers, factor["output_tok_per_s"]),
+        output_tok_per_s=_rate(closed.output_tok_per_s, *speed),
+        total_tok_per_s=_rate(answers * (wanted.input_tokens + wanted.output_tokens), *speed),
+        req_per_s=_rate(answers, *speed),
         distributions={
-            "ttft_s": _distribution(closed.ttft_s, factor["ttft_s"]),
-            "tpot_s": _distribution(closed.tpot_s, factor["tpot_s"]),
-            "tok_per_s_per_user": _distribution(1 / closed.tpot_s, factor["tpot_s"]),
-            "e2e_s": _distribution(e2e_s, max(slower) if len(slower) == 2 else None),
+            "ttft_s": _time(closed.ttft_s, factor["ttft_s"], best.ttft_s),
+            "tpot_s": _time(closed.tpot_s, factor["tpot_s"], best.tpot_s),
+            "tok_per_s_per_user": _middle(_rate(1 / closed.tpot_s, factor["tpot_s"], closed.tpot_s / best.tpot_s)),
+            "e2e_s": _time(e2e_s, max(slower) if len(slower) == 2 else None, best_e2e_s),
         },
         cautions=(
             Caution(
@@ -132,14 +141,46 @@ def _level(wanted: Wanted, chosen: Chosen, users: int, closed: Closed) -> LevelS
     )
 
 
-def _ends(value: float, factor: float | None) -> tuple[float | None, float | None]:
-    return (None, None) if factor is None else (value / factor**WIDER, value * factor**WIDER)
+def _best(wanted: Wanted, users: int, closed: Closed) -> Closed:
+    """What the hardware allows at most: the card as on paper, all of its memory, no user interrupted by a prompt.
+
+    Nothing is said of models with experts, whose users take fewer of them than if they chose evenly. TTFT is that of a
+    prompt alone; where users wait for a place TPOT is too, since an engine may serve fewer of them at once.
+    """
+    if wanted.model.experts:
+        return replace(closed, ttft_s=0.0, tpot_s=closed.tpot_s / UNBOUNDED, output_tok_per_s=math.inf)
+    held = memory(wanted.model, wanted.gpu, tp=wanted.cards, usable=1.0)
+    room = replace(held, kv_bytes=held.total_bytes - held.weight_bytes)
+    steps = step_time(wanted.model, wanted.gpu, PERFECT, tp=wanted.cards)
+    alone, together = (
+        closed_loop(
+            steps,
+            users=count,
+            input_tokens=wanted.input_tokens,
+            output_tokens=wanted.output_tokens,
+            slots=sequences(wanted.model, room, context_tokens=wanted.input_tokens + wanted.output_tokens / 2),
+            waiting=Waiting(prompts=1, burst=0, interrupts=0),
+            request_s=0.0,
+        )
+        for count in (1, users)
+    )
+    return replace(together, ttft_s=alone.ttft_s, tpot_s=(alone if closed.bound == "kv" else together).tpot_s)
 
 
-def _estimate(value: float, factor: float | None) -> Estimate:
-    return Estimate(value=value, ci95=_ends(value, factor))
+def _rate(value: float, factor: float | None, most: float) -> Estimate:
+    """`most`: times the value that the hardware allows."""
+    if factor is None:
+        return Estimate(value=value)
+    return Estimate(value=value, ci95=(value / factor**WIDER, value * min(factor**WIDER, max(1.0, most))))
 
 
-def _distribution(value: float, factor: float | None) -> Distribution:
+def _time(value: float, factor: float | None, least: float) -> Distribution:
+    """`least`: seconds that the hardware needs."""
+    if factor is None:
+        return _middle(Estimate(value=value))
+    return _middle(Estimate(value=value, ci95=(max(value / factor**WIDER, min(value, least)), value * factor**WIDER)))
+
+
+def _middle(found: Estimate) -> Distribution:
     """The middle of a distribution; how far single answers are from it is not predicted."""
-    return Distribution(mean=value, p50=Quantile(value=value, ci95=_ends(value, factor)))
+    return Distribution(mean=found.value, p50=Quantile(value=found.value, ci95=found.ci95))

@@ -47,6 +47,12 @@ class Efficiency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Between a request and the engine, and back with its first token: HTTP, tokenizer, first look of the scheduler."""
 
 
+PERFECT: Final = Efficiency(
+    bandwidth=1, compute=1, kv_bandwidth=1, step_s=0, layer_s=0, user_s=0, hop_s=0, link=1, request_s=0
+)
+"""All that a card has on paper, and nothing that costs time beside it."""
+
+
 class StepTime(Struct, frozen=True, kw_only=True):
     """The time of a step of one model on one set of cards, worked out as far as it can be before the step is known."""
 
