@@ -165,3 +165,26 @@ def test_cost_from_runs_without_a_price_takes_the_quotes_that_report_takes(tmp_p
     sides = {name: cost[name]["usd_per_mtok_output"] for name in ("reference", "candidate")}  # type: ignore[index]
     assert sides["reference"] == pytest.approx(ranked["L40S"])
     assert sides["candidate"] == pytest.approx(ranked["RTX 4090"])
+
+
+def test_a_run_of_a_machine_that_no_table_knows_predicts_its_other_loads(tmp_path: Path) -> None:
+    """And what is predicted is near what was measured there."""
+    run = Path(__file__).parent.parent / "examples" / "cpu-llamacpp-vs-vllm" / "smollm2-135m-vllm-chat"
+    done = asked("predict", "--model", "smollm2-135m", "--from", run, "--users", "5,25,100", "--out", tmp_path)
+    assert done.code == 0, done.err
+    assert "AMD EPYC (2 cores) with vLLM 0.32.0" in done.out
+    assert "held back by" in done.out
+    [folder] = tmp_path.iterdir()
+    levels = {one["users"]: one for one in json.loads((folder / "summary.json").read_text())["levels"]}
+    measured = json.loads(asked("show", run, "--json", "-").out)["levels"]
+    for level in measured:
+        if level["users"] in levels:
+            low, high = levels[level["users"]]["output_tok_per_s"]["ci95"]
+            assert low <= level["output_tok_per_s"]["value"] <= high
+
+
+def test_a_run_of_one_load_or_of_another_model_says_so(tmp_path: Path) -> None:
+    examples = Path(__file__).parent.parent / "examples" / "cpu-llamacpp-vs-vllm"
+    other = asked("predict", "--model", "llama-3.1-8b", "--from", examples / "smollm2-135m-vllm-chat")
+    assert other.code == 2
+    assert re.search("smollm2-135m-vllm-chat measured .*SmolLM2.*, and .*Llama.* is asked for", other.err)

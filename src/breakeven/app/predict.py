@@ -22,7 +22,10 @@ from breakeven.hardware import ModelShape, find_model, same_card
 from breakeven.metrics.summary import RunSummary
 from breakeven.predict.calibrations import choose as calibration_for
 from breakeven.predict.fits import fit_on
-from breakeven.predict.run import Wanted, predicted_run
+from breakeven.predict.own import machine
+from breakeven.predict.own import own as own_calibrations
+from breakeven.predict.roofline import known_parts
+from breakeven.predict.run import Wanted, machine_run, predicted_run
 from breakeven.predict.text import lacks
 from breakeven.prices import Quote, newest_quote, read_quotes
 from breakeven.report.choice import choice_text
@@ -56,10 +59,14 @@ class Asked(Struct, frozen=True, kw_only=True):
 def predict(asked: Asked, *, users: tuple[int, ...], out: Path | None, json_to: str | None) -> int:
     """Print a curve for each card, and keep it as a run where `out` says; 1 where the model fits on none of them."""
     shape = asked.shape
+    measured = _measured(asked, shape)
     runs: list[RunSummary] = []
     left: list[Left] = []
     where: list[str] = []
-    for found in _predicted(asked, shape, users=users):
+    curves = _of_machines(measured, users=users)
+    if asked.gpus or not curves:
+        curves += [*_predicted(asked, shape, users=users, measured=measured)]
+    for found in curves:
         if isinstance(found, Left):
             left.append(found)
             continue
@@ -76,12 +83,10 @@ def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | No
     """Rank every card that can serve the model, at its own newest price of one kind; 3 where none meets the level."""
     shape, service = asked.shape, level.service("choose")
     own = () if prices is None else read_quotes(read_text(prices), where=str(prices))
-    measured = [read_run(Path(text)) for text in asked.runs]
-    for run in measured:
-        _check_same(run, shape)
+    measured = _measured(asked, shape)
     runs: list[RunSummary] = list(measured)
     left: list[Left] = []
-    for found in _predicted(asked, shape, users=CURVE, but=measured):
+    for found in _predicted(asked, shape, users=CURVE, measured=measured, but=measured):
         (left if isinstance(found, Left) else runs).append(found)  # type: ignore[arg-type]
     kind_quotes, unpriced = _of_one_kind(runs, (*quotes(), *own))
     candidates, following = ranked(
@@ -111,10 +116,40 @@ def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | No
     return 0
 
 
+def _measured(asked: Asked, shape: ModelShape) -> list[RunSummary]:
+    """The user's own runs; UsageError where one is of another model."""
+    found = [read_run(Path(text)) for text in asked.runs]
+    for run in found:
+        _check_same(run, shape)
+    return found
+
+
+def _of_machines(runs: Sequence[RunSummary], *, users: tuple[int, ...]) -> "list[RunSummary | Left]":
+    """Other loads of the machines of runs whose card no table knows, such as a CPU."""
+    found: list[RunSummary | Left] = []
+    for run in runs:
+        if known_parts(run.run) is not None:
+            continue
+        fitted = machine(run)
+        why = "a run tells of its machine from two numbers of users on"
+        found.append(
+            Left(gpu=card(run.run.host), why="not modelled", detail=why)
+            if fitted is None
+            else machine_run(run, fitted, users=users)
+        )
+    return found
+
+
 def _predicted(
-    asked: Asked, shape: ModelShape, *, users: tuple[int, ...], but: Sequence[RunSummary] = ()
+    asked: Asked,
+    shape: ModelShape,
+    *,
+    users: tuple[int, ...],
+    measured: Sequence[RunSummary] = (),
+    but: Sequence[RunSummary] = (),
 ) -> Iterator[RunSummary | Left]:
-    """A curve for each card that holds the model and is none of the measured ones, or why there is none."""
+    """A curve for each card that holds the model and is none of `but`, or why there is none; own runs win."""
+    mine = own_calibrations(measured)
     names = [name for run in but for name in names_of(run.run)]
     for gpu in chosen_gpus(asked.gpus):
         if any(same_card(gpu.key, name) for name in names):
@@ -135,7 +170,7 @@ def _predicted(
                     input_tokens=asked.input_tokens,
                     output_tokens=asked.output_tokens,
                 ),
-                calibration_for(shape, gpu, engine=asked.engine),
+                calibration_for(shape, gpu, engine=asked.engine, own=mine),
             )
         except UsageError as error:
             yield Left(gpu=gpu.name, why="not modelled", detail=str(error))

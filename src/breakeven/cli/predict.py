@@ -77,7 +77,13 @@ _SHAPE: Final = (
     CARDS,
     Option("--input-tokens", "of a prompt (default: 512)", "N", kind=WHOLE, default=512),
     Option("--output-tokens", "of an answer (default: 256)", "N", kind=WHOLE, default=256),
-    Option("--from", "a run of your own, which wins over all other measurements", "RUN", kind=TEXTS, field="runs"),
+    Option(
+        "--from",
+        "a run of your own, which stands for its card and wins over all other measurements",
+        "RUN",
+        kind=TEXTS,
+        field="runs",
+    ),
 )
 
 COMMANDS: Final = (

@@ -1,6 +1,8 @@
 """A predicted curve as a run: what compare, cost, report and mix accept, with the mark that nobody measured it."""
 
 import math
+from collections.abc import Mapping
+from statistics import median
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -10,9 +12,11 @@ from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.hardware import Gpu, ModelShape
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
-from breakeven.predict.calibrations import Chosen
+from breakeven.predict.calibrations import Chosen, Tier
 from breakeven.predict.closed import Closed, Waiting, closed_loop, predict_closed
+from breakeven.predict.machine import Machine
 from breakeven.predict.memory import memory, sequences
+from breakeven.predict.own import levels
 from breakeven.predict.steptime import PERFECT, step_time
 
 Figure = Literal["ttft_s", "tpot_s", "output_tok_per_s"]
@@ -32,6 +36,7 @@ BOUND_SAYS: Final = {
     "compute": "products",
     "kv": "room for contexts",
     "queue": "prompts in line",
+    "unknown": "nobody knows",
 }
 
 
@@ -105,19 +110,81 @@ def _closed(wanted: Wanted, chosen: Chosen, users: int) -> Closed:
     return found
 
 
+def machine_run(run: RunSummary, found: Machine, *, users: tuple[int, ...], started: str | None = None) -> RunSummary:
+    """Other loads of the machine that a run was measured on, with its engine, model and lengths of requests."""
+    seen = levels(run)
+    lengths = (round(median(one.input_tokens for one in seen)), round(median(one.output_tokens for one in seen)))
+    closed = [(count, found.of(users=count, input_tokens=lengths[0], output_tokens=lengths[1])) for count in users]
+
+    def factor(count: int, figure: Figure) -> float:
+        return found.factor(figure, users=count, input_tokens=lengths[0], output_tokens=lengths[1])
+
+    about = {
+        "nearest": "same",
+        "engine": run.run.engine.get("name"),
+        "gpu": "this machine",
+        "measured": (run.run.started or "")[:7],
+        "points": len(seen),
+        "source": run.run.id,
+        "own": True,
+        "bounds": {str(count): "unknown" for count in users},
+    }
+    return RunSummary(
+        run=RunFacts(
+            id=f"predicted-{run.run.id}",
+            started=started,
+            host=run.run.host,
+            engine={name: run.run.engine[name] for name in ("name", "version") if run.run.engine.get(name)},
+            model=run.run.model,
+            workload={"name": run.run.workload.get("name"), "input_tokens": lengths[0], "output_tokens": lengths[1]},
+            settings={"unit": "tokens", "users": list(users), "predicted": about},
+        ),
+        levels=tuple(
+            _summary(
+                count,
+                one,
+                lengths=lengths,
+                factor={name: factor(count, name) for name in FIGURES},
+                best=_unlimited(one),
+                caution=_caution(count, "unknown", points=len(seen), tier="same"),
+            )
+            for count, one in closed
+        ),
+    )
+
+
 def _level(wanted: Wanted, chosen: Chosen, users: int, closed: Closed) -> LevelSummary:
-    factor = {name: chosen.factor(name, bound=closed.bound, users=users) for name in FIGURES}
-    answers = closed.output_tok_per_s / wanted.output_tokens
-    e2e_s = closed.ttft_s + (wanted.output_tokens - 1) * closed.tpot_s
+    return _summary(
+        users,
+        closed,
+        lengths=(wanted.input_tokens, wanted.output_tokens),
+        factor={name: chosen.factor(name, bound=closed.bound, users=users) for name in FIGURES},
+        best=_best(wanted, users, closed),
+        caution=_caution(users, closed.bound, points=chosen.calibration.points, tier=chosen.tier),
+    )
+
+
+def _summary(
+    users: int,
+    closed: Closed,
+    *,
+    lengths: tuple[int, int],
+    factor: Mapping[Figure, float | None],
+    best: Closed,
+    caution: Caution,
+) -> LevelSummary:
+    """A level as it is stored. `best` is what the hardware allows, at which intervals end."""
+    input_tokens, output_tokens = lengths
+    answers = closed.output_tok_per_s / output_tokens
+    e2e_s = closed.ttft_s + (output_tokens - 1) * closed.tpot_s
     slower = [one for one in (factor["ttft_s"], factor["tpot_s"]) if one is not None]
-    best = _best(wanted, users, closed)
     speed = (factor["output_tok_per_s"], best.output_tok_per_s / closed.output_tok_per_s)
-    best_e2e_s = best.ttft_s + (wanted.output_tokens - 1) * best.tpot_s
+    best_e2e_s = best.ttft_s + (output_tokens - 1) * best.tpot_s
     return LevelSummary(
         users=users,
         status="done",
         output_tok_per_s=_rate(closed.output_tok_per_s, *speed),
-        total_tok_per_s=_rate(answers * (wanted.input_tokens + wanted.output_tokens), *speed),
+        total_tok_per_s=_rate(answers * (input_tokens + output_tokens), *speed),
         req_per_s=_rate(answers, *speed),
         distributions={
             "ttft_s": _time(closed.ttft_s, factor["ttft_s"], best.ttft_s),
@@ -125,20 +192,22 @@ def _level(wanted: Wanted, chosen: Chosen, users: int, closed: Closed) -> LevelS
             "tok_per_s_per_user": _middle(_rate(1 / closed.tpot_s, factor["tpot_s"], closed.tpot_s / best.tpot_s)),
             "e2e_s": _time(e2e_s, max(slower) if len(slower) == 2 else None, best_e2e_s),
         },
-        cautions=(
-            Caution(
-                id="predicted",
-                seen="predicted, not measured: from {points} measurements of {of}, held back by {bound}",
-                advice="measure it before you decide: breakeven run --url URL --users {users}",
-                values={
-                    "points": chosen.calibration.points,
-                    "of": TIER_SAYS[chosen.tier],
-                    "bound": BOUND_SAYS[closed.bound],
-                    "users": users,
-                },
-            ),
-        ),
+        cautions=(caution,),
     )
+
+
+def _caution(users: int, bound: str, *, points: int, tier: Tier) -> Caution:
+    return Caution(
+        id="predicted",
+        seen="predicted, not measured: from {points} measurements of {of}; held back by {bound}",
+        advice="measure it before you decide: breakeven run --url URL --users {users}",
+        values={"points": points, "of": TIER_SAYS[tier], "bound": BOUND_SAYS[bound], "users": users},
+    )
+
+
+def _unlimited(closed: Closed) -> Closed:
+    """Where nobody knows what the hardware allows."""
+    return replace(closed, ttft_s=0.0, tpot_s=closed.tpot_s / UNBOUNDED, output_tok_per_s=math.inf)
 
 
 def _best(wanted: Wanted, users: int, closed: Closed) -> Closed:
@@ -148,7 +217,7 @@ def _best(wanted: Wanted, users: int, closed: Closed) -> Closed:
     prompt alone; where users wait for a place TPOT is too, since an engine may serve fewer of them at once.
     """
     if wanted.model.experts:
-        return replace(closed, ttft_s=0.0, tpot_s=closed.tpot_s / UNBOUNDED, output_tok_per_s=math.inf)
+        return _unlimited(closed)
     held = memory(wanted.model, wanted.gpu, tp=wanted.cards, usable=1.0)
     room = replace(held, kv_bytes=held.total_bytes - held.weight_bytes)
     steps = step_time(wanted.model, wanted.gpu, PERFECT, tp=wanted.cards)
