@@ -484,15 +484,16 @@ def test_a_gate_on_throughput_minds_no_caution_about_latencies() -> None:
         assert gate(KEEPS_UP, a_run(A, share=0.01), slower(0.85, caution=caution)).verdict == "failed"
 
 
-@pytest.mark.parametrize(("metric", "verdict"), [("ttft", "undecided"), ("e2e", "undecided"), ("tpot", "failed")])
-def test_a_gate_on_tpot_does_not_mind_the_places_of_users(metric: str, verdict: str) -> None:
+@pytest.mark.parametrize("metric", ["ttft", "e2e", "tpot"])
+def test_a_gate_on_a_latency_minds_the_places_of_users(metric: str) -> None:
+    """On TPOT too: of one length in a queue A against A failed in 5.5 % of 200 pairs."""
     places = Caution(id="places_kept", seen="it is so", advice="repeat it")
 
     def at(value_s: float) -> RunSummary:
         level = a_level(10, 100.0, cautions=(places,), distributions=one_metric(f"{metric}_s", p50=quantile(value_s)))
         return RunSummary(run=RunFacts(id="r"), levels=(level,))
 
-    assert gate(f"{metric}_p50 <= 1 * reference", at(1.0), at(1.1)).verdict == verdict
+    assert gate(f"{metric}_p50 <= 1 * reference", at(1.0), at(1.1)).verdict == "undecided"
 
 
 @pytest.mark.parametrize(("too_few", "verdict"), [(False, "failed"), (True, "undecided")])

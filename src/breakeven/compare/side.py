@@ -1,6 +1,7 @@
 """One run as a set of curves: the measured one, then draws from its intervals."""
 
-from typing import Final, NamedTuple
+import math
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,19 +71,20 @@ def side_of(pooled: Pooled, *, role: str, seed: tuple[int, int], node_sd_log: fl
 
     Where the levels are medians over nodes, their intervals are of which nodes those were, the same at every level (in
     the fleet of 2024 the logs of neighbouring levels mostly correlate by 0.9 to 1.0): a draw moves the whole curve.
-    What a predicted curve is wrong by is its calibration's, and moves it as a whole too.
+    What a predicted curve is wrong by is its calibration's, and moves it as a whole too, to either side as far as that
+    end of its intervals: no card gives more than it does on paper.
     """
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((draws + 1, len(pooled.levels)))
     measured = [level.figures["output_tok_per_s"] for level in pooled.levels]
     error_log = _sd_log(measured)
-    if nodes_of(pooled) > 1 or pooled.run.run.kind == "predicted":
+    if nodes_of(pooled) > 1 or _is_predicted(pooled):
         noise[:] = noise[:, :1]
         error_log = np.zeros_like(error_log)
     node = node_sd_log * rng.standard_normal(draws + 1)
     noise[0], node[0] = 0.0, 0.0
     users = np.array([float(level.users) for level in pooled.levels])
-    tput = _draw(measured, noise, node)
+    tput = _draw(measured, noise, node, apart=_is_predicted(pooled))
     return Side(role, pooled, users, tput, _fitted(users, tput), error_log, node, node_sd_log, seed)
 
 
@@ -104,13 +106,30 @@ def latency(side: Side, metric: str, keep: NDArray[np.intp]) -> Array:
     noise[0] = 0.0
     figures = [level.figures[metric] for level in side.pooled.levels]
     chosen = [figures[i] for i in keep]
-    return non_decreasing(_draw(chosen, noise[:, keep], -side.node))
+    return non_decreasing(_draw(chosen, noise[:, keep], -side.node, apart=_is_predicted(side.pooled)))
 
 
-def _draw(figures: list[Measured], noise: Array, node: Array) -> Array:
-    """Log-normal draws: value x exp(half width / 1.96 x normal + node effect); without interval, no noise."""
+def _is_predicted(pooled: Pooled) -> bool:
+    return pooled.run.run.kind == "predicted"
+
+
+def _draw(figures: list[Measured], noise: Array, node: Array, *, apart: bool) -> Array:
+    """Log-normal draws: value x exp(half width / 1.96 x normal + node effect); without interval, no noise.
+
+    With `apart` each side of the interval has its own half width, else the wider one is that of both.
+    """
     values = np.array([one.value or np.nan for one in figures])
-    return np.asarray(values * np.exp(_sd_log(figures) * noise + node[:, None]))
+    sd_log = _sd_log(figures)
+    if apart:
+        below, above = (_end_sd_log(figures, end) for end in (0, 1))
+        sd_log = np.where(noise > 0, above, below)
+    return np.asarray(values * np.exp(sd_log * noise + node[:, None]))
+
+
+def _end_sd_log(figures: list[Measured], end: Literal[0, 1]) -> Array:
+    """From the value to one end of its interval; 0 where that is open."""
+    ends = ((one.value, one.ci95[end]) for one in figures)
+    return np.array([abs(math.log(limit / value)) / Z95 if value and limit else 0.0 for value, limit in ends])
 
 
 def _sd_log(figures: list[Measured]) -> Array:

@@ -30,7 +30,7 @@ def next_run(costs: Sequence[Estimate], *, is_open: Sequence[bool]) -> NextRun |
     A cost that is not known is log-normal, its median the value and its 95 % interval `ci95`; what a measurement would
     show is taken as exact. With m the cost of the first place, knowing candidate i saves E[max(0, m - c_i)]; where i is
     the first itself, E[max(0, c_i - m2)] with m2 the second's: both in closed form (Black 1976). A candidate without
-    a value or an interval tells nothing here.
+    a value, or with an interval open at both ends, tells nothing here.
     """
     known = sorted((one.value, index) for index, one in enumerate(costs) if one.value is not None)
     if len(known) < 2:
@@ -58,5 +58,8 @@ def _worth(index: int, cost: Estimate, *, against: float, is_first: bool) -> Nex
 
 
 def _sd_log(cost: Estimate) -> float | None:
-    low, high = cost.ci95
-    return None if not low or not high else math.log(high / low) / (2 * _HALF) or None
+    """Of the mean width of both sides; where one end is open, of the other side. None without any end."""
+    if not cost.value:
+        return None
+    widths = [abs(math.log(end / cost.value)) for end in cost.ci95 if end]
+    return sum(widths) / len(widths) / _HALF or None if widths else None

@@ -139,4 +139,6 @@ def _usd(value: float) -> str:
 
 def _ends(one: Estimate) -> str:
     low, high = one.ci95
-    return "-" if low is None or high is None else f"{_usd(low)}–{_usd(high)}"
+    if low is None or high is None:
+        return "-" if low is None else f"{_usd(low)} or more"
+    return f"{_usd(low)}–{_usd(high)}"
