@@ -8,7 +8,6 @@ import pytest
 
 from breakeven.errors import BreakevenError, RunFailedError, UsageError
 from breakeven.hardware import PRECISIONS, find_gpu, find_model, gpus, model_shape, models, peak_flop_per_s
-from breakeven.hardware.model import model_revision
 
 LLAMA_8B: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -180,11 +179,3 @@ def test_every_card_has_a_link_that_can_be(key: str) -> None:
     assert gpu.link
     assert gpu.link_gb_per_s is not None
     assert gpu.link_gb_per_s < gpu.mem_bw_gb_per_s / 2
-
-
-def test_the_revision_is_the_commit_in_the_hubs_cache() -> None:
-    commit = "0e9e39f249a16976918f6564b8830bc894c89659"
-    assert model_revision(f"/cache/hub/models--o--m/snapshots/{commit}") == commit
-    assert model_revision(f"/cache/hub/models--o--m/snapshots/{commit}/model.gguf") == commit
-    assert model_revision("/models/snapshots/main") is None
-    assert model_revision("/models/m") is None

@@ -2,12 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
 
@@ -23,12 +21,11 @@ from breakeven.launch.process import start_process
 from breakeven.record import Record
 from breakeven.store.folder import RunFolder
 from commands import Done, breakeven, run_folder
+from live import BENCHMARKS, Run, made
 from raw_client import Reply, connect, read_reply, request_bytes
 
 pytestmark = pytest.mark.live
 
-BENCHMARKS: Final = Path(__file__).resolve().parent.parent / "benchmarks"
-CANNOT: Final = 3
 MODEL: Final = "scripted"
 CONTEXT_TOKENS: Final = 1024
 INPUT_TOKENS: Final = 64
@@ -95,13 +92,6 @@ KINDS: Final = {
 }
 
 
-class Run(NamedTuple):
-    """One finished `breakeven run`."""
-
-    summary: dict[str, Any]
-    folder: RunFolder
-
-
 class Face(NamedTuple):
     """A server that is ready."""
 
@@ -134,17 +124,6 @@ class Face(NamedTuple):
         return (local_get(self.url + str(self.kind.engine.metrics_path)) or b"").decode()
 
 
-def _made(name: str) -> Path:
-    """Path of what benchmarks/environments.py makes; skips with its reason where it cannot."""
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "environments.py"), name], capture_output=True, text=True, check=False
-    )
-    if done.returncode == CANNOT:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip())
-
-
 def _with_marks(source: Path, folder: Path) -> Path:
     """A copy of a tokenizer that has the marks of thoughts and calls among its tokens, as reasoning models do."""
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.safetensors"))
@@ -162,8 +141,8 @@ def _with_marks(source: Path, folder: Path) -> Path:
 def face(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     """The engine's server by the words of our adapter's command line."""
     kind = KINDS[request.param]
-    python, port, folder = _made(request.param), free_port(), tmp_path_factory.mktemp(request.param)
-    model = _with_marks(_made("tokenizer"), folder / "model")
+    python, port, folder = made(request.param), free_port(), tmp_path_factory.mktemp(request.param)
+    model = _with_marks(made("tokenizer"), folder / "model")
     settings = EngineSettings(
         served_name=MODEL, context_tokens=CONTEXT_TOKENS, max_batch=16, prefix_caching=False, extra=kind.parsers
     )

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import pytest
 
@@ -18,11 +18,10 @@ from breakeven.launch.health import health_probe, local_get
 from breakeven.launch.process import start_process
 from breakeven.record import Record
 from breakeven.store.folder import RunFolder
+from live import BENCHMARKS, Run, made
 
 pytestmark = pytest.mark.live
 
-BENCHMARKS: Final = Path(__file__).resolve().parent.parent / "benchmarks"
-CANNOT: Final = 3
 MODEL: Final = "SmolLM2-135M-Instruct"
 INPUT_TOKENS: Final = 64
 OUTPUT_TOKENS: Final = 32
@@ -38,28 +37,10 @@ SETTINGS: Final = EngineSettings(
 )
 
 
-class Run(NamedTuple):
-    """One finished `breakeven run`."""
-
-    summary: dict[str, Any]
-    folder: RunFolder
-
-
-def _made(name: str) -> Path:
-    """Path of what benchmarks/environments.py makes; skips with its reason where it cannot."""
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "environments.py"), name], capture_output=True, text=True, check=False
-    )
-    if done.returncode == CANNOT:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip())
-
-
 @pytest.fixture(scope="module")
 def vllm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """vLLM serving the embedded engine's model, until the end of this file."""
-    python, weights = _made("vllm"), _made("weights")
+    python, weights = made("vllm"), made("weights")
     port = free_port()
     words = Vllm.argv(str(weights), port=port, settings=SETTINGS)[len(Vllm.command) :]
     argv = [str(python), str(BENCHMARKS / "vllm_cpu.py"), "serve", *words]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from breakeven.app.fit import chosen_gpus, chosen_model
 from breakeven.app.level import Level
@@ -13,11 +14,11 @@ from breakeven.app.printed import put_out
 from breakeven.app.runs import read_run, read_text
 from breakeven.clock import wall_now
 from breakeven.errors import LimitMissedError, UsageError
-from breakeven.findings.choice import Choice, Left, ranked
+from breakeven.findings.choice import Choice, Left, ranked, ranked_by
 from breakeven.findings.money import Prices
 from breakeven.findings.names import card
 from breakeven.findings.nearest import nearest_text
-from breakeven.findings.pricing import KINDS_TRIED, names_of
+from breakeven.findings.pricing import most_common_kind, names_of
 from breakeven.hardware import ModelShape, find_model, same_card
 from breakeven.metrics.summary import RunSummary
 from breakeven.predict.calibrations import choose as calibration_for
@@ -27,7 +28,7 @@ from breakeven.predict.own import own as own_calibrations
 from breakeven.predict.roofline import known_parts
 from breakeven.predict.run import Wanted, machine_run, predicted_run
 from breakeven.predict.text import lacks
-from breakeven.prices import Quote, newest_quote, read_quotes
+from breakeven.prices import read_quotes
 from breakeven.report.choice import choice_text
 from breakeven.report.predicted import predicted_text
 from breakeven.store.kept import keep_summary
@@ -71,7 +72,9 @@ def predict(asked: Asked, *, users: tuple[int, ...], out: Path | None, json_to: 
             left.append(found)
             continue
         if out is not None:
-            folder, found = keep_summary(found, out=out, label=found.run.id, started=wall_now())
+            now = wall_now()
+            dated = replace(found, run=replace(found.run, started=now.isoformat()))
+            folder, found = keep_summary(dated, out=out, label=found.run.id, started=now)
             where.append(str(folder))
         runs.append(found)
     as_json = msgspec.json.format(msgspec.json.encode({"format": 1, "runs": runs, "left_out": left}), indent=2).decode()
@@ -88,14 +91,14 @@ def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | No
     left: list[Left] = []
     for found in _predicted(asked, shape, users=CURVE, measured=measured, but=measured):
         (left if isinstance(found, Left) else runs).append(found)  # type: ignore[arg-type]
-    kind_quotes, unpriced = _of_one_kind(runs, (*quotes(), *own))
+    kind, unpriced = most_common_kind([run.run for run in runs], known := (*quotes(), *own))
     candidates, following = ranked(
-        [run for run in runs if run not in unpriced],
+        [run for run in runs if run.run not in unpriced],
         level=service,
         users=users,
-        prices=Prices(quotes=tuple(kind_quotes)),
+        prices=Prices(quotes=tuple(quote for quote in known if quote.kind == kind)),
     )
-    left += [Left(gpu=card(run.run.host), why="no price", detail="") for run in unpriced]
+    left += [Left(gpu=card(run.host), why="no price", detail="") for run in unpriced]
     choice = Choice(
         model=shape.name,
         precision=shape.precision,
@@ -104,7 +107,7 @@ def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | No
         users=users,
         input_tokens=asked.input_tokens,
         output_tokens=asked.output_tokens,
-        ranked_by="usd_per_mtok" if users is None else "usd_per_month",
+        ranked_by=ranked_by(users),
         candidates=candidates,
         left_out=tuple(left),
         next_run=following,
@@ -184,13 +187,3 @@ def _check_same(run: RunSummary, shape: ModelShape) -> None:
         return
     if other.key != shape.key:
         raise UsageError(f"{run.run.id} measured {other.name}, and {shape.name} is asked for; leave it out")
-
-
-def _of_one_kind(runs: Sequence[RunSummary], known: Sequence[Quote]) -> tuple[list[Quote], list[RunSummary]]:
-    """The quotes of the kind that most of the cards have, and the runs whose cards have none of it."""
-    without = {
-        kind: [run for run in runs if not any(newest_quote(name, known, kind=kind) for name in names_of(run.run))]
-        for kind in KINDS_TRIED
-    }
-    chosen = min(KINDS_TRIED, key=lambda kind: len(without[kind]))
-    return [quote for quote in known if quote.kind == chosen], without[chosen]

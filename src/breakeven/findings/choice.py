@@ -20,6 +20,7 @@ from breakeven.units import H_PER_YEAR
 
 FORMAT: Final = 1
 H_PER_MONTH: Final = H_PER_YEAR / 12
+RankedBy = Literal["usd_per_month", "usd_per_mtok"]
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -49,6 +50,10 @@ class Candidate(Struct, frozen=True, kw_only=True):
     reason: Reason | None = None
     """Why it does not serve at this level."""
 
+    def cost(self, by: "RankedBy") -> Estimate:
+        """What a ranking goes by."""
+        return self.usd_per_month if by == "usd_per_month" else self.usd_per_mtok
+
 
 class Left(Struct, frozen=True, kw_only=True):
     """A card that is no candidate."""
@@ -70,7 +75,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     """Whom all nodes together serve; None: not said, and nothing is counted in nodes."""
     input_tokens: int
     output_tokens: int
-    ranked_by: Literal["usd_per_month", "usd_per_mtok"]
+    ranked_by: RankedBy
     candidates: tuple[Candidate, ...]
     left_out: tuple[Left, ...]
     next_run: NextRun | None
@@ -81,18 +86,20 @@ def ranked(
     runs: Sequence[RunSummary], *, level: ServiceLevel, users: float | None, prices: Prices
 ) -> tuple[tuple[Candidate, ...], NextRun | None]:
     """Every run at the service level and its card's newest quote, the cheapest first, and what to measure next."""
-    found = [_candidate(run, level=level, users=users, prices=prices) for run in runs]
-    cost = {id(one): cost_of(one, by_month=users is not None) for one in found}
-    ordered = sorted(found, key=lambda one: (cost[id(one)].value is None, cost[id(one)].value or 0.0))
-    costs = [cost[id(one)] for one in ordered]
+    by = ranked_by(users)
+
+    def place(one: Candidate) -> tuple[bool, float]:
+        value = one.cost(by).value
+        return value is None, value or 0.0
+
+    ordered = sorted((_candidate(run, level=level, users=users, prices=prices) for run in runs), key=place)
+    costs = [one.cost(by) for one in ordered]
     return tuple(ordered), next_run(costs, is_open=[one.kind == "predicted" for one in ordered])
 
 
-def cost_of(one: Candidate, *, by_month: bool) -> Estimate:
-    """What the ranking goes by; the month's in parts of a node, so that an interval does not jump by whole ones."""
-    if not by_month or one.nodes.value is None or one.usd_per_month.value is None:
-        return Estimate() if by_month else one.usd_per_mtok
-    return one.usd_per_month
+def ranked_by(users: float | None) -> RankedBy:
+    """By the month where the users of all nodes are said."""
+    return "usd_per_mtok" if users is None else "usd_per_month"
 
 
 def _candidate(run: RunSummary, *, level: ServiceLevel, users: float | None, prices: Prices) -> Candidate:

@@ -140,6 +140,13 @@ def of_one_kind(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Quot
     return ()
 
 
+def most_common_kind(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Kind, list[RunFacts]]:
+    """The kind of quote that most of the runs' cards have, and the runs whose cards have none of it."""
+    without = {kind: [run for run in runs if newest_of(run, quotes, kind) is None] for kind in KINDS_TRIED}
+    kind = min(KINDS_TRIED, key=lambda one: len(without[one]))
+    return kind, without[kind]
+
+
 def newest_of(run: RunFacts, quotes: Sequence[Quote], kind: Kind) -> Quote | None:
     """The newest quote of a kind for a run's card, by whichever name it has one."""
     return next((quote for name in names_of(run) if (quote := newest_quote(name, quotes, kind=kind)) is not None), None)

@@ -353,13 +353,3 @@ def _row(row: Mapping[str, str]) -> ModelShape:
     fields: dict[str, object] = {name: value for name, value in row.items() if value}
     fields["aliases"] = tuple(filter(None, row["aliases"].split(";")))
     return msgspec.convert(fields, ModelShape, strict=False)
-
-
-_REVISION: Final = re.compile(r"[0-9a-f]{40}")
-
-
-def model_revision(path: str | Path) -> str | None:
-    """The commit in a path of the hub's cache (`…/snapshots/COMMIT`); None for any other path."""
-    parts = Path(path).parts
-    after = parts[parts.index("snapshots") + 1 :] if "snapshots" in parts else ()
-    return after[0] if after and _REVISION.fullmatch(after[0]) else None

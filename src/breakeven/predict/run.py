@@ -53,7 +53,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     output_tokens: int
 
 
-def predicted_run(wanted: Wanted, chosen: Chosen, *, started: str | None = None) -> RunSummary:
+def predicted_run(wanted: Wanted, chosen: Chosen) -> RunSummary:
     """Throughput, TTFT, TPOT and E2E at each number of users; 95 % intervals from held-out errors of the same kind.
 
     UsageError where not one context fits on the cards.
@@ -63,7 +63,6 @@ def predicted_run(wanted: Wanted, chosen: Chosen, *, started: str | None = None)
     return RunSummary(
         run=RunFacts(
             id=f"predicted-{wanted.model.key}-{wanted.gpu.key}" + (f"-x{wanted.cards}" if wanted.cards > 1 else ""),
-            started=started,
             host={"gpu": wanted.gpu.name, "gpu_count": wanted.cards},
             engine={"name": wanted.engine} | ({"version": found.version} if found.version and found.engine else {}),
             model=wanted.model.name,
@@ -110,7 +109,7 @@ def _closed(wanted: Wanted, chosen: Chosen, users: int) -> Closed:
     return found
 
 
-def machine_run(run: RunSummary, found: Machine, *, users: tuple[int, ...], started: str | None = None) -> RunSummary:
+def machine_run(run: RunSummary, found: Machine, *, users: tuple[int, ...]) -> RunSummary:
     """Other loads of the machine that a run was measured on, with its engine, model and lengths of requests."""
     seen = levels(run)
     lengths = (round(median(one.input_tokens for one in seen)), round(median(one.output_tokens for one in seen)))
@@ -132,7 +131,6 @@ def machine_run(run: RunSummary, found: Machine, *, users: tuple[int, ...], star
     return RunSummary(
         run=RunFacts(
             id=f"predicted-{run.run.id}",
-            started=started,
             host=run.run.host,
             engine={name: run.run.engine[name] for name in ("name", "version") if run.run.engine.get(name)},
             model=run.run.model,

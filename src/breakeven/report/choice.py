@@ -40,25 +40,20 @@ def _lines(choice: Choice, engine: str) -> Iterator[str]:
 
 
 def _answer(choice: Choice) -> str:
-    best = next((one for one in choice.candidates if _cost(choice, one).value is not None), None)
+    best = next((one for one in choice.candidates if one.cost(choice.ranked_by).value is not None), None)
     lengths = f"{choice.input_tokens} tokens in and {choice.output_tokens} out"
     asked = f"{choice.model} in {choice.precision}, {choice.at}, {lengths}"
     if best is None:
         return f"Nothing that was looked at serves {asked}."
-    cost = _cost(choice, best)
+    cost = best.cost(choice.ranked_by)
     told = f"{_name(best)} is the cheapest for {asked}: {_money(cost)} {_UNIT[choice.ranked_by]} ({best.kind})"
-    rivals = [one for one in choice.candidates if one is not best and _overlaps(cost, _cost(choice, one))]
+    rivals = [one for one in choice.candidates if one is not best and _overlaps(cost, one.cost(choice.ranked_by))]
     return told + (f"; {len(rivals)} of the others cannot be told from it." if rivals else ".")
 
 
 def _name(one: Candidate) -> str:
     """Without the mark that the next column has."""
     return one.label.removesuffix(f" · {one.kind}")
-
-
-def _cost(choice: Choice, one: Candidate) -> Estimate:
-    found: Estimate = getattr(one, choice.ranked_by)
-    return found
 
 
 def _head(choice: Choice) -> tuple[str, ...]:
