@@ -1,5 +1,7 @@
 """How much of its hardware a run used: by hand, in a run's summary, and the caution where it cannot be."""
 
+from pathlib import Path
+
 import pytest
 
 from breakeven.hardware import find_gpu, find_model
@@ -61,3 +63,13 @@ def test_a_card_that_is_hardly_used_by_many_is_a_caution() -> None:
 def test_what_is_not_known_is_left_out(run: RunFacts) -> None:
     found = level(50, users=1)
     assert with_roofline(found, run) is found
+
+
+def test_a_model_called_like_a_folder_here_is_not_looked_for_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may call its model what it likes: that made the summary fail where a folder had no config.json."""
+    (tmp_path / "weights").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = level(50, users=1)
+    assert with_roofline(found, RunFacts(id="x", model="weights", host={"gpu": "RTX 4090"})) is found

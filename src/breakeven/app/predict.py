@@ -19,7 +19,7 @@ from breakeven.findings.money import Prices
 from breakeven.findings.names import card
 from breakeven.findings.nearest import nearest_text
 from breakeven.findings.pricing import most_common_kind, names_of
-from breakeven.hardware import ModelShape, find_model, same_card
+from breakeven.hardware import ModelShape, known_model, same_card
 from breakeven.metrics.summary import RunSummary
 from breakeven.predict.calibrations import choose as calibration_for
 from breakeven.predict.fits import fit_on
@@ -181,9 +181,6 @@ def _predicted(
 
 def _check_same(run: RunSummary, shape: ModelShape) -> None:
     """UsageError where a run is of a model that is known to be another one."""
-    try:
-        other = find_model(run.run.model or "")
-    except UsageError:
-        return
-    if other.key != shape.key:
+    other = known_model(run.run.model or "")
+    if other is not None and other.key != shape.key:
         raise UsageError(f"{run.run.id} measured {other.name}, and {shape.name} is asked for; leave it out")

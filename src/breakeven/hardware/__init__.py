@@ -1,7 +1,15 @@
 """Facts about GPUs and models, each with its source."""
 
 from breakeven.hardware.gpu import Gpu, gpus
-from breakeven.hardware.model import PRECISIONS, ModelShape, find_model, model_shape, models, peak_flop_per_s
+from breakeven.hardware.model import (
+    PRECISIONS,
+    ModelShape,
+    find_model,
+    known_model,
+    model_shape,
+    models,
+    peak_flop_per_s,
+)
 from breakeven.hardware.names import find_gpu, find_gpus, gpu_key, key_of, may_mean, of_size, same_card, same_gpu
 
 __all__ = [
@@ -14,6 +22,7 @@ __all__ = [
     "gpu_key",
     "gpus",
     "key_of",
+    "known_model",
     "may_mean",
     "model_shape",
     "models",

@@ -173,15 +173,24 @@ def find_model(name: str) -> ModelShape:
 
     UsageError lists near names and says how an unknown model is given.
     """
-    if found := _index().get(_compact(name)):
-        file = _GGUF.search(name)
-        kept = (file[1] or "").lower() if file else ""
-        return found.kept_as(kept) if kept in PRECISIONS else found
+    if found := known_model(name):
+        return found
     path = Path(name)
     if path.is_dir() or path.name == "config.json":
         return model_shape(path)
     shown = one_line(name, limit=LONGEST_NAME)
     raise UsageError(f"{mistyped('model', shown, models())}; or give a folder with the model's config.json")
+
+
+def known_model(name: str) -> ModelShape | None:
+    """The row of the table that a name means, in the precision that a GGUF name says; None where there is none.
+
+    Nothing on the disk is looked at, so that the name may be anybody's.
+    """
+    found = _index().get(_compact(name))
+    file = _GGUF.search(name)
+    kept = (file[1] or "").lower() if file else ""
+    return found.kept_as(kept) if found is not None and kept in PRECISIONS else found
 
 
 def model_shape(path: str | Path) -> ModelShape:

@@ -7,8 +7,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from breakeven.caution import Caution
+from breakeven.compare.differences import gpu_count
 from breakeven.errors import UsageError
-from breakeven.hardware import Gpu, ModelShape, find_gpus, find_model, peak_flop_per_s
+from breakeven.hardware import Gpu, ModelShape, find_gpus, known_model, peak_flop_per_s
 from breakeven.metrics.summary import LevelSummary, RunFacts
 
 MOST: Final = 1.02
@@ -71,14 +72,14 @@ def passed_bytes(model: ModelShape) -> float:
 
 def known_parts(run: RunFacts) -> tuple[ModelShape, Gpu, int] | None:
     """Model, card and cards of a run, where they are known; of a name that stands for several cards, the fastest."""
-    name = run.host.get("gpu")
-    if not isinstance(name, str) or not run.model:
+    name, model = run.host.get("gpu"), known_model(run.model or "")
+    if not isinstance(name, str) or model is None:
         return None
     try:
-        model, gpus = find_model(run.model), find_gpus(name)
+        gpus = find_gpus(name)
     except UsageError:
         return None
-    return model, max(gpus, key=lambda gpu: gpu.mem_bw_gb_per_s), int(run.host.get("gpu_count") or 1)
+    return model, max(gpus, key=lambda gpu: gpu.mem_bw_gb_per_s), max(1, gpu_count(run.host))
 
 
 def with_roofline(level: LevelSummary, run: RunFacts) -> LevelSummary:

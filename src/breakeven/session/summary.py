@@ -43,7 +43,8 @@ def summarise(folder: RunFolder) -> RunSummary:
     if plan.find_max:
         levels = tuple(sorted(levels, key=lambda level: (load_of(level) or 0.0, level.repeat)))
     settings: dict[str, Any] = run.get("settings", {})
-    known = RunFacts(id=folder.id, host=_host(host.get("host", {})), model=run.get("model"))
+    machine = _host(host.get("host", {}))
+    known = RunFacts(id=folder.id, host=machine, model=run.get("model"))
     levels = tuple(with_roofline(level, known) for level in levels)
     if slo is not None and settings.get("find_max"):
         settings = settings | {"found": to_builtins(bracket(levels, slo=slo, requests=plan.requests))}
@@ -51,7 +52,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         run=RunFacts(
             id=folder.id,
             started=run.get("started"),
-            host=_host(host.get("host", {})),
+            host=machine,
             engine=host.get("engine", {}),
             model=run.get("model"),
             workload=run.get("workload", {}),
