@@ -37,7 +37,6 @@ MODELS = {"Llama-3.1-8B": "llama-3.1-8b", "Llama-3.1-70B": "llama-3.1-70b", "Qwe
     "Qwen3-235B-A22B": "qwen3-235b-a22b",
     "gpt-oss-120b": "gpt-oss-120b",
 }
-ENGINES = {"trtllm": "tensorrt-llm", "vllm": "vllm", "sglang": "sglang"}
 COLUMNS = [field.name for field in msgspec.structs.fields(ServingPoint)]
 ONE = {"", "0", "1"}
 MOST_CARDS, MOST_USERS = 8, 256
@@ -55,8 +54,8 @@ def key(row: dict[str, str]) -> tuple[str | int, ...] | None:
     precision = {"": "bf16", "fp4": "nvfp4"}.get(row["precision"], row["precision"])
     precision = "mxfp4" if model.startswith("gpt-oss") else precision
     dated = re.search(r"measured=(\d{4}-\d\d)", row["silicon_data_source"])
-    engine, gpu = ENGINES[row["backend"]], find_gpu(row["system"].replace("_", " "))
-    eight = precision != "bf16" and (engine == "tensorrt-llm" or (engine == "vllm" and gpu.arch == "blackwell"))
+    engine, gpu = row["backend"], find_gpu(row["system"].replace("_", " "))
+    eight = precision != "bf16" and (engine == "trtllm" or (engine == "vllm" and gpu.arch == "blackwell"))
     share = DRAWN if inferencex else 1
     return (
         model,

@@ -28,7 +28,6 @@ NAMES = {"llama-3.1-8b": "meta-llama/Meta-Llama-3.1-8B", "llama-3.1-70b": "meta-
     "qwen3-32b": "Qwen/Qwen3-32B"
 }
 CARDS = {"h100-sxm": "h100_sxm", "h200-sxm": "h200_sxm", "l40s": "l40s", "a100-80-sxm": "a100_sxm"}
-ENGINES = {"tensorrt-llm": "trtllm", "vllm": "vllm", "sglang": "sglang"}
 SETTINGS = ("model", "gpu", "engine", "version", "measured", "origin", "precision", "kv_bits")
 SIZES = ("tp", "input_tokens", "output_tokens", "users")
 DRAWN, SEED = 120, 1
@@ -51,7 +50,7 @@ def estimate(row: dict[str, str]) -> tuple[str, str, str]:
         found = cli_estimate(
             NAMES[row["model"]],
             CARDS[row["gpu"]],
-            backend_name=ENGINES[row["engine"]],
+            backend_name=row["engine"],
             isl=int(row["input_tokens"]),
             osl=int(row["output_tokens"]),
             batch_size=int(row["users"]),

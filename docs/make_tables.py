@@ -40,7 +40,7 @@ def options(name: str) -> str:
 
 
 def _words(option: Option) -> str:
-    value = option.unit or "\\|".join(option.choices)
+    value = option.unit or "\\|".join(map(str, option.choices))
     return f"`{option.name}{f' {value}' if value else ''}`"
 
 

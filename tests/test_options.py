@@ -45,7 +45,7 @@ BY_UNIT: dict[str | None, str] = {"N": "7", "TIME": "1.5", "W": "250.5"}
 
 
 def word(option: Option) -> str:
-    return WORDS.get(option.name) or (option.choices[-1] if option.choices else BY_UNIT.get(option.unit, "some"))
+    return WORDS.get(option.name) or (str(option.choices[-1]) if option.choices else BY_UNIT.get(option.unit, "some"))
 
 
 def arguments(*words: str) -> dict[str, Any]:

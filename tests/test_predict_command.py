@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from breakeven.app.predict import CURVE
+from breakeven.engine import ENGINES
+from breakeven.predict.calibrations import calibrations
 from commands import Done, breakeven
 
+L4 = ("predict", "--model", "llama-3.1-8b", "--gpu", "l4")
 CARDS = "h100-80-sxm,a100-80-sxm,l40s,rtx4090"
 
 
@@ -57,6 +60,25 @@ def test_a_model_that_is_too_large_says_by_how_much_and_what_would_fit() -> None
         (("choose", "--model", "llama-3.1-8b"), "choose: say what a user must get"),
         (("choose", "--model", "llama-3.1-8b", "--floor", "25,50"), "choose: give one --floor"),
         (("choose", "--model", "llama-3.1-8b", "--floor", "25", "--slo", "x"), "--slo"),
+        (("choose", "--model", "llama-3.1-8b", "--floor", "25", "--users", "0"), "--users: 0 is too few"),
+        ((*L4, "--users", "0"), "--users: 0 is too few"),
+        (
+            ("predict", "--model", "llama-3.1-8b", "--gpu", "l4", "--output-tokens", "0"),
+            "--output-tokens: 0 is too few",
+        ),
+        (
+            ("predict", "--model", "llama-3.1-8b", "--gpu", "l4", "--input-tokens", "-5"),
+            "--input-tokens: -5 is too few",
+        ),
+        (("predict", "--model", "llama-3.1-8b", "--engine", "nope"), "no engine is called 'nope'"),
+        (
+            ("predict", "--model", "llama-3.1-8b", "--gpu", "l4", "--cards", "3"),
+            "32 heads cannot be split over 3 cards",
+        ),
+        (("fit", "llama-3.1-8b", "--cards", "0"), "--cards: 0 is too few"),
+        (("fit", "llama-3.1-8b", "--cards", "3"), "32 heads cannot be split over 3 cards"),
+        (("fit", "llama-3.1-8b", "--kv-bits", "3"), "--kv-bits: invalid choice"),
+        (("fit", "llama-3.1-8b", "--context", "0"), "--context"),
     ],
 )
 def test_wrong_words_are_one_line(words: tuple[str, ...], says: str) -> None:
@@ -188,3 +210,14 @@ def test_a_run_of_one_load_or_of_another_model_says_so(tmp_path: Path) -> None:
     other = asked("predict", "--model", "llama-3.1-8b", "--from", examples / "smollm2-135m-vllm-chat")
     assert other.code == 2
     assert re.search("smollm2-135m-vllm-chat measured .*SmolLM2.*, and .*Llama.* is asked for", other.err)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])
+def test_an_engine_is_predicted_from_its_own_measurements(engine: str) -> None:
+    """TensorRT-LLM had another name among the measurements than among the engines, so that all engines stood for it."""
+    found = told("predict", "--model", "llama-3.1-8b", "--gpu", "h100-sxm", "--engine", engine)
+    assert found["runs"][0]["run"]["settings"]["predicted"]["engine"] == engine  # type: ignore[index]
+
+
+def test_every_engine_of_the_measurements_is_one_that_is_asked() -> None:
+    assert {row.engine for row in calibrations()} <= {"", *ENGINES}

@@ -7,11 +7,13 @@ COMMANDS.md show it, an error about its field names it, and `How to repeat it` w
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from breakeven.units import parse_duration_s
+
+Number = TypeVar("Number", int, float)
 
 
 class Kind(NamedTuple):
@@ -37,7 +39,7 @@ class Option(NamedTuple):
     field: str | None = None
     """Where the value goes: of a plan `seed`, `launch.via`, `body.temperature`; None: the name of the option."""
     group: str = ""
-    choices: tuple[str, ...] = ()
+    choices: tuple[str | int, ...] = ()
     default: Any = None
     values: Literal["?", "*", "+", 2] | None = None
     """How many values it takes; None: one."""
@@ -114,6 +116,17 @@ def _whole(text: str) -> int:
         raise ValueError(f"'{text}' is no whole number") from None
 
 
+def _at_least_1(value: Number) -> Number:
+    if value < 1:
+        raise ValueError(f"{value:g} is too few; give at least 1")
+    return value
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """A list of numbers of users, none of them 0."""
+    return tuple(map(_at_least_1, users(text)))
+
+
 def _real(text: str) -> float:
     try:
         return float(text)
@@ -153,8 +166,11 @@ NAMES: Final = Kind(
     lambda text: tuple(filter(None, (part.strip() for part in text.split(",")))), lambda value: (",".join(value),)
 )
 WHOLE: Final = Kind(_whole)
+COUNT: Final = Kind(lambda text: _at_least_1(_whole(text)))
+AMOUNT: Final = Kind(lambda text: _at_least_1(_real(text)), lambda value: (_short(value),))
 REAL: Final = Kind(_real, lambda value: (_short(value),))
 NUMBERS: Final = Kind(numbers, lambda value: (",".join(map(_short, value)),))
+COUNTS: Final = Kind(counts, lambda value: (",".join(map(str, value)),))
 USERS: Final = Kind(users, lambda value: (",".join(map(str, value)),))
 DURATION: Final = Kind(parse_duration_s, lambda value: (_short(value),))
 PATH: Final = Kind(Path)

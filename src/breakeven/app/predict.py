@@ -13,6 +13,7 @@ from breakeven.app.prices import quotes
 from breakeven.app.printed import put_out
 from breakeven.app.runs import read_run, read_text
 from breakeven.clock import wall_now
+from breakeven.engine import ENGINES
 from breakeven.errors import LimitMissedError, UsageError
 from breakeven.findings.choice import Choice, Left, ranked, ranked_by
 from breakeven.findings.money import Prices
@@ -29,6 +30,7 @@ from breakeven.predict.roofline import known_parts
 from breakeven.predict.run import Wanted, machine_run, predicted_run
 from breakeven.predict.text import lacks
 from breakeven.prices import read_quotes
+from breakeven.registry import load
 from breakeven.report.choice import choice_text
 from breakeven.report.predicted import predicted_text
 from breakeven.store.kept import keep_summary
@@ -53,7 +55,8 @@ class Asked(Struct, frozen=True, kw_only=True):
 
     @property
     def shape(self) -> ModelShape:
-        """The model in its precision."""
+        """The model in its precision; UsageError where model or engine are not known."""
+        load("engine", ENGINES, self.engine)
         return chosen_model(self.model, precision=self.precision, kv_bits=self.kv_bits)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.cli.command import JSON, Command
 from breakeven.cli.money import FLOOR, SLO
-from breakeven.options import NAMES, PATH, REAL, TEXTS, USERS, WHOLE, Option
+from breakeven.options import AMOUNT, COUNT, COUNTS, NAMES, PATH, TEXTS, WHOLE, Option
 
 if TYPE_CHECKING:
     from breakeven.app.predict import Asked
@@ -18,9 +18,14 @@ GPUS: Final = Option(
 PRECISION: Final = Option(
     "--precision", "of the weights: bf16, fp8, int8, int4, mxfp4, nvfp4 (default: the model's own)", "NAME"
 )
-KV_BITS: Final = Option("--kv-bits", "bits of a number in the key-value cache: 16 or 8 (default: 16)", "N", kind=WHOLE)
+KV_BITS: Final = Option(
+    "--kv-bits",
+    "bits of a number in the key-value cache (default: the model's own, mostly 16)",
+    kind=WHOLE,
+    choices=(16, 8),
+)
 CARDS: Final = Option(
-    "--cards", "cards that serve together (default: as few of 1, 2, 4, 8 as hold the model)", "N", kind=WHOLE
+    "--cards", "cards that serve together (default: as few of 1, 2, 4, 8 as hold the model)", "N", kind=COUNT
 )
 
 
@@ -75,8 +80,8 @@ _SHAPE: Final = (
     PRECISION,
     KV_BITS,
     CARDS,
-    Option("--input-tokens", "of a prompt (default: 512)", "N", kind=WHOLE, default=512),
-    Option("--output-tokens", "of an answer (default: 256)", "N", kind=WHOLE, default=256),
+    Option("--input-tokens", "of a prompt (default: 512)", "N", kind=COUNT, default=512),
+    Option("--output-tokens", "of an answer (default: 256)", "N", kind=COUNT, default=256),
     Option(
         "--from",
         "a run of your own, which stands for its card and wins over all other measurements",
@@ -94,7 +99,7 @@ COMMANDS: Final = (
         (
             _MODEL,
             GPUS._replace(name="--gpu", field="gpus"),
-            Option("--context", "tokens of a user's context, prompt and answer (default: 8192)", "N", kind=WHOLE),
+            Option("--context", "tokens of a user's context, prompt and answer (default: 8192)", "N", kind=COUNT),
             CARDS,
             PRECISION,
             KV_BITS,
@@ -114,7 +119,7 @@ COMMANDS: Final = (
                 "--users",
                 "users at once, one level each (default: 1,5,10,50,100)",
                 "LIST",
-                kind=USERS,
+                kind=COUNTS,
                 default=(1, 5, 10, 50, 100),
             ),
             *_SHAPE,
@@ -138,7 +143,7 @@ COMMANDS: Final = (
             GPUS,
             FLOOR,
             SLO,
-            Option("--users", "users to be served by all nodes together: the ranking is then by month", "N", kind=REAL),
+            Option("--users", "users of all nodes together: the ranking is then by month", "N", kind=AMOUNT),
             *_SHAPE,
             Option("--prices", "quotes of your own, besides those that are known", "CSV", kind=PATH),
             JSON,

@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from breakeven.hardware import PRECISIONS, Gpu, ModelShape
-from breakeven.predict.memory import Memory, memory, sequences
+from breakeven.predict.memory import Memory, check_split, memory, sequences
 
 CARDS: Final = (1, 2, 4, 8)
 """Cards of one box over which a model is split."""
@@ -32,7 +32,12 @@ class Fit(Struct, frozen=True, kw_only=True):
 
 
 def fit_on(model: ModelShape, gpu: Gpu, *, context_tokens: int, cards: int | None = None) -> Fit:
-    """The fewest cards (1, 2, 4, 8) that hold the weights and one context, or `cards` of them."""
+    """The fewest cards (1, 2, 4, 8) that hold the weights and one context, or `cards` of them.
+
+    UsageError where the model's heads cannot be split over `cards`.
+    """
+    if cards is not None:
+        check_split(model, cards)
     tried = CARDS if cards is None else (cards,)
     found = next((tp for tp in tried if _holds(model, gpu, tp, context_tokens)), None)
     held = memory(model, gpu, tp=found or tried[-1])

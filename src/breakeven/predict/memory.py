@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from breakeven.errors import UsageError
 from breakeven.hardware import Gpu, ModelShape
 
 USABLE: Final = 0.9
@@ -44,6 +45,12 @@ def memory(model: ModelShape, gpu: Gpu, *, tp: int = 1, usable: float = USABLE) 
         kv_bytes=total * usable - model.weight_bytes - workspace,
         kv_bytes_per_token=model.kv_bytes(1) * repeated,
     )
+
+
+def check_split(model: ModelShape, tp: int) -> None:
+    """UsageError where a model cannot be spread over so many cards: each takes as many heads as the others."""
+    if tp < 1 or model.heads % tp:
+        raise UsageError(f"{model.name}: its {model.heads} heads cannot be split over {tp} cards")
 
 
 def sequences(model: ModelShape, held: Memory, *, context_tokens: float) -> int:

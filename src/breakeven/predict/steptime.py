@@ -15,6 +15,7 @@ from msgspec import Struct
 from breakeven.errors import UsageError
 from breakeven.hardware import Gpu, ModelShape, peak_flop_per_s
 from breakeven.hardware.model import BITS
+from breakeven.predict.memory import check_split
 
 ROUNDING: Final = 3.0
 """max(a, b) is taken as (a^p + b^p)^(1/p): a matrix product that is near both limits reaches neither. Of p from 1 to
@@ -119,8 +120,7 @@ def step_time(model: ModelShape, gpu: Gpu, efficiency: Efficiency, *, tp: int = 
     attention and after the MLP the cards sum: a ring moves 2 (tp - 1) / tp of hidden x 2 bytes a token over each link.
     UsageError for a number of cards that the heads cannot be split over, and for a card with an unknown rate.
     """
-    if tp < 1 or model.heads % tp:
-        raise UsageError(f"{model.name}: its {model.heads} heads cannot be split over {tp} cards")
+    check_split(model, tp)
     read_s = 1 / (gpu.mem_bw_gb_per_s * 1e9 * efficiency.bandwidth * tp)
     cached_s = 1 / (gpu.mem_bw_gb_per_s * 1e9 * efficiency.kv_bandwidth * min(tp, model.kv_heads))
     linear = model.attention_weights + model.mlp_weights
