@@ -21,13 +21,14 @@ from breakeven.findings.names import card
 from breakeven.findings.nearest import nearest_text
 from breakeven.findings.pricing import most_common_kind, names_of
 from breakeven.hardware import ModelShape, known_model, same_card
+from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 from breakeven.predict.calibrations import choose as calibration_for
 from breakeven.predict.fits import fit_on
 from breakeven.predict.own import machine
 from breakeven.predict.own import own as own_calibrations
 from breakeven.predict.roofline import known_parts
-from breakeven.predict.run import Wanted, machine_run, predicted_run
+from breakeven.predict.run import Wanted, limits_tails, machine_run, may_decide, predicted_run
 from breakeven.predict.text import lacks
 from breakeven.prices import read_quotes
 from breakeven.registry import load
@@ -92,7 +93,7 @@ def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | No
     measured = _measured(asked, shape)
     runs: list[RunSummary] = list(measured)
     left: list[Left] = []
-    for found in _predicted(asked, shape, users=CURVE, measured=measured, but=measured):
+    for found in _predicted(asked, shape, users=CURVE, measured=measured, but=measured, decide=service):
         (left if isinstance(found, Left) else runs).append(found)  # type: ignore[arg-type]
     kind, unpriced = most_common_kind([run.run for run in runs], known := (*quotes(), *own))
     candidates, following = ranked(
@@ -153,8 +154,13 @@ def _predicted(
     users: tuple[int, ...],
     measured: Sequence[RunSummary] = (),
     but: Sequence[RunSummary] = (),
+    decide: ServiceLevel | None = None,
 ) -> Iterator[RunSummary | Left]:
-    """A curve for each card that holds the model and is none of `but`, or why there is none; own runs win."""
+    """A curve for each card that holds the model and is none of `but`, or why there is none; own runs win.
+
+    With a service level to `decide` on, percentiles beyond the middle are worked out only where it limits them, and at
+    the loads that may decide.
+    """
     mine = own_calibrations(measured)
     names = [name for run in but for name in names_of(run.run)]
     for gpu in chosen_gpus(asked.gpus):
@@ -166,18 +172,21 @@ def _predicted(
             yield Left(gpu=gpu.name, why="does not fit", detail=lacks(found))
             continue
         try:
-            yield predicted_run(
-                Wanted(
-                    model=shape,
-                    gpu=gpu,
-                    cards=found.cards,
-                    engine=asked.engine,
-                    users=users,
-                    input_tokens=asked.input_tokens,
-                    output_tokens=asked.output_tokens,
-                ),
-                calibration_for(shape, gpu, engine=asked.engine, own=mine),
+            wanted = Wanted(
+                model=shape,
+                gpu=gpu,
+                cards=found.cards,
+                engine=asked.engine,
+                users=users,
+                input_tokens=asked.input_tokens,
+                output_tokens=asked.output_tokens,
+                has_tails=decide is None,
             )
+            chosen = calibration_for(shape, gpu, engine=asked.engine, own=mine)
+            run = predicted_run(wanted, chosen)
+            if decide is not None and limits_tails(decide):
+                run = predicted_run(replace(wanted, users=may_decide(run, decide), has_tails=True), chosen)
+            yield run
         except UsageError as error:
             yield Left(gpu=gpu.name, why="not modelled", detail=str(error))
 

@@ -70,6 +70,11 @@ class Machine(Struct, frozen=True, kw_only=True):
         variance = float(slope @ np.array(self.covariance) @ slope) + self.sd_log[figure] ** 2
         return math.exp(Z90 * math.sqrt(variance))
 
+    @property
+    def steps(self) -> StepTime:
+        """The time of a step, for the scheduler."""
+        return _steps(self.fixed_s, self.user_s, self.token_s)
+
     def _logs(self) -> Floats:
         values = {name: getattr(self, name, None) or getattr(self.waiting, name) for name in PRIOR}
         logs: Floats = np.log(np.array(list(values.values())))

@@ -11,13 +11,16 @@ from msgspec.structs import replace
 from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.hardware import Gpu, ModelShape
+from breakeven.metrics.slo import Limit, ServiceLevel
+from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
 from breakeven.predict.calibrations import Chosen, Tier
 from breakeven.predict.closed import Closed, Waiting, closed_loop, predict_closed
 from breakeven.predict.machine import Machine
-from breakeven.predict.memory import memory, sequences
+from breakeven.predict.memory import kv_tokens, memory, sequences
 from breakeven.predict.own import levels
 from breakeven.predict.steptime import PERFECT, step_time
+from breakeven.predict.tails import PERCENTILES, Ratios, Strayed, ratios, stray, wider
 
 Figure = Literal["ttft_s", "tpot_s", "output_tok_per_s"]
 FIGURES: Final[tuple[Figure, ...]] = ("ttft_s", "tpot_s", "output_tok_per_s")
@@ -51,6 +54,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     users: tuple[int, ...]
     input_tokens: int
     output_tokens: int
+    has_tails: bool = True
+    """p90, p95 and p99 are worked out too, on the simulated engine: some hundredths of a second a level."""
 
 
 def predicted_run(wanted: Wanted, chosen: Chosen) -> RunSummary:
@@ -109,6 +114,25 @@ def _closed(wanted: Wanted, chosen: Chosen, users: int) -> Closed:
     return found
 
 
+def limits_tails(level: ServiceLevel) -> bool:
+    """A percentile beyond the middle is limited."""
+    return any(limit.of[1] in PERCENTILES for limit in level.slo.limits) if level.slo else False
+
+
+def may_decide(run: RunSummary, level: ServiceLevel) -> tuple[int, ...]:
+    """The loads of a predicted curve up to the first at which even the better end of a limited middle is beyond its
+    limit: further up percentiles, which are worse than the middle, decide nothing."""
+    limits = level.slo.limits if level.slo else ()
+    users = [one.users or 0 for one in run.levels]
+    missed = [any(_least(one, limit) > limit.limit_s for limit in limits) for one in run.levels]
+    return tuple(users[: missed.index(True) + 1] if True in missed else users)
+
+
+def _least(level: LevelSummary, limit: Limit) -> float:
+    middle = level.of(limit.of[0]).p50
+    return middle.ci95[0] or middle.value or 0.0
+
+
 def machine_run(run: RunSummary, found: Machine, *, users: tuple[int, ...]) -> RunSummary:
     """Other loads of the machine that a run was measured on, with its engine, model and lengths of requests."""
     seen = levels(run)
@@ -144,6 +168,14 @@ def machine_run(run: RunSummary, found: Machine, *, users: tuple[int, ...]) -> R
                 lengths=lengths,
                 factor={name: factor(count, name) for name in FIGURES},
                 best=_unlimited(one),
+                tails=ratios(
+                    found.steps.step_s,
+                    one,
+                    lambda _user, _k: lengths,
+                    users=count,
+                    output_tokens=lengths[1],
+                    kv_tokens=None,
+                ),
                 caution=_caution(count, "unknown", points=len(seen), tier="same"),
             )
             for count, one in closed
@@ -158,6 +190,7 @@ def _level(wanted: Wanted, chosen: Chosen, users: int, closed: Closed) -> LevelS
         lengths=(wanted.input_tokens, wanted.output_tokens),
         factor={name: chosen.factor(name, bound=closed.bound, users=users) for name in FIGURES},
         best=_best(wanted, users, closed),
+        tails=_tails(wanted, chosen, users, closed) if wanted.has_tails else {},
         caution=_caution(users, closed.bound, points=chosen.calibration.points, tier=chosen.tier),
     )
 
@@ -169,6 +202,7 @@ def _summary(
     lengths: tuple[int, int],
     factor: Mapping[Figure, float | None],
     best: Closed,
+    tails: Ratios,
     caution: Caution,
 ) -> LevelSummary:
     """A level as it is stored. `best` is what the hardware allows, at which intervals end."""
@@ -178,6 +212,8 @@ def _summary(
     slower = [one for one in (factor["ttft_s"], factor["tpot_s"]) if one is not None]
     speed = (factor["output_tok_per_s"], best.output_tok_per_s / closed.output_tok_per_s)
     best_e2e_s = best.ttft_s + (output_tokens - 1) * best.tpot_s
+    ttft = _time("ttft_s", closed.ttft_s, factor["ttft_s"], best.ttft_s, tails)
+    tpot = _time("tpot_s", closed.tpot_s, factor["tpot_s"], best.tpot_s, tails)
     return LevelSummary(
         users=users,
         status="done",
@@ -185,10 +221,10 @@ def _summary(
         total_tok_per_s=_rate(answers * (input_tokens + output_tokens), *speed),
         req_per_s=_rate(answers, *speed),
         distributions={
-            "ttft_s": _time(closed.ttft_s, factor["ttft_s"], best.ttft_s),
-            "tpot_s": _time(closed.tpot_s, factor["tpot_s"], best.tpot_s),
-            "tok_per_s_per_user": _middle(_rate(1 / closed.tpot_s, factor["tpot_s"], closed.tpot_s / best.tpot_s)),
-            "e2e_s": _time(e2e_s, max(slower) if len(slower) == 2 else None, best_e2e_s),
+            "ttft_s": ttft,
+            "tpot_s": tpot,
+            "tok_per_s_per_user": inverted(tpot, mean=1 / closed.tpot_s),
+            "e2e_s": _time("e2e_s", e2e_s, max(slower) if len(slower) == 2 else None, best_e2e_s, tails),
         },
         cautions=(caution,),
     )
@@ -241,13 +277,29 @@ def _rate(value: float, factor: float | None, most: float) -> Estimate:
     return Estimate(value=value, ci95=(value / factor**WIDER, value * min(factor**WIDER, max(1.0, most))))
 
 
-def _time(value: float, factor: float | None, least: float) -> Distribution:
-    """`least`: seconds that the hardware needs."""
+def _time(figure: Strayed, value: float, factor: float | None, least: float, tails: Ratios) -> Distribution:
+    """A latency by its middle and how far single answers are from it; `least`: seconds that the hardware needs."""
+    far: dict[str, Quantile] = {
+        at: _ends(value * ratio * (found := stray(figure, at)).more, wider(factor, found.factor), least)
+        for at, ratio in tails.get(figure, {}).items()
+    }
+    return replace(Distribution(mean=value, p50=_ends(value, factor, least)), **far)
+
+
+def _ends(value: float, factor: float | None, least: float) -> Quantile:
     if factor is None:
-        return _middle(Estimate(value=value))
-    return _middle(Estimate(value=value, ci95=(max(value / factor**WIDER, min(value, least)), value * factor**WIDER)))
+        return Quantile(value=value, ci95=(None, None))
+    return Quantile(value=value, ci95=(max(value / factor**WIDER, min(value, least)), value * factor**WIDER))
 
 
-def _middle(found: Estimate) -> Distribution:
-    """The middle of a distribution; how far single answers are from it is not predicted."""
-    return Distribution(mean=found.value, p50=Quantile(value=found.value, ci95=found.ci95))
+def _tails(wanted: Wanted, chosen: Chosen, users: int, closed: Closed) -> Ratios:
+    lengths = (wanted.input_tokens, wanted.output_tokens)
+    held = memory(wanted.model, wanted.gpu, tp=wanted.cards)
+    return ratios(
+        step_time(wanted.model, wanted.gpu, chosen.efficiency, tp=wanted.cards).step_s,
+        closed,
+        lambda _user, _k: lengths,
+        users=users,
+        output_tokens=wanted.output_tokens,
+        kv_tokens=max(sum(lengths), kv_tokens(wanted.model, held, context_tokens=sum(lengths))),
+    )

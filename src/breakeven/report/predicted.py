@@ -6,12 +6,12 @@ from typing import Any, Final
 from breakeven.findings import names
 from breakeven.findings.choice import Left
 from breakeven.hardware import ModelShape
-from breakeven.metrics.summary import Estimate, LevelSummary, Quantile, RunFacts, RunSummary
+from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
 from breakeven.predict.run import BOUND_SAYS, TIER_SAYS
 from breakeven.say import columns, wrapped
 from breakeven.units import short_count, short_s
 
-_HEAD: Final = ("users", "tok/s", "95 %", "a user", "TTFT", "95 %", "TPOT", "95 %", "held back by")
+_HEAD: Final = ("users", "tok/s", "95 %", "a user", "TTFT", "95 %", "p95", "TPOT", "95 %", "p95", "held back by")
 
 
 def predicted_text(
@@ -27,7 +27,7 @@ def _lines(model: ModelShape, runs: Sequence[RunSummary], left: Sequence[Left], 
         told = run.run.workload
         yield ""
         yield f"{title(run.run)}; {told.get('input_tokens')} tokens in, {told.get('output_tokens')} out"
-        yield from columns([_HEAD, *(_row(run, level) for level in run.levels)], left=(8,))
+        yield from columns([_HEAD, *(_row(run, level) for level in run.levels)], left=(10,))
         yield from wrapped(source_text(run.run), first="  from ", rest="       ")
         if where:
             yield f"  kept as {where[index]}"
@@ -37,7 +37,7 @@ def _lines(model: ModelShape, runs: Sequence[RunSummary], left: Sequence[Left], 
     if runs:
         yield ""
         yield "95 %: found on measurements that the calibration had not seen; -: too few of them to tell"
-        yield "a user: tok/s / users. TTFT and TPOT: middle values; how far single answers stray is not predicted"
+        yield "a user: tok/s / users. TTFT and TPOT: middle values. p95: of single answers, from a simulated engine"
 
 
 def title(run: RunFacts) -> str:
@@ -59,7 +59,7 @@ def left_lines(left: Sequence[Left]) -> list[str]:
 
 
 def _row(run: RunSummary, level: LevelSummary) -> tuple[str, ...]:
-    speed, ttft, tpot = level.output_tok_per_s, level.of("ttft_s").p50, level.of("tpot_s").p50
+    speed, ttft, tpot = level.output_tok_per_s, level.of("ttft_s"), level.of("tpot_s")
     bound = run.run.settings["predicted"]["bounds"][str(level.users)]
     each = (speed.value or 0.0) / (level.users or 1)
     return (
@@ -67,12 +67,16 @@ def _row(run: RunSummary, level: LevelSummary) -> tuple[str, ...]:
         short_count(speed.value or 0.0),
         _ends(speed, short_count),
         short_count(each),
-        short_s(ttft.value or 0.0),
-        _ends(ttft, short_s),
-        short_s(tpot.value or 0.0),
-        _ends(tpot, short_s),
+        *_latency(ttft),
+        *_latency(tpot),
         BOUND_SAYS[bound],
     )
+
+
+def _latency(of: Distribution) -> tuple[str, str, str]:
+    """The middle, its interval, and p95."""
+    far = of.p95.value
+    return short_s(of.p50.value or 0.0), _ends(of.p50, short_s), "-" if far is None else short_s(far)
 
 
 def _ends(one: Estimate | Quantile, say: Any) -> str:
