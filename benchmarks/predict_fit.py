@@ -1,9 +1,9 @@
 """Fit the shipped calibrations and find out how wrong they are on what they have not seen.
 
-    python benchmarks/predict_fit.py [--only-fit] [--points FILE]
+    python benchmarks/predict_fit.py [--only-fit]
 
-Reads src/breakeven/reference/serving.csv; writes calibrations.csv and spreads.csv beside it and, where asked, every
-point that was held out, by tier, with its errors. Takes some four minutes on one core.
+Reads src/breakeven/reference/serving.csv; writes calibrations.csv, spreads.csv and misses.csv beside it, the last with
+the errors of every point, held out in each tier. Takes some two minutes on one core.
 """
 
 import csv
@@ -126,13 +126,14 @@ def elsewhere(
     return made
 
 
-def lines(tier: Tier, misses: Iterable[Miss]) -> list[dict[str, object]]:
-    return [
-        {"tier": tier, **miss.calibrated.key._asdict(), "model": miss.calibrated.point.model.key, "bound": miss.bound}
-        | {name: getattr(miss.calibrated.point, name) for name in ("tp", "input_tokens", "output_tokens", "users")}
+def lines(tier: Tier, misses: Iterable[Miss], places: Mapping[int, int]) -> list[dict[str, object]]:
+    """Of misses.csv, in the order of serving.csv."""
+    made = [
+        {"tier": tier, "point": places[id(miss.calibrated)], "bound": miss.bound}
         | {name: f"{miss.errors[name]:.4f}" if name in miss.errors else "" for name in FIGURES}
         for miss in misses
     ]
+    return sorted(made, key=lambda line: str(line["point"]).zfill(9))
 
 
 def main() -> None:
@@ -140,15 +141,15 @@ def main() -> None:
     write(OUT / "calibrations.csv", rows_of(calibrations(measured, months)))
     if "--only-fit" in sys.argv:
         return
+    places = {id(one): index for index, one in enumerate(measured)}
     table, points = own_spreads(held_out_of_curves(measured)), []
     for tier in TIERS:
         misses = held_out(measured, tier, seed=SEED)
         table += spreads(tier, misses)
-        points += lines(tier, misses)
+        points += lines(tier, misses, places)
         print(tier, len(misses), flush=True)
         write(OUT / "spreads.csv", table)
-        if "--points" in sys.argv:
-            write(Path(sys.argv[sys.argv.index("--points") + 1]), points)
+    write(OUT / "misses.csv", points)
 
 
 if __name__ == "__main__":

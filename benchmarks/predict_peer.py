@@ -5,7 +5,7 @@
 
 Needs nothing of breakeven. Drawn are 120 of the points of serving.csv that are of H100 or H200 and of a dense model
 (random.Random(1).sample over the table's order); of each the settings and what it predicts go to
-benchmarks/results/predict_peer.csv. It is told the same as our model: the mean lengths, the users as its batch size,
+src/breakeven/reference/peer.csv. It is told the same as our model: the mean lengths, the users as its batch size,
 the cards, 8 bits of weights and of keys and values where the point has them; its newest kernel tables of the engine
 stand for all versions, as it ships no others for these. A few seconds a point.
 
@@ -86,7 +86,7 @@ def write(path: Path, rows: Iterable[dict[str, str]]) -> None:
 def main() -> None:
     write(OUT / "predict_peer_cards.csv", elsewhere())
     if "--only-cards" not in sys.argv:
-        write(OUT / "predict_peer.csv", drawn())
+        write(POINTS.parent / "peer.csv", drawn())
 
 
 if __name__ == "__main__":

@@ -1,170 +1,59 @@
 """The tables of docs/PREDICTION.md: how wrong predictions were, whether their intervals hold, aiconfigurator beside.
 
-    python benchmarks/predict_fit.py --points held_out.csv
-    python benchmarks/predict_table.py held_out.csv
+    python benchmarks/predict_table.py
 
-Every error is of a point that the fit had not seen. Coverage is nested: the factor of an interval comes from points of
-other parts than those that it is tried on, 5 parts drawn with seed 2 for `same`, and for the other tiers the misses of
-other models, cards or engines than the one that was left out. benchmarks/results/predict_peer.csv has aiconfigurator's
-predictions. Markdown on stdout.
+The same rows that `breakeven predict --validate` prints, for the groups that the page speaks of; Markdown on stdout.
+benchmarks/predict_fit.py makes what they rest on, benchmarks/predict_peer.py aiconfigurator's predictions.
 """
 
-import csv
-import math
-import sys
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final
 
-import msgspec
-import numpy as np
+from breakeven.predict.calibrations import TIERS
+from breakeven.predict.coverage import FIGURES, HeldByTier, Tried, row, shipped, tried
+from breakeven.reference.serving import PEER
 
-from breakeven.predict.calibrations import TIERS, Tier
-from breakeven.predict.levels import Key, nearest
-from breakeven.predict.validate import SHARES, factor, groups
-from breakeven.reference.serving import serving_points
+PROVEN: Final = frozenset({"h100-sxm", "h200-sxm"})
+"""Cards of the points on which the predictor's worth is shown, with dense models."""
 
-HERE: Final = Path(__file__).parent
-FIGURES: Final = {"tpot_s": "TPOT", "ttft_s": "TTFT", "output_tok_per_s": "throughput"}
-SIZES: Final = ("tp", "input_tokens", "output_tokens", "users")
-SEED: Final = 2
-LEFT_OUT: Final[Mapping[str, Callable[["Held"], Hashable]]] = {
-    "card": lambda one: (one.key.engine, one.key.gpu, one.model),
-    "engine": lambda one: (one.key.engine, one.key.gpu),
-    "none": lambda one: one.key.engine,
+
+def _is_proven(one: Tried) -> bool:
+    return one.held.key.kind == "dense" and one.held.point.gpu in PROVEN
+
+
+GROUPS: Final[dict[str, Callable[[Tried], bool]]] = {
+    "all dense": lambda one: one.held.key.kind == "dense",
+    "all experts": lambda one: one.held.key.kind == "experts",
+    "dense, H100 and H200": _is_proven,
+    "users wait for a place": lambda one: one.held.waits,
+    "65 users and more": lambda one: one.held.point.users > 64,
+    "GB200": lambda one: one.held.point.gpu.startswith("gb200"),
 }
 
 
-class Held(NamedTuple):
-    """A point that was held out."""
-
-    key: Key
-    model: str
-    waits: bool
-    settings: tuple[int, ...]
-    """Cards, input and output tokens, users."""
-    errors: dict[str, float]
-    """log(measured / predicted)."""
-
-    @property
-    def is_ours_to_prove(self) -> bool:
-        """Of the dense models on H100 and H200."""
-        return self.key.kind == "dense" and self.key.gpu in {"h100-sxm", "h200-sxm"}
-
-
-def read(path: Path) -> dict[str, list[Held]]:
-    made: dict[str, list[Held]] = defaultdict(list)
-    with path.open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            key = Key(*(row[name] for name in Key._fields))  # type: ignore[arg-type]
-            settings = tuple(int(row[name]) for name in SIZES)
-            errors = {name: float(row[name]) for name in FIGURES if row[name]}
-            made[row["tier"]].append(Held(key, row["model"], row["bound"] == "kv", settings, errors))
-    return made
-
-
-def median(errors: Iterable[float]) -> float:
-    """Median of |predicted / measured - 1|."""
-    return float(np.median(np.abs(np.expm1(-np.array(list(errors))))))
-
-
-def by_tier(held: Mapping[str, Sequence[Held]]) -> None:
-    print("| tier | points | TPOT | TTFT | throughput |\n|---|---|---|---|---|")
+def tables(held: HeldByTier) -> Iterator[str]:
+    """Line by line."""
+    points = {tier: tried(tier, held[tier]) for tier in TIERS}
+    proven = {tier: row([one for one in points[tier] if _is_proven(one)], tier=tier) for tier in TIERS}
+    yield "| tier | points | TPOT | TTFT | throughput |\n|---|---|---|---|---|"
+    for tier, found in proven.items():
+        yield f"| {tier} | {found.points} | {_errors({name: found.figures[name].error for name in FIGURES})} |"
+    yield "\n| predicted by | TPOT | TTFT | throughput |\n|---|---|---|---|"
+    besides = {tier: found.beside for tier, found in proven.items() if found.beside}
+    yield f"| {PEER} | {_errors(besides['same'].peers)} |"
+    for tier, beside in besides.items():
+        yield f"| ours, {tier} | {_errors(beside.ours)} |"
+    yield "\n| tier | points of | n | TPOT | TTFT | throughput |\n|---|---|---|---|---|---|"
     for tier in TIERS:
-        rows = [one.errors for one in held[tier] if one.is_ours_to_prove and one.errors]
-        cells = (f"{median(row[name] for row in rows):.1%}" for name in FIGURES)
-        print(f"| {tier} | {len(rows)} | {' | '.join(cells)} |")
+        for name, is_in in GROUPS.items():
+            found = row([one for one in points[tier] if is_in(one)], tier=tier)
+            cells = (f"{one.inside:.0%} (x {one.factor or 0:.2f})" for one in map(found.figures.get, FIGURES) if one)
+            yield f"| {tier} | {name} | {found.points} | {' | '.join(cells)} |".replace("%", " %")
 
 
-def covered(tier: Tier, held: Sequence[Held]) -> None:
-    """How many figures lay in intervals that had not seen them, a line for each group."""
-    held = [one for one in held if one.errors]
-    drawn = np.random.default_rng(SEED).integers(0, 5, len(held)).tolist()
-    parts = [LEFT_OUT[tier](one) for one in held] if tier in LEFT_OUT else drawn
-    tried: dict[str, dict[str, list[tuple[bool, float]]]] = defaultdict(lambda: defaultdict(list))
-    for part in dict.fromkeys(parts):
-        others = [one for one, at in zip(held, parts, strict=True) if at != part]
-        found = groups(((one.key, one.waits, one) for one in others), tier)
-        for figure in FIGURES:
-            known = {at: factor([one.errors[figure] for one in rows], share=SHARES[tier]) for at, rows in found.items()}
-            for one in (one for one, at in zip(held, parts, strict=True) if at == part):
-                width = _nearest(one, known)
-                for name in names(one):
-                    tried[name][figure].append((abs(one.errors[figure]) <= math.log(width), width))
-    for name, figures in sorted(tried.items()):
-        cells = " | ".join(
-            f"{np.mean([inside for inside, _ in rows]):.0%} (x {np.median([width for _, width in rows]):.2f})"
-            for rows in figures.values()
-        )
-        print(f"| {tier} | {name} | {len(figures['tpot_s'])} | {cells} |")
-
-
-def names(one: Held) -> Iterable[str]:
-    """The groups that a point counts in."""
-    yield f"all {one.key.kind}"
-    if one.is_ours_to_prove:
-        yield "dense, H100 and H200"
-        yield f"dense, H100 and H200, {one.key.engine}"
-    if one.waits:
-        yield "users wait for a place"
-
-
-def _nearest(one: Held, known: Mapping[tuple[Key, bool], float | None]) -> float:
-    widths = {key: width for (key, waits), width in known.items() if waits == one.waits and width}
-    key = nearest(one.key, widths)
-    return widths[key] if key else math.inf
-
-
-def beside(held: Mapping[str, Sequence[Held]], path: Path) -> None:
-    """aiconfigurator and ours on the same points."""
-    ours = {tier: {(one.model, one.key, one.settings): one.errors for one in held[tier]} for tier in TIERS}
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    measured = {settings_of(row): row for row in map(msgspec.structs.asdict, serving_points())}
-    refused = 0
-    with path.open(encoding="utf-8") as file:
-        for line in csv.DictReader(file):
-            refused += bool(line["peer_error"])
-            if line["peer_error"]:
-                continue
-            at = settings_of(line)
-            for name, error in peer_errors(line, measured[at]).items():
-                found["aiconfigurator 0.12.0"][name].append(error)
-            for tier in TIERS:
-                for name, error in ours[tier][at].items():
-                    found[f"ours, {tier}"][name].append(error)
-    points = len(found["aiconfigurator 0.12.0"]["tpot_s"])
-    print(f"\n{points} points, {refused} more that aiconfigurator refused\n")
-    print("| predicted by | TPOT | TTFT | throughput |\n|---|---|---|---|")
-    for name, errors in found.items():
-        print(f"| {name} | {' | '.join(f'{median(errors[it]):.1%}' for it in FIGURES)} |")
-
-
-def settings_of(row: Mapping[str, Any]) -> tuple[str, Key, tuple[int, ...]]:
-    """What a line of serving.csv and of the peer's are the same in."""
-    key = Key("dense", row["engine"], row["gpu"], row["precision"], row["version"] or row["measured"])
-    return row["model"], key, tuple(int(row[name]) for name in SIZES)
-
-
-def peer_errors(line: Mapping[str, str], row: Mapping[str, Any]) -> dict[str, float]:
-    """log(measured / predicted); its throughput is that of a closed loop with its TTFT and TPOT."""
-    steps = row["output_tokens"] - 1
-    true = {"tpot_s": row["tpot_ms"], "ttft_s": row["ttft_ms"]}
-    said = {"tpot_s": float(line["peer_tpot_ms"]), "ttft_s": float(line["peer_ttft_ms"])}
-    took = [one["ttft_s"] + steps * one["tpot_s"] for one in (said, true)]
-    return {name: math.log(true[name] / said[name]) for name in true} | {
-        "output_tok_per_s": math.log(took[0] / took[1])
-    }
-
-
-def main() -> None:
-    held = read(Path(sys.argv[1]))
-    by_tier(held)
-    print("\n| tier | points of | n | TPOT | TTFT | throughput |\n|---|---|---|---|---|---|")
-    for tier in TIERS:
-        covered(tier, held[tier])
-    beside(held, HERE / "results" / "predict_peer.csv")
+def _errors(errors: dict[str, float]) -> str:
+    return " | ".join(f"{errors[name]:.1%}" for name in FIGURES).replace("%", " %")
 
 
 if __name__ == "__main__":
-    main()
+    print("\n".join(tables(shipped())))

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.cli.command import JSON, Command
 from breakeven.cli.money import FLOOR, SLO
-from breakeven.options import AMOUNT, COUNT, COUNTS, NAMES, PATH, TEXTS, WHOLE, Option
+from breakeven.errors import UsageError
+from breakeven.options import AMOUNT, COUNT, COUNTS, NAMES, PATH, SWITCH, TEXTS, WHOLE, Option
 
 if TYPE_CHECKING:
     from breakeven.app.predict import Asked
 
+DEFAULT_ENGINE: Final = "vllm"
 _MODEL: Final = Option("MODEL", "name of a model, such as llama-3.1-8b, or a folder with its config.json")
 _NAMED: Final = _MODEL._replace(name="--model", unit="MODEL", is_needed=True)
 GPUS: Final = Option(
@@ -49,7 +51,7 @@ def _asked(arguments: argparse.Namespace) -> "Asked":
     return Asked(
         model=arguments.model,
         gpus=arguments.gpus or (),
-        engine=arguments.engine,
+        engine=arguments.engine or DEFAULT_ENGINE,
         precision=arguments.precision,
         kv_bits=arguments.kv_bits,
         cards=arguments.cards,
@@ -60,7 +62,21 @@ def _asked(arguments: argparse.Namespace) -> "Asked":
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    if arguments.validate or arguments.refit:
+        from breakeven.app.validate import validate
+
+        return validate(
+            model=arguments.model,
+            gpus=arguments.gpus or (),
+            engine=arguments.engine,
+            runs=arguments.runs or (),
+            refit=arguments.refit,
+            json_to=arguments.json,
+        )
     from breakeven.app.predict import predict
+
+    if arguments.model is None:
+        raise UsageError("predict: the following arguments are required: --model, or --validate")
 
     return predict(_asked(arguments), users=arguments.users, out=arguments.out, json_to=arguments.json)
 
@@ -74,9 +90,7 @@ def _choose(arguments: argparse.Namespace) -> int:
 
 
 _SHAPE: Final = (
-    Option(
-        "--engine", "what serves it: vllm, sglang, lmdeploy, llamacpp, trtllm (default: vllm)", "NAME", default="vllm"
-    ),
+    Option("--engine", f"what serves it: vllm, sglang, lmdeploy, llamacpp, trtllm (default: {DEFAULT_ENGINE})", "NAME"),
     PRECISION,
     KV_BITS,
     CARDS,
@@ -113,7 +127,7 @@ COMMANDS: Final = (
         "what a card would do that nobody has measured",
         _predict,
         (
-            _NAMED,
+            _NAMED._replace(is_needed=False),
             GPUS._replace(name="--gpu", field="gpus"),
             Option(
                 "--users",
@@ -129,10 +143,18 @@ COMMANDS: Final = (
                 "FOLDER",
                 kind=PATH,
             ),
+            Option(
+                "--validate",
+                "show how wrong predictions were on measurements that they had not seen, of all cards, engines and "
+                "models or of those that are named, or of the runs of --from",
+                kind=SWITCH,
+            ),
+            Option("--refit", "the same by fits that are made now, in some minutes", kind=SWITCH),
             JSON,
         ),
         "Predict throughput and latency by load, with an interval, what holds them back, and where that comes from.",
-        "  breakeven predict --model llama-3.1-8b --gpu h100-80-sxm,l40s,rtx4090 --engine vllm --out runs\n",
+        "  breakeven predict --model llama-3.1-8b --gpu h100-80-sxm,l40s,rtx4090 --engine vllm --out runs\n"
+        "  breakeven predict --validate --gpu h100\n",
     ),
     Command(
         "choose",

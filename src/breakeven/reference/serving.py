@@ -21,6 +21,12 @@ FAULTS: Final = (
 )
 
 
+PEER: Final = "aiconfigurator 0.12.0"
+"""NVIDIA, Apache-2.0. Asked on 2026-11-29 about 120 of the points, H100 and H200, dense models, drawn with seed 1; told
+the mean lengths, the users as its batch, the cards and the precision."""
+Settings = tuple[str, str, str, str, str, str, tuple[int, ...]]
+
+
 class ServingPoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of serving.csv; how each is made stands in benchmarks/make_serving_points.py."""
 
@@ -41,8 +47,69 @@ class ServingPoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     tpot_ms: float
     points: int
 
+    @property
+    def settings(self) -> Settings:
+        """What a point and the peer's answer about it are the same in."""
+        return _settings(self)
+
+
+class PeerPoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What PEER predicts for the settings of a point; benchmarks/predict_peer.py asked it."""
+
+    model: str
+    gpu: str
+    engine: str
+    version: str = ""
+    measured: str = ""
+    origin: str
+    precision: str
+    kv_bits: int
+    tp: int
+    input_tokens: int
+    output_tokens: int
+    users: int
+    peer_ttft_ms: float | None = None
+    """None where it refused the point."""
+    peer_tpot_ms: float | None = None
+    peer_error: str = ""
+
+    @property
+    def settings(self) -> Settings:
+        """As of a point."""
+        return _settings(self)
+
+
+class HeldOutRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of misses.csv: a point that was predicted by a fit that saw nothing as near as `tier`."""
+
+    tier: Literal["same", "card", "engine", "none"]
+    point: int
+    """Its line of serving.csv, from 0."""
+    bound: str
+    ttft_s: float | None = None
+    """log(measured / predicted); None where the point does not fit on its cards by our count."""
+    tpot_s: float | None = None
+    output_tok_per_s: float | None = None
+
+
+def _settings(one: "ServingPoint | PeerPoint") -> Settings:
+    sizes = (one.kv_bits, one.tp, one.input_tokens, one.output_tokens, one.users)
+    return one.model, one.gpu, one.engine, one.version or one.measured, one.origin, one.precision, sizes
+
 
 @functools.cache
 def serving_points() -> tuple[ServingPoint, ...]:
     """All points of the table, in its order."""
     return tuple(msgspec.convert(fields, ServingPoint, strict=False) for fields in read_rows("serving.csv"))
+
+
+@functools.cache
+def peer_points() -> tuple[PeerPoint, ...]:
+    """All that it was asked."""
+    return tuple(msgspec.convert(fields, PeerPoint, strict=False) for fields in read_rows("peer.csv"))
+
+
+@functools.cache
+def held_out_rows() -> tuple[HeldOutRow, ...]:
+    """Every point in each tier."""
+    return tuple(msgspec.convert(fields, HeldOutRow, strict=False) for fields in read_rows("misses.csv"))

@@ -1,0 +1,62 @@
+"""`breakeven predict --validate`: how wrong predictions were on what they had not seen, and whether intervals held."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from breakeven.app.printed import put_out
+from breakeven.app.runs import read_run
+from breakeven.engine import ENGINES
+from breakeven.errors import UsageError
+from breakeven.hardware import find_gpus, find_model
+from breakeven.predict.coverage import Held, anew, rows, shipped
+from breakeven.predict.owntried import LEAST, own_tried
+from breakeven.registry import load
+from breakeven.report.validated import validated_text
+
+SHIPPED = "from the shipped table of held-out points; --refit fits and predicts them all again, in some minutes"
+ANEW = "fitted now, without the points that are predicted"
+
+
+def validate(
+    *, model: str | None, gpus: Sequence[str], engine: str | None, runs: Sequence[str], refit: bool, json_to: str | None
+) -> int:
+    """Print both tables: held-out points of what is shipped, and with `runs` levels of those instead."""
+    own = own_tried([read_run(Path(text)) for text in runs])
+    if runs and not own:
+        raise UsageError(
+            f"--from: nothing to hold a prediction against: that takes closed loops without errors, of a card and a "
+            f"model that are known, or {LEAST} numbers of users"
+        )
+    found = () if runs else rows(anew() if refit else shipped(), _asked(model, gpus, engine))
+    if not runs and not found:
+        raise UsageError(
+            "no shipped measurement is of that card, engine and model; `breakeven predict --validate` shows which are"
+        )
+    as_json = msgspec.json.format(msgspec.json.encode({"format": 1, "rows": found, "own": own}), indent=2).decode()
+    put_out(validated_text(found, own, how=ANEW if refit else SHIPPED), as_json=as_json, json_to=json_to)
+    return 0
+
+
+class _Asked:
+    """Whether a point is of the named card, engine and model."""
+
+    def __init__(self, model: str | None, gpus: frozenset[str], engine: str | None) -> None:
+        self._model, self._gpus, self._engine = model, gpus, engine
+
+    def __call__(self, one: Held) -> bool:
+        point = one.point
+        return (
+            self._model in (None, point.model)
+            and self._engine in (None, point.engine)
+            and (not self._gpus or point.gpu in self._gpus)
+        )
+
+
+def _asked(model: str | None, gpus: Sequence[str], engine: str | None) -> _Asked:
+    """UsageError where a name is not known."""
+    if engine is not None:
+        load("engine", ENGINES, engine)
+    keys = frozenset(gpu.key for name in gpus for gpu in find_gpus(name))
+    return _Asked(None if model is None else find_model(model).key, keys, engine)

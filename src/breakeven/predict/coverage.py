@@ -1,0 +1,242 @@
+"""Whether predictions hold: errors and coverage of 90 % intervals on points that the fit had not seen, by group.
+
+Coverage is nested: the factor of an interval comes from points of other parts than those that it is tried on: five
+parts drawn with SEED where the model itself was measured on the card, else the misses of other models, cards or engines
+than the one that was left out.
+"""
+
+import functools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+import numpy as np
+from msgspec import Struct
+
+from breakeven.hardware import find_gpu
+from breakeven.predict.calibrations import TIERS, Tier
+from breakeven.predict.levels import Key, nearest
+from breakeven.predict.shipped import calibrated, shipped_points
+from breakeven.predict.validate import SHARES, factor, groups, held_out
+from breakeven.reference.serving import (
+    PeerPoint,
+    ServingPoint,
+    Settings,
+    held_out_rows,
+    peer_points,
+    serving_points,
+)
+
+FIGURES: Final = ("tpot_s", "ttft_s", "output_tok_per_s")
+SEED: Final = 2
+PARTS: Final = 5
+
+
+class Held(NamedTuple):
+    """A point that was held out."""
+
+    point: ServingPoint
+    key: Key
+    waits: bool
+    """Users wait for a place in the cache."""
+    errors: Mapping[str, float]
+    """log(measured / predicted) by figure."""
+    peer: Mapping[str, float]
+    """The same of aiconfigurator, where it was asked."""
+
+
+class Tried(NamedTuple):
+    """A point, and how wide intervals that had not seen it were."""
+
+    held: Held
+    factors: Mapping[str, float]
+
+    def holds(self, figure: str) -> bool:
+        """The interval of a figure holds what was measured."""
+        return abs(self.held.errors[figure]) <= math.log(self.factors[figure])
+
+
+class Figure(Struct, frozen=True, kw_only=True):
+    """Of one figure over a group of points."""
+
+    error: float
+    """Median of |predicted / measured - 1|."""
+    inside: float
+    """Part of the points that lay in their 90 % intervals."""
+    factor: float | None
+    """Median half-width of those, as a factor."""
+
+
+class Beside(Struct, frozen=True, kw_only=True):
+    """Median errors on the points of a group that aiconfigurator was asked about."""
+
+    points: int
+    ours: dict[str, float]
+    peers: dict[str, float]
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One group of held-out points."""
+
+    tier: Tier
+    """How near the nearest measurement was that the fit had seen."""
+    by: str
+    """What the group has in common: a name of GROUPED, or `all`."""
+    name: str
+    points: int
+    figures: dict[str, Figure]
+    beside: Beside | None = None
+
+
+def _users(one: Held) -> str:
+    return next(name for most, name in USERS if one.point.users <= most)
+
+
+USERS: Final = ((8, "1 to 8 users"), (64, "9 to 64"), (256, "65 to 256"), (math.inf, "more than 256"))
+GROUPED: Final[Mapping[str, Callable[[Held], str]]] = MappingProxyType(
+    {
+        "card": lambda one: find_gpu(one.point.gpu).name,
+        "engine": lambda one: one.point.engine,
+        "model": lambda one: one.point.model,
+        "users": _users,
+    }
+)
+LEFT_OUT: Final[Mapping[str, Callable[[Held], Hashable]]] = MappingProxyType(
+    {
+        "card": lambda one: (one.point.engine, one.point.gpu, one.point.model),
+        "engine": lambda one: (one.point.engine, one.point.gpu),
+        "none": lambda one: one.point.engine,
+    }
+)
+
+
+HeldByTier = Mapping[Tier, Sequence[Held]]
+
+
+def shipped() -> HeldByTier:
+    """The table of misses that benchmarks/predict_fit.py made; points that do not fit by our count have none."""
+    points = serving_points()
+    keys = [calibrated(point).key for point in points]
+    made: dict[Tier, list[Held]] = defaultdict(list)
+    for row in held_out_rows():
+        errors = {name: value for name in FIGURES if (value := getattr(row, name)) is not None}
+        made[row.tier].append(Held(points[row.point], keys[row.point], row.bound == "kv", errors, _peer(row.point)))
+    return {tier: [one for one in rows if one.errors] for tier, rows in made.items()}
+
+
+def anew(*, seed: int = 1) -> HeldByTier:
+    """The same from fits that are made now, with another draw of the parts of `same`: two minutes."""
+    measured, _ = shipped_points()
+    points = {id(one): index for index, one in enumerate(measured)}
+    made: dict[Tier, list[Held]] = {}
+    for tier in TIERS:
+        at = [(points[id(miss.calibrated)], miss) for miss in held_out(measured, tier, seed=seed) if miss.errors]
+        made[tier] = [
+            Held(serving_points()[index], miss.calibrated.key, miss.bound == "kv", miss.errors, _peer(index))
+            for index, miss in sorted(at, key=lambda pair: pair[0])
+        ]
+    return made
+
+
+def _peer(index: int) -> Mapping[str, float]:
+    """How far aiconfigurator was from a point; empty where it was not asked or refused."""
+    point = serving_points()[index]
+    told = _peers().get(point.settings)
+    return {} if told is None else _peer_errors(point, told.peer_ttft_ms, told.peer_tpot_ms)
+
+
+@functools.cache
+def _peers() -> Mapping[Settings, PeerPoint]:
+    return {peer.settings: peer for peer in peer_points()}
+
+
+def _peer_errors(point: ServingPoint, ttft_ms: float | None, tpot_ms: float | None) -> dict[str, float]:
+    """log(measured / predicted); its throughput is that of a closed loop with its TTFT and TPOT."""
+    if ttft_ms is None or tpot_ms is None:
+        return {}
+    steps = point.output_tokens - 1
+    took = [ttft + steps * tpot for ttft, tpot in ((ttft_ms, tpot_ms), (point.ttft_ms, point.tpot_ms))]
+    return {
+        "tpot_s": math.log(point.tpot_ms / tpot_ms),
+        "ttft_s": math.log(point.ttft_ms / ttft_ms),
+        "output_tok_per_s": math.log(took[0] / took[1]),
+    }
+
+
+def tried(tier: Tier, held: Sequence[Held]) -> tuple[Tried, ...]:
+    """Every point of a tier with the factors that other parts give it."""
+    drawn = np.random.default_rng(SEED).integers(0, PARTS, len(held)).tolist()
+    parts: list[Hashable] = [LEFT_OUT[tier](one) for one in held] if tier in LEFT_OUT else drawn
+    made: dict[int, Tried] = {}
+    for part in dict.fromkeys(parts):
+        others = [one for one, at in zip(held, parts, strict=True) if at != part]
+        found = groups(((one.key, one.waits, one) for one in others), tier)
+        known = {
+            figure: {at: factor([one.errors[figure] for one in rows], share=SHARES[tier]) for at, rows in found.items()}
+            for figure in FIGURES
+        }
+        for index, at in enumerate(parts):
+            if at == part:
+                widths = {figure: _nearest(held[index], known[figure]) for figure in FIGURES}
+                made[index] = Tried(held[index], widths)
+    return tuple(made[index] for index in sorted(made))
+
+
+def _nearest(one: Held, known: Mapping[tuple[Key, bool], float | None]) -> float:
+    widths = {key: width for (key, waits), width in known.items() if waits == one.waits and width}
+    key = nearest(one.key, widths)
+    return widths[key] if key else math.inf
+
+
+def row(points: Sequence[Tried], *, tier: Tier, by: str = "all", name: str = "all") -> Row:
+    """Errors and coverage of some points of a tier, with aiconfigurator's beside."""
+    return Row(
+        tier=tier,
+        by=by,
+        name=name,
+        points=len(points),
+        figures={figure: _figure(points, figure) for figure in FIGURES},
+        beside=_beside([one.held for one in points if one.held.peer]),
+    )
+
+
+def _beside(asked: Sequence[Held]) -> Beside | None:
+    if not asked:
+        return None
+    return Beside(
+        points=len(asked),
+        ours={figure: median_error(one.errors[figure] for one in asked) for figure in FIGURES},
+        peers={figure: median_error(one.peer[figure] for one in asked) for figure in FIGURES},
+    )
+
+
+def _figure(points: Sequence[Tried], figure: str) -> Figure:
+    width = float(np.median([one.factors[figure] for one in points]))
+    return Figure(
+        error=median_error(one.held.errors[figure] for one in points),
+        inside=float(np.mean([one.holds(figure) for one in points])),
+        factor=width if math.isfinite(width) else None,
+    )
+
+
+def median_error(errors: Iterable[float]) -> float:
+    """Median of |predicted / measured - 1|, of log(measured / predicted)."""
+    return float(np.median(np.abs(np.expm1(-np.array(list(errors))))))
+
+
+def rows(
+    held: HeldByTier, is_asked: Callable[[Held], bool], *, grouped: Sequence[Tier] = ("same", "engine")
+) -> tuple[Row, ...]:
+    """All points that are asked about by tier, and of the tiers of `grouped` by card, engine, model and users."""
+    asked = {tier: [one for one in tried(tier, held[tier]) if is_asked(one.held)] for tier in TIERS}
+    made = [row(asked[tier], tier=tier) for tier in TIERS if asked[tier]]
+    for tier in grouped:
+        for by, of in GROUPED.items():
+            parts: dict[str, list[Tried]] = defaultdict(list)
+            for one in asked[tier]:
+                parts[of(one.held)].append(one)
+            order = [name for _, name in USERS if name in parts] if by == "users" else sorted(parts)
+            made += [row(parts[name], tier=tier, by=by, name=name) for name in order]
+    return tuple(made)
