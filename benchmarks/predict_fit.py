@@ -3,7 +3,7 @@
     python benchmarks/predict_fit.py [--only-fit]
 
 Reads src/breakeven/reference/serving.csv; writes calibrations.csv, spreads.csv and misses.csv beside it, the last with
-the errors of every point, held out in each tier. Takes some two minutes on one core.
+the errors of every point, held out in each tier. Takes a minute or two on one core.
 """
 
 import csv

@@ -15,7 +15,7 @@ from breakeven.predict.owntried import LEAST, own_tried
 from breakeven.registry import load
 from breakeven.report.validated import validated_text
 
-SHIPPED = "from the shipped table of held-out points; --refit fits and predicts them all again, in some minutes"
+SHIPPED = "from the shipped table of held-out points; --refit fits and predicts them all again, in a minute or two"
 ANEW = "fitted now, without the points that are predicted"
 
 

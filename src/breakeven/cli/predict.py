@@ -149,7 +149,7 @@ COMMANDS: Final = (
                 "models or of those that are named, or of the runs of --from",
                 kind=SWITCH,
             ),
-            Option("--refit", "the same by fits that are made now, in some minutes", kind=SWITCH),
+            Option("--refit", "the same by fits that are made now, in a minute or two", kind=SWITCH),
             JSON,
         ),
         "Predict throughput and latency by load, with an interval, what holds them back, and where that comes from.",

@@ -127,7 +127,7 @@ def shipped() -> HeldByTier:
 
 
 def anew(*, seed: int = 1) -> HeldByTier:
-    """The same from fits that are made now, with another draw of the parts of `same`: two minutes."""
+    """The same from fits that are made now, with another draw of the parts of `same`: a minute or two."""
     measured, _ = shipped_points()
     points = {id(one): index for index, one in enumerate(measured)}
     made: dict[Tier, list[Held]] = {}
