@@ -128,3 +128,9 @@ def test_a_percentile_that_nothing_meets_says_what_the_nearest_has() -> None:
     done = breakeven("choose", "--model", "llama-3.1-8b", "--slo", "ttft_p95=1ms", "--gpus", "l40s")
     assert done.code == 3
     assert re.search(r"nothing meets ttft_p95 <= 1.0+ ms: the least ttft_p95 is [\d.]+ ms \(L40S", done.err)
+
+
+def test_answers_of_one_token_have_no_time_per_token() -> None:
+    """They divided by zero."""
+    out = asked("predict", "--model", "llama-3.1-8b", "--gpu", "l40s", "--output-tokens", 1, "--users", "1,8").out
+    assert re.search(r"^ +8 .* - +- +- +\S", out, re.MULTILINE)

@@ -12,7 +12,7 @@ from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.hardware import Gpu, ModelShape
 from breakeven.metrics.slo import Limit, ServiceLevel
-from breakeven.metrics.statistics import inverted
+from breakeven.metrics.statistics import inverted, reciprocal
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
 from breakeven.predict.calibrations import Chosen, Tier
 from breakeven.predict.closed import Closed, Waiting, closed_loop, predict_closed
@@ -214,6 +214,7 @@ def _summary(
     best_e2e_s = best.ttft_s + (output_tokens - 1) * best.tpot_s
     ttft = _time("ttft_s", closed.ttft_s, factor["ttft_s"], best.ttft_s, tails)
     tpot = _time("tpot_s", closed.tpot_s, factor["tpot_s"], best.tpot_s, tails)
+    speeds = {"tpot_s": tpot, "tok_per_s_per_user": inverted(tpot, mean=reciprocal(closed.tpot_s))}
     return LevelSummary(
         users=users,
         status="done",
@@ -222,8 +223,7 @@ def _summary(
         req_per_s=_rate(answers, *speed),
         distributions={
             "ttft_s": ttft,
-            "tpot_s": tpot,
-            "tok_per_s_per_user": inverted(tpot, mean=1 / closed.tpot_s),
+            **(speeds if output_tokens > 1 else {}),
             "e2e_s": _time("e2e_s", e2e_s, max(slower) if len(slower) == 2 else None, best_e2e_s, tails),
         },
         cautions=(caution,),

@@ -13,8 +13,11 @@ from breakeven.predict.levels import NARROWER, Calibrated, Key, fit_levels, near
 
 FOLDS: Final = 5
 ENOUGH: Final = 12
-"""Points held out from which on a group has an interval of its own. With 30 the points of GB200, which contradict each
-other, had that of all cards, and 12 % of them were inside; 12 holds 90 % in all (docs/PREDICTION.md, coverage)."""
+"""Points held out from which on a card has an interval of its own. With 30 the points of GB200, which contradict each
+other, had that of all cards, and 12 % of them were inside."""
+ENOUGH_OF_A_VERSION: Final = 30
+"""The same of one version of an engine on it, for which else all versions on the card stand: of a dozen points a single
+stray one would make the interval."""
 LEAST_LEVELS: Final = 4
 """Of a curve that two levels are to predict."""
 Row = TypeVar("Row")
@@ -96,7 +99,13 @@ def groups(rows: Iterable[tuple[Key, bool, Row]], tier: Tier) -> dict[tuple[Key,
     for key, waits, row in rows:
         for above in key.chain if tier == "same" else key.chain[:1]:
             found[above, waits].append(row)
-    return {at: group for at, group in sorted(found.items()) if len(group) >= ENOUGH or not at[0].engine}
+    return {at: group for at, group in sorted(found.items()) if len(group) >= _enough(at[0])}
+
+
+def _enough(key: Key) -> int:
+    if not key.engine:
+        return 0
+    return ENOUGH_OF_A_VERSION if key.version else ENOUGH
 
 
 SHARES: Final[Mapping[Tier, float]] = {"same": 0.9, "card": 0.93, "engine": 0.92, "none": 0.92}

@@ -75,8 +75,8 @@ def _row(run: RunSummary, level: LevelSummary) -> tuple[str, ...]:
 
 def _latency(of: Distribution) -> tuple[str, str, str]:
     """The middle, its interval, and p95."""
-    far = of.p95.value
-    return short_s(of.p50.value or 0.0), _ends(of.p50, short_s), "-" if far is None else short_s(far)
+    middle, far = ("-" if one.value is None else short_s(one.value) for one in (of.p50, of.p95))
+    return middle, _ends(of.p50, short_s), far
 
 
 def _ends(one: Estimate | Quantile, say: Any) -> str:
