@@ -120,6 +120,19 @@ def test_the_share_of_shared_input_is_stated(tmp_path: Path) -> None:
     assert Trace(path=azure(tmp_path)).describe()["shared_input_share"] == 0
 
 
+def test_a_burstgpt_trace_is_read_in_seconds_without_its_failed_requests(tmp_path: Path) -> None:
+    path = tmp_path / "BurstGPT_1.csv"
+    path.write_text(
+        "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+        "5,ChatGPT,472,18,490,Conversation log\n"
+        "45,GPT-4,300,0,300,API log\n"
+        "118,GPT-4,417,276,693,Conversation log\n"
+    )
+    found = read_trace(path)
+    assert (found.form, found.left_out) == ("burstgpt", 1)
+    assert found.arrivals == [Arrival(0, 472, 18), Arrival(113, 417, 276)]
+
+
 def test_a_bailian_trace_is_read_in_seconds_and_in_blocks_of_16(tmp_path: Path) -> None:
     # the second has 60 // 16 = 3 ids: whether a part of a block has one is not documented
     trace = Trace(path=jsonl(tmp_path / "bailian.jsonl", BAILIAN))

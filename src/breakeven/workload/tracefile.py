@@ -1,4 +1,4 @@
-"""Reads recorded arrivals with their lengths: the traces of Azure, Mooncake and Bailian, or plain CSV."""
+"""Reads recorded arrivals with their lengths: the traces of Azure, BurstGPT, Mooncake and Bailian, or plain CSV."""
 
 import datetime
 import itertools
@@ -113,6 +113,12 @@ def _azure(row: Row) -> Arrival:
     return Arrival(_moment_s(row, "TIMESTAMP"), inputs, outputs)
 
 
+def _burstgpt(row: Row) -> Arrival:
+    """Timestamps in s. A failed request has an answer of 0 tokens."""
+    inputs, outputs = row.tokens("Request tokens", least=0), row.tokens("Response tokens", least=0)
+    return Arrival(row.number("Timestamp"), inputs, outputs)
+
+
 def _mooncake(row: Row) -> Arrival:
     """Timestamps in ms. The last block may be a part of one, so there are input_length / 512 of them, rounded up."""
     inputs, outputs = row.tokens("input_length", least=0), row.tokens("output_length", least=0)
@@ -165,6 +171,7 @@ def _moment_s(row: Row, column: str) -> float:
 _FORMS: Final[dict[str, Form]] = {
     "azure": Form(("TIMESTAMP", "ContextTokens", "GeneratedTokens"), _azure),
     "bailian": Form(("chat_id", "timestamp", "input_length", "output_length"), _bailian, _BAILIAN_BLOCK),
+    "burstgpt": Form(("Timestamp", "Request tokens", "Response tokens"), _burstgpt),
     "mooncake": Form(("timestamp", "input_length", "output_length"), _mooncake),
     "plain": Form(("arrival_s", "input_tokens", "output_tokens"), _plain),
 }
