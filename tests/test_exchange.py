@@ -295,6 +295,23 @@ def test_aiperf_s_unit_counts_and_an_unknown_one_is_refused() -> None:
         read(content)
 
 
+def test_aiperf_s_measured_phase_is_told_by_its_name_where_it_has_no_kind() -> None:
+    content = document("profile_export_aiperf.json")
+    content["input_config"]["phases"] = [
+        {"name": "warmup", "concurrency": 3, "exclude_from_results": True},
+        {"name": "profiling", "concurrency": 5, "exclude_from_results": True},
+        {"name": "profiling", "concurrency": 7, "exclude_from_results": False},
+    ]
+    assert level_of(content).users == 7
+
+
+def test_a_rate_of_aiperf_is_offered_also_where_requests_in_flight_have_a_limit() -> None:
+    content = document("profile_export_aiperf.json")
+    content["input_config"]["phases"] = [{"name": "profiling", "type": "poisson", "rate": 2.5, "concurrency": 7}]
+    level = level_of(content)
+    assert (level.users, level.req_per_s_offered) == (None, 2.5)
+
+
 def test_genai_bench_s_throughput_is_of_all_answers_over_the_whole_time() -> None:
     level = level_of(GENAI_BENCH)
     assert level.output_tok_per_s.value == pytest.approx((10 + 20) / 4)

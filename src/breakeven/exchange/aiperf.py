@@ -90,15 +90,21 @@ def _level(node: Node) -> tuple[LevelSummary, list[str]]:
 
 
 def _load(config: Node) -> tuple[int | None, float | None, list[str]]:
-    phases = [phase for phase in config.nodes("phases") if phase.text("kind") == "profiling"]
+    phases = [phase for phase in config.nodes("phases") if _is_measured(phase)]
     load = phases[0] if phases else config.node("loadgen")
-    rate = load.number("request_rate")
+    rate = load.number("rate" if phases else "request_rate")
     if rate is not None:
         return None, rate, []
     users = load.whole("concurrency", least=1)
     if users is not None:
         return users, None, []
     return None, None, ["The file names neither a concurrency nor a request rate: the level has neither."]
+
+
+def _is_measured(phase: Node) -> bool:
+    """Version 0.10 names its phases and gives them no kind."""
+    named = phase.text("kind") or phase.text("name")
+    return named == "profiling" and phase.fields.get("exclude_from_results") is not True
 
 
 def _count(node: Node, name: str) -> int | None:
