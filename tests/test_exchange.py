@@ -14,6 +14,7 @@ from breakeven.errors import UsageError
 from breakeven.exchange import EXPORTERS, IMPORTERS, Imported, export_run, import_file, merge
 from breakeven.exchange.imported import safe_url
 from breakeven.metrics.summary import LevelSummary, RunSummary
+from breakeven.report.terminal import headline
 from commands import breakeven, run_folder
 
 DATA = Path(__file__).parent / "data"
@@ -310,6 +311,12 @@ def test_a_rate_of_aiperf_is_offered_also_where_requests_in_flight_have_a_limit(
     content["input_config"]["phases"] = [{"name": "profiling", "type": "poisson", "rate": 2.5, "concurrency": 7}]
     level = level_of(content)
     assert (level.users, level.req_per_s_offered) == (None, 2.5)
+
+
+def test_an_imported_answer_length_is_called_the_mean_that_it_is() -> None:
+    content = document("profile_export_aiperf.json")
+    content["output_sequence_length"]["avg"] = 915.894
+    assert "answers of 916 tokens on average" in headline(read(content).run)
 
 
 def test_genai_bench_s_throughput_is_of_all_answers_over_the_whole_time() -> None:

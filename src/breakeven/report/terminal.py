@@ -64,7 +64,8 @@ def headline(summary: RunSummary) -> str:
     run = summary.run
     engine = " ".join(str(run.engine[key]) for key in ("name", "version") if run.engine.get(key))
     name, tokens = run.workload.get("name"), run.workload.get("output_tokens")
-    asked = str(name or "") + (f", answers of at most {tokens:g} tokens" if isinstance(tokens, int | float) else "")
+    length = "{:.0f} tokens on average" if run.kind == "imported" else "at most {:g} tokens"
+    asked = str(name or "") + (f", answers of {length.format(tokens)}" if isinstance(tokens, int | float) else "")
     kind = "predicted, not measured" if run.kind == "predicted" else ""
     return " · ".join(part for part in (kind, run.model or "", engine, asked.removeprefix(", ")) if part)
 
