@@ -21,9 +21,9 @@ class ParquetError(Exception):
     """It is broken, or no Parquet file; the message says why."""
 
 
-def batches(source: Path | io.BytesIO, *, size_bytes: int) -> Iterator[Any]:
-    """The record batches of a file of that size; ParquetError for what cannot be read."""
-    reader = _quietly(lambda: _opened(source))
+def batches(source: Path | io.BytesIO, *, size_bytes: int, at_once: int | None = None) -> Iterator[Any]:
+    """The record batches of a file of that size, `at_once` rows each; ParquetError for what cannot be read."""
+    reader = _quietly(lambda: _opened(source, at_once))
     unpacked = 0
     while (batch := _quietly(lambda: next(reader, None))) is not None:
         unpacked += batch.nbytes
@@ -39,10 +39,10 @@ def schema(source: io.BytesIO) -> Any:
     return _quietly(lambda: _opened(source).schema)
 
 
-def _opened(source: Path | io.BytesIO) -> Any:
+def _opened(source: Path | io.BytesIO, at_once: int | None = None) -> Any:
     from arro3.io import read_parquet
 
-    return read_parquet(source)
+    return read_parquet(source, batch_size=at_once)
 
 
 def _quietly(read: Any) -> Any:

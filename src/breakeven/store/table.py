@@ -75,11 +75,16 @@ def write_level(path: Path, *, facts: LevelFacts, records: Sequence[Record]) -> 
 
 def write_table(path: Path, table: Any, *, metadata: dict[str, str]) -> None:
     """Write an arro3 table as Parquet, sealed and atomically; `read_table` reads it back."""
+    write_atomically(path, table_bytes(table, metadata=metadata))
+
+
+def table_bytes(table: Any, *, metadata: dict[str, str]) -> bytes:
+    """An arro3 table as the bytes of a sealed Parquet file."""
     from arro3.io import write_parquet
 
     buffer = io.BytesIO()
     write_parquet(table, buffer, compression="zstd(3)", key_value_metadata=metadata)
-    write_atomically(path, _sealed(buffer.getvalue()))
+    return _sealed(buffer.getvalue())
 
 
 def _list_column(values: list[bytes]) -> Any:
@@ -130,7 +135,7 @@ def _read(path: Path, read: Callable[[bytes], Any]) -> Any:
         raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
     if not data.startswith(_PARQUET) or not data.endswith(_PARQUET):
         raise RunFailedError(f"{path}: is no whole Parquet file; {_WHAT_TO_DO}")
-    if not _is_sealed(data):
+    if not is_sealed(data):
         raise RunFailedError(f"{path}: is broken, or was not written by breakeven; {_WHAT_TO_DO}")
     try:
         return read(data)
@@ -144,8 +149,10 @@ def _sealed(data: bytes) -> bytes:
     return data[:at] + _SEAL.pack(_SEAL_NAME, zlib.crc32(data)) + data[at:]
 
 
-def _is_sealed(data: bytes) -> bool:
-    """The seal is there and its CRC is that of the rest."""
+def is_sealed(data: bytes) -> bool:
+    """It is a whole Parquet file, the seal is there and its CRC is that of the rest."""
+    if not data.startswith(_PARQUET) or not data.endswith(_PARQUET):
+        return False
     at = _footer_at(data) - _SEAL.size if len(data) > _TAIL.size else 0
     if at < len(_PARQUET):
         return False
