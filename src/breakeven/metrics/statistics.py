@@ -44,6 +44,30 @@ def t_quantile(df: int, tests: int = 1) -> float:
     return (low + high) / 2
 
 
+def t_tail(t: float, df: int) -> float:
+    """P(T >= t) of Student's t."""
+    half = _beta_fraction(df / (df + t * t), a=df / 2, b=0.5) / 2
+    return half if t >= 0 else 1 - half
+
+
+@functools.lru_cache(maxsize=1024)
+def f_quantile(d1: int, d2: int, q: float) -> float:
+    """The value that an F ratio of d1 and d2 degrees of freedom stays below with probability q: 4.256 at 2, 9, 0.95.
+
+    Bisection on P(F <= x) = I_{d1 x / (d1 x + d2)}(d1/2, d2/2).
+    """
+    low, high = 0.0, 1.0
+    while _beta_fraction(d1 * high / (d1 * high + d2), a=d1 / 2, b=d2 / 2) < q and high < 1e12:
+        low, high = high, 2 * high
+    while high - low > 1e-10 * high:
+        middle = (low + high) / 2
+        if _beta_fraction(d1 * middle / (d1 * middle + d2), a=d1 / 2, b=d2 / 2) < q:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
 def _beta_fraction(x: float, *, a: float, b: float) -> float:
     """I_x(a, b), by the continued fraction of DLMF 8.17.22 (Lentz), with the symmetry that makes it converge."""
     if x <= 0.0 or x >= 1.0:
