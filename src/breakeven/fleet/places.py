@@ -1,6 +1,7 @@
 """Where a set of results lies: a folder, or an address such as s3://bucket/fleet (needs breakeven[grid])."""
 
 import contextlib
+import datetime
 import fcntl
 import os
 import re
@@ -12,7 +13,7 @@ from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.store.log import cannot_write, write_atomically
 
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+]*://")
-_SCHEMES: Final = ("s3://", "gs://", "az://", "http://", "https://", "file://", "memory://")
+_SCHEMES: Final = ("s3://", "gs://", "az://")
 _LOCK: Final = ".lock"
 _EXTRA: Final = "an address needs breakeven[grid]: pip install 'breakeven[grid]'"
 
@@ -43,7 +44,9 @@ def place_of(address: str) -> Place:
     if not _ADDRESS.match(address):
         return Folder(Path(address))
     if not address.startswith(_SCHEMES):
-        raise UsageError(f"{one_line(address)} is no address of a set; write a folder or s3://BUCKET/NAME")
+        raise UsageError(
+            f"{one_line(address)} is no address of a set; write a folder, s3://BUCKET/NAME, gs://… or az://…"
+        )
     return Bucket(address)
 
 
@@ -96,7 +99,7 @@ class Folder:
 
 
 class Bucket:
-    """Objects under an address; keys, region and endpoint as AWS_… say, or whatever the service's own client reads.
+    """Objects under an address; keys, region and endpoint as the service's own client reads them: AWS_ENDPOINT, ….
 
     One import at a time is the caller's affair here.
     """
@@ -110,7 +113,9 @@ class Bucket:
         self.address = address
         self._client: Any = obstore
         with self._told():
-            self._store = from_url(address, client_options={"allow_http": True})
+            self._store = from_url(
+                address, retry_config={"max_retries": 3, "retry_timeout": datetime.timedelta(seconds=30)}
+            )
 
     def names(self) -> list[str]:
         with self._told():
