@@ -175,5 +175,5 @@ def test_false_discoveries_are_controlled_as_scipy_does() -> None:
 
 
 def test_an_icc_needs_repeats() -> None:
-    assert icc(between=0.1, within=None, jobs=np.array([1, 1]), within_df=0).value is None
-    assert icc(between=0.1, within=0.1, jobs=np.array([3, 3]), within_df=4).value == pytest.approx(0.5)
+    assert icc(between=0.1, within=None, nodes=2, mean_jobs=1, within_df=0).value is None
+    assert icc(between=0.1, within=0.1, nodes=2, mean_jobs=3, within_df=4).value == pytest.approx(0.5)

@@ -55,6 +55,11 @@ def share(value: float) -> str:
     return f"{value * 100:,.3g} %" if abs(value) < 9.995 else f"{value * 100:,.0f} %"
 
 
+def more(value: float | None) -> str:
+    """A share more or less than something: `+4.6 %`, `-12.3 %`; `-` where it is not known."""
+    return "-" if value is None else f"{value * 100:+.1f} %"
+
+
 def chance(p: float) -> str:
     """A share of draws: draws never prove that something is sure or impossible."""
     if 0.001 <= p <= 0.999:

@@ -1,15 +1,19 @@
-"""The actions of `breakeven fleet` over a set of results: import."""
+"""The actions of `breakeven fleet` over a set of results: import, leaderboard."""
 
 import argparse
 from typing import Final
 
-from breakeven.cli.command import Command
-from breakeven.options import PATH, Kind, Option
+from breakeven.cli.command import WRITABLE, Command
+from breakeven.errors import UsageError
+from breakeven.options import PATH, WHOLE, Kind, Option
 
 DEFAULT_SET: Final = "fleet-results"
 _IMPORT: Final = """  breakeven fleet import nosana_2024_fleet.csv --to fleet-2024
   breakeven fleet import jobs.csv --map node=host --map model=llm --map 'output_tok_per_s=users{n}_tps'
   breakeven fleet import my-fleet/ --to s3://bucket/fleet
+"""
+_LEADERBOARD: Final = """  breakeven fleet leaderboard fleet-2024 --gpu rtx4090
+  breakeven fleet leaderboard fleet-2024 --users 50 --csv nodes.csv
 """
 
 
@@ -18,6 +22,19 @@ def _import(arguments: argparse.Namespace) -> int:
 
     return import_results(arguments.sources, into=arguments.to, given=arguments.map or ())
 
+
+def _leaderboard(arguments: argparse.Namespace) -> int:
+    from breakeven.app.fleet_data import show_leaderboard
+    from breakeven.fleet.leaderboard import Asked
+
+    if arguments.top < 1:
+        raise UsageError(f"fleet leaderboard: --top {arguments.top}: give 1 or more")
+    asked = Asked(**{name: getattr(arguments, name) for name in Asked.__struct_fields__})
+    return show_leaderboard(arguments.set, asked, top=arguments.top, csv_to=arguments.csv)
+
+
+SET: Final = Option("SET", f"the set of results (default: {DEFAULT_SET})", values="?", default=DEFAULT_SET)
+_WHICH: Final = "which nodes"
 
 ACTIONS: Final = (
     Command(
@@ -43,5 +60,22 @@ ACTIONS: Final = (
         "Take the results of many nodes into a set of Parquet files: what cannot be so is refused, what is odd is "
         "marked, and every job is counted.",
         _IMPORT,
+    ),
+    Command(
+        "leaderboard",
+        "rank nodes among their like",
+        _leaderboard,
+        (
+            SET,
+            Option("--market", "of this market alone", "NAME", group=_WHICH),
+            Option("--gpu", "with this card alone, by key or name", "NAME", group=_WHICH),
+            Option("--model", "with this model alone", "NAME", group=_WHICH),
+            Option("--template", "of this template alone", "NAME", group=_WHICH),
+            Option("--users", "at this number of users alone (default: all levels together)", "N", kind=WHOLE),
+            Option("--top", "nodes of each group in the terminal (default: 10)", "N", kind=WHOLE, default=10),
+            Option("--csv", "every node and column; - is stdout", "FILE", kind=WRITABLE),
+        ),
+        "Rank the nodes of each market, GPU, model and template by speed, with intervals, and price them.",
+        _LEADERBOARD,
     ),
 )

@@ -14,9 +14,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from breakeven.errors import UsageError
-from breakeven.fleet.medians import counts_of, group_medians, row_medians
+from breakeven.fleet.medians import compact, counts_of, group_medians, row_medians
 from breakeven.fleet.rows import Codes, Rows
-from breakeven.fleet.spread import Icc, bulk, has_two_modes, icc, median_penalty, t_quantiles, upper_tails
+from breakeven.fleet.spread import Icc, bulk, has_two_modes, icc, mean_jobs, median_penalty, t_quantiles, upper_tails
 from breakeven.hardware import gpu_key, may_mean
 
 Figures = NDArray[np.float64]
@@ -64,13 +64,26 @@ class Stratum(Struct, frozen=True, kw_only=True):
     """Variance between nodes, without their errors."""
     within: float | None
     """Variance between the jobs of one node."""
-    icc: Icc
+    within_df: float
+    mean_jobs: float | None
+    """Jobs of a node that count in the ICC's interval."""
     centre_error: float
     """Standard error of the median that scores count from."""
     outside: int
     """Nodes further than 3 robust sd from the median."""
     cautions: tuple[str, ...]
     """Rows of CAUTIONS."""
+
+    @property
+    def icc(self) -> Icc:
+        """Share of the variance of one job that is between nodes."""
+        return icc(
+            between=self.between,
+            within=self.within,
+            nodes=self.nodes,
+            mean_jobs=self.mean_jobs,
+            within_df=self.within_df,
+        )
 
     @property
     def is_testable(self) -> bool:
@@ -100,9 +113,9 @@ class Scores(Struct, frozen=True, kw_only=True, eq=False):
     low: Figures
     """Of the 95 % interval of the node's speed beside its stratum."""
     high: Figures
-    p_weak: Figures
-    """Probability of such a score of a node that is at most 5 % slower than its stratum's nodes are; the spread
-    between them counts."""
+    t_weak: Figures
+    """How much slower than 5 % below its stratum, in standard errors; the spread between its nodes counts."""
+    t_df: Figures
     row_of_job: NDArray[np.int32]
     """For each job of `Rows` its row here; -1: it has no rate, or no node."""
     job_score: Figures
@@ -110,6 +123,14 @@ class Scores(Struct, frozen=True, kw_only=True, eq=False):
 
     def __len__(self) -> int:
         return len(self.node)
+
+    @property
+    def p_weak(self) -> Figures:
+        """Probability of such a score of a node that is at most 5 % slower than its stratum's nodes are."""
+        found = np.full(len(self), np.nan)
+        tested = np.isfinite(self.t_weak)
+        found[tested] = upper_tails(self.t_weak[tested], self.t_df[tested])
+        return found
 
 
 def detected(rows: Rows) -> Codes:
@@ -164,7 +185,9 @@ def scores(rows: Rows) -> Scores:
     mean = np.bincount(row, weights=of_job, minlength=count) / jobs
     off = of_job - mean[row]
     own = np.asarray(np.bincount(row, weights=off**2, minlength=count), dtype=np.float64)
-    columns = {name: np.full(count, np.nan) for name in ("error", "error_df", "shrunk", "low", "high", "p_weak")}
+    columns = {
+        name: np.full(count, np.nan) for name in ("error", "error_df", "shrunk", "low", "high", "t_weak", "t_df")
+    }
     found = []
     by_row, by_job = _members(stratum, strata), _members(stratum[row], strata)
     for place, kind in enumerate(kinds):
@@ -201,13 +224,12 @@ def _rows_of_jobs(
     """The row of each job, the node and the stratum of each row, and what each stratum is of."""
     used = np.flatnonzero((rows.node.codes >= 0) & np.isfinite(logs).any(axis=1))
     parts = (rows.market, cards, rows.model, rows.template, rows.counted)
-    stratum = np.zeros(len(used), dtype=np.int64)
+    stratum, example = np.zeros(len(used), dtype=np.int64), np.zeros(min(1, len(used)), dtype=np.int64)
     for part in parts:
-        stratum = stratum * (len(part.names) + 1) + part.codes[used] + 1
-        stratum = np.unique(stratum, return_inverse=True)[1].astype(np.int64)
-    _, example = np.unique(stratum, return_index=True)
-    pairs = stratum * len(rows.node.names) + rows.node.codes[used]
-    kinds, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
+        size = len(part.names) + 1
+        stratum, example = compact(stratum * size + part.codes[used] + 1, len(example) * size)
+    nodes = len(rows.node.names)
+    inverse, first = compact(stratum * nodes + rows.node.codes[used], len(example) * nodes)
     row_of_job = np.full(len(rows), -1, dtype=np.int32)
     row_of_job[used] = inverse
     told = []
@@ -217,7 +239,6 @@ def _rows_of_jobs(
             {"market": market, "gpu": gpu or "unknown", "model": model, "template": template}
             | {"counted": counted or "tokens"}
         )
-    del kinds
     return row_of_job, rows.node.codes[used[first]], stratum[first].astype(np.int32), told
 
 
@@ -260,14 +281,15 @@ def _stratum(
         score, variance, df=df, total=total, pooled=pooled, doubt=doubt, inside=whole.inside, within=within
     )
     alone = nodes < 2
-    p = _p_weak(score, variance, between=between, total=total, doubt=doubt, inside=whole.inside, cautions=cautions)
+    t_weak = _t_weak(score, variance, between=between, total=total, doubt=doubt, cautions=cautions)
     columns = {
         "error": np.full(nodes, np.nan) if alone else error,
         "error_df": df,
         "shrunk": shrunk,
         "low": np.full(nodes, np.nan) if alone else shrunk - half,
         "high": np.full(nodes, np.nan) if alone else shrunk + half,
-        "p_weak": p,
+        "t_weak": t_weak,
+        "t_df": np.full(nodes, float(max(1, whole.inside - 1))),
     }
     return {
         "nodes": nodes,
@@ -275,7 +297,8 @@ def _stratum(
         "sd_log": whole.sd,
         "between": between,
         "within": within,
-        "icc": icc(between=between, within=within, jobs=jobs, within_df=within_df),
+        "within_df": within_df,
+        "mean_jobs": mean_jobs(jobs),
         "centre_error": math.sqrt(doubt),
         "outside": nodes - whole.inside,
         "cautions": cautions,
@@ -326,18 +349,16 @@ def _shrunk(
     return score - moved, np.sqrt(t**2 * kept * variance + few**2 * doubt)
 
 
-def _p_weak(
+def _t_weak(
     score: Figures,
     variance: Figures,
     *,
     between: float | None,
     total: float,
     doubt: float,
-    inside: int,
     cautions: tuple[str, ...],
 ) -> Figures:
     if {"few_nodes", "one_node"} & set(cautions):
         return np.full(len(score), np.nan)
     spread = np.sqrt((total if between is None else between + variance) + doubt)
-    t = np.divide(math.log(1 - ORDINARY_GAP) - score, spread, out=np.zeros(len(score)), where=spread > 0)
-    return upper_tails(t, np.full(len(score), float(max(1, inside - 1))))
+    return np.divide(math.log(1 - ORDINARY_GAP) - score, spread, out=np.zeros(len(score)), where=spread > 0)

@@ -77,16 +77,20 @@ class Icc(NamedTuple):
     high: float | None = None
 
 
-def icc(*, between: float | None, within: float | None, jobs: NDArray[np.int64], within_df: float) -> Icc:
+def mean_jobs(jobs: NDArray[np.int64]) -> float | None:
+    """n0: the mean number of jobs that counts for nodes with unequal numbers; None for a single node."""
+    total = float(jobs.sum())
+    return (total - float((jobs.astype(float) ** 2).sum()) / total) / (len(jobs) - 1) if len(jobs) > 1 else None
+
+
+def icc(*, between: float | None, within: float | None, nodes: int, mean_jobs: float | None, within_df: float) -> Icc:
     """between / (between + within), with the F interval of one-way components (Searle, Variance Components, 1992, 3.6).
 
-    F = 1 + n0·between / within at N - 1 and `within_df` degrees of freedom, n0 the mean number of jobs that counts for
-    nodes with unequal numbers.
+    F = 1 + n0·between / within at N - 1 and `within_df` degrees of freedom, n0 as in `mean_jobs`.
     """
-    nodes, total = len(jobs), float(jobs.sum())
-    if between is None or within is None or within <= 0 or nodes < 2 or within_df < 1:
+    n0 = mean_jobs
+    if between is None or within is None or within <= 0 or n0 is None or within_df < 1:
         return Icc()
-    n0 = (total - float((jobs.astype(float) ** 2).sum()) / total) / (nodes - 1)
     ratio = 1 + n0 * between / within
     d1, d2 = nodes - 1, max(1, round(within_df))
     ends = [ratio / f_quantile(d1, d2, 0.975), ratio / f_quantile(d1, d2, 0.025)]

@@ -94,7 +94,9 @@ def make_columns(columns: Mapping[str, Any], *, users: Sequence[int]) -> Rows:
 
 
 class _Filled:
-    """Columns as long as they will be, filled batch by batch, so that nothing is held twice."""
+    """Columns as long as they will be, filled batch by batch, so that nothing is held twice, and what nobody told not
+    at all.
+    """
 
     def __init__(self, jobs: int, users: Sequence[int]) -> None:
         self.count = 0
@@ -104,8 +106,9 @@ class _Filled:
         self._digest = np.zeros(jobs, dtype=np.uint64)
         self._codes = {name: np.full(jobs, -1, dtype=np.int32) for name in TEXTS}
         self._names: dict[str, dict[str, int]] = {name: {} for name in TEXTS}
-        self._figures = {name: np.full(jobs, np.nan) for name in FIGURES}
-        self._levels = {name: np.full(shape, np.nan, dtype=np.float32) for name in LEVELS}
+        self._translations: dict[str, tuple[Any, Any]] = {}
+        self._figures = {name: np.broadcast_to(np.float64(np.nan), jobs) for name in FIGURES}
+        self._levels = {name: np.broadcast_to(np.float32(np.nan), shape) for name in LEVELS}
         self._tried = np.zeros(shape, dtype=np.bool_)
 
     def put(self, batch: Any) -> None:
@@ -116,9 +119,11 @@ class _Filled:
         self._ids.append(np.array(column("id").to_pylist(), dtype=np.bytes_))
         self._digest[here] = to_numpy(column("digest"))
         for name in TEXTS:
-            self._codes[name][here] = _codes(column(name), self._names[name])
+            self._codes[name][here] = self._translated(name, column(name))
         for name in FIGURES:
-            self._figures[name][here] = to_numpy(column(name))
+            values = column(name)
+            if values.null_count < len(values):
+                _own(self._figures, name)[here] = to_numpy(values)
         ends = list_offsets(column("users")).to_numpy().astype(np.int64)
         users = np.searchsorted(self._users, to_numpy(list_flatten(column("users"))))
         at = np.repeat(np.arange(here.start, here.stop), np.diff(ends)), users
@@ -126,7 +131,19 @@ class _Filled:
         for name in LEVELS:
             values = list_flatten(column(name))
             if values.null_count < len(values):
-                self._levels[name][at] = to_numpy(values)
+                _own(self._levels, name)[at] = to_numpy(values)
+
+    def _translated(self, name: str, array: Any) -> Any:
+        """Codes of a batch in the names that are known by now; new ones are added."""
+        from arro3.core import dictionary_dictionary, dictionary_indices
+
+        texts, known = dictionary_dictionary(array), self._names[name]
+        before, new = self._translations.get(name, (None, None))
+        if before is None or before != texts:
+            told = [-1 if text is None else known.setdefault(text, len(known)) for text in texts.to_pylist()]
+            new = np.array([*told, -1], dtype=np.int32)
+            self._translations[name] = (texts, new)
+        return new[to_numpy(dictionary_indices(array))]
 
     def rows(self) -> Rows:
         columns: dict[str, Any] = {name: Codes(self._codes[name], tuple(self._names[name])) for name in TEXTS}
@@ -137,10 +154,8 @@ class _Filled:
         return Rows(users=tuple(int(n) for n in self._users), **columns)
 
 
-def _codes(array: Any, known: dict[str, int]) -> Any:
-    """Codes of a batch in the names that are known by now; new ones are added."""
-    from arro3.core import dictionary_dictionary, dictionary_indices
-
-    names = dictionary_dictionary(array).to_pylist()
-    new = [-1 if name is None else known.setdefault(name, len(known)) for name in names]
-    return np.array([*new, -1], dtype=np.int32)[to_numpy(dictionary_indices(array))]
+def _own(columns: dict[str, Any], name: str) -> Any:
+    """The column to write into: until something is known of it, it takes no memory."""
+    if not columns[name].flags.writeable:
+        columns[name] = np.full(columns[name].shape, np.nan, dtype=columns[name].dtype)
+    return columns[name]

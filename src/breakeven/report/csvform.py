@@ -13,11 +13,12 @@ def to_csv(found: Findings) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(Number.__struct_fields__)
     for one in numbers(found):
-        writer.writerow([_cell(getattr(one, name)) for name in Number.__struct_fields__])
+        writer.writerow([cell(getattr(one, name)) for name in Number.__struct_fields__])
     return out.getvalue()
 
 
-def _cell(value: str | float | None) -> str:
+def cell(value: str | float | None) -> str:
+    """A cell: empty where undefined; a text that a spreadsheet would work out is quoted."""
     if value is None:
         return ""
     if isinstance(value, str):

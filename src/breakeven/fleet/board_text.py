@@ -1,0 +1,128 @@
+"""The leaderboard in a terminal: a head and a short table for each stratum, a list of those that are too small."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from breakeven.errors import one_line
+from breakeven.fleet.board_table import COLUMNS
+from breakeven.fleet.checked import MARKS
+from breakeven.fleet.leaderboard import Board, marks_of
+from breakeven.fleet.scores import CAUTIONS, FEW_NODES, Stratum
+from breakeven.hardware import gpus
+from breakeven.say import Counted, amount, bare, columns, more, number, unit_of, wrapped
+
+TOP: Final = 10
+LAST: Final = 3
+"""So many of the slowest nodes stand below the fastest."""
+LONGEST_NAME: Final = 40
+
+
+def board_text(board: Board, *, top: int = TOP) -> str:
+    """The `top` fastest nodes of every stratum and the last few; strata of fewer than five nodes in a list."""
+    known = [board.scores.strata[place] for place in board.strata.tolist()]
+    whole = [place for place, one in zip(board.strata.tolist(), known, strict=True) if _is_shown(one, known)]
+    gaps = tuple(COLUMNS[name].of(board) for name in ("gap", "gap_low", "gap_high"))
+    lines = [line for place in whole for line in (*_head(board, place), *_table(board, place, top, gaps), "")]
+    return "\n".join([*lines, *_few(board, whole), *_marked(board), *_legend(board)])
+
+
+def _is_shown(stratum: Stratum, known: list[Stratum]) -> bool:
+    return stratum.nodes >= FEW_NODES or len(known) == 1
+
+
+def stratum_name(stratum: Stratum) -> str:
+    """Market, card, model and template, as far as they are known."""
+    gpu = gpus()[stratum.gpu].name if stratum.gpu in gpus() else stratum.gpu
+    parts = (stratum.market, gpu, stratum.model, stratum.template)
+    return " · ".join(one_line(part, limit=LONGEST_NAME) for part in parts if part)
+
+
+def counted_of(stratum: Stratum) -> Counted:
+    """What its rates count."""
+    return "words" if stratum.counted == "words" else "tokens"
+
+
+def _head(board: Board, place: int) -> Iterator[str]:
+    one = board.scores.strata[place]
+    at = one.users.index(board.users)
+    rate = amount(one.tok_per_s[at], "tok/s", counted_of(one))
+    spread = f"; nodes differ by {amount(one.sd_log, 'share')}" if one.sd_log is not None else ""
+    head = f"{stratum_name(one)}: {number(one.nodes)} nodes, {number(one.jobs)} jobs"
+    yield from wrapped(f"{head}; median {rate} at {board.users} users{spread}")
+    for caution in one.cautions:
+        yield from wrapped(CAUTIONS[caution], first="  ⚠ ", rest="    ")
+
+
+def _table(board: Board, place: int, top: int, gaps: Sequence[list[Any]]) -> list[str]:
+    lines = board.lines_of(place).tolist()
+    shown = lines if len(lines) <= top + LAST + 1 else [*lines[:top], None, *lines[-LAST:]]
+    counted = counted_of(board.scores.strata[place])
+    units = [unit_of(unit, counted) for unit in ("tok/s", "USD/h", "USD/Mtok", "tok/J")]
+    head = ["", "node", "beside its like", "95 %", "jobs", "failed", *units]
+    cells = [
+        _cells(board, line, *(gap[line] for gap in gaps)) if line is not None else _left(lines, top) for line in shown
+    ]
+    empty = [i for i in range(6, 10) if all(row[i : i + 1] in ([], ["-"]) for row in cells)]
+    kept = [[cell for i, cell in enumerate(row) if i not in empty] for row in (head, *cells)]
+    return columns(kept, left=(1,))
+
+
+def _cells(board: Board, line: int, gap: float | None, low: float | None, high: float | None) -> list[str]:
+    ends = "-" if low is None else f"{more(low)} to {more(high)}"
+    figures = (
+        (board.tok_per_s, "tok/s"),
+        (board.usd_per_h, "USD/h"),
+        (board.usd_per_mtok, "USD"),
+        (board.tok_per_j, ""),
+    )
+    return [
+        f"{'=' if board.is_tie[line] else ''}{board.rank[line]}",
+        one_line(board.node[line], limit=LONGEST_NAME) + ("*" if board.marks[line] else ""),
+        more(gap),
+        ends,
+        number(int(board.scores.jobs[board.row[line]])),
+        number(int(board.failures[line])),
+        *(
+            "-" if np.isnan(values[line]) else bare(float(values[line]), unit if unit != "USD" else "")
+            for values, unit in figures
+        ),
+    ]
+
+
+def _left(lines: list[int], top: int) -> list[str]:
+    return ["", f"… {number(len(lines) - top - LAST)} more"]
+
+
+def _few(board: Board, whole: list[int]) -> Iterator[str]:
+    others = [board.scores.strata[place] for place in board.strata.tolist() if place not in whole]
+    if others:
+        yield f"Fewer than {FEW_NODES} nodes, which cannot be told apart:"
+        yield from columns(
+            [
+                [
+                    stratum_name(one),
+                    f"{one.nodes} node{'s' if one.nodes > 1 else ''}",
+                    f"{number(one.jobs)} jobs",
+                    amount(one.tok_per_s[one.users.index(board.users)], "tok/s", counted_of(one)),
+                ]
+                for one in others
+            ]
+        )
+        yield ""
+
+
+def _marked(board: Board) -> Iterator[str]:
+    every = sorted({name for bits in set(board.marks.tolist()) for name in marks_of(bits)})
+    if every:
+        yield from wrapped(f"* of some job: {'; '.join(MARKS[name] for name in every)}")
+
+
+def _legend(board: Board) -> Iterator[str]:
+    text = (
+        "Speed beside the median of nodes of one market, GPU, model and template, over all levels, shrunk by what is "
+        "not known of the node; '=' is a tie with the line above: their 95 % intervals meet. Rates, cost and energy at "
+        f"{board.users} users, medians over the node's jobs; cost is its rent alone."
+    )
+    yield from wrapped(text, rest="")
