@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from breakeven.cli import fleet_data
+from breakeven.cli import fleet_data, fleet_market
 from breakeven.cli.command import Command
 
-COMMANDS: Final = (Command("fleet", "measure many nodes and rank them", actions=(*fleet_data.ACTIONS,)),)
+COMMANDS: Final = (
+    Command("fleet", "measure many nodes and rank them", actions=(*fleet_data.ACTIONS, *fleet_market.ACTIONS)),
+)

@@ -43,6 +43,9 @@ CAUTIONS: Final = {
     "two_modes": "nodes stand in two heaps: not one population, as of two cards or settings of one name",
 }
 
+UNTESTABLE: Final = frozenset({"few_nodes", "one_node", "two_modes"})
+"""With one of these no node of a stratum can be told from the others by its speed."""
+
 
 class Stratum(Struct, frozen=True, kw_only=True):
     """One population that nodes are compared in. Variances are of the log, of the bulk: within 3 robust sd."""
@@ -88,7 +91,7 @@ class Stratum(Struct, frozen=True, kw_only=True):
     @property
     def is_testable(self) -> bool:
         """Whether a node of it can be told from the others by its speed."""
-        return not {"few_nodes", "one_node", "two_modes"} & set(self.cautions)
+        return not UNTESTABLE & set(self.cautions)
 
 
 class Scores(Struct, frozen=True, kw_only=True, eq=False):
