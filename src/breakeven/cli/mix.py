@@ -67,7 +67,7 @@ def _mix(arguments: argparse.Namespace) -> int:
 
 _LOAD: Final = "the load"
 _NODES: Final = "the nodes"
-_PRICES: Final = Kind(card_usd, is_many=True)
+PRICES: Final = Option("--price", "USD per hour of a card", "CARD=USD", kind=Kind(card_usd, is_many=True))
 _COUNTS: Final = Kind(card_count, is_many=True)
 
 COMMANDS: Final = (
@@ -94,7 +94,7 @@ COMMANDS: Final = (
             SLO,
             SEED,
             Option("--prices", "quotes of your own, beside those known", "CSV", kind=PATH, group=_NODES),
-            Option("--price", "USD per hour of a card", "CARD=USD", kind=_PRICES, group=_NODES),
+            PRICES._replace(group=_NODES),
             Option("--available", "cards that can be had at most", "CARD=N", kind=_COUNTS, group=_NODES),
             Option(
                 "--spare",

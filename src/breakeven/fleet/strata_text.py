@@ -1,6 +1,7 @@
 """A stratum in words: what it is of, its speeds and variances, and what it cannot tell."""
 
 import math
+from collections.abc import Sequence
 
 from breakeven.fleet.scores import Stratum
 from breakeven.fleet.spread import Icc
@@ -17,6 +18,15 @@ def name_of(one: Stratum) -> str:
     """`market 4090 · GeForce RTX 4090 · llama3.1-8b · chat`."""
     market = None if one.market is None else f"market {one.market}"
     return " · ".join(filter(None, (market, card_name(one.gpu), one.model, one.template)))
+
+
+def short_names(strata: Sequence[Stratum]) -> list[str]:
+    """`4090 · GeForce RTX 4090 · llama3.1-8b`, with the template only where there are several."""
+    templates = {one.template for one in strata}
+    parts = (
+        (one.market, card_name(one.gpu), one.model, one.template if len(templates) > 1 else None) for one in strata
+    )
+    return [" · ".join(filter(None, part)) for part in parts]
 
 
 def per_cent(share: float | None, *, digits: int = 1) -> str:
