@@ -115,6 +115,19 @@ def test_a_card_in_the_market_of_another_is_told_by_its_drivers_word() -> None:
     assert "GeForce RTX 3090, where GeForce RTX 4090" in found[0].causes[0].text
 
 
+def test_where_nodes_differ_much_a_slow_one_is_weak_only_with_a_cause() -> None:
+    rng = np.random.default_rng(8)
+    like = {f"n{i}": np.exp(rng.normal(0, 0.08) + rng.normal(0, 0.005, 3)) for i in range(30)}
+    usual = dict.fromkeys(like, USUAL)
+    speeds = {**like, "odd": (0.83, 0.84, 0.83)}
+    plain = inspect(fleet(speeds, **usual, odd=USUAL))
+    assert plain.slow >= 1
+    assert (plain.weak, plain.found) == (0, ())
+    held = inspect(fleet(speeds, **usual, odd={**USUAL, "power_limit_w": 300.0}))
+    assert (held.weak, held.found[0].node, held.found[0].kind) == (1, "odd", "underclocker")
+    assert (held.found[0].is_slow, held.found[0].is_unlike) == (True, False)
+
+
 def test_jobs_without_a_result_are_technical_trouble() -> None:
     none: dict[int, dict[str, float]] = {}
     told = [job(1, "a"), *(job(i, "a", outcome="timed_out", levels=none) for i in (2, 3)), job(4, "b")]
@@ -158,7 +171,7 @@ def test_the_command_tells_words_and_json(tmp_path: Any, capsys: pytest.CaptureF
     add(str(tmp_path / "set"), made(power_limit_w=250.0))
     assert main(["fleet", "inspect", str(tmp_path / "set")]) == 0
     text = capsys.readouterr().out
-    assert "21 nodes could be tested: 1 is slower" in text
+    assert "The speed of 21 nodes could be tested: 1 is more than 5 % slower than the median" in text
     assert "odd: held down by its power limit or clocks (29 % slower" in text
     assert "its power limit is 250 W, where 450 W is usual" in text
     assert main(["fleet", "inspect", str(tmp_path / "set"), "--node", "odd", "--json", "-"]) == 0

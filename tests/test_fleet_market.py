@@ -148,7 +148,7 @@ def test_every_form_reads_its_own_example_and_every_metric_is_a_figure() -> None
 def test_rules_are_simulated_with_moves_and_drops() -> None:
     rows = fleet({**NINE, "a": (0.86, 0.86), "b": (0.5, 0.5)})
     scored = scores(rows)
-    slow = slow_rows(scored, np.ones(len(scored), dtype=bool))
+    slow = slow_rows(scored)
     by = {one.rule: one for one in simulate(scored, slow)}
     assert list(by) == list(TRIED)
     mean = (sum(factor for factor, _ in NINE.values()) + 0.86 + 0.5) / 11  # 0.942

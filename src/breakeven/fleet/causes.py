@@ -306,11 +306,14 @@ CAUSES: Final[dict[str, Cause]] = {
 """In the order in which they are tried; `unexplained` only where no other explains a slow node."""
 
 
-def causes_of(facts: NodeFacts, *, is_slow: bool) -> list[tuple[Kind, Caution]]:
-    """What the data say of one node: physical evidence always, the rest where it is slow."""
+def causes_of(facts: NodeFacts, *, is_slow: bool, is_unlike: bool) -> list[tuple[Kind, Caution]]:
+    """What the data say of one node: physical evidence always, the rest where it is slow.
+
+    A slow node that is like the others of its stratum, and that nothing explains, is an ordinary one.
+    """
     found: list[tuple[Kind, Caution]] = []
     for name, cause in CAUSES.items():
-        if name == "unexplained" and (found or not is_slow):
+        if name == "unexplained" and (found or not is_unlike):
             continue
         if (is_slow or cause.always) and (caution := cause.found(name, facts)) is not None:
             found.append((cause.kind, caution))

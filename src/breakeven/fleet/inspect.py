@@ -34,12 +34,17 @@ class Found(Struct, frozen=True, kw_only=True):
     kind: Kind
     causes: tuple[Caution, ...]
     is_slow: bool = False
-    """Slower than its stratum's spread and errors explain, by more than 5 %."""
+    """More than 5 % slower than the median of its stratum, beyond its own error."""
+    is_unlike: bool = False
+    """By more than 5 % further off than the nodes of its stratum differ, too."""
     jobs: int = 0
     gap: float | None = None
     """exp(score) - 1: -0.2 is a fifth slower than the median of its stratum."""
     gap_ci95: tuple[float | None, float | None] = (None, None)
     p: float | None = None
+    """Of the gap: `p_gap` of scores."""
+    p_unlike: float | None = None
+    """`p_weak` of scores."""
 
 
 class Untestable(Struct, frozen=True, kw_only=True):
@@ -59,7 +64,9 @@ class Inspection(Struct, frozen=True, kw_only=True):
     tested: int
     """Nodes whose speed was tested in some stratum."""
     slow: int
-    """Nodes that are called slow."""
+    """Nodes that are called more than 5 % slower than the median."""
+    weak: int
+    """Those of them that are unlike the others, or have a cause."""
     only: str | None
     """The node that was asked for."""
     strata: tuple[Stratum, ...]
@@ -76,8 +83,13 @@ def inspect(rows: Rows, *, node: str | None = None) -> Inspection:
     scored = scores(rows)
     facts = node_facts(rows, scored)
     testable = np.array([one.is_testable for one in scored.strata], dtype=bool)[scored.stratum]
-    slow = slow_rows(scored, testable)
-    found = [one for i, told in enumerate(facts) if (one := _found(scored, told, i, bool(slow[i]))) is not None]
+    unlike = called_rows(scored, scored.p_weak, testable)
+    slow = called_rows(scored, scored.p_gap, testable) | unlike
+    found = [
+        one
+        for i, told in enumerate(facts)
+        if (one := _found(scored, told, i, is_slow=bool(slow[i]), is_unlike=bool(unlike[i]))) is not None
+    ]
     found += _failing(rows, scored)
     known = [one for one in found if node is None or one.node == node]
     tested = np.unique(scored.node[testable])
@@ -86,6 +98,7 @@ def inspect(rows: Rows, *, node: str | None = None) -> Inspection:
         nodes=len(np.unique(rows.node.codes[rows.node.codes >= 0])),
         tested=len(tested),
         slow=len(np.unique(scored.node[slow])),
+        weak=len({one.node for one in found if one.is_slow}),
         only=node,
         strata=scored.strata,
         found=tuple(sorted(known, key=_order)),
@@ -104,17 +117,23 @@ def _no_node(rows: Rows, node: str) -> str:
     return f"--node: no node of this set is called '{one_line(node, limit=60)}'; it has {len(rows.node.names):,}{such}"
 
 
-def slow_rows(scored: Scores, testable: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Rows that are called slow: Benjamini and Hochberg over nodes at 5 %.
+def slow_rows(scored: Scores) -> NDArray[np.bool_]:
+    """Rows that are called slower than the nodes of their stratum are, in strata that can be tested."""
+    testable = np.array([one.is_testable for one in scored.strata], dtype=bool)[scored.stratum]
+    return called_rows(scored, scored.p_weak, testable)
+
+
+def called_rows(scored: Scores, p_of_row: NDArray[np.float64], testable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows that a test calls: Benjamini and Hochberg over nodes at 5 %.
 
     The p of a node with several strata is the least of them times their number (Bonferroni).
     """
     slow = np.zeros(len(scored), dtype=bool)
-    rows = np.flatnonzero(testable & np.isfinite(scored.p_weak))
+    rows = np.flatnonzero(testable & np.isfinite(p_of_row))
     if not len(rows):
         return slow
     nodes, place, counts = np.unique(scored.node[rows], return_inverse=True, return_counts=True)
-    p = np.minimum(1.0, scored.p_weak[rows] * counts[place])
+    p = np.minimum(1.0, p_of_row[rows] * counts[place])
     least = np.ones(len(nodes))
     np.minimum.at(least, place, p)
     called = false_discovery(least, FALSE_SHARE)
@@ -123,8 +142,8 @@ def slow_rows(scored: Scores, testable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return slow
 
 
-def _found(scored: Scores, facts: NodeFacts, i: int, is_slow: bool) -> Found | None:
-    causes = causes_of(facts, is_slow=is_slow)
+def _found(scored: Scores, facts: NodeFacts, i: int, *, is_slow: bool, is_unlike: bool) -> Found | None:
+    causes = causes_of(facts, is_slow=is_slow, is_unlike=is_unlike)
     if not causes:
         return None
     return Found(
@@ -133,11 +152,17 @@ def _found(scored: Scores, facts: NodeFacts, i: int, is_slow: bool) -> Found | N
         kind=causes[0][0],
         causes=tuple(caution for _, caution in causes),
         is_slow=is_slow,
+        is_unlike=is_unlike,
         jobs=facts.jobs,
         gap=_gap(float(scored.score[i])),
         gap_ci95=(_gap(float(scored.low[i])), _gap(float(scored.high[i]))),
-        p=float(scored.p_weak[i]) if math.isfinite(scored.p_weak[i]) else None,
+        p=_known(scored.p_gap[i]),
+        p_unlike=_known(scored.p_weak[i]),
     )
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
 
 
 def _gap(log: float) -> float | None:

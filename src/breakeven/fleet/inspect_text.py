@@ -32,10 +32,14 @@ def _head(found: Inspection) -> Iterator[str]:
         return
     yield from wrapped(
         f"{found.jobs:,} jobs of {found.nodes:,} nodes. The speed of {found.tested:,} nodes could be tested: "
-        f"{found.slow:,} {'is' if found.slow == 1 else 'are'} slower than their like by more than 5 %, beyond what the "
-        f"spread of nodes and their own errors explain. On average {per_cent(FALSE_SHARE, digits=0)} of such calls are "
-        "wrong."
+        f"{found.slow:,} {_are(found.slow)} more than 5 % slower than the median of their like, beyond their "
+        f"own error, and {found.weak:,} of them weak: further off than their like differ, or with a cause. On "
+        f"average {per_cent(FALSE_SHARE, digits=0)} of such calls are wrong."
     )
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _nothing(found: Inspection) -> str:

@@ -15,6 +15,7 @@ from breakeven.fleet.rows import Rows, pick
 from breakeven.fleet.rules import RuleFile, form_of
 from breakeven.fleet.scores import Scores, Stratum, scores
 from breakeven.fleet.simulate import DROP, TRIED, Outcome, simulate
+from breakeven.fleet.spread import Icc
 from breakeven.fleet.strata_text import card_name
 from breakeven.fleet.verdicts import Verdict, verdicts
 from breakeven.units import H_PER_YEAR
@@ -47,6 +48,8 @@ class MarketReport(Struct, frozen=True, kw_only=True):
     strata: tuple[Stratum, ...]
     mean_tok_per_s: tuple[tuple[float | None, ...], ...]
     """Of each stratum for each number of users: mean over nodes of their medians."""
+    icc: tuple[Icc, ...]
+    """Of each stratum."""
     outcomes: tuple[Outcome, ...]
     drop: str
     lost_usd_per_month: tuple[float | None, ...]
@@ -68,7 +71,6 @@ def market(rows: Rows, *, wanted: Wanted, files: Sequence[RuleFile] = ()) -> Mar
         if file.market is not None and file.market not in markets:
             known = ", ".join(sorted(filter(None, markets)))
             raise UsageError(f"rules for market '{one_line(file.market, limit=60)}': this set has {known or 'none'}")
-    testable = np.array([one.is_testable for one in scored.strata], dtype=bool)[scored.stratum]
     worked = [_lost(one, wanted) for one in scored.strata]
     lost = np.array([np.nan if usd is None else usd for usd, _ in worked], dtype=np.float64)
     return MarketReport(
@@ -76,9 +78,8 @@ def market(rows: Rows, *, wanted: Wanted, files: Sequence[RuleFile] = ()) -> Mar
         nodes=len(np.unique(scored.node)),
         strata=scored.strata,
         mean_tok_per_s=tuple(_means(scored, place) for place in range(len(scored.strata))),
-        outcomes=simulate(
-            scored, slow_rows(scored, testable), rules=wanted.tried, drop=wanted.drop, lost_usd_per_month=lost
-        ),
+        icc=tuple(one.icc for one in scored.strata),
+        outcomes=simulate(scored, slow_rows(scored), rules=wanted.tried, drop=wanted.drop, lost_usd_per_month=lost),
         drop=wanted.drop,
         lost_usd_per_month=tuple(usd for usd, _ in worked),
         rented_share=next((share for _, share in worked if share is not None), None),

@@ -3,7 +3,8 @@
 Nodes are compared within a stratum: market x detected GPU x model x template. Each level is centred on its median over
 nodes, a node's score is the median over its jobs and levels of what is left: five levels are not five tests. A score is
 shrunk towards the stratum by as much as its own error is large beside the spread of nodes (empirical Bayes), but never
-by more than one standard error, so that a slow node stays one. docs/GRID.md shows how often the intervals hold.
+by more than one standard error, and not at all outside the bulk, so that a slow node stays one. docs/GRID.md shows how
+often the intervals hold.
 """
 
 import math
@@ -16,7 +17,17 @@ from numpy.typing import NDArray
 from breakeven.errors import UsageError
 from breakeven.fleet.medians import compact, counts_of, group_medians, row_medians
 from breakeven.fleet.rows import Codes, Rows
-from breakeven.fleet.spread import Icc, bulk, has_two_modes, icc, mean_jobs, median_penalty, t_quantiles, upper_tails
+from breakeven.fleet.spread import (
+    CUT_SD,
+    Icc,
+    bulk,
+    has_two_modes,
+    icc,
+    mean_jobs,
+    median_penalty,
+    t_quantiles,
+    upper_tails,
+)
 from breakeven.hardware import gpu_key, may_mean
 
 Figures = NDArray[np.float64]
@@ -24,6 +35,7 @@ Whole = NDArray[np.int64]
 
 FEW_NODES: Final = 5
 """Fewer cannot be told apart."""
+MANY_NODES: Final = 25
 ONE_POPULATION_SD_LOG: Final = 0.08
 """Identical GPUs differ by so much (SC22, arXiv 2208.11035); more is hardly one population."""
 ORDINARY_GAP: Final = 0.05
@@ -39,12 +51,16 @@ CAUTIONS: Final = {
     "no_repeats": "no node was measured twice: how much a node wavers is not known, and all of the spread counts as "
     "its error",
     "few_repeats": "hardly a node was measured twice: how much a node wavers is known badly",
+    "rough_spread": "fewer than 25 nodes: their spread, and the ICC with it, is known roughly",
     "wide": "nodes differ by more than 8 %: hardly one population; look for a physical cause first",
     "two_modes": "nodes stand in two heaps: not one population, as of two cards or settings of one name",
 }
 
 UNTESTABLE: Final = frozenset({"few_nodes", "one_node", "two_modes"})
 """With one of these no node of a stratum can be told from the others by its speed."""
+
+
+_FILLED: Final = ("error", "error_df", "shrunk", "low", "high", "t_gap", "t_gap_df", "t_weak", "t_df")
 
 
 class Stratum(Struct, frozen=True, kw_only=True):
@@ -116,8 +132,11 @@ class Scores(Struct, frozen=True, kw_only=True, eq=False):
     low: Figures
     """Of the 95 % interval of the node's speed beside its stratum."""
     high: Figures
+    t_gap: Figures
+    """How much slower than 5 % below the median of its stratum, in standard errors of the node and of that median."""
+    t_gap_df: Figures
     t_weak: Figures
-    """How much slower than 5 % below its stratum, in standard errors; the spread between its nodes counts."""
+    """The same where the spread between the nodes of its stratum counts too."""
     t_df: Figures
     row_of_job: NDArray[np.int32]
     """For each job of `Rows` its row here; -1: it has no rate, or no node."""
@@ -128,12 +147,21 @@ class Scores(Struct, frozen=True, kw_only=True, eq=False):
         return len(self.node)
 
     @property
+    def p_gap(self) -> Figures:
+        """Probability of such a score of a node that is at most 5 % slower than the median."""
+        return _tails(self.t_gap, self.t_gap_df)
+
+    @property
     def p_weak(self) -> Figures:
         """Probability of such a score of a node that is at most 5 % slower than its stratum's nodes are."""
-        found = np.full(len(self), np.nan)
-        tested = np.isfinite(self.t_weak)
-        found[tested] = upper_tails(self.t_weak[tested], self.t_df[tested])
-        return found
+        return _tails(self.t_weak, self.t_df)
+
+
+def _tails(t: Figures, df: Figures) -> Figures:
+    found = np.full(len(t), np.nan)
+    tested = np.isfinite(t)
+    found[tested] = upper_tails(t[tested], df[tested])
+    return found
 
 
 def detected(rows: Rows) -> Codes:
@@ -188,9 +216,7 @@ def scores(rows: Rows) -> Scores:
     mean = np.bincount(row, weights=of_job, minlength=count) / jobs
     off = of_job - mean[row]
     own = np.asarray(np.bincount(row, weights=off**2, minlength=count), dtype=np.float64)
-    columns = {
-        name: np.full(count, np.nan) for name in ("error", "error_df", "shrunk", "low", "high", "t_weak", "t_df")
-    }
+    columns = {name: np.full(count, np.nan) for name in _FILLED}
     found = []
     by_row, by_job = _members(stratum, strata), _members(stratum[row], strata)
     for place, kind in enumerate(kinds):
@@ -284,15 +310,19 @@ def _stratum(
         score, variance, df=df, total=total, pooled=pooled, doubt=doubt, inside=whole.inside, within=within
     )
     alone = nodes < 2
-    t_weak = _t_weak(score, variance, between=between, total=total, doubt=doubt, cautions=cautions)
+    spread = np.full(nodes, total + doubt) if between is None else between + variance + doubt
+    few = np.full(nodes, float(max(1, whole.inside - 1)))
+    is_known = not {"few_nodes", "one_node"} & set(cautions)
     columns = {
         "error": np.full(nodes, np.nan) if alone else error,
         "error_df": df,
         "shrunk": shrunk,
         "low": np.full(nodes, np.nan) if alone else shrunk - half,
         "high": np.full(nodes, np.nan) if alone else shrunk + half,
-        "t_weak": t_weak,
-        "t_df": np.full(nodes, float(max(1, whole.inside - 1))),
+        "t_gap": _t_slower(score, variance + doubt) if is_known else np.full(nodes, np.nan),
+        "t_gap_df": np.minimum(df, few),
+        "t_weak": _t_slower(score, spread) if is_known else np.full(nodes, np.nan),
+        "t_df": few,
     }
     return {
         "nodes": nodes,
@@ -316,6 +346,7 @@ def _cautions(score: Figures, sd: float | None, *, within_df: float, within: flo
         "few_nodes": 1 < nodes < FEW_NODES,
         "no_repeats": within is None,
         "few_repeats": within is not None and within_df < PRIOR_DF,
+        "rough_spread": FEW_NODES <= nodes < MANY_NODES,
         "wide": sd is not None and sd > ONE_POPULATION_SD_LOG,
         "two_modes": nodes >= FEW_NODES and has_two_modes(score),
     }
@@ -336,7 +367,8 @@ def _shrunk(
     """Scores shrunk towards the stratum's centre, and the half-widths of their 95 % intervals.
 
     weight = between / (between + error²), with a between that is as large as it may well be (one standard error more),
-    so that few nodes do not shrink each other to nothing; moved by at most one standard error.
+    so that few nodes do not shrink each other to nothing; moved by at most one standard error, and not at all where a
+    node is of no bulk.
     """
     nodes, t = len(score), t_quantiles(df)
     if within is None or nodes < FEW_NODES or inside < 2:
@@ -348,20 +380,13 @@ def _shrunk(
     wanted = (1 - weight) * score
     moved = np.clip(wanted, -MOST_SHRUNK * error, MOST_SHRUNK * error)
     kept = np.where(np.abs(wanted) > MOST_SHRUNK * error, 1.0, weight)
+    outside = np.abs(score) > CUT_SD * math.sqrt(total)
+    moved, kept = np.where(outside, 0.0, moved), np.where(outside, 1.0, kept)
     few = t_quantiles(np.full(nodes, float(max(1, inside - 1))))
     return score - moved, np.sqrt(t**2 * kept * variance + few**2 * doubt)
 
 
-def _t_weak(
-    score: Figures,
-    variance: Figures,
-    *,
-    between: float | None,
-    total: float,
-    doubt: float,
-    cautions: tuple[str, ...],
-) -> Figures:
-    if {"few_nodes", "one_node"} & set(cautions):
-        return np.full(len(score), np.nan)
-    spread = np.sqrt((total if between is None else between + variance) + doubt)
-    return np.divide(math.log(1 - ORDINARY_GAP) - score, spread, out=np.zeros(len(score)), where=spread > 0)
+def _t_slower(score: Figures, variance: Figures) -> Figures:
+    """(log(0.95) - score) / sd: how far the gap is beyond 5 %."""
+    sd = np.sqrt(variance)
+    return np.divide(math.log(1 - ORDINARY_GAP) - score, sd, out=np.zeros(len(score)), where=sd > 0)

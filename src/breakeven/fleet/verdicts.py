@@ -55,8 +55,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 def verdicts(rows: Rows, scored: Scores, files: Sequence[RuleFile]) -> tuple[Verdict, ...]:
     """Every node of every stratum that a rule file is for."""
     at = figures_of(rows, scored, node_figures(rows, scored))
-    testable = np.array([one.is_testable for one in scored.strata], dtype=bool)[scored.stratum]
-    slow = slow_rows(scored, testable)
+    slow = slow_rows(scored)
     facts = node_facts(rows, scored)
     found: list[Verdict] = []
     for place, stratum in enumerate(scored.strata):
@@ -110,7 +109,7 @@ def _verdict(
 ) -> Verdict:
     judged = [one.passed for one in checks if not one.optional and one.passed is not None]
     passed = all(judged) if judged else None
-    causes = causes_of(facts, is_slow=is_slow) if passed is False else []
+    causes = causes_of(facts, is_slow=True, is_unlike=is_slow) if passed is False else []
     return Verdict(
         node=facts.node,
         stratum=place,
