@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict
 
 from breakeven.app.given import plan_given
-from breakeven.cli import COMMANDS, parser
+from breakeven.cli import COMMANDS, main, parser
+from breakeven.cli.command import Command
 from breakeven.findings.repeat import run_command
 from breakeven.metrics.summary import RunFacts
 from breakeven.options import PLAN_OPTIONS, SWITCH, Option, option_said, plan_fields
@@ -142,3 +144,17 @@ def test_every_command_is_a_row_and_every_option_of_it_is_read() -> None:
     for command in COMMANDS:
         made: argparse.ArgumentParser = actions[command.name]
         assert {option.place for option in command.options} <= {action.dest for action in made._actions} | {"auto"}
+
+
+def _called(commands: Sequence[Command]) -> list[tuple[str, ...]]:
+    """The words of every command and action."""
+    found = [(one.name,) for one in commands]
+    return found + [(one.name, *words) for one in commands for words in _called(one.actions)]
+
+
+@pytest.mark.parametrize("words", _called(COMMANDS))
+def test_every_command_and_action_prints_its_help(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main([*words, "--help"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: breakeven {' '.join(words)} ")

@@ -50,7 +50,7 @@ def add(commands: Any, command: Command) -> None:
 
 def _told(option: Option) -> dict[str, Any]:
     """What argparse wants to know of an option."""
-    told: dict[str, Any] = {"help": option.help, "default": option.default}
+    told: dict[str, Any] = {"help": option.help.replace("%", "%%"), "default": option.default}
     if option.name.startswith("-"):
         told["dest"] = option.place
     else:

@@ -77,7 +77,7 @@ ACTIONS: Final = (
             ),
             PRICES,
             FLOOR,
-            CHANGED,
+            CHANGED._replace(help="change an input of a dropped node's host, such as market.rented_share=0.5"),
             JSON,
         ),
         "Tell how nodes of each market and card differ, try rules on them, find fair prices, and judge nodes by rules.",
