@@ -160,6 +160,12 @@ def test_two_heaps_are_seen_and_one_is_not() -> None:
     assert not has_two_modes(np.array([0.0, 0.0, 0.0, -2.0]))
 
 
+def test_a_faster_heap_needs_less_to_be_another_population_than_slow_nodes() -> None:
+    off = np.array([-0.2, -0.1, 0.0, 0.0, 0.05, 0.1, 0.6, 0.7, 0.75])
+    assert has_two_modes(off)
+    assert not has_two_modes(-off)  # three slow nodes of nine are weak nodes
+
+
 def test_tails_and_quantiles_are_those_of_scipy() -> None:
     for df, t in ((1, 0.3), (4, 2.1), (30, -1.2), (200, 5.0)):
         assert t_tail(t, df) == pytest.approx(stats.t.sf(t, df), rel=1e-9)
