@@ -145,8 +145,13 @@ class OpenAI:
             ),
             *(("--entrypoint", words[0]) if cls.image_takes == "entrypoint" else ()),
             image,
-            *words[{"entrypoint": 1, "command": 0, "arguments": len(cls.command)}[cls.image_takes] :],
+            *cls.image_words(words),
         ]
+
+    @classmethod
+    def image_words(cls, words: Sequence[str]) -> list[str]:
+        """What is said to the image of the command line `words`, after the entry point where that is said too."""
+        return list(words[{"entrypoint": 1, "command": 0, "arguments": len(cls.command)}[cls.image_takes] :])
 
     @classmethod
     def version_in(cls, reply: object) -> str | None:

@@ -25,10 +25,10 @@ _MISSING: Final = re.compile(r"Object missing required field `(.+)`")
 
 def read_plan_file(text: str, *, where: str) -> Plan | Study:
     """A study where the file has any table of one, else a single run; UsageError with file, line and key."""
-    table = _parsed(text, where=where)
+    table = parsed(text, where=where)
     if _STUDY_ONLY & table.keys() or isinstance(table.get("hardware"), list):
-        return _converted(table, Study, text=text, where=where)
-    plan = _converted(table, Plan, text=text, where=where)
+        return converted(table, Study, text=text, where=where)
+    plan = converted(table, Plan, text=text, where=where)
     try:
         check_given(table)
     except UsageError as error:
@@ -36,7 +36,8 @@ def read_plan_file(text: str, *, where: str) -> Plan | Study:
     return plan
 
 
-def _parsed(text: str, *, where: str) -> dict[str, Any]:
+def parsed(text: str, *, where: str) -> dict[str, Any]:
+    """The table of a TOML text; UsageError with file and line."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -45,7 +46,8 @@ def _parsed(text: str, *, where: str) -> dict[str, Any]:
         raise UsageError(f"{where}: {said}") from None
 
 
-def _converted(table: dict[str, Any], kind: type[T], *, text: str, where: str) -> T:
+def converted(table: dict[str, Any], kind: type[T], *, text: str, where: str) -> T:
+    """The table as a `kind` of plan; UsageError with file, line and key of what cannot be."""
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:

@@ -1,0 +1,1 @@
+"""Jobs for any grid: rendered from one plan, submitted, watched, collected."""
