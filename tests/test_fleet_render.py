@@ -166,6 +166,15 @@ def test_yaml_is_read_back_as_it_was(value: Any) -> None:
     assert yaml.safe_load(to_yaml(value)) == value
 
 
+@pytest.mark.parametrize("name", ["nosana", "kubernetes"])
+def test_a_benchmark_in_a_container_of_its_own_needs_an_image(tmp_path: Path, name: str) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text("".join(line for line in GRID.read_text().splitlines(True) if not line.startswith('image = "ghcr')))
+    done = breakeven("fleet", "render", "--to", name, plan, "--out", tmp_path / "grid")
+    assert done.code == 2
+    assert "name its image in [job]" in done.line()
+
+
 def test_names_of_jobs_fit_every_grid() -> None:
     plan = read_fleet_plan(GRID.read_text().replace('"grid"', f'"{"g" * 29}"'), where="plan.toml")
     jobs = new_jobs(plan.fleet.name, plan.job.template, plan.nodes, place="dstack")

@@ -4,7 +4,7 @@ import math
 from typing import Any, ClassVar, Final
 
 from breakeven.errors import UsageError
-from breakeven.fleet.jobs.task import Served, Task
+from breakeven.fleet.jobs.task import Served, Task, benchmark_image
 from breakeven.fleet.result import KEY_VARIABLE
 from breakeven.hardware.names import may_mean
 
@@ -59,7 +59,7 @@ def pod(task: Task) -> dict[str, Any]:
         told["nodeSelector"] = selector
     benchmark: dict[str, Any] = {
         "name": "benchmark",
-        "image": task.image,
+        "image": benchmark_image(task),
         "command": list(task.words[:1]),
         "args": list(task.words[1:]),
         "env": [*_env(task.env), *_keys((KEY_VARIABLE,))],

@@ -4,7 +4,7 @@ import math
 from typing import Any, ClassVar, Final
 
 from breakeven.errors import UsageError
-from breakeven.fleet.jobs.task import Task
+from breakeven.fleet.jobs.task import Task, benchmark_image
 from breakeven.fleet.result import MARK
 from breakeven.units import S_PER_H
 
@@ -83,7 +83,13 @@ def _benchmark(task: Task) -> dict[str, Any]:
     return {
         "type": "container/run",
         "id": BENCHMARK,
-        "args": {"image": task.image, "gpu": True, "entrypoint": words[:1], "cmd": words[1:], "env": task.env},
+        "args": {
+            "image": benchmark_image(task),
+            "gpu": True,
+            "entrypoint": words[:1],
+            "cmd": words[1:],
+            "env": task.env,
+        },
         **({"execution": {"group": GROUP}} if task.served is not None else {}),
         "results": results,
     }

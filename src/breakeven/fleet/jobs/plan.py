@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -12,9 +12,6 @@ from breakeven.fleet.result import KEY_VARIABLE, Word
 from breakeven.hidden import holds_key, is_secret_name, secret_among
 from breakeven.serving import EngineSettings
 from breakeven.study.read import converted, parsed
-
-NODE_IMAGE: Final = "ghcr.io/breakeven/node:latest"
-"""The benchmark's container where the plan names none; built from the Dockerfile of the project."""
 
 Name = Annotated[str, Meta(max_length=29, pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$")]
 Cron = Annotated[str, Meta(max_length=100, pattern=r"^\s*\S+(\s+\S+){4}\s*$")]
@@ -40,7 +37,8 @@ class Uniform(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[job]`: the uniform job. Results of different templates are never compared."""
 
     template: Word
-    image: str = NODE_IMAGE
+    image: str | None = None
+    """Container of the benchmark; needed where it runs in one of its own."""
     users: tuple[Several, ...] = (1, 5, 10, 50, 100)
     duration_s: Amount = 60.0
     """Window of a level."""

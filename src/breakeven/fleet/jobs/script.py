@@ -5,7 +5,7 @@ import shlex
 from typing import Final
 
 from breakeven import __version__
-from breakeven.fleet.jobs.task import Task
+from breakeven.fleet.jobs.task import Task, benchmark_image
 
 HOME: Final = "~/.breakeven"
 _MEMORY: Final = re.compile(r"(?P<card>.+?)[ -]?(?P<gb>\d+) ?G(?:i)?B", re.IGNORECASE)
@@ -35,7 +35,7 @@ def run(task: Task) -> list[str]:
 
 def image(task: Task) -> str:
     """The one container: the engine's, where there is one."""
-    return task.served.image if task.served is not None else task.image
+    return task.served.image if task.served is not None else benchmark_image(task)
 
 
 def variables(task: Task) -> dict[str, str]:

@@ -9,8 +9,9 @@ from msgspec import Struct, structs
 
 from breakeven.engine.base import OpenAI
 from breakeven.engine.detect import adapter
+from breakeven.errors import UsageError
 from breakeven.fleet.job import Job
-from breakeven.fleet.jobs.plan import NODE_IMAGE, Engine, FleetPlan, Head, Nodes, Uniform
+from breakeven.fleet.jobs.plan import Engine, FleetPlan, Head, Nodes, Uniform
 from breakeven.hardware.names import key_of, may_mean
 from breakeven.plan import plan_table
 from breakeven.serving import EngineSettings, Launch
@@ -50,7 +51,8 @@ class Task(Struct, frozen=True, kw_only=True):
     seed: str
     nodes: Nodes
     head: Head
-    image: str
+    image: str | None
+    """Of the benchmark."""
     served: Served | None
     """None: the benchmark starts the embedded engine itself, or asks an address."""
     words: tuple[str, ...]
@@ -59,6 +61,13 @@ class Task(Struct, frozen=True, kw_only=True):
     time_limit_s: float
     plan: str | None = None
     """Plan file of a cell of a study; None: the uniform job."""
+
+
+def benchmark_image(task: Task) -> str:
+    """The benchmark's container; UsageError where the plan names none."""
+    if task.image is None:
+        raise UsageError("image: this grid runs the benchmark in a container of its own; name its image in [job]")
+    return task.image
 
 
 def new_jobs(name: str, template: str, nodes: Sequence[Nodes], *, place: str) -> list[Job]:
@@ -185,7 +194,7 @@ def cell_task(cell: Cell, job: Job, head: Head, *, time_limit_s: float, infra: t
         seed=job.seed,
         nodes=structs.replace(cell_nodes(cell), infra=infra),
         head=head,
-        image=served.image if served is not None else NODE_IMAGE,
+        image=None,
         served=served,
         words=("breakeven", "run", "plan.toml", "--out", RUNS),
         env={},
