@@ -28,9 +28,10 @@ def import_results(sources: Sequence[Path], *, into: str, given: Sequence[str]) 
     return 0
 
 
-def show_leaderboard(address: str, asked: Asked, *, top: int, csv_to: str | None) -> int:
+def show_leaderboard(address: str, asked: Asked, *, top: int, csv_to: str | None, html_to: str | None) -> int:
     """Rank the nodes of a set: in the terminal, as CSV, as a page."""
-    board = leaderboard(read_set(address), asked)
+    rows = read_set(address)
+    board = leaderboard(rows, asked)
     text = board_text(board, top=top)
     if csv_to == STDOUT:
         sys.stdout.write(board_csv(board))
@@ -38,4 +39,8 @@ def show_leaderboard(address: str, asked: Asked, *, top: int, csv_to: str | None
         print(text)
     if csv_to is not None and csv_to != STDOUT:
         write_file(Path(csv_to), board_csv(board).encode())
+    if html_to is not None:
+        from breakeven.fleet.board_page import board_page
+
+        write_file(Path(html_to), board_page(board, rows, title="Leaderboard").encode())
     return 0

@@ -13,7 +13,7 @@ _IMPORT: Final = """  breakeven fleet import nosana_2024_fleet.csv --to fleet-20
   breakeven fleet import my-fleet/ --to s3://bucket/fleet
 """
 _LEADERBOARD: Final = """  breakeven fleet leaderboard fleet-2024 --gpu rtx4090
-  breakeven fleet leaderboard fleet-2024 --users 50 --csv nodes.csv
+  breakeven fleet leaderboard fleet-2024 --users 50 --csv nodes.csv --html nodes.html
 """
 
 
@@ -30,7 +30,7 @@ def _leaderboard(arguments: argparse.Namespace) -> int:
     if arguments.top < 1:
         raise UsageError(f"fleet leaderboard: --top {arguments.top}: give 1 or more")
     asked = Asked(**{name: getattr(arguments, name) for name in Asked.__struct_fields__})
-    return show_leaderboard(arguments.set, asked, top=arguments.top, csv_to=arguments.csv)
+    return show_leaderboard(arguments.set, asked, top=arguments.top, csv_to=arguments.csv, html_to=arguments.html)
 
 
 SET: Final = Option("SET", f"the set of results (default: {DEFAULT_SET})", values="?", default=DEFAULT_SET)
@@ -74,6 +74,9 @@ ACTIONS: Final = (
             Option("--users", "at this number of users alone (default: all levels together)", "N", kind=WHOLE),
             Option("--top", "nodes of each group in the terminal (default: 10)", "N", kind=WHOLE, default=10),
             Option("--csv", "every node and column; - is stdout", "FILE", kind=WRITABLE),
+            Option(
+                "--html", "one page to search, filter and sort, with the evidence of each node", "FILE", kind=WRITABLE
+            ),
         ),
         "Rank the nodes of each market, GPU, model and template by speed, with intervals, and price them.",
         _LEADERBOARD,

@@ -34,9 +34,15 @@ def _is_shown(stratum: Stratum, known: list[Stratum]) -> bool:
 
 def stratum_name(stratum: Stratum) -> str:
     """Market, card, model and template, as far as they are known."""
+    return " · ".join(part for parts in stratum_parts(stratum) for part in parts)
+
+
+def stratum_parts(stratum: Stratum) -> tuple[list[str], list[str]]:
+    """Market and card; model and template."""
     gpu = gpus()[stratum.gpu].name if stratum.gpu in gpus() else stratum.gpu
-    parts = (stratum.market, gpu, stratum.model, stratum.template)
-    return " · ".join(one_line(part, limit=LONGEST_NAME) for part in parts if part)
+    pairs = ((stratum.market, gpu), (stratum.model, stratum.template))
+    first, second = ([one_line(part, limit=LONGEST_NAME) for part in pair if part] for pair in pairs)
+    return first, second
 
 
 def counted_of(stratum: Stratum) -> Counted:

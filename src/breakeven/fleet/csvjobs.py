@@ -113,7 +113,7 @@ def _id(row: Mapping[str, str], plan: Plan) -> str:
         return name
     body = "\x1f".join(f"{key}\x1e{value}" for key, value in row.items())
     stem = re.sub(r"[^A-Za-z0-9]+", "-", plan.map.name).strip("-")[:24] or "csv"
-    return f"{stem}-{hashlib.sha256(body.encode()).hexdigest()[:24]}"
+    return f"{stem}-{hashlib.sha256(body.encode()).hexdigest()[:16]}"
 
 
 def _outcome(levels: Mapping[int, Mapping[str, float | None]]) -> str:

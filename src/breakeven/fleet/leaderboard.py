@@ -76,7 +76,7 @@ class Board(Struct, frozen=True, kw_only=True, eq=False):
 def leaderboard(rows: Rows, asked: Asked = Asked()) -> Board:  # noqa: B008 - it is frozen
     """Score, rank and price every node that is asked for; UsageError where there is none such."""
     if asked.users is not None:
-        rows = _at(rows, asked.users)
+        rows = at_users(rows, asked.users)
     found = scores(rows)
     users = asked.users or _usual_users(rows)
     wanted = [i for i, stratum in enumerate(found.strata) if _is_asked(stratum, asked)]
@@ -106,7 +106,7 @@ def leaderboard(rows: Rows, asked: Asked = Asked()) -> Board:  # noqa: B008 - it
     )
 
 
-def _at(rows: Rows, users: int) -> Rows:
+def at_users(rows: Rows, users: int) -> Rows:
     """The same jobs with one number of users alone."""
     if users not in rows.users:
         raise UsageError(f"no job has a level of {users} users; there are {', '.join(map(str, rows.users))}")
