@@ -31,6 +31,7 @@ WORDS: dict[str, str] = {
     "--header": "X-Tenant=a b",
     "--header-env": "X-Api-Key=SOME_KEY",
     "--body": 'seed="7"',
+    "--gpu-label": "pod=vllm-0",
     "--option": "turns=6",
     "--input-tokens": "normal:300,50",
     "--users": "1,5",

@@ -195,7 +195,7 @@ def test_the_engine_is_asked_once_a_second_past_any_proxy_and_the_key_is_kept_no
     # asked at 0, 1 and 2 s, refused at the third time, and asked once more at the end
     assert running.values.tolist() == [1.0, 2.0, 4.0]
     assert np.diff(running.at_s)[0] == pytest.approx(1.0, abs=0.4)
-    assert samples.missing["engine.metrics"] == "/metrics: the engine answers 503"
+    assert samples.missing["engine.metrics"] == "/metrics: it answers 503"
     assert samples.missing["engine.kv_use_share"] == "the engine does not tell it"
     assert b"secret-key" not in arguments
     assert "secret-key" not in text + sampler.path.read_text(encoding="utf-8")

@@ -187,6 +187,7 @@ WHAT: Final = "what to ask"
 MUCH: Final = "how much"
 WANTED: Final = "what is wanted"
 MACHINE: Final = "the engine's machine, where it cannot be looked into (declared, not measured)"
+TOLD: Final = "what the engine's machine tells of itself"
 KEPT: Final = "what is kept"
 
 
@@ -349,6 +350,22 @@ PLAN_OPTIONS: tuple[Option, ...] = (
             "TEXT",
             field="hardware.power_source",
         ),
+    ),
+    *_in(
+        TOLD,
+        Option(
+            "--gpu-metrics",
+            "the DCGM exporter of the engine's machine, or AMD's: power, energy, clocks and memory of its GPUs",
+            "URL",
+        ),
+        Option(
+            "--gpu-label",
+            "only GPUs whose samples have this label, such as pod=vllm-0; again for each",
+            "NAME=VALUE",
+            kind=_HEADERS,
+            field="gpu_labels",
+        ),
+        Option("--engine-metrics", "the engine's Prometheus page, where it is not below --url", "URL"),
     ),
     *_in(
         KEPT,

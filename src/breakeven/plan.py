@@ -40,6 +40,7 @@ _OF_A_REPLAY = {
 """What a trace that is replayed leaves no room for, and what to do instead."""
 
 
+_PAGE: Final = re.compile(r"https?://[^\s/@]+(/\S*)?")
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OUR_HEADERS: Final = frozenset({"content-length", "transfer-encoding", "connection", "accept-encoding"})
 _SAID_ELSEWHERE: Final = {
@@ -114,6 +115,12 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """How `engine` is started where there is no `url`; None: by its own command."""
     hardware: Hardware | None = None
     """What the engine is said to run on."""
+    gpu_metrics: str | None = None
+    """Address of the DCGM exporter, or AMD's, of the machine that the engine runs on."""
+    gpu_labels: dict[str, str] = {}
+    """Labels of that exporter's samples which the engine's GPUs have, such as `pod`."""
+    engine_metrics: str | None = None
+    """Address of the engine's Prometheus page, where it is not below `url`."""
 
     @property
     def is_embedded(self) -> bool:
@@ -150,7 +157,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
 def _problem(plan: Plan) -> FieldError | None:
     """The first thing that cannot be, with its fields; None when all is well."""
-    checks = (_bad_trace, _bad_load, _bad_end, _bad_number, _bad_models, _bad_headers, _bad_body)
+    checks = (_bad_trace, _bad_load, _bad_end, _bad_number, _bad_models, _bad_headers, _bad_body, _bad_pages)
     return _bad_users(plan.user_levels) or next(filter(None, (check(plan) for check in checks)), None)
 
 
@@ -304,6 +311,16 @@ def _bad_headers(plan: Plan) -> FieldError | None:
         return None
     todo = f"put it into a variable: --header-env {secret}=VARIABLE"
     return FieldError(f"{secret} would be stored with the run; {todo}", "headers")
+
+
+def _bad_pages(plan: Plan) -> FieldError | None:
+    for field in ("gpu_metrics", "engine_metrics"):
+        address = getattr(plan, field)
+        if address is not None and not _PAGE.fullmatch(address):
+            return FieldError(f"'{one_line(address, limit=60)}' is no address such as http://node:9400/metrics", field)
+    if plan.gpu_labels and plan.gpu_metrics is None:
+        return FieldError("labels choose among the GPUs of an exporter; name it by --gpu-metrics", "gpu_labels")
+    return None
 
 
 def _bad_body(plan: Plan) -> FieldError | None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 _SAMPLE: Final = re.compile(
-    r'([a-zA-Z_:][\w:]*)(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?\s+(\S+)(?:\s+-?\d+)?\s*', re.ASCII
+    r'([a-zA-Z_:][\w:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?\s+(\S+)(?:\s+-?\d+)?\s*', re.ASCII
 )
+_LABEL: Final = re.compile(r'([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"', re.ASCII)
 
 
 class Busy(NamedTuple):
@@ -24,9 +25,18 @@ def samples(metrics_text: str) -> Iterator[tuple[str, float]]:
         if match is None:
             continue
         try:
-            yield match[1], float(match[2])
+            yield match[1], float(match[3])
         except ValueError:
             continue
+
+
+def labelled(line: str) -> tuple[str, dict[str, str], float] | None:
+    """Name, labels and value of one line; None where it is no sample."""
+    match = _SAMPLE.fullmatch(line)
+    try:
+        return None if match is None else (match[1], dict(_LABEL.findall(match[2] or "")), float(match[3]))
+    except ValueError:
+        return None
 
 
 def metric_sum(metrics_text: str, name: str) -> float | None:

@@ -7,7 +7,7 @@ import msgspec
 
 from breakeven.caution import Caution
 from breakeven.metrics.enginecount import engine_count_figures
-from breakeven.metrics.gpu import POWER, gpu_figures
+from breakeven.metrics.gpu import EXPORTED_POWER, POWER, gpu_figures
 from breakeven.metrics.level import Window
 from breakeven.metrics.machine import company_figures, cpu_package_figures, engine_figures, host_figures
 from breakeven.metrics.series import Samples, Span
@@ -21,6 +21,7 @@ COUNT_SHARE: Final = 0.02
 STEAL_SHARE: Final = 0.02
 IDLE_SHARE: Final = 0.01
 BUSY_SHARE: Final = 0.10
+COVERED_SHARE: Final = 0.8
 COUNTED: Final = ("engine_tokens", "engine_tokens_ours", "engine_tokens_difference", "engine_tokens_over_s")
 
 
@@ -63,6 +64,7 @@ def telemetry_cautions(figures: Mapping[str, Any]) -> tuple[Caution, ...]:
     return (
         *(caution for gpu in gpus for caution in _of_gpu(gpu)),
         *_of_gpus(figures, gpus),
+        *_of_exporter(figures, gpus),
         *_of_engine(figures),
         *_of_host(figures),
     )
@@ -98,6 +100,30 @@ def _of_gpu(gpu: Mapping[str, Any]) -> Iterator[Caution]:
             seen="{processes:whole} processes computed on GPU {gpu}",
             advice="make sure that all of them belong to the engine (nvidia-smi), and measure again if not",
             values={"gpu": name, "processes": gpu["compute_processes_max"]},
+        )
+
+
+def _of_exporter(figures: Mapping[str, Any], gpus: Sequence[Mapping[str, Any]]) -> Iterator[Caution]:
+    if EXPORTED_POWER in (figures.get("gpu_board_energy_from") or ""):
+        yield Caution(
+            id="energy_by_exported_power",
+            seen="GPU energy is the mean of the exporter's power readings x the window, as it has no energy counter",
+            advice="have the exporter tell DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION or gpu_energy_consumed",
+        )
+    least = min((gpu["energy_covered_share"] for gpu in gpus if gpu.get("energy_covered_share") is not None), default=1)
+    if least < COVERED_SHARE:
+        yield Caution(
+            id="energy_gaps",
+            seen="the exporter's energy counter covers {least:share} of the window, and stands for the rest of it",
+            advice="measure longer, or have the exporter collect more often (dcgm-exporter -c 1000)",
+            values={"least": least},
+        )
+    used = [gpu["utilisation_mean_share"] for gpu in gpus if gpu.get("utilisation_mean_share") is not None]
+    if figures.get("gpu_board_energy_from") and used and max(used) < IDLE_SHARE:
+        yield Caution(
+            id="gpus_idle",
+            seen="no GPU that was sampled did anything in the window: they are hardly those of the engine",
+            advice="name the exporter of the engine's own node, and its GPUs by --gpu-label",
         )
 
 

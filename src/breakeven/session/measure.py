@@ -167,8 +167,7 @@ class Measurement:
         self._told |= beside
         self._is_alone = self._is_alone and not beside
 
-    @staticmethod
-    def _wanted(server: Server) -> Wanted:
+    def _wanted(self, server: Server) -> Wanted:
         """What telemetry samples: this machine's energy only where the engine runs on it."""
         target = server.target
         return sources_for(
@@ -177,6 +176,9 @@ class Measurement:
             is_local=target.is_local,
             headers=target.own_headers(),
             unix_path=target.unix_path,
+            gpu_metrics=self.plan.gpu_metrics,
+            gpu_labels=self.plan.gpu_labels,
+            engine_metrics=self.plan.engine_metrics,
         )
 
     async def _levels(self, crew: Crew, *, server: Server, workload: Workload) -> None:
@@ -290,7 +292,12 @@ class Measurement:
                     "clock": {"zero_wall": self._started.isoformat(), "zero_monotonic_s": self._zero_s},
                 },
                 "engine": describe_engine(server, known),
-                "host": host_record(engine_is_local=server.target.is_local) | _declared(self.plan),
+                "host": host_record(
+                    engine_is_local=server.target.is_local,
+                    gpu_metrics=self.plan.gpu_metrics,
+                    gpu_labels=self.plan.gpu_labels,
+                )
+                | _declared(self.plan),
             }
         )
 

@@ -4,6 +4,7 @@ from typing import Final
 
 SOURCES: Final = {
     "nvml": "breakeven.telemetry.nvml:Nvml",
+    "exporter": "breakeven.telemetry.exporter:Exporter",
     "rapl": "breakeven.telemetry.rapl:Rapl",
     "host": "breakeven.telemetry.procfs:Host",
     "company": "breakeven.telemetry.company:Company",

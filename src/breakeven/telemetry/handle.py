@@ -21,7 +21,10 @@ FOLDER: Final = "telemetry"
 START_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 5.0
 
-REMOTE: Final = "the engine runs on another machine; its watts can be declared"
+REMOTE: Final = (
+    "the engine runs on another machine; name its GPUs' exporter by --gpu-metrics, or declare its watts by --power-w"
+)
+OF_EXPORTER: Final = "the GPUs are read from their exporter"
 
 
 class Wanted(NamedTuple):
@@ -40,11 +43,16 @@ def sources_for(
     is_local: bool,
     headers: Mapping[str, str] = MappingProxyType({}),
     unix_path: str | None = None,
+    gpu_metrics: str | None = None,
+    gpu_labels: Mapping[str, str] = MappingProxyType({}),
+    engine_metrics: str | None = None,
 ) -> Wanted:
     """What tells of this run.
 
     GPUs and CPU packages are sampled only where the engine runs on this machine: a remote engine does its work
-    elsewhere. An engine that has no metrics is not asked for them. `url` is the engine's base address.
+    elsewhere, and tells of its GPUs by the exporter at `gpu_metrics`, whose samples have the labels `gpu_labels`. An
+    engine that has no metrics is not asked for them. `url` is the engine's base address; its metrics are below it, or
+    at `engine_metrics`.
     """
     sources: dict[str, dict[str, Any]] = {
         "host": {},
@@ -55,8 +63,14 @@ def sources_for(
         sources |= {"nvml": {}, "rapl": {}}
     else:
         missing = {"nvml": REMOTE, "rapl": REMOTE}
+    if gpu_metrics is not None:
+        sources.pop("nvml", None)
+        missing["nvml"] = OF_EXPORTER
+        sources["exporter"] = {"url": gpu_metrics, "labels": dict(gpu_labels)}
     path = engine.metrics_path or ("/metrics" if engine.name == OpenAI.name else None)
-    if path is None:
+    if engine_metrics is not None:
+        sources["engine"] = {"url": engine_metrics, "names": metric_names(engine)}
+    elif path is None:
         missing["engine"] = f"engine '{engine.name}' has no metrics"
     else:
         names = metric_names(engine)

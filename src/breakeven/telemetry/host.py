@@ -2,23 +2,33 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from breakeven import __version__
 from breakeven.hidden import hidden_words
+from breakeven.telemetry.exporter import exporter_facts
 from breakeven.telemetry.gpus import gpu_facts
 from breakeven.telemetry.handle import REMOTE
 
 
-def host_record(*, engine_is_local: bool) -> dict[str, Any]:
+def host_record(
+    *, engine_is_local: bool, gpu_metrics: str | None = None, gpu_labels: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """What host.json keeps of this machine: `host_facts`, and the GPUs that serve with their driver.
 
-    GPUs are left out where the engine runs on another machine: ours are not the ones that serve. Asking the driver
-    takes some tenths of a second, so this is called before the first level only.
+    GPUs are left out where the engine runs on another machine: ours are not the ones that serve, which the exporter at
+    `gpu_metrics` tells of. Asking takes some tenths of a second, so this is called before the first level only.
+    RunFailedError where an exporter is named that tells of no GPU.
     """
-    gpus = gpu_facts() if engine_is_local else {"gpus": [], "gpus_reason": REMOTE, "driver": None, "cuda": None}
+    if gpu_metrics is not None:
+        gpus = exporter_facts(gpu_metrics, labels=gpu_labels)
+    elif engine_is_local:
+        gpus = gpu_facts()
+    else:
+        gpus = {"gpus": [], "gpus_reason": REMOTE, "driver": None, "cuda": None}
     return {**host_facts(), "engine_is_local": engine_is_local, **gpus}
 
 

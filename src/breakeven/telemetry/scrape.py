@@ -20,6 +20,8 @@ from breakeven.telemetry.source import Row
 TIMEOUT_S: Final = 10.0
 """llama.cpp answers only between two batches, and a batch of long prompts takes seconds."""
 MOST_BYTES: Final = 8_000_000
+FAULTS: Final = (OSError, http.client.HTTPException, ValueError)
+"""Why there may be no page."""
 ROLES: Final = {
     "running_requests": "running_metric",
     "waiting_requests": "waiting_metric",
@@ -39,52 +41,33 @@ def metric_names(engine: type[OpenAI] | OpenAI) -> dict[str, list[str]]:
     }
 
 
-class Engine:
-    """One device without a name. A stamp is the middle between question and answer, `scrape_s` the time between."""
-
-    every_s: ClassVar[float] = 1.0
-    may_wait: ClassVar[bool] = True
+class Page:
+    """A page of Prometheus text at an address, asked straight, past any proxy, which knows nothing of it."""
 
     def __init__(
-        self,
-        *,
-        url: str,
-        names: Mapping[str, Sequence[str]],
-        headers: Mapping[str, str] = MappingProxyType({}),
-        unix_path: str | None = None,
+        self, url: str, *, headers: Mapping[str, str] = MappingProxyType({}), unix_path: str | None = None
     ) -> None:
         self._parts = urlsplit(url)
-        self._names = names
+        self.path = self._parts.path or "/"
         self._headers = {**headers, "Connection": "close"}
         self._unix_path = unix_path
-        self._tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE")) if self._is_tls else None
-        self.missing: dict[str, str] = {}
+        is_tls = self._parts.scheme == "https"
+        self._tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE")) if is_tls else None
 
-    @property
-    def _is_tls(self) -> bool:
-        return self._parts.scheme == "https"
-
-    def rows(self) -> Iterator[Row]:
-        """One row, or none where the engine did not answer."""
+    def read(self) -> tuple[float, float, str]:
+        """When it was asked, how long that took, and the text; FAULTS where there is none."""
         asked_s = now_s()
-        try:
-            text = self._get()
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            self.missing["metrics"] = f"{self._parts.path}: {error or type(error).__name__}"
-            return
-        took_s = now_s() - asked_s
-        values = figures(text, names=self._names)
-        self.missing |= {role: "the engine does not tell it" for role in self._names if role not in values}
-        yield Row(asked_s + took_s / 2, None, {**values, "scrape_s": took_s})
+        text = self._get()
+        return asked_s, now_s() - asked_s, text
 
     def _get(self) -> str:
-        """Straight to the engine, past any proxy, which knows nothing of it."""
         connection = self._connection()
         try:
-            connection.request("GET", self._parts.path, headers=self._headers)
+            query = f"?{self._parts.query}" if self._parts.query else ""
+            connection.request("GET", self.path + query, headers=self._headers)
             answer = connection.getresponse()
             if answer.status != http.client.OK:
-                raise ValueError(f"the engine answers {answer.status}")
+                raise ValueError(f"it answers {answer.status}")
             return answer.read(MOST_BYTES).decode("utf-8", "replace")
         finally:
             connection.close()
@@ -99,6 +82,36 @@ class Engine:
             connection.sock.settimeout(TIMEOUT_S)
             connection.sock.connect(self._unix_path)
         return connection
+
+
+class Engine:
+    """One device without a name. A stamp is the middle between question and answer, `scrape_s` the time between."""
+
+    every_s: ClassVar[float] = 1.0
+    may_wait: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        names: Mapping[str, Sequence[str]],
+        headers: Mapping[str, str] = MappingProxyType({}),
+        unix_path: str | None = None,
+    ) -> None:
+        self._page = Page(url, headers=headers, unix_path=unix_path)
+        self._names = names
+        self.missing: dict[str, str] = {}
+
+    def rows(self) -> Iterator[Row]:
+        """One row, or none where the engine did not answer."""
+        try:
+            asked_s, took_s, text = self._page.read()
+        except FAULTS as error:
+            self.missing["metrics"] = f"{self._page.path}: {error or type(error).__name__}"
+            return
+        values = figures(text, names=self._names)
+        self.missing |= {role: "the engine does not tell it" for role in self._names if role not in values}
+        yield Row(asked_s + took_s / 2, None, {**values, "scrape_s": took_s})
 
 
 def figures(metrics_text: str, *, names: Mapping[str, Sequence[str]]) -> dict[str, float]:
