@@ -57,5 +57,5 @@ def test_the_real_engine_shows_every_metric_that_its_adapter_names(embedded_engi
     body = local_get(embedded_engine.url + (Llamacpp.metrics_path or ""))
     assert body is not None
     names = {name for name, _ in samples(body.decode())}
-    assert {*Llamacpp.running_metrics, Llamacpp.generated_tokens_metric} <= names
+    assert {*Llamacpp.running_metrics, Llamacpp.metrics["generated_tokens"]} <= names
     assert busy_requests(body.decode(), Llamacpp.running_metrics) == 0

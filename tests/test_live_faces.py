@@ -58,9 +58,9 @@ class Kind(NamedTuple):
 
 def _counts_on(face: "Face") -> bool:
     """Tokens are made, by a counter of each."""
-    before = metric_sum(face.metrics(), str(face.kind.engine.generated_tokens_metric))
+    before = metric_sum(face.metrics(), face.kind.engine.metrics["generated_tokens"])
     time.sleep(0.5)
-    return metric_sum(face.metrics(), str(face.kind.engine.generated_tokens_metric)) != before
+    return metric_sum(face.metrics(), face.kind.engine.metrics["generated_tokens"]) != before
 
 
 def _has_running(face: "Face") -> bool:
@@ -300,7 +300,7 @@ def test_an_answer_whose_reader_has_gone_is_given_up(face: Face) -> None:
 
 def test_its_metrics_are_called_what_the_adapter_calls_them(face: Face, cut: Run) -> None:
     engine, there = face.kind.engine, {name for name, _ in samples(face.metrics())}
-    assert {*engine.running_metrics, engine.kv_use_metric, engine.generated_tokens_metric} <= there
+    assert {*engine.running_metrics, engine.metrics["kv_use_share"], engine.metrics["generated_tokens"]} <= there
 
 
 def test_it_counts_the_tokens_of_a_text(face: Face) -> None:

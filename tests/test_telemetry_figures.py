@@ -17,6 +17,7 @@ from breakeven.metrics.series import Missing, Samples, Series, Span, increase, i
 from breakeven.metrics.summary import LevelSummary
 from breakeven.metrics.telemetry import telemetry_cautions, telemetry_figures, with_telemetry
 from breakeven.record import LevelFacts, Record
+from breakeven.report.enginetold import engine_line
 from breakeven.telemetry import SOURCES
 
 Points = Sequence[tuple[float, float]]
@@ -323,6 +324,35 @@ def test_a_counter_of_events_needs_two_readings_and_no_new_start() -> None:
     assert one["engine_preemptions_reason"] == "fewer than two readings inside the window"
     again = figures_of(samples({"engine.preemptions": [(12.0, 9.0), (15.0, 3.0)]}))
     assert again["engine_preemptions_reason"] == "the counter was started again"
+
+
+def test_cache_hits_and_drafts_are_counted_between_readings_inside_the_window() -> None:
+    found = figures_of(
+        samples(
+            {
+                "engine.cache_asked_tokens": [(9.0, 5.0), (11.0, 100.0), (19.0, 500.0)],
+                "engine.cache_hit_tokens": [(9.0, 0.0), (11.0, 50.0), (19.0, 150.0)],
+                "engine.drafts": [(11.0, 10.0), (19.0, 110.0)],
+                "engine.drafted_tokens": [(11.0, 30.0), (19.0, 330.0)],
+                "engine.accepted_tokens": [(11.0, 20.0), (19.0, 140.0)],
+            }
+        )
+    )
+    assert found["engine_cache_hit_share"] == 0.25
+    assert found["engine_accept_length"] == pytest.approx(2.2)
+    assert found["engine_accept_share"] == pytest.approx(0.4)
+    line = engine_line([LevelSummary(users=4, status="done", extra=found)])
+    assert line == (
+        "the engine tells, at most: prefix cache hits 25 % at 4 users, drafts kept 40 % at 4 users, "
+        "2.20 tokens a step by drafts at 4 users"
+    )
+
+
+def test_an_engine_that_tells_the_length_itself_is_believed_and_one_without_drafts_tells_none() -> None:
+    gauge = figures_of(samples({"engine.accept_length": [(11.0, 2.5), (19.0, 3.5)]}))
+    assert gauge["engine_accept_length"] == 3.0
+    none = figures_of(samples({"engine.drafts": [(11.0, 0.0), (19.0, 0.0)], "engine.accept_length": [(11.0, 0.0)]}))
+    assert "engine_accept_length" not in none
 
 
 def answer(*, first_s: float, tokens: int, every_s: float) -> Record:

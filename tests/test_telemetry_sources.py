@@ -12,7 +12,7 @@ import pytest
 
 from breakeven.clock import now_s
 from breakeven.engine import ENGINES
-from breakeven.engine.base import OpenAI
+from breakeven.engine.base import ROLES, OpenAI
 from breakeven.engine.detect import adapter
 from breakeven.metrics.gpu import THROTTLE
 from breakeven.registry import load
@@ -20,7 +20,7 @@ from breakeven.telemetry import SOURCES
 from breakeven.telemetry.nvml import FAST, SLOW, SLOW_EVERY, Nvml, open_library
 from breakeven.telemetry.procfs import Host
 from breakeven.telemetry.rapl import Rapl
-from breakeven.telemetry.scrape import ROLES, figures, metric_names
+from breakeven.telemetry.scrape import figures, metric_names
 from breakeven.telemetry.source import AbsentError, Row, Source
 from fake_nvml import CARD, FakeNvml, NVMLError
 
@@ -282,7 +282,7 @@ def test_every_engine_with_metrics_is_read_by_its_own_names(name: str) -> None:
     assert figures(text, names=names) == {
         role: float(number) for number, (role, those) in enumerate(names.items(), 1) if those
     }
-    assert names["running_requests"] == [adapter(name).running_metric]
+    assert names["running_requests"] == [adapter(name).metrics["running_requests"]]
 
 
 def test_a_plain_server_is_read_by_whatever_engines_names_it_uses() -> None:

@@ -9,6 +9,20 @@ from msgspec import Struct
 from breakeven.errors import UsageError
 from breakeven.serving import EngineSettings as EngineSettings
 
+ROLES: Final = {
+    "running_requests": "requests at work",
+    "waiting_requests": "requests in the queue",
+    "kv_use_share": "share of the key-value cache in use, 0 to 1",
+    "preemptions": "counter: requests put back for want of cache",
+    "generated_tokens": "counter: tokens made",
+    "cache_asked_tokens": "counter: prompt tokens that the prefix cache was asked for",
+    "cache_hit_tokens": "counter: those of them that it had",
+    "drafts": "counter: times that a draft was made",
+    "drafted_tokens": "counter: tokens of drafts",
+    "accepted_tokens": "counter: those of them that were kept",
+    "accept_length": "tokens that a step gives with speculation, where the engine tells them itself",
+}
+"""What an engine may tell in its Prometheus text; read once a second (telemetry/scrape.py)."""
 IMAGE_HOME: Final = "/root"
 """Home of the user that the engines' images run as."""
 
@@ -43,13 +57,9 @@ class OpenAI:
     version_field: ClassVar[str] = "version"
 
     metrics_path: ClassVar[str | None] = None
-    """Prometheus text; None: there is none. The names below are those of its samples."""
-    running_metric: ClassVar[str | None] = None
-    waiting_metric: ClassVar[str | None] = None
-    kv_use_metric: ClassVar[str | None] = None
-    """Share of the key-value cache in use, 0 to 1."""
-    preemptions_metric: ClassVar[str | None] = None
-    generated_tokens_metric: ClassVar[str | None] = None
+    """Prometheus text; None: there is none."""
+    metrics: ClassVar[Mapping[str, str]] = {}
+    """Names of its samples by our ROLES."""
     gauges_age_s: ClassVar[float] = 0.0
     """How old the value of a gauge may be when it is read; 0: it is of the moment."""
     running_metrics: ClassVar[tuple[str, ...]] = ()
@@ -85,7 +95,8 @@ class OpenAI:
     """Python package that the command belongs to; None: it is a program that is asked for its version itself."""
 
     def __init_subclass__(cls) -> None:
-        cls.running_metrics = tuple(name for name in (cls.running_metric, cls.waiting_metric) if name is not None)
+        busy = ("running_requests", "waiting_requests")
+        cls.running_metrics = tuple(cls.metrics[role] for role in busy if role in cls.metrics)
 
     @classmethod
     def argv(cls, model: str, *, port: int, settings: EngineSettings | None = None) -> list[str]:

@@ -18,9 +18,11 @@ class Llamacpp(OpenAI):
     version_path = "/props"
     version_field = "build_info"
     metrics_path = "/metrics"
-    running_metric = "llamacpp:requests_processing"
-    waiting_metric = "llamacpp:requests_deferred"
-    generated_tokens_metric = "llamacpp:tokens_predicted_total"
+    metrics: ClassVar[Mapping[str, str]] = {
+        "running_requests": "llamacpp:requests_processing",
+        "waiting_requests": "llamacpp:requests_deferred",
+        "generated_tokens": "llamacpp:tokens_predicted_total",
+    }
     request_fields = frozenset({"stream_options", "ignore_eos"})
     exact_length_body: ClassVar[Mapping[str, object]] = {"ignore_eos": True}
     tokenize_path = "/tokenize"

@@ -16,12 +16,14 @@ class Lmdeploy(OpenAI):
     owned_by = "lmdeploy"
     health_path = "/health"
     metrics_path = "/metrics"
-    running_metric = "lmdeploy:num_requests_running"
-    waiting_metric = "lmdeploy:num_requests_waiting"
-    kv_use_metric = "lmdeploy:gpu_cache_usage_perc"
+    metrics: ClassVar[Mapping[str, str]] = {
+        "running_requests": "lmdeploy:num_requests_running",
+        "waiting_requests": "lmdeploy:num_requests_waiting",
+        "kv_use_share": "lmdeploy:gpu_cache_usage_perc",
+        "generated_tokens": "lmdeploy:generation_tokens_total",
+    }
     gauges_age_s = 11.0
     """It writes them 10 s after the last time was done (api_server.py, `log_interval`), whatever happens between."""
-    generated_tokens_metric = "lmdeploy:generation_tokens_total"
     request_fields = frozenset({"stream_options", "ignore_eos"})
     exact_length_body: ClassVar[Mapping[str, object]] = {"ignore_eos": True}
     tokenize_path = "/v1/encode"

@@ -14,13 +14,18 @@ class Sglang(OpenAI):
     health_path = "/health"
     version_path = "/server_info"
     metrics_path = "/metrics"
-    running_metric = "sglang:num_running_reqs"
-    waiting_metric = "sglang:num_queue_reqs"
+    metrics: ClassVar[Mapping[str, str]] = {
+        "running_requests": "sglang:num_running_reqs",
+        "waiting_requests": "sglang:num_queue_reqs",
+        "kv_use_share": "sglang:token_usage",
+        "preemptions": "sglang:num_retracted_requests_total",
+        "generated_tokens": "sglang:generation_tokens_total",
+        "cache_asked_tokens": "sglang:prompt_tokens_total",
+        "cache_hit_tokens": "sglang:cached_tokens_total",
+        "accept_length": "sglang:spec_accept_length",
+    }
     gauges_age_s = 1.0
     """It writes them when it has taken prompts, as they were before, and each 40 steps, here taken as 25 ms each."""
-    kv_use_metric = "sglang:token_usage"
-    preemptions_metric = "sglang:num_retracted_requests_total"
-    generated_tokens_metric = "sglang:generation_tokens_total"
     request_fields = frozenset({"stream_options", "ignore_eos", "min_tokens"})
     exact_length_body: ClassVar[Mapping[str, object]] = {"ignore_eos": True}
     tokenize_path = "/tokenize"

@@ -1,5 +1,8 @@
 """Text Generation Inference: what differs from the plain OpenAI API."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from breakeven.engine.base import EngineSettings, OpenAI, Options
 
 
@@ -15,9 +18,11 @@ class Tgi(OpenAI):
     health_path = "/health"
     version_path = "/info"
     metrics_path = "/metrics"
-    running_metric = "tgi_batch_current_size"
-    waiting_metric = "tgi_queue_size"
-    generated_tokens_metric = "tgi_request_generated_tokens_sum"
+    metrics: ClassVar[Mapping[str, str]] = {
+        "running_requests": "tgi_batch_current_size",
+        "waiting_requests": "tgi_queue_size",
+        "generated_tokens": "tgi_request_generated_tokens_sum",
+    }
     tokenize_path = "/tokenize"
     tokenize_field = "inputs"
     command = ("text-generation-launcher",)

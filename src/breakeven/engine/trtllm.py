@@ -18,9 +18,11 @@ class Trtllm(OpenAI):
     health_path = "/health"
     version_path = "/version"
     metrics_path = "/prometheus/metrics"
-    running_metric = "trtllm_num_requests_running"
-    waiting_metric = "trtllm_num_requests_waiting"
-    kv_use_metric = "trtllm_kv_cache_utilization"
+    metrics: ClassVar[Mapping[str, str]] = {
+        "running_requests": "trtllm_num_requests_running",
+        "waiting_requests": "trtllm_num_requests_waiting",
+        "kv_use_share": "trtllm_kv_cache_utilization",
+    }
     request_fields = frozenset({"stream_options", "ignore_eos", "min_tokens"})
     exact_length_body: ClassVar[Mapping[str, object]] = {"ignore_eos": True}
     command = ("trtllm-serve",)

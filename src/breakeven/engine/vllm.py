@@ -14,11 +14,18 @@ class Vllm(OpenAI):
     health_path = "/health"
     version_path = "/version"
     metrics_path = "/metrics"
-    running_metric = "vllm:num_requests_running"
-    waiting_metric = "vllm:num_requests_waiting"
-    kv_use_metric = "vllm:kv_cache_usage_perc"
-    preemptions_metric = "vllm:num_preemptions_total"
-    generated_tokens_metric = "vllm:generation_tokens_total"
+    metrics: ClassVar[Mapping[str, str]] = {
+        "running_requests": "vllm:num_requests_running",
+        "waiting_requests": "vllm:num_requests_waiting",
+        "kv_use_share": "vllm:kv_cache_usage_perc",
+        "preemptions": "vllm:num_preemptions_total",
+        "generated_tokens": "vllm:generation_tokens_total",
+        "cache_asked_tokens": "vllm:prefix_cache_queries_total",
+        "cache_hit_tokens": "vllm:prefix_cache_hits_total",
+        "drafts": "vllm:spec_decode_num_drafts_total",
+        "drafted_tokens": "vllm:spec_decode_num_draft_tokens_total",
+        "accepted_tokens": "vllm:spec_decode_num_accepted_tokens_total",
+    }
     request_fields = frozenset({"stream_options", "ignore_eos", "min_tokens"})
     exact_length_body: ClassVar[Mapping[str, object]] = {"ignore_eos": True}
     tokenize_path = "/tokenize"

@@ -102,7 +102,34 @@ def engine_figures(samples: Samples, window: Span) -> dict[str, Any]:
         ("engine_preemptions", "preemptions", _counted),
     ):
         put(found, name, over(samples.of("engine", source), window, figure))
+    return found | _cache_figures(samples, window) | _draft_figures(samples, window)
+
+
+def _cache_figures(samples: Samples, window: Span) -> dict[str, Any]:
+    """engine_cache_hit_share = prompt tokens that the prefix cache had / those that it was asked for."""
+    found: dict[str, Any] = {}
+    hits, asked = (
+        over(samples.of("engine", name), window, _counted) for name in ("cache_hit_tokens", "cache_asked_tokens")
+    )
+    put(found, "engine_cache_hit_share", ratio(hits, asked))
     return found
+
+
+def _draft_figures(samples: Samples, window: Span) -> dict[str, Any]:
+    """Speculation: what a step gives, and how much of the drafts is kept; nothing at all where no draft was made.
+
+    engine_accept_length = 1 + accepted tokens / drafts, else the mean of the engine's own gauge;
+    engine_accept_share = accepted tokens / drafted tokens.
+    """
+    drafts, drafted, accepted = (
+        over(samples.of("engine", name), window, _counted) for name in ("drafts", "drafted_tokens", "accepted_tokens")
+    )
+    if not isinstance(accepted, Missing) and not isinstance(drafts, Missing) and drafts > 0:
+        found: dict[str, Any] = {"engine_accept_length": 1 + accepted / drafts}
+        put(found, "engine_accept_share", ratio(accepted, drafted))
+        return found
+    gauge = over(samples.of("engine", "accept_length"), window, mean)
+    return {} if isinstance(gauge, Missing) or gauge <= 0 else {"engine_accept_length": gauge}
 
 
 def _counted(series: Series, window: Span) -> Figure:

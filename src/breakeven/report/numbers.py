@@ -10,6 +10,7 @@ from breakeven.findings import Findings, Level, Money, Subject
 from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.summary import Estimate
 from breakeven.report import words
+from breakeven.report.enginetold import ENGINE_SHARES
 from breakeven.report.sentence import level_text
 
 PERCENTILES: Final = ("p50", "p95", "p99")
@@ -83,6 +84,9 @@ def _level(label: str, level: Level, *, unit: str) -> Iterator[Number]:
         ("tok_per_j", level.tok_per_j, f"{unit}/J"),
         ("roofline_bandwidth_share", one.extra.get("roofline_bandwidth_share"), "share"),
         ("roofline_compute_share", one.extra.get("roofline_compute_share"), "share"),
+        *((name, one.extra.get(name), "share") for name in ENGINE_SHARES),
+        ("engine_accept_length", one.extra.get("engine_accept_length"), f"{unit}/step"),
+        ("engine_preemptions", one.extra.get("engine_preemptions"), "requests"),
         ("repeats", float(level.repeats), ""),
         ("requests", float(one.requests), "requests"),
         ("errors", float(one.errors), "requests"),

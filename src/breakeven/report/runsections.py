@@ -8,9 +8,10 @@ from breakeven.findings import Findings, Level, Subject
 from breakeven.metrics.definitions import METRICS, RATES, shown_metrics
 from breakeven.report import words
 from breakeven.report.chart import chart
+from breakeven.report.enginetold import ENGINE_SHARES
 from breakeven.report.markup import Html, el, joined
 from breakeven.say import share
-from breakeven.units import short_rate, short_s
+from breakeven.units import short_count, short_rate, short_s
 
 PER_USER: Final = RATES["output_tok_per_s_per_user"]
 OPEN_RUNS: Final = 4
@@ -75,6 +76,9 @@ def table_columns(subject: Subject) -> list[Column]:
         Column("limits", _verdict),
         Column("answers", lambda level: (f"{level.summary.requests:,}" if level.summary.requests else words.DASH, "")),
         Column("errors", _errors),
+        *(Column(head, _part(name)) for name, head in ENGINE_SHARES.items()),
+        Column("tokens a step", _engine_count("engine_accept_length", short_rate)),
+        Column("preempted", _engine_count("engine_preemptions", short_count)),
         Column("MBU", _part("roofline_bandwidth_share")),
         Column("MFU", _part("roofline_compute_share")),
         Column(f"{unit}/J", lambda level: (words.cost(level.tok_per_j), "")),
@@ -118,6 +122,16 @@ def _part(name: str) -> Callable[[Level], tuple[str, str]]:
     def cell(level: Level) -> tuple[str, str]:
         value = level.summary.extra.get(name)
         return (words.DASH if value is None else share(value)), ""
+
+    return cell
+
+
+def _engine_count(name: str, say: Callable[[float], str]) -> Callable[[Level], tuple[str, str]]:
+    """What the engine counted; none is no column."""
+
+    def cell(level: Level) -> tuple[str, str]:
+        value = level.summary.extra.get(name)
+        return (say(value) if value else words.DASH), ""
 
     return cell
 

@@ -23,6 +23,7 @@ from breakeven.metrics.summary import (
     RunSummary,
 )
 from breakeven.report.clients import clients_line
+from breakeven.report.enginetold import engine_line
 from breakeven.report.failures import failure_lines
 from breakeven.report.openloop import open_loop_lines
 from breakeven.report.roofline import roofline_line
@@ -51,7 +52,7 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
     chart = throughput_chart(summary.levels, means=summary.repeats)
     if chart is not None:
         console.print(Padding(chart, (0, 0, 1, 1)))
-    for line in (clients_line(summary.levels), roofline_line(summary.levels)):
+    for line in (clients_line(summary.levels), engine_line(summary.levels), roofline_line(summary.levels)):
         if line is not None:
             console.print(Text(line + "\n"))
     console.print(caution_list(summary.levels), soft_wrap=False)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from breakeven.clock import now_s
 from breakeven.engine import ENGINES
-from breakeven.engine.base import OpenAI
+from breakeven.engine.base import ROLES, OpenAI
 from breakeven.engine.detect import adapter
 from breakeven.engine.idle import metric_sum, samples
 from breakeven.telemetry.source import Row
@@ -22,23 +22,12 @@ TIMEOUT_S: Final = 10.0
 MOST_BYTES: Final = 8_000_000
 FAULTS: Final = (OSError, http.client.HTTPException, ValueError)
 """Why there may be no page."""
-ROLES: Final = {
-    "running_requests": "running_metric",
-    "waiting_requests": "waiting_metric",
-    "kv_use_share": "kv_use_metric",
-    "preemptions": "preemptions_metric",
-    "generated_tokens": "generated_tokens_metric",
-}
-"""Our names, and the adapters' fields that hold the engine's."""
 
 
 def metric_names(engine: type[OpenAI] | OpenAI) -> dict[str, list[str]]:
     """What this engine calls each of our ROLES; a plain OpenAI server may turn out to use any engine's names."""
     rows = [engine] if engine.metrics_path is not None else [adapter(name) for name in ENGINES]
-    return {
-        role: list(dict.fromkeys(name for row in rows if (name := getattr(row, field)) is not None))
-        for role, field in ROLES.items()
-    }
+    return {role: list(dict.fromkeys(row.metrics[role] for row in rows if role in row.metrics)) for role in ROLES}
 
 
 class Page:
@@ -115,14 +104,14 @@ class Engine:
 
 
 def figures(metrics_text: str, *, names: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Each role's value under the first of its names that is there: the sum over engines, of a share the largest."""
+    """Each role under the first of its names that is there: the sum over engines; of shares and means the largest."""
     every = tuple({name for those in names.values() for name in those})
     # an engine's text has thousands of lines, and taking each apart would cost more than all other sources together
     short = "\n".join(line for line in metrics_text.splitlines() if line.startswith(every))
     found: dict[str, float] = {}
     for role, those in names.items():
         for name in those:
-            value = _largest(short, name) if role.endswith("_share") else metric_sum(short, name)
+            value = _largest(short, name) if role.endswith(("_share", "_length")) else metric_sum(short, name)
             if value is not None:
                 found[role] = value
                 break
