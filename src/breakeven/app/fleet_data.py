@@ -1,5 +1,6 @@
 """The commands over a set of results: fleet import, fleet leaderboard, fleet publish."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,12 +8,13 @@ from typing import Final
 
 from breakeven.app.runs import write_file
 from breakeven.clock import wall_now
-from breakeven.errors import UsageError
+from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.fleet.board_table import board_csv
 from breakeven.fleet.board_text import board_text
 from breakeven.fleet.intake import take_in
 from breakeven.fleet.intake_text import intake_text
 from breakeven.fleet.leaderboard import Asked, leaderboard
+from breakeven.fleet.publish import FEWEST_NODES, KEY_VARIABLE, published
 from breakeven.fleet.store import read_set
 
 STDOUT: Final = "-"
@@ -43,4 +45,32 @@ def show_leaderboard(address: str, asked: Asked, *, top: int, csv_to: str | None
         from breakeven.fleet.board_page import board_page
 
         write_file(Path(html_to), board_page(board, rows, title="Leaderboard").encode())
+    return 0
+
+
+def publish(address: str, *, out: Path, licence: str, title: str, records: bool) -> int:
+    """Write an anonymised data set with its card into a new folder."""
+    if not licence.strip():
+        raise UsageError("--licence: say under which licence the data may be used, such as CC-BY-4.0")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"--out {out}: is there already; name a new folder")
+    key = os.environ.get(KEY_VARIABLE) or None
+    day = f"{wall_now():%Y-%m-%d}"
+    found = published(
+        read_set(address), licence=one_line(licence), title=one_line(title), day=day, records=records, key=key
+    )
+    if not found.groups:
+        raise RunFailedError(f"{address}: no group has {FEWEST_NODES} nodes, so nothing can be told without naming one")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFailedError(f"{out}: {error.strerror}") from None
+    for name, data in found.files.items():
+        write_file(out / name, data)
+    print(f"{out}: {found.nodes} nodes, {found.jobs} jobs, {found.groups} groups")
+    print(
+        f"  left out: {found.left_out_groups} groups of fewer than {FEWEST_NODES} nodes "
+        f"({found.left_out_nodes} nodes), {found.left_out_jobs} jobs of those groups or without any rate"
+    )
+    print(f"  files: {', '.join(found.files)}")
     return 0

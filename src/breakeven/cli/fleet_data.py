@@ -1,11 +1,11 @@
-"""The actions of `breakeven fleet` over a set of results: import, leaderboard."""
+"""The actions of `breakeven fleet` over a set of results: import, leaderboard, publish."""
 
 import argparse
 from typing import Final
 
 from breakeven.cli.command import WRITABLE, Command
 from breakeven.errors import UsageError
-from breakeven.options import PATH, WHOLE, Kind, Option
+from breakeven.options import PATH, SWITCH, WHOLE, Kind, Option
 
 DEFAULT_SET: Final = "fleet-results"
 _IMPORT: Final = """  breakeven fleet import nosana_2024_fleet.csv --to fleet-2024
@@ -14,6 +14,10 @@ _IMPORT: Final = """  breakeven fleet import nosana_2024_fleet.csv --to fleet-20
 """
 _LEADERBOARD: Final = """  breakeven fleet leaderboard fleet-2024 --gpu rtx4090
   breakeven fleet leaderboard fleet-2024 --users 50 --csv nodes.csv --html nodes.html
+"""
+
+_PUBLISH: Final = """  breakeven fleet publish fleet-2026 --out grid-2026-11 --licence CC-BY-4.0
+  BREAKEVEN_PUBLISH_KEY=$KEY breakeven fleet publish fleet-2026 --out records --licence CC0-1.0 --records
 """
 
 
@@ -31,6 +35,18 @@ def _leaderboard(arguments: argparse.Namespace) -> int:
         raise UsageError(f"fleet leaderboard: --top {arguments.top}: give 1 or more")
     asked = Asked(**{name: getattr(arguments, name) for name in Asked.__struct_fields__})
     return show_leaderboard(arguments.set, asked, top=arguments.top, csv_to=arguments.csv, html_to=arguments.html)
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    from breakeven.app.fleet_data import publish
+
+    return publish(
+        arguments.set,
+        out=arguments.out,
+        licence=arguments.licence,
+        title=arguments.title,
+        records=arguments.records,
+    )
 
 
 SET: Final = Option("SET", f"the set of results (default: {DEFAULT_SET})", values="?", default=DEFAULT_SET)
@@ -80,5 +96,19 @@ ACTIONS: Final = (
         ),
         "Rank the nodes of each market, GPU, model and template by speed, with intervals, and price them.",
         _LEADERBOARD,
+    ),
+    Command(
+        "publish",
+        "write an anonymised data set with its card",
+        _publish,
+        (
+            SET,
+            Option("--out", "the new folder", "FOLDER", kind=PATH, is_needed=True),
+            Option("--licence", "under which the data may be used, such as CC-BY-4.0", "TEXT", is_needed=True),
+            Option("--title", "of the data card", "TEXT", default="Benchmarks of a grid of GPU nodes"),
+            Option("--records", "every job too, with hashes for names; without it aggregates alone", kind=SWITCH),
+        ),
+        "Write what a set may give away: aggregates of groups of five nodes and more, and a data card.",
+        _PUBLISH,
     ),
 )
