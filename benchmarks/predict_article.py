@@ -8,18 +8,18 @@ are one product, which cancels where all that is predicted is in words again. Pr
 from other cards of it, and, at the end, figures of 2024 from the shipped points of 2025 and 2026. Markdown on stdout.
 """
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
+from kernel_steps import known
 
-from breakeven.hardware import ModelShape, find_gpu, find_gpus, find_model
+from breakeven.hardware import ModelShape, find_gpus, find_model
 from breakeven.metrics.summary import RunSummary
 from breakeven.predict.calibrations import Chosen, choose
-from breakeven.predict.fit import Parameters, Point, as_prior, errors, fit
-from breakeven.predict.validate import factor
+from breakeven.predict.fit import Parameters, Point, errors, fit
+from breakeven.predict.silicon import of_kernels
+from breakeven.predict.validate import Setting, factor
 from breakeven.reference import fleet, sweep
 
 RATE: Final = "output_tok_per_s"
@@ -141,45 +141,17 @@ def shipped_widths(curve: Curve) -> Widths:
     return [chosen_for(curve).factor(RATE, bound="bandwidth", users=point.users) for point in curve.points]
 
 
-def kernel_points(gpu: str) -> list[Point]:
-    """What aiconfigurator says of a card under vLLM of today: its TPOT, as its TTFT knows no queue."""
-    path = Path(__file__).parent / "results" / "predict_peer_cards.csv"
-    with path.open(encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["gpu"] == gpu and not row["peer_error"]]
-    return [
-        Point(
-            model=SHAPES["llama3.1-8b"],
-            gpu=find_gpu(gpu),
-            users=int(row["users"]),
-            input_tokens=int(row["input_tokens"]),
-            output_tokens=int(row["output_tokens"]),
-            tpot_s=float(row["peer_tpot_ms"]) / 1e3,
-        )
-        for row in rows
-    ]
-
-
-def by_kernels(gpu: str) -> Parameters:
-    """A fit to them. How far the shipped points' prediction of their TPOT is from it is printed."""
-    points = kernel_points(gpu)
-    likes = choose(points[0].model, points[0].gpu, engine="vllm").calibration.parameters
-    apart = [np.expm1(-errors(likes, point)["tpot_s"]) for point in points]
-    print(f"\n{gpu}: TPOT by the shipped points {min(apart):+.0%} to {max(apart):+.0%} of that by its kernels")
-    return fit(points, prior=as_prior(likes, narrower=1.0))
-
-
-def kernels(group: Iterable[Curve]) -> None:
-    """The RTX 4090 by way of the L40S, the A100 by its own kernels."""
-    found = {"rtx4090": by_kernels("l40s"), "a100": by_kernels("a100-80-sxm")}
-    misses = [
-        Miss("kernels", curve, missed(found[name], curve))
-        for curve in group
-        if curve.workload != "llama3.1-8b-4bit"
-        for name in found
-        if curve.gpu.startswith(name)
-    ]
-    widths = [shipped_widths(miss.curve) for miss in misses]
-    table("2024 by kernels of today: the RTX 4090 by way of the L40S, A100s by those of the A100 SXM", misses, widths)
+def by_kernels(group: Iterable[Curve]) -> list[Miss]:
+    """What kernels of today say: the RTX 4090 by way of the L40S, A100s by those of the A100 SXM; in 16 bits."""
+    steps = known()
+    made = []
+    for curve in group:
+        model, on = SHAPES[curve.workload], {"rtx4090": "l40s", "a100": "a100-80-sxm"}.get(curve.gpu.split("-")[0])
+        found = steps.get(Setting(model, on or "", "vllm", 1))
+        if found is not None:
+            likes = chosen_for(curve).calibration.parameters
+            made.append(Miss("kernels", curve, missed(of_kernels(model, found, cards=1, likes=likes), curve)))
+    return made
 
 
 def old_curves() -> tuple[list[Curve], list[Curve]]:
@@ -198,7 +170,9 @@ def main() -> None:
     misses_today = today([*article, *cards])
     widths = [shipped_widths(miss.curve) for miss in misses_today]
     table("2024 by the shipped points of 2025 and 2026", misses_today, widths)
-    kernels([*article, *cards])
+    misses_kernels = by_kernels([*article, *cards])
+    widths = [shipped_widths(miss.curve) for miss in misses_kernels]
+    table("2024 by kernels of today", misses_kernels, widths)
 
 
 if __name__ == "__main__":

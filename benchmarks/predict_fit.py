@@ -7,17 +7,20 @@ the errors of every point, held out in each tier. Takes a minute or two on one c
 """
 
 import csv
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
-from predict_article import old_curves, today
+from kernel_steps import known
+from predict_article import by_kernels, old_curves, today
 
 from breakeven.predict.calibrations import ELSEWHERE, TIERS, Calibration, Tier, rows_of
 from breakeven.predict.levels import Calibrated, Key, fit_levels
 from breakeven.predict.shipped import shipped_points
-from breakeven.predict.validate import SHARES, Miss, factor, groups, held_out, held_out_of_curves
+from breakeven.predict.validate import SHARES, Miss, factor, groups, held_out, held_out_by_kernels, held_out_of_curves
 from breakeven.reference import serving
 
 OUT = Path(__file__).parents[1] / "src" / "breakeven" / "reference"
@@ -104,12 +107,15 @@ def elsewhere(
     and all curves count; with many, how the engine of its year schedules, so that where an engine's other cards were
     measured only curves of named engines count. There prompts were short: TPOT's interval is at least that of the
     throughput. TTFT, the models with experts and who waits were not measured: as much wider as that of the throughput.
+    By kernels the cards that have some count as these say.
     """
-    misses = today([curve for curves in old_curves() for curve in curves])
+    curves = [curve for curves in old_curves() for curve in curves]
+    kernels = {id(miss.curve): miss for miss in by_kernels(curves)} if tier == "kernels" else {}
+    misses = [kernels.get(id(miss.curve), miss) for miss in today(curves)]
     near = factor([miss.errors["output_tok_per_s"] for miss in dense], share=SHARES[tier])
     known = {name: factor([miss.errors[name] for miss in group], share=SHARES[tier]) for name in FIGURES}
     made = []
-    for (first, last), named in (((1, 9), False), ((10, 49), False), ((50, 100), tier == "engine")):
+    for (first, last), named in (((1, 9), False), ((10, 49), False), ((50, 100), tier != "none")):
         errors = [
             error
             for miss in misses
@@ -136,6 +142,12 @@ def lines(tier: Tier, misses: Iterable[Miss], places: Mapping[int, int]) -> list
     return sorted(made, key=lambda line: str(line["point"]).zfill(9))
 
 
+def medians(misses: Iterable[Miss]) -> dict[str, float]:
+    """Of |predicted / measured - 1|, H100 and H200."""
+    near = [miss for miss in misses if miss.calibrated.key.gpu[:4] in {"h100", "h200"}]
+    return {name: median(abs(math.expm1(-miss.errors[name])) for miss in near if miss.errors) for name in FIGURES}
+
+
 def main() -> None:
     measured, months = shipped_points()
     write(OUT / "calibrations.csv", rows_of(calibrations(measured, months)))
@@ -150,6 +162,9 @@ def main() -> None:
         print(tier, len(misses), flush=True)
         write(OUT / "spreads.csv", table)
     write(OUT / "misses.csv", points)
+    misses = held_out_by_kernels(measured, known())
+    print("kernels", len(misses), medians(misses), flush=True)
+    write(OUT / "spreads.csv", [*table, *spreads("kernels", misses)])
 
 
 if __name__ == "__main__":

@@ -8,14 +8,10 @@ Needs nothing of breakeven. Drawn are 120 of the points of serving.csv that are 
 src/breakeven/reference/peer.csv. It is told the same as our model: the mean lengths, the users as its batch size,
 the cards, 8 bits of weights and of keys and values where the point has them; its newest kernel tables of the engine
 stand for all versions, as it ships no others for these. A few seconds a point.
-
-predict_peer_cards.csv is what it says of cards that no shipped point is of: Llama 3.1 8B in 16 bits under vLLM on an
-L40S and an A100 SXM, from its measured kernels; benchmarks/predict_article.py goes on from there to the RTX 4090.
 """
 
 import csv
 import random
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,18 +19,14 @@ from aiconfigurator.cli.api import cli_estimate
 
 HERE = Path(__file__).parent
 POINTS = HERE.parent / "src" / "breakeven" / "reference" / "serving.csv"
-OUT = HERE / "results"
 NAMES = {"llama-3.1-8b": "meta-llama/Meta-Llama-3.1-8B", "llama-3.1-70b": "meta-llama/Meta-Llama-3.1-70B"} | {
     "qwen3-32b": "Qwen/Qwen3-32B"
 }
-CARDS = {"h100-sxm": "h100_sxm", "h200-sxm": "h200_sxm", "l40s": "l40s", "a100-80-sxm": "a100_sxm"}
+CARDS = {"h100-sxm": "h100_sxm", "h200-sxm": "h200_sxm"}
 SETTINGS = ("model", "gpu", "engine", "version", "measured", "origin", "precision", "kv_bits")
 SIZES = ("tp", "input_tokens", "output_tokens", "users")
 DRAWN, SEED = 120, 1
 DRAWN_FROM = ("h100", "h200")
-PLAIN = {"model": "llama-3.1-8b", "engine": "vllm", "precision": "bf16", "kv_bits": "16", "tp": "1"}
-LENGTHS = (("75", "400"), ("1024", "256"))
-USERS = ("1", "5", "10", "50", "100")
 
 
 def drawn() -> list[dict[str, str]]:
@@ -63,17 +55,6 @@ def estimate(row: dict[str, str]) -> tuple[str, str, str]:
     return f"{found.ttft:.4g}", f"{found.tpot:.4g}", ""
 
 
-def elsewhere() -> list[dict[str, str]]:
-    return [
-        dict.fromkeys(SETTINGS, "")
-        | PLAIN
-        | {"gpu": gpu, "input_tokens": asked, "output_tokens": given, "users": users}
-        for gpu in ("l40s", "a100-80-sxm")
-        for asked, given in LENGTHS
-        for users in USERS
-    ]
-
-
 def write(path: Path, rows: Iterable[dict[str, str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
@@ -84,9 +65,7 @@ def write(path: Path, rows: Iterable[dict[str, str]]) -> None:
 
 
 def main() -> None:
-    write(OUT / "predict_peer_cards.csv", elsewhere())
-    if "--only-cards" not in sys.argv:
-        write(POINTS.parent / "peer.csv", drawn())
+    write(POINTS.parent / "peer.csv", drawn())
 
 
 if __name__ == "__main__":

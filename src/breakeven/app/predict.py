@@ -20,15 +20,18 @@ from breakeven.findings.money import Prices
 from breakeven.findings.names import card
 from breakeven.findings.nearest import nearest_text
 from breakeven.findings.pricing import most_common_kind, names_of
-from breakeven.hardware import ModelShape, known_model, same_card
+from breakeven.hardware import Gpu, ModelShape, known_model, same_card
+from breakeven.hardware.silicon import kernels
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
+from breakeven.predict.calibrations import Calibration
 from breakeven.predict.calibrations import choose as calibration_for
 from breakeven.predict.fits import fit_on
 from breakeven.predict.own import machine
 from breakeven.predict.own import own as own_calibrations
 from breakeven.predict.roofline import known_parts
 from breakeven.predict.run import Wanted, limits_tails, machine_run, may_decide, predicted_run
+from breakeven.predict.silicon import kernel_row, lacks_points
 from breakeven.predict.text import lacks
 from breakeven.prices import read_quotes
 from breakeven.registry import load
@@ -182,13 +185,21 @@ def _predicted(
                 output_tokens=asked.output_tokens,
                 has_tails=decide is None,
             )
-            chosen = calibration_for(shape, gpu, engine=asked.engine, own=mine)
+            measured_kernels = _kernels(shape, gpu, asked.engine, cards=found.cards)
+            chosen = calibration_for(shape, gpu, engine=asked.engine, own=mine, kernels=measured_kernels)
             run = predicted_run(wanted, chosen)
             if decide is not None and limits_tails(decide):
                 run = predicted_run(replace(wanted, users=may_decide(run, decide), has_tails=True), chosen)
             yield run
         except UsageError as error:
             yield Left(gpu=gpu.name, why="not modelled", detail=str(error))
+
+
+def _kernels(shape: ModelShape, gpu: Gpu, engine: str, *, cards: int) -> tuple[Calibration, ...]:
+    """The calibration by measured kernels, where the table has no point of the engine on the card and
+    breakeven[silicon] has kernels."""
+    found = kernels(shape, gpu, engine, cards=cards) if lacks_points(shape, gpu, engine) else None
+    return () if found is None else (kernel_row(shape, gpu, engine, found, cards=cards),)
 
 
 def _check_same(run: RunSummary, shape: ModelShape) -> None:

@@ -16,12 +16,13 @@ from breakeven.predict.levels import Key, Kind, nearest
 from breakeven.predict.steptime import Efficiency
 from breakeven.reference.fleet import read_rows
 
-Tier = Literal["same", "card", "engine", "none"]
+Tier = Literal["same", "card", "engine", "none", "kernels"]
 """How near the nearest measurement is: the same model on this card and engine; another model on them; the engine on
 other
-cards; other engines only."""
+cards; other engines only; kernels of the engine on this card, and the engine on other cards."""
 TIERS: Final = ("same", "card", "engine", "none")
-ELSEWHERE: Final = frozenset({"engine", "none"})
+"""Those that need nothing but the table."""
+ELSEWHERE: Final = frozenset({"engine", "none", "kernels"})
 """Tiers in which a card may be of an architecture that was never measured."""
 
 
@@ -43,6 +44,8 @@ class Calibration(Struct, frozen=True, kw_only=True):
     licence: str = ""
     own: bool = False
     """From the user's own runs, which win over all others."""
+    kernels: bool = False
+    """Step times are those of measured kernels; no point of the engine on the card was measured."""
 
     @property
     def key(self) -> Key:
@@ -119,16 +122,18 @@ def choose(
     engine: str,
     version: str = "",
     own: Sequence[Calibration] = (),
+    kernels: Sequence[Calibration] = (),
     shipped: Sequence[Calibration] | None = None,
 ) -> Chosen:
-    """The nearest calibration: the user's own runs first, then the deepest of the table.
+    """The nearest calibration: the user's own runs first, then kernels of the card, then the deepest of the table.
 
     Without a version, what stands for all of the engine's versions on the card, else its newest.
     """
     kind: Kind = "experts" if model.experts else "dense"
     wanted = Key(kind, engine, gpu.key, model.precision, version)
     table = calibrations() if shipped is None else shipped
-    for rows in ([row for row in own if row.gpu == gpu.key and row.engine == engine and row.kind == kind], table):
+    of_card = [row for row in (*own, *kernels) if (row.kind, row.engine, row.gpu) == (kind, engine, gpu.key)]
+    for rows in ([row for row in of_card if row.own], [row for row in of_card if row.kernels], table):
         if found := _nearest(wanted, rows):
             tier = _tier(found, model, gpu, engine, rows)
             elsewhere = tier in ELSEWHERE and gpu.arch not in _measured_architectures()
@@ -149,6 +154,8 @@ def _nearest(wanted: Key, rows: Iterable[Calibration]) -> Calibration | None:
 
 
 def _tier(found: Calibration, model: ModelShape, gpu: Gpu, engine: str, rows: Iterable[Calibration]) -> Tier:
+    if found.kernels:
+        return "kernels"
     if found.gpu and model.key in found.models and found.precision:
         return "same"
     if any(row.engine == engine and row.gpu == gpu.key for row in rows):

@@ -33,6 +33,7 @@ TIER_SAYS: Final = {
     "card": "this engine on this card with other models",
     "engine": "this engine on other cards",
     "none": "other engines and cards",
+    "kernels": "kernels on this card or its like, and this engine on other cards",
 }
 BOUND_SAYS: Final = {
     "bandwidth": "the memory's bandwidth",

@@ -7,9 +7,12 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 from msgspec.structs import replace
 
+from breakeven.hardware import ModelShape
+from breakeven.hardware.silicon import Kernels
 from breakeven.predict.calibrations import Tier
 from breakeven.predict.fit import Parameters, Prior, as_prior, errors, fit
 from breakeven.predict.levels import NARROWER, Calibrated, Key, fit_levels, nearest
+from breakeven.predict.silicon import of_kernels
 
 FOLDS: Final = 5
 ENOUGH: Final = 12
@@ -55,6 +58,34 @@ def held_out_of_curves(measured: Sequence[Calibrated]) -> list[Miss]:
             likes = nearest(curve[0].key, others)
             if len(curve) >= LEAST_LEVELS and likes is not None:
                 misses += _of_two(curve, as_prior(others[likes], narrower=NARROWER))
+    return misses
+
+
+class Setting(NamedTuple):
+    """What kernels are asked of."""
+
+    model: ModelShape
+    gpu: str
+    engine: str
+    cards: int
+
+
+def setting(one: Calibrated) -> Setting:
+    """That of a point."""
+    return Setting(one.point.model, one.key.gpu, one.key.engine, one.point.tp)
+
+
+def held_out_by_kernels(measured: Sequence[Calibrated], known: Mapping[Setting, Kernels]) -> list[Miss]:
+    """Every point whose kernels are known, predicted from them and from the engine on other cards: no point of its card
+    under its engine was seen."""
+    misses = []
+    for card in dict.fromkeys((one.key.engine, one.key.gpu) for one in measured):
+        others = fit_levels([one for one in measured if (one.key.engine, one.key.gpu) != card])
+        for one in (one for one in measured if (one.key.engine, one.key.gpu) == card):
+            likes, steps = nearest(one.key, others), known.get(setting(one))
+            if likes is not None and steps is not None:
+                found = of_kernels(one.point.model, steps, cards=one.point.tp, likes=others[likes])
+                misses += predicted({one.key: found}, [one])
     return misses
 
 
@@ -108,7 +139,7 @@ def _enough(key: Key) -> int:
     return ENOUGH_OF_A_VERSION if key.version else ENOUGH
 
 
-SHARES: Final[Mapping[Tier, float]] = {"same": 0.9, "card": 0.93, "engine": 0.92, "none": 0.92}
+SHARES: Final[Mapping[Tier, float]] = {"same": 0.9, "card": 0.93, "engine": 0.92, "none": 0.92, "kernels": 0.92}
 """Quantile of the misses from which 90 % of what is to come lie within the interval. Further away errors come in whole
 groups, a model, card or engine at a time, so that the misses of other groups tell too little by a few hundredths
 (docs/PREDICTION.md, coverage)."""
