@@ -41,6 +41,11 @@ def test_a_signed_line_is_believed_with_its_key_alone() -> None:
         read_result(result_line(RESULT), key="k1")
 
 
+def test_a_whole_number_where_a_fraction_may_stand_is_signed_as_it_is_read() -> None:
+    whole = replace(RESULT, wall_s=93, levels=(Level(users=1, output_tok_per_s=57),))
+    assert read_result(result_line(whole, key="k1"), key="k1").wall_s == 93
+
+
 @pytest.mark.parametrize(
     ("fields", "why"),
     [

@@ -138,8 +138,11 @@ def result_line(result: NodeResult, *, key: str | None = None) -> str:
 
     ValueError where it is longer than LARGEST_BYTES: the node leaves cautions out and tries again.
     """
-    signed = result if key is None else replace(result, signature=_signature(result, key))
-    body = msgspec.json.encode(signed)
+    body = msgspec.json.encode(result)
+    if key is not None and len(body) <= LARGEST_BYTES:
+        # over what will be read: a whole number where a fraction may stand is written otherwise then
+        read = msgspec.json.decode(body, type=NodeResult)
+        body = msgspec.json.encode(replace(read, signature=_signature(read, key)))
     if len(body) > LARGEST_BYTES:
         raise ValueError(f"the result has {len(body)} bytes, {LARGEST_BYTES} are allowed")
     return f"{MARK} {body.decode()}"
