@@ -21,6 +21,8 @@ from commands import breakeven
 
 ROOT = Path(__file__).parent.parent
 GRID, ARTICLE = ROOT / "examples/grid/fleet.toml", ROOT / "examples/article/plan.toml"
+GRIDS = [name for name in TARGETS if name != "local"]
+"""Those that start an engine's container."""
 SCHEMA_ENV = "BREAKEVEN_NOSANA_SCHEMAS"
 SCHEMA = Path(os.environ.get(SCHEMA_ENV, ROOT / "tests/data/nosana_job_schemas.json"))
 
@@ -37,7 +39,7 @@ def rendered(to: str, plan: Path, out: Path) -> list[Path]:
     return sorted((out / "files").iterdir())
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", GRIDS)
 def test_every_target_says_engine_seed_limits_and_card(name: str) -> None:
     file, text = job_file(target(name), a_task())
     told = yaml.safe_load(text)
@@ -49,7 +51,7 @@ def test_every_target_says_engine_seed_limits_and_card(name: str) -> None:
     assert any(limit in text for limit in ("3600", '"timeout": 60'))
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", GRIDS)
 def test_no_target_writes_down_the_value_of_a_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_abcdefghij0123456789")
     monkeypatch.setenv("BREAKEVEN_RESULT_KEY", "a-key-of-ours")
@@ -173,6 +175,15 @@ def test_a_benchmark_in_a_container_of_its_own_needs_an_image(tmp_path: Path, na
     done = breakeven("fleet", "render", "--to", name, plan, "--out", tmp_path / "grid")
     assert done.code == 2
     assert "name its image in [job]" in done.line()
+
+
+def test_local_is_told_the_words_and_starts_no_container(tmp_path: Path) -> None:
+    files = rendered("local", ROOT / "examples/grid/local.toml", tmp_path / "here")
+    told = [json.loads(file.read_text()) for file in files]
+    assert [one["words"][:2] for one in told] == [["breakeven", "node"]] * 4
+    assert [one["words"][-2:] == ["--threads", "1"] for one in told] == [False, False, False, True]
+    done = breakeven("fleet", "render", "--to", "local", GRID, "--out", tmp_path / "grid")
+    assert (done.code, "local starts no container" in done.line()) == (2, True)
 
 
 def test_names_of_jobs_fit_every_grid() -> None:

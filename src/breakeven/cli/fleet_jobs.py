@@ -18,6 +18,38 @@ def _render(arguments: argparse.Namespace) -> int:
     return render(arguments.plan, to=arguments.to, out=arguments.out, infra=arguments.infra or ())
 
 
+def _submit(arguments: argparse.Namespace) -> int:
+    from breakeven.app.fleet_jobs import submit_fleet
+
+    return submit_fleet(arguments.folder, on=arguments.on)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from breakeven.app.fleet_jobs import show_status
+
+    return show_status(arguments.folder)
+
+
+def _collect(arguments: argparse.Namespace) -> int:
+    from breakeven.app.fleet_jobs import collect_fleet
+
+    return collect_fleet(arguments.folder)
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    from breakeven.app.fleet_jobs import stop_fleet
+
+    return stop_fleet(arguments.folder)
+
+
+_FOLDER: Final = Option("FOLDER", "the fleet's folder, as `fleet render` made it", kind=PATH)
+_WORK_EXAMPLES: Final = """  breakeven fleet render --to local examples/grid/local.toml --out here
+  breakeven fleet submit here
+  breakeven fleet status here
+  breakeven fleet collect here
+  breakeven fleet import here --to results
+"""
+
 ACTIONS: Final = (
     Command(
         "render",
@@ -27,7 +59,7 @@ ACTIONS: Final = (
             Option("PLAN", "fleet plan or study (TOML)", kind=PATH),
             Option(
                 "--to",
-                "the grid: nosana, skypilot, dstack or kubernetes",
+                "the grid: nosana, skypilot, dstack, kubernetes or local",
                 "NAME",
                 is_needed=True,
             ),
@@ -36,4 +68,14 @@ ACTIONS: Final = (
         ),
         examples=_EXAMPLES,
     ),
+    Command(
+        "submit",
+        "hand out the jobs of a fleet, watch them and take their results; again to go on",
+        _submit,
+        (_FOLDER, Option("--on", "where: local (default: what the folder was rendered for)", "PLACE")),
+        examples=_WORK_EXAMPLES,
+    ),
+    Command("status", "how the jobs of a fleet stand", _status, (_FOLDER,)),
+    Command("collect", "take the results that have come back, without handing out more", _collect, (_FOLDER,)),
+    Command("stop", "end the jobs of a fleet that run", _stop, (_FOLDER,)),
 )

@@ -1,7 +1,8 @@
 """A fleet's folder: its plan and one file a job, each always whole; held by one command at a time.
 
 `fleet.toml` is the plan as given, `given.json` where it goes, `jobs/JOB.json` each a Job (fleet/job.py): the record of
-what was asked for, and what `breakeven fleet import` reads. `files/` holds the rendered job files.
+what was asked for, and what `breakeven fleet import` reads. `files/` holds the rendered job files,
+`local/` what jobs on this machine write.
 """
 
 import contextlib
@@ -132,7 +133,7 @@ def open_fleet(path: Path, *, cells_of: CellsOf) -> Fleet:
         ]
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"{path} is no folder of a fleet: {error}; `breakeven fleet submit PLAN --out FOLDER`"
+            f"{path} is no folder of a fleet: {error}; `breakeven fleet render PLAN --out FOLDER` makes one"
         ) from None
     cells = () if is_fleet_plan(text) else cells_of(text)
     fleet = Fleet(path, text, given, cells, given.name)

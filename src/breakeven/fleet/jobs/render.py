@@ -14,6 +14,7 @@ TARGETS: Final = {
     "skypilot": "breakeven.fleet.jobs.skypilot:SkyPilot",
     "dstack": "breakeven.fleet.jobs.dstack:Dstack",
     "kubernetes": "breakeven.fleet.jobs.kubernetes:Kubernetes",
+    "local": "breakeven.fleet.jobs.local:Local",
 }
 
 

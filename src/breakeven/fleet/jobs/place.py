@@ -1,0 +1,48 @@
+"""Where jobs run: one table of places, each is given a job, finds it again by its name, looks at it and stops it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+from msgspec import Struct
+
+from breakeven.fleet.job import Outcome
+from breakeven.fleet.jobs.task import Task
+from breakeven.registry import load
+
+PLACES: Final = {"local": "breakeven.fleet.jobs.local:Local"}
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What a place says of a job. It is `done` where it ended well; whether there is a result is for us to read."""
+
+    outcome: Outcome
+    reason: str | None = None
+    node: str | None = None
+    """That place's name of the machine."""
+    output: str = ""
+    """The end of what the benchmark wrote, where it is over."""
+
+
+class Place(Protocol):
+    """A try has a name of ours, made before it is asked for. RunFailedError where the place does not play along."""
+
+    def check(self, task: Task) -> None:
+        """UsageError for what cannot be done here, before anything is."""
+
+    def submit(self, task: Task, *, name: str) -> str:
+        """Start it, once: a second call with the same name starts nothing. The place's own name of it."""
+
+    def find(self, name: str) -> str | None:
+        """The place's own name of the try that we call so; None where it has none."""
+
+    def look(self, remote: str) -> Seen:
+        """How it stands."""
+
+    def stop(self, remote: str) -> None:
+        """End it; nothing where it has ended."""
+
+
+def place(name: str, folder: Path) -> Place:
+    """A row of PLACES for the fleet in this folder; UsageError names the nearest known name."""
+    return cast("Callable[[Path], Place]", load("place", PLACES, name))(folder)

@@ -1,0 +1,35 @@
+"""How a fleet's jobs stand, in words: every job stands in one line of the table."""
+
+from collections.abc import Iterator
+
+from breakeven.fleet.job import OUTCOMES, Job
+from breakeven.fleet.jobs.folder import Fleet
+from breakeven.fleet.jobs.work import counted, most_usd
+from breakeven.say import columns, fixed, number, wrapped
+
+
+def fleet_text(fleet: Fleet, *, come_back: int = 0) -> str:
+    """A line an outcome, with the first reason; what the jobs can have cost; what to do next."""
+    return "\n".join(_lines(fleet, come_back))
+
+
+def _lines(fleet: Fleet, come_back: int) -> Iterator[str]:
+    yield f"{fleet.path}: {number(len(fleet.jobs))} {'job' if len(fleet.jobs) == 1 else 'jobs'}"
+    yield from columns(
+        [[outcome, number(len(jobs)), _meaning(jobs)] for outcome, jobs in counted(fleet).items()], left=(0, 2)
+    )
+    for outcome, jobs in counted(fleet).items():
+        reason = next((f"{job.id}: {job.reason}" for job in jobs if job.reason), None)
+        if reason is not None:
+            yield from wrapped(f"{outcome}, such as {reason}", first="  ", rest="    ")
+    costs = [most_usd(job, time_limit_s=fleet.task(job).time_limit_s) for job in fleet.jobs.values() if job.tries]
+    if costs and None not in costs:
+        limit = "" if fleet.head.max_usd is None else f"; max_usd is {fixed(fleet.head.max_usd, 2)}"
+        yield f"  taken so far, at most: {fixed(sum(cost or 0.0 for cost in costs), 2)} USD{limit}"
+    if come_back:
+        yield f"  {number(come_back)} of those under way came back: `breakeven fleet collect {fleet.path}`"
+
+
+def _meaning(jobs: list[Job]) -> str:
+    first = jobs[0]
+    return "not handed out yet" if all(not job.tries for job in jobs) else OUTCOMES[first.outcome]
