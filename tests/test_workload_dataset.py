@@ -94,6 +94,97 @@ def test_the_texts_of_a_content_in_parts_are_joined(tmp_path: Path) -> None:
     assert questions(asks(path, count=1)) == ["why?\nand how?"]
 
 
+CHATS = {
+    "role-value": {"conversations": [{"role": "user", "value": "why?"}, {"role": "assistant", "value": "so"}]},
+    "role-human": {"conversations": [{"role": "human", "value": "why?"}, {"role": "gpt", "value": "so"}]},
+    "from-content": {"conversations": [{"from": "human", "content": "why?"}, {"from": "gpt", "content": "so"}]},
+    "upper-case": {"messages": [{"role": "USER", "content": "why?"}, {"role": "Assistant", "content": "so"}]},
+    "upper-sharegpt": {"conversations": [{"from": "Human", "value": "why?"}, {"from": "GPT", "value": "so"}]},
+    "list": [{"role": "user", "content": "why?"}, {"role": "assistant", "content": "so"}],
+    "list-sharegpt": [{"from": "human", "value": "why?"}, {"from": "gpt", "value": "so"}],
+    "text": "why?",
+    "batch": {
+        "custom_id": "request-1",
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": {"model": "m", "messages": [{"role": "user", "content": "why?"}], "max_tokens": 9},
+    },
+    "batch-completions": {"custom_id": "a", "url": "/v1/completions", "body": {"model": "m", "prompt": "why?"}},
+}
+
+
+@pytest.mark.parametrize("form", CHATS)
+@pytest.mark.parametrize("ending", ["jsonl", "json"])
+def test_a_chat_is_read_however_its_turns_are_written(form: str, ending: str, tmp_path: Path) -> None:
+    entry = json.dumps(CHATS[form])
+    text = f"[{entry}, {entry}]" if ending == "json" else f"{entry}\n{entry}\n"
+    made = asks(written(tmp_path / f"a.{ending}", text), count=2)
+    assert questions(made) == ["why?", "why?"]
+    assert [[message["role"] for message in ask.messages or []] for ask in made] == [["user"], ["user"]]
+
+
+def test_a_chat_of_role_and_value_is_asked_up_to_its_last_question(tmp_path: Path) -> None:
+    roles = {"System": "system", "HUMAN": "user", "gpt": "assistant", "User": "user"}
+    turns = [{"role": role, "value": f"text {number}"} for number, role in enumerate(roles)]
+    (ask,) = asks(written(tmp_path / "a.jsonl", json.dumps({"conversations": turns})), count=1)
+    assert [message["role"] for message in ask.messages or []] == list(roles.values())
+    assert [message["content"].split(": ")[-1] for message in ask.messages or []] == [f"text {n}" for n in range(4)]
+
+
+def test_an_upper_case_role_of_a_tool_is_one_too(tmp_path: Path) -> None:
+    turns = [{"role": role, "content": "x"} for role in ("user", "TOOL", "user")]
+    path = written(tmp_path / "a.jsonl", '{"messages": [{"role": "user", "content": "why?"}]}\n' + said(*turns))
+    assert questions(asks(path, count=1, left_out=1)) == ["why?"]
+
+
+def test_a_field_of_an_object_can_be_named(tmp_path: Path) -> None:
+    row = {"prompt": "no", "body": {"question": "why?", "max_tokens": 9}}
+    path = written(tmp_path / "a.jsonl", json.dumps(row))
+    (ask,) = asks(path, count=1, column="body.question", output_column="body.max_tokens")
+    assert (questions([ask]), ask.output_tokens) == (["why?"], 9)
+    with pytest.raises(UsageError, match=r"a.jsonl, line 1: no value for 'body.answer'; it has: prompt, body$"):
+        Dataset(path=path, output_tokens=5, column="body.answer")
+
+
+def test_a_text_file_holds_a_prompt_a_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.txt", codecs.BOM_UTF8 + "why?\r\n\n  ünd how, really; now? \nlast".encode())
+    assert questions(asks(path)) == ["why?", "ünd how, really; now?", "last"]
+    assert [ask.name for ask in asks(path)] == ["row-1", "row-2", "row-3"]
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolon"), ("\t", "tab"), (",", "comma")])
+def test_the_header_says_what_parts_the_fields_of_a_csv(mark: str, name: str, tmp_path: Path) -> None:
+    lines = ["id", "prompt", "n"], ["1", '"why, really; now?"', "7"], ["2", '"how\tso?"', "9"]
+    path = written(tmp_path / "a.csv", "".join(mark.join(line) + "\n" for line in lines))
+    made = asks(path, count=2, output_column="n")
+    assert sorted(questions(made)) == ["how\tso?", "why, really; now?"]
+    assert sorted(ask.output_tokens for ask in made) == [7, 9]
+    written(path, f"id{mark}prompt\n1{mark}why{mark} so\n")
+    with pytest.raises(UsageError, match=rf"line 2: 3 fields, but the header names 2; a text with a {name} in it must"):
+        Dataset(path=path, output_tokens=5)
+
+
+REFUSED = {
+    '{"conversations": [{"speaker": "A", "text": "why?"}]}': "a turn needs a text 'role' and a text 'content', "
+    "but has speaker, text",
+    '{"messages": [{"role": "user", "text": "why?"}]}': "the first holds 1 turns: user: no text in role, text",
+    '{"conversations": [{"from": "human", "text": "why?"}]}': "the first holds 1 turns: human: no text in from, text",
+    '["why?", "so"]': "a turn needs a text 'role' and a text 'content', but is str 'why?'",
+    '{"instruction": "why?", "output": "so"}': "name the one that holds the prompt, of: instruction, output",
+    '{"messages": [{"role": "question", "content": "why?"}]}': "the first holds 1 turns: question: str 'why?'",
+    '{"messages": []}': "the first holds list [] in 'messages'",
+    '{"prompt": ""}': "the first holds str '' in 'prompt'",
+    "7": "must be an object, a list of turns or a text, but is int 7",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_what_cannot_be_asked_is_refused_by_what_was_found(line: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        Dataset(path=written(tmp_path / "a.jsonl", line), output_tokens=5)
+    assert REFUSED[line] in str(caught.value)
+
+
 def said(*turns: dict[str, Any]) -> str:
     return json.dumps({"messages": turns}) + "\n"
 
@@ -157,7 +248,11 @@ def test_completions_get_one_text(tmp_path: Path) -> None:
 
 HOSTILE = {
     "no-such-file.jsonl": None,
-    "ending.txt": "why?",
+    "ending.docx": "why?",
+    "bytes.txt": b"why?\n\xff\xfe\n",
+    "blank.txt": "\n \n",
+    "entries.json": '[["why?"]]',
+    "numbers.json": "[5]",
     "empty.jsonl": "",
     "blank.jsonl": "\n\n",
     "broken.jsonl": '{"prompt": "a"}\n{"prompt": \n',

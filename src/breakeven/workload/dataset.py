@@ -12,11 +12,15 @@ from breakeven.workload.filler import capped, left_out
 from breakeven.workload.rows import Row, read_rows, shown
 from breakeven.workload.text import Words, resource_lines
 
-COLUMNS: Final = ("prompt", "messages", "conversations")
-"""Columns looked for, in this order, where none is named."""
+COLUMNS: Final = ("prompt", "messages", "conversations", "body.messages", "body.prompt")
+"""Columns looked for, in this order, where none is named; the last two are those of OpenAI's batch files."""
 _TOOLS: Final = ("tool", "function")
 """Roles of what no user and no assistant says."""
 _SHAREGPT_ROLES: Final = {"human": "user", "user": "user", "system": "system"}
+"""Whoever else speaks there is the assistant."""
+_ROLES: Final = {"human": "user", "gpt": "assistant"}
+_ROLE_KEYS: Final = ("from", "role")
+_TEXT_KEYS: Final = ("value", "content")
 
 
 class Item(NamedTuple):
@@ -53,10 +57,11 @@ class Dataset:
         self._output_column = output_column
         self._seed = seed
         self._left_out = 0
+        self._left_out_first = ""
         self._items = list(self._read())
         if not self._items:
-            why = f": none of its {self._left_out} rows holds a text that can be asked" if self._left_out else ""
-            raise UsageError(f"{self._path}: holds no prompt{why}")
+            why = f": none of its {self._left_out} rows holds a text that can be asked; " if self._left_out else ""
+            raise UsageError(f"{self._path}: holds no prompt{why}{self._left_out_first}")
         self._walk = Walk(seed, count=len(self._items))
         self._words = Words(resource_lines("words.txt"), seed=seed)
         self._chat = True
@@ -101,18 +106,34 @@ class Dataset:
                 parts = _parts(row, self._column)
                 if parts is None:
                     self._left_out += 1
+                    self._left_out_first = self._left_out_first or _seen(row, self._column)
                 else:
                     yield Item(*parts, output_tokens=output, name=f"row-{number}")
 
 
 def _find_column(row: Row) -> str:
     for column in COLUMNS:
-        if column in row.fields:
+        if column in row.fields or row.get(column) is not None:
             return column
     raise UsageError(
         f"{row.where}: no column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}; name the one that holds the prompt, "
         f"of: {one_line(', '.join(row.fields), limit=120) or 'none'}"
     )
+
+
+def _seen(row: Row, column: str) -> str:
+    """What a row holds in place of a prompt."""
+    value = row.get(column)
+    if not isinstance(value, list) or not value:
+        return f"the first holds {shown(value)} in '{one_line(column, limit=40)}'"
+    said = [f"{_field(turn, _ROLE_KEYS)[1]}: {_held(turn)}" for turn in value[:3]]
+    return one_line(f"the first holds {len(value)} turns: {', '.join(said)}", limit=200)
+
+
+def _held(turn: dict[str, object]) -> str:
+    """A turn's text, or where it has none the keys that it has."""
+    text = _field(turn, _TEXT_KEYS)[1]
+    return f"no text in {', '.join(turn)}" if text is None else shown(text)
 
 
 def _parts(row: Row, column: str) -> tuple[list[dict[str, str]], str, list[dict[str, str]]] | None:
@@ -123,7 +144,7 @@ def _parts(row: Row, column: str) -> tuple[list[dict[str, str]], str, list[dict[
     if not isinstance(value, list):
         return [], row.text(column), []
     sharegpt = any(isinstance(turn, dict) and "from" in turn for turn in value)
-    turns = [_turn(turn, row=row, keys=("from", "value") if sharegpt else ("role", "content")) for turn in value]
+    turns = [_turn(turn, row=row) for turn in value]
     said = {i: turn["content"] for i, turn in enumerate(turns) if turn and turn["role"] == "user"}
     users = {i: text for i, text in said.items() if text.strip()}
     if not users:
@@ -137,15 +158,26 @@ def _parts(row: Row, column: str) -> tuple[list[dict[str, str]], str, list[dict[
     return before, users[first], after
 
 
-def _turn(turn: object, *, row: Row, keys: tuple[str, str]) -> dict[str, str] | None:
+def _turn(turn: object, *, row: Row) -> dict[str, str] | None:
     """A turn as text; None for what is no text: pictures, calls of tools and their results, nothing at all."""
-    role, content = (turn.get(keys[0]), _text(turn.get(keys[1]))) if isinstance(turn, dict) else (None, None)
+    role_key, role = _field(turn, _ROLE_KEYS)
+    text_key, content = _field(turn, _TEXT_KEYS)
+    content = _text(content)
     if not isinstance(turn, dict) or not isinstance(role, str) or not (content is None or isinstance(content, str)):
-        raise UsageError(f"{row.where}: a turn needs the texts '{keys[0]}' and '{keys[1]}', but is {shown(turn)}")
+        found = f"has {Row(row.where, turn).columns()}" if isinstance(turn, dict) else f"is {shown(turn)}"
+        raise UsageError(f"{row.where}: a turn needs a text '{role_key}' and a text '{text_key}', but {found}")
+    role = role.strip().lower()
     if content is None or turn.get("tool_calls") or role in _TOOLS:
         return None
-    known = _SHAREGPT_ROLES.get(role, "assistant") if keys[0] == "from" else role
+    known = _SHAREGPT_ROLES.get(role, "assistant") if role_key == "from" else _ROLES.get(role, role)
     return {"role": known, "content": content}
+
+
+def _field(turn: object, keys: tuple[str, str]) -> tuple[str, object]:
+    """The first of these keys that the turn has, and what is there; the last key and None where it has none."""
+    known = turn if isinstance(turn, dict) else {}
+    key = next((key for key in keys if key in known), keys[-1])
+    return key, known.get(key)
 
 
 def _text(content: object) -> object:

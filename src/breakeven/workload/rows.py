@@ -1,4 +1,4 @@
-"""Rows of a data file (JSONL, JSON, CSV, Parquet), each with the place that it came from."""
+"""Rows of a data file (JSONL, JSON, CSV, Parquet, plain text), each with the place that it came from."""
 
 import codecs
 import contextlib
@@ -16,6 +16,7 @@ from breakeven.parquet import ParquetError, batches
 LONGEST_TOKENS: Final = 10_000_000
 """A length above this is taken for a mistake in the file."""
 _LONGEST_CSV_FIELD: Final = 1 << 27
+_DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab"}
 _SURPLUS: Final = "\0surplus"
 """Stands for the fields that a row has beyond its columns; no column is called so."""
 _MAGIC: Final = b"PAR1"
@@ -28,12 +29,24 @@ class Row(NamedTuple):
     where: str
     fields: Mapping[str, object]
 
+    def get(self, column: str) -> object:
+        """The field, or with a point that of an object in a field (`body.messages`); None where there is none."""
+        if column in self.fields:
+            return self.fields[column]
+        head, _, tail = column.partition(".")
+        inner = self.fields.get(head)
+        return Row(self.where, inner).get(tail) if tail and isinstance(inner, dict) else None
+
     def value(self, column: str) -> object:
         """The field; UsageError says which columns there are."""
-        if self.fields.get(column) is None:
-            known = ", ".join(_short(name) for name in itertools.islice(self.fields, 12))
-            raise UsageError(f"{self.where}: no value for '{_short(column)}'; it has: {known or 'nothing'}")
-        return self.fields[column]
+        value = self.get(column)
+        if value is None:
+            raise UsageError(f"{self.where}: no value for '{_short(column)}'; it has: {self.columns()}")
+        return value
+
+    def columns(self) -> str:
+        """The names of the first fields, as they may stand in an error line."""
+        return ", ".join(_short(name) for name in itertools.islice(self.fields, 12)) or "nothing"
 
     def text(self, column: str) -> str:
         """The field as text that is not blank."""
@@ -104,7 +117,7 @@ def _json_lines(path: Path) -> Rows:
         for number, line in enumerate(file, start=1):
             text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             if text.strip():
-                yield _object(_decoded(text, where=f"{path}, line {number}"), where=f"{path}, line {number}")
+                yield _row(_decoded(text, where=f"{path}, line {number}"), where=f"{path}, line {number}")
 
 
 def _json_list(path: Path) -> Rows:
@@ -112,7 +125,19 @@ def _json_list(path: Path) -> Rows:
     if not isinstance(values, list):
         raise UsageError(f"{path}: must be a list of objects, but is {shown(values)}")
     for number, value in enumerate(values, start=1):
-        yield _object(value, where=f"{path}, entry {number}")
+        yield _row(value, where=f"{path}, entry {number}")
+
+
+def _text_lines(path: Path) -> Rows:
+    """A prompt a line; lines without text are passed over."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise UsageError(f"{path}, line {number}: no text in UTF-8: {one_line(str(error))}") from None
+            if text:
+                yield Row(f"{path}, line {number}", {"prompt": text})
 
 
 def _decoded(data: bytes, *, where: str) -> object:
@@ -122,16 +147,22 @@ def _decoded(data: bytes, *, where: str) -> object:
         raise UsageError(f"{where}: no JSON: {one_line(str(error), limit=120)}") from None
 
 
-def _object(value: object, *, where: str) -> Row:
-    if not isinstance(value, dict):
-        raise UsageError(f"{where}: must be an object with named fields, but is {shown(value)}")
-    return Row(where, value)
+def _row(value: object, *, where: str) -> Row:
+    """An object's fields; a bare list is a chat, a bare text a prompt."""
+    if isinstance(value, dict):
+        return Row(where, value)
+    if isinstance(value, list):
+        return Row(where, {"messages": value})
+    if isinstance(value, str):
+        return Row(where, {"prompt": value})
+    raise UsageError(f"{where}: must be an object, a list of turns or a text, but is {shown(value)}")
 
 
 def _csv(path: Path) -> Rows:
     csv.field_size_limit(_LONGEST_CSV_FIELD)
+    mark = _delimiter(path)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader: csv.DictReader[str] = csv.DictReader(file, restkey=_SURPLUS, skipinitialspace=True)
+        reader: csv.DictReader[str] = csv.DictReader(file, delimiter=mark, restkey=_SURPLUS, skipinitialspace=True)
         try:
             for fields in reader:
                 where = f"{path}, line {reader.line_num}"
@@ -139,14 +170,23 @@ def _csv(path: Path) -> Rows:
                 if surplus is not None:
                     count = len(fields) + len(surplus)
                     raise UsageError(
-                        f"{where}: {count} fields, but the header names {len(fields)}; a text with a comma in it must "
-                        'stand in quotation marks ("…")'
+                        f"{where}: {count} fields, but the header names {len(fields)}; a text with a "
+                        f'{_DELIMITERS[mark]} in it must stand in quotation marks ("…")'
                     )
                 known = {key: value for key, value in fields.items() if value is not None}
                 few = "" if len(known) == len(fields) else f" ({len(known)} of {len(fields)} fields)"
                 yield Row(where + few, known)
         except (csv.Error, UnicodeDecodeError) as error:
             raise UsageError(f"{path}, after line {reader.line_num}: no CSV in UTF-8: {one_line(str(error))}") from None
+
+
+def _delimiter(path: Path) -> str:
+    """The mark that splits the header into most fields; the comma where none splits it into more."""
+    fields: dict[str, int] = {}
+    for mark in _DELIMITERS:
+        with path.open(encoding="utf-8-sig", newline="") as file, contextlib.suppress(csv.Error, UnicodeDecodeError):
+            fields[mark] = len(next(csv.reader(file, delimiter=mark, skipinitialspace=True), ()))
+    return max(fields, key=fields.__getitem__, default=",")
 
 
 def _parquet(path: Path) -> Rows:
@@ -179,4 +219,5 @@ _READERS: Final[dict[str, Callable[[Path], Rows]]] = {
     ".json": _json_list,
     ".csv": _csv,
     ".parquet": _parquet,
+    ".txt": _text_lines,
 }

@@ -105,7 +105,7 @@ def _form(row: Row) -> str:
         if all(column in row.fields for column in form.columns):
             return name
     known = "; ".join(f"{name}: {', '.join(form.columns)}" for name, form in _FORMS.items())
-    raise UsageError(f"{row.where}: no trace that is known, by its columns; known are {known}")
+    raise UsageError(f"{row.where}: no trace that is known by the columns {row.columns()}; known are {known}")
 
 
 def _azure(row: Row) -> Arrival:
