@@ -144,9 +144,48 @@ INFERENCEX = {
 }
 """Built from the tool's own step that writes it: utils/process_result.py, 2026-08-21."""
 
+SGLANG = {
+    "tag": None,
+    "backend": "sglang",
+    "dataset_name": "random",
+    "request_rate": float("inf"),
+    "max_concurrency": 16,
+    "sharegpt_output_len": None,
+    "random_input_len": 1024,
+    "random_output_len": 128,
+    "random_range_ratio": 1.0,
+    "server_info": {"model_path": "/models/qwen3-8b", "served_model_name": "qwen3-8b", "tp_size": 1},
+    "duration": 8.0,
+    "completed": 200,
+    "total_input_tokens": 204800,
+    "total_output_tokens": 25600,
+    "total_output_tokens_retokenized": 25590,
+    "request_throughput": 25.0,
+    "input_throughput": 25600.0,
+    "output_throughput": 3200.0,
+    "total_throughput": 28800.0,
+    "mean_e2e_latency_ms": 620.0,
+    "median_e2e_latency_ms": 610.0,
+    "p99_e2e_latency_ms": 700.0,
+    "mean_ttft_ms": 90.0,
+    "median_ttft_ms": 80.0,
+    "p99_ttft_ms": 150.0,
+    "mean_tpot_ms": 4.2,
+    "median_tpot_ms": 4.0,
+    "p99_tpot_ms": 5.0,
+    "mean_itl_ms": 4.2,
+    "median_itl_ms": 3.0,
+    "p95_itl_ms": 9.0,
+    "p99_itl_ms": 20.0,
+    "concurrency": 15.5,
+    "accept_length": None,
+}
+"""Built from the tool's own writer: python/sglang/bench_serving.py, read on 2026-11-29."""
+
 SCHEMAS: dict[str, Any] = {
     **{tool: document(name) for tool, name in FILES.items()},
     "genai-bench": GENAI_BENCH,
+    "sglang": SGLANG,
     "inference-perf": INFERENCE_PERF,
     "inferencex": INFERENCEX,
 }
@@ -418,6 +457,91 @@ def test_files_that_are_not_one_sweep_are_refused() -> None:
         merge([vllm, vllm])
 
 
+def lines(*contents: Any) -> bytes:
+    return "".join(json.dumps(content) + "\n" for content in contents).encode()
+
+
+def test_lines_of_json_are_one_sweep_and_one_load_again_is_a_repeat() -> None:
+    """`vllm bench serve --append-result` and SGLang's bench_serving write so."""
+    one = document("vllm_bench.json")
+    sweep = [(8, 700.0), (1, 100.0), (8, 720.0), (8, 710.0)]
+    content = lines(*(one | {"max_concurrency": users, "output_throughput": rate} for users, rate in sweep))
+    [found] = import_file(content.rstrip(), where="sweep.json")
+    assert [(level.users, level.repeat, level.output_tok_per_s.value) for level in found.run.levels] == [
+        (1, 0, 100.0),
+        (8, 0, 700.0),
+        (8, 1, 720.0),
+        (8, 2, 710.0),
+    ]
+    [pooled] = found.run.repeats
+    assert (pooled.users, pooled.n) == (8, 3)
+    assert pooled.figures["output_tok_per_s"].mean == pytest.approx((700.0 * 720.0 * 710.0) ** (1 / 3))
+    assert found.run.run.settings["imported"]["file"] == "sweep.json"
+
+
+def test_what_is_wrong_in_lines_of_json_is_told_with_its_number() -> None:
+    one = document("vllm_bench.json")
+    with pytest.raises(UsageError, match=r"^result 2 of x\.json\.duration: a number was expected"):
+        import_file(lines(one, one | {"duration": "5"}), where="x.json")
+    with pytest.raises(UsageError, match=r"^result 2 of x\.json: no known result file"):
+        import_file(lines(one, {"a": 1}), where="x.json")
+    with pytest.raises(UsageError, match=r"^x\.json: not JSON: .* line 2 "):
+        import_file(lines(one) + b'{"a": ', where="x.json")
+
+
+def test_one_load_with_other_prompts_or_sent_at_once_is_no_repeat() -> None:
+    one = document("vllm_bench.json")
+    longer = one | {"total_input_tokens": 2 * one["total_input_tokens"]}
+    with pytest.raises(UsageError, match=r"the level of 50 users stands there with prompts of \d+ and of \d+ tokens"):
+        import_file(lines(one, longer), where="x.json")
+    burst = one | {"max_concurrency": None}
+    with pytest.raises(UsageError, match="the level without users or rate stands twice"):
+        import_file(lines(burst, burst | {"duration": 1.0}), where="x.json")
+
+
+def test_sglang_s_figures_are_kept_in_seconds() -> None:
+    found = read(SGLANG)
+    level = found.run.levels[0]
+    assert (level.users, level.requests, level.errors, level.window_s) == (16, 200, 0, 8.0)
+    assert (level.input_tokens, level.output_tokens) == (204800, 25600)
+    assert (level.output_tok_per_s.value, level.total_tok_per_s.value, level.req_per_s.value) == (3200, 28800, 25)
+    assert [level.of(name).mean for name in ("ttft_s", "e2e_s", "itl_s")] == [0.09, 0.62, None]
+    assert level.of("tpot_s").mean == pytest.approx(0.0042)
+    assert level.of("tok_per_s_per_user").p50.value == pytest.approx(1 / 0.004)
+    assert found.run.run.model == "qwen3-8b"
+    assert found.run.run.workload == {"input_tokens": 1024.0, "output_tokens": 128.0}
+    assert any(note.startswith("Left out: ITL") for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "users", "rate", "note"),
+    [
+        ({"request_rate": 12.5, "max_concurrency": None}, None, 12.5, ""),
+        ({"request_rate": 12.5}, None, 12.5, "At most 16 requests were in flight"),
+        ({"request_rate": "trace"}, None, None, "Requests were sent at a trace's times"),
+        ({"max_concurrency": None}, None, None, "All requests were sent at once"),
+    ],
+)
+def test_sglang_s_load(change: dict[str, Any], users: int | None, rate: float | None, note: str) -> None:
+    found = read(SGLANG | change)
+    assert (found.run.levels[0].users, found.run.levels[0].req_per_s_offered) == (users, rate)
+    assert any(line.startswith(note) for line in found.notes)
+
+
+def test_sglang_s_single_requests_give_percentiles_with_intervals() -> None:
+    detail = SGLANG | {
+        "ttfts": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.0],
+        "itls": [[0.01, 0.03]] * 6 + [[]],
+        "output_lens": [3, 3, 3, 3, 3, 3, 0],
+        "errors": [""] * 6 + ["timeout"],
+    }
+    level = level_of(detail)
+    assert (level.of("ttft_s").n, level.of("ttft_s").p50.ci95, level.errors) == (6, (0.1, 0.6), 1)
+    assert level.of("tpot_s").p50.value == pytest.approx(0.02)
+    assert level.of("e2e_s").p50.value == pytest.approx(0.34)
+    assert level.of("itl_s").n == 0
+
+
 @pytest.mark.parametrize("form", EXPORTERS)
 def test_every_export_is_json_and_one_file_a_level(form: str) -> None:
     run = merge([read(document("vllm_bench.json") | {"max_concurrency": users}) for users in (1, 10)]).run
@@ -463,7 +587,7 @@ def test_an_unknown_export_format_names_the_known_ones() -> None:
 
 @pytest.mark.parametrize("data", [b"{}", b"[]", b"null", b'"text"', b"7", b'{"benchmarks": [1]}', b'{"hw": 1}'])
 def test_a_file_of_no_known_tool_is_one_line_that_lists_the_known(data: bytes) -> None:
-    tools = "vllm, guidellm, aiperf, genai-bench, inference-perf, inferencex"
+    tools = "vllm, sglang, guidellm, aiperf, genai-bench, inference-perf, inferencex"
     with pytest.raises(UsageError) as caught:
         import_file(data, where="x.json")
     assert str(caught.value) == f"x.json: no known result file; known are those of {tools}"

@@ -26,8 +26,9 @@ COMMANDS: Final = (
         "read another tool's result file as a run",
         _import,
         (Option("FILE", "one file, or the files of one sweep", kind=PATH, field="files", values="+"), OUT),
-        "Make a run of result files of vLLM bench, guidellm, AIPerf, genai-bench, inference-perf or "
-        "InferenceX. Each number keeps its tool's definition; what cannot be mapped is left out and said.",
+        "Make a run of result files of vLLM bench, SGLang bench_serving, guidellm, AIPerf, genai-bench, "
+        "inference-perf or InferenceX. Each number keeps its tool's definition; what cannot be mapped is left out and "
+        "said.",
     ),
     Command(
         "export",

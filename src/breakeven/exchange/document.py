@@ -2,18 +2,29 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from breakeven.errors import UsageError, one_line
 
 _MOST = 1e15
 
 
-def parse_json(data: bytes, *, where: str) -> Any:
-    """The document; UsageError for what is no JSON, nested too deeply or not text."""
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+
+
+def parse_json(data: bytes, *, where: str) -> list[Any]:
+    """The documents of a file, one or more one after the other (JSONL); UsageError for no JSON, too deep or no text."""
     try:
-        return json.loads(data)
+        text = data.decode(json.detect_encoding(data)).strip()
+        documents: list[Any] = []
+        place = 0
+        while place < len(text) or not documents:
+            document, end = json.JSONDecoder().raw_decode(text, place)
+            documents.append(document)
+            place = end + len(_SPACE.match(text, end)[0])  # type: ignore[index]
+        return documents
     except RecursionError:
         raise UsageError(f"{where}: the JSON is nested too deeply") from None
     except ValueError as error:

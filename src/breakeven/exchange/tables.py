@@ -1,19 +1,21 @@
 """The tables of formats, how a file's format is told by its content, and how files of one sweep become one run."""
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Final, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, cast
 
 import msgspec
 
 from breakeven.errors import UsageError
 from breakeven.exchange.document import parse_json
 from breakeven.exchange.imported import Imported, Importer
+from breakeven.metrics.repeats import repeats
 from breakeven.metrics.summary import LevelSummary, RunSummary
 from breakeven.registry import load
 
 IMPORTERS: Final = {
     "vllm": "breakeven.exchange.vllm:IMPORTER",
+    "sglang": "breakeven.exchange.sglang:IMPORTER",
     "guidellm": "breakeven.exchange.guidellm:IMPORTER",
     "aiperf": "breakeven.exchange.aiperf:IMPORTER",
     "genai-bench": "breakeven.exchange.genai_bench:IMPORTER",
@@ -22,6 +24,9 @@ IMPORTERS: Final = {
 }
 """Tool -> how its files are told and read."""
 
+_ALIKE: Final = 1.1
+"""Mean lengths of one load's repeats may differ by this factor: random prompts do, other workloads differ by more."""
+
 EXPORTERS: Final = {"vllm-json": "breakeven.exchange.vllm_json:write"}
 """Format -> function of a run that gives file name -> content."""
 
@@ -29,10 +34,22 @@ EXPORTERS: Final = {"vllm-json": "breakeven.exchange.vllm_json:write"}
 def import_file(data: bytes, *, where: str) -> list[Imported]:
     """The runs in a result file of another tool: one, but for InferenceX lists, which hold one a configuration.
 
-    The format is told by the content. UsageError in one line for what is no JSON, no known format, or not of the
-    type that the format promises.
+    The format is told by the content; lines of JSON, one a result, are one sweep. UsageError in one line for what is
+    no JSON, no known format, or not of the type that the format promises, and where the lines are not one sweep.
     """
-    document = parse_json(data, where=where)
+    documents = parse_json(data, where=where)
+    if len(documents) == 1:
+        return _read(documents[0], where=where)
+    found: list[Imported] = []
+    for number, document in enumerate(documents, start=1):
+        try:
+            found += _read(document, where=where)
+        except UsageError as error:
+            raise UsageError(f"result {number} of {error}") from None
+    return [merge(found)]
+
+
+def _read(document: Any, *, where: str) -> list[Imported]:
     for tool in IMPORTERS:
         importer = cast("Importer", load("result file", IMPORTERS, tool))
         if importer.recognise(document):
@@ -46,22 +63,39 @@ def export_run(run: RunSummary, *, form: str) -> dict[str, bytes]:
 
 
 def merge(runs: Sequence[Imported]) -> Imported:
-    """Files of one sweep, one level each, as one run with its levels in order.
+    """Results of one sweep, one level each, as one run with its levels in order; one load measured again is a repeat.
 
-    UsageError where the tools or the models differ, or one level stands twice: such files are not one sweep.
+    UsageError where the tools or the models differ, a result stands twice, or the prompts or answers of one load differ
+    in length by more than a tenth: such results are not one sweep.
     """
     first = runs[0]
     for other in runs[1:]:
         for what, one, two in (("tool", first.tool, other.tool), ("model", first.run.run.model, other.run.run.model)):
             if one != two:
                 raise UsageError(f"these files are not one sweep: the {what} is {one} in one and {two} in another")
-    levels = sorted((level for one in runs for level in one.run.levels), key=_load)
-    for lower, upper in itertools.pairwise(levels):
-        if _load(lower) == _load(upper):
-            raise UsageError(f"these files are not one sweep: the level {_words(upper)} stands twice")
+    placed = [(_load(level), level, one.run.run.workload) for one in runs for level in one.run.levels]
+    placed.sort(key=lambda it: it[0])
+    levels = [level for _, same in itertools.groupby(placed, key=lambda it: it[0]) for level in _repeats(list(same))]
     notes = tuple(dict.fromkeys(note for one in runs for note in one.notes))
-    run = msgspec.structs.replace(first.run, levels=tuple(levels))
+    run = msgspec.structs.replace(first.run, levels=tuple(levels), repeats=repeats(levels))
     return Imported(tool=first.tool, run=run, notes=notes)
+
+
+def _repeats(same: Sequence[tuple[tuple[float, float], LevelSummary, Mapping[str, Any]]]) -> list[LevelSummary]:
+    """Levels of one load, numbered from 0."""
+    levels = [level for _, level, _ in same]
+    if len(levels) > 1 and levels[0].users is None and levels[0].req_per_s_offered is None:
+        raise UsageError(f"these files are not one sweep: the level {_words(levels[0])} stands twice")
+    if any(one == other for one, other in itertools.combinations(levels, 2)):
+        raise UsageError(f"these files are not one sweep: the level {_words(levels[0])} stands twice")
+    for name, what in (("input_tokens", "prompts"), ("output_tokens", "answers")):
+        lengths = [float(workload[name]) for _, _, workload in same if workload.get(name)]
+        if lengths and max(lengths) > _ALIKE * min(lengths):
+            raise UsageError(
+                f"these files are not one sweep: the level {_words(levels[0])} stands there with {what} of "
+                f"{min(lengths):.0f} and of {max(lengths):.0f} tokens"
+            )
+    return [msgspec.structs.replace(level, repeat=number) for number, level in enumerate(levels)]
 
 
 def _load(level: LevelSummary) -> tuple[float, float]:

@@ -93,7 +93,7 @@ def _load(node: Node) -> tuple[int | None, float | None, list[str]]:
 
 def _distributions(node: Node) -> tuple[dict[str, Distribution], list[str]]:
     if node.has("ttfts", "itls", "output_lens"):
-        return _from_detail(node), ["Percentiles were calculated from the requests in the file, with intervals."]
+        return from_detail(node), ["Percentiles were calculated from the requests in the file, with intervals."]
     n = node.whole("completed") or 0
     metrics = {ours: _quoted(node, theirs, n=n) for ours, theirs in _NAMES.items()}
     metrics["tok_per_s_per_user"] = inverted(metrics["tpot_s"])
@@ -108,7 +108,7 @@ def _quoted(node: Node, name: str, *, n: int) -> Distribution:
     return quoted(n, **{ours: scaled(node.number(f"{theirs}_{name}_ms"), 1e-3) for ours, theirs in keys.items()})
 
 
-def _from_detail(node: Node) -> dict[str, Distribution]:
+def from_detail(node: Node) -> dict[str, Distribution]:
     """E2E is TTFT plus all gaps; TPOT is (E2E - TTFT) / (output tokens - 1). Failed requests are left out."""
     rows = _requests(node)
     tpot = [math.fsum(gaps) / (tokens - 1) for _, tokens, gaps in rows if tokens > 1 and gaps]
