@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breakeven.app.serve import Shelf
-from breakeven.errors import UsageError
+from breakeven.errors import BreakevenError, RunFailedError, UsageError
 from breakeven.exchange import EXPORTERS, IMPORTERS, Imported, export_run, import_file, merge
 from breakeven.exchange.imported import safe_url
 from breakeven.metrics.summary import LevelSummary, RunSummary
@@ -406,6 +406,97 @@ def test_inference_perf_s_itl_is_left_out_because_tokens_of_a_chunk_get_a_gap_of
     assert any(note.startswith("Left out: inter_token_latency") for note in found.notes)
 
 
+def test_inference_perf_s_pool_over_all_stages_is_no_level() -> None:
+    """summary_lifecycle_metrics.json: of a sweep over rates it is the mean of nothing."""
+    load = {"count": 205, "schedule_delay": {"mean": 0.001}}
+    with pytest.raises(
+        UsageError, match=r"^file\.json\.load_summary: neither .* the pool over all stages, which is no"
+    ):
+        read(INFERENCE_PERF | {"load_summary": load})
+
+
+AIPERF_FAILED = {
+    "input_config": {"phases": [{"kind": "profiling", "concurrency": 8}]},
+    "error_request_count": {"unit": "requests", "avg": 7.0},
+}
+INFERENCE_PERF_FAILED = {"successes": {"count": 0, "latency": {}}, "failures": {"count": 7}}
+FAILED: dict[str, Any] = {
+    "vllm": document("vllm_bench.json") | {"completed": 0, "failed": 7, "output_throughput": 0.0},
+    "vllm-older": {
+        key: value
+        for key, value in (document("vllm_bench.json") | {"completed": 0, "num_prompts": 7}).items()
+        if key != "failed"
+    },
+    "sglang": SGLANG
+    | {"completed": 0, "ttfts": [0.0] * 7, "itls": [[]] * 7, "output_lens": [0] * 7, "errors": ["x"] * 7},
+    "aiperf": AIPERF_FAILED,
+    "inference-perf": INFERENCE_PERF | INFERENCE_PERF_FAILED,
+}
+
+
+@pytest.mark.parametrize("tool", FAILED)
+def test_a_file_without_an_answer_is_one_line_that_says_so(tool: str) -> None:
+    with pytest.raises(RunFailedError) as caught:
+        import_file(json.dumps(FAILED[tool]).encode(), where="x.json")
+    assert str(caught.value) == "x.json: all 7 requests failed, so that there is nothing to import"
+
+
+def test_a_sweep_with_a_level_that_failed_keeps_the_others() -> None:
+    one = document("vllm_bench.json")
+    [found] = import_file(lines(one, FAILED["vllm"] | {"max_concurrency": 99}), where="x.json")
+    assert [(level.users, level.requests, level.errors) for level in found.run.levels] == [(50, 200, 0), (99, 0, 7)]
+
+
+def test_import_ends_with_1_where_all_requests_failed(tmp_path: Path) -> None:
+    path = tmp_path / "failed.json"
+    path.write_text(json.dumps(FAILED["vllm"]))
+    done = breakeven("import", path, "--out", tmp_path / "runs")
+    assert (done.code, done.out, (tmp_path / "runs").exists()) == (1, "", False)
+    assert done.line().endswith("failed.json: all 7 requests failed, so that there is nothing to import")
+
+
+USERS_IN: dict[str, tuple[Any, ...]] = {
+    "vllm": ("max_concurrency",),
+    "sglang": ("max_concurrency",),
+    "guidellm": ("benchmarks", 0, "config", "strategy", "streams"),
+    "aiperf": ("input_config", "phases", 0, "concurrency"),
+    "genai-bench": ("aggregated_metrics", "num_concurrency"),
+    "inference-perf": ("load_summary", "concurrency"),
+    "inferencex": ("conc",),
+}
+
+
+def with_users(tool: str, users: int) -> Any:
+    content = json.loads(json.dumps(SCHEMAS[tool]))
+    holder = content
+    for step in USERS_IN[tool][:-1]:
+        holder = holder[step]
+    holder[USERS_IN[tool][-1]] = users
+    return content
+
+
+@pytest.mark.parametrize("tool", IMPORTERS)
+def test_compare_and_cost_take_what_import_takes(tool: str, tmp_path: Path) -> None:
+    """Two levels of one throughput, so that a floor between their speeds is met by the lower one alone."""
+    files = [tmp_path / f"{name}.json" for name in "ab"]
+    for file in files:
+        file.write_bytes(lines(with_users(tool, 10), with_users(tool, 40)))
+    [found] = import_file(files[0].read_bytes(), where="a.json")
+    rates = [level.output_tok_per_s.value for level in found.run.levels]
+    assert rates[0]
+    floor = ("--floor", f"{rates[0] / 20}")
+    compared = breakeven("compare", *files, *floor, "--json", "-")
+    assert compared.code == 0, compared.err
+    assert compared.json["comparisons"][0]["k_at_slo"][0]["value"] == pytest.approx(1.0)
+    rents = ("--set", "reference.rent_usd_per_h=2", "--set", "candidate.rent_usd_per_h=1")
+    cost = breakeven("cost", "--from-runs", *files, *floor, *rents, "--json", "-")
+    assert cost.code == 0, cost.err
+    found_usd = {one["side"]: one["usd_per_mtok"] for one in cost.json["answer"]["options"]}
+    cards = found.run.run.host.get("gpu_count", 1)  # a rent is a card's
+    usd_per_mtok = cards * 1e6 / 3600 / rates[0]
+    assert found_usd == {"reference": pytest.approx(2 * usd_per_mtok), "candidate": pytest.approx(usd_per_mtok)}
+
+
 def test_an_older_stage_file_without_its_duration_gives_requests_over_rate() -> None:
     older = {key: value for key, value in INFERENCE_PERF.items() if key != "benchmark_time_seconds"}
     assert level_of(older).window_s == pytest.approx(200 / 4.0)
@@ -664,7 +755,7 @@ def test_one_hostile_field_gives_a_run_or_one_line_and_never_a_traceback(tool: s
     content = json.dumps(spoiled(SCHEMAS[tool], pick=pick, value=value)).encode()
     try:
         found = import_file(content, where="x.json")
-    except UsageError as error:
+    except BreakevenError as error:
         line = str(error)
     else:
         line = " ".join(one.run.run.id for one in found)

@@ -10,7 +10,8 @@ from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "aiperf"
-_KEYS: Final = ("request_throughput", "request_latency", "input_config")
+_TOLD_BY: Final = ("request_throughput", "error_request_count")
+"""Where every request failed the second stands alone."""
 _OWN: Final = {
     "tpot_s": "the tool's inter_token_latency: (latency - TTFT) / (output tokens - 1), one value a request",
     "itl_s": "the tool's inter_chunk_latency: gap between neighbouring chunks, pooled",
@@ -25,9 +26,9 @@ _UNITS_S: Final = {"ms": 1e-3, "sec": 1.0, "s": 1.0, "us": 1e-6, "ns": 1e-9}
 
 def recognise(document: Any) -> bool:
     """An AIPerf export: metrics as objects with a unit, and the configuration beside them."""
-    if not isinstance(document, dict) or not all(isinstance(document.get(key), dict) for key in _KEYS):
+    if not isinstance(document, dict) or not isinstance(document.get("input_config"), dict):
         return False
-    return "unit" in document["request_throughput"]
+    return any(isinstance(document.get(key), dict) and "unit" in document[key] for key in _TOLD_BY)
 
 
 def read(document: Any, *, where: str) -> list[Imported]:

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from breakeven.errors import UsageError
 from breakeven.exchange.document import Node, divided
 from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
 from breakeven.exchange.spread import quoted
@@ -29,26 +30,26 @@ def recognise(document: Any) -> bool:
     keys = ("load_summary", "successes", "failures")
     if not isinstance(document, dict) or not all(isinstance(document.get(key), dict) for key in keys):
         return False
-    return "latency" in document["successes"]
+    return "latency" in document["successes"] or not document["successes"].get("count")
 
 
 def read(document: Any, *, where: str) -> list[Imported]:
     """One level: `users` where the stage had a concurrency, else the requested rate."""
     node = Node(document, place=where)
-    level, notes = _level(node)
+    level = _level(node)
     good = node.node("successes")
     lengths = {
         "input_tokens": _either(good, "prompt_tokens", "prompt_len").number("mean"),
         "output_tokens": _either(good, "output_tokens", "output_len").number("mean"),
     }
-    origin = Origin(tool=TOOL, where=where, definitions=DEFINITIONS | _OWN, notes=(*_NOTES, *notes))
+    origin = Origin(tool=TOOL, where=where, definitions=DEFINITIONS | _OWN, notes=_NOTES)
     return [imported([level], origin=origin, workload=lengths)]
 
 
-def _level(node: Node) -> tuple[LevelSummary, list[str]]:
+def _level(node: Node) -> LevelSummary:
     good, load = node.node("successes"), node.node("load_summary")
     latency, rates = good.node("latency"), good.node("throughput")
-    users, rate, notes = _load(load)
+    users, rate = _load(load)
     n = good.whole("count") or 0
     tpot = _quoted(latency, "time_per_output_token", n=n)
     return LevelSummary(
@@ -68,16 +69,17 @@ def _level(node: Node) -> tuple[LevelSummary, list[str]]:
             "tok_per_s_per_user": inverted(tpot),
         },
         cautions=(WHOLE_RUN,),
-    ), notes
+    )
 
 
-def _load(load: Node) -> tuple[int | None, float | None, list[str]]:
+def _load(load: Node) -> tuple[int | None, float | None]:
     users, rate = load.whole("concurrency", least=1), load.number("requested_rate")
-    if users is not None:
-        return users, None, []
-    if rate is not None:
-        return None, rate, []
-    return None, None, ["The file names neither a concurrency nor a rate: the level has neither."]
+    if users is None and rate is None:
+        raise UsageError(
+            f"{load.place}: neither a concurrency nor a rate, so this is the pool over all stages, which is no level; "
+            "take the files of the stages (stage_0_lifecycle_metrics.json and so on)"
+        )
+    return (None, rate) if users is None else (users, None)
 
 
 def _either(node: Node, new: str, old: str) -> Node:

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from breakeven.errors import UsageError
+from breakeven.errors import RunFailedError, UsageError
 from breakeven.exchange.document import parse_json
 from breakeven.exchange.imported import Imported, Importer
 from breakeven.metrics.repeats import repeats
@@ -35,9 +35,18 @@ def import_file(data: bytes, *, where: str) -> list[Imported]:
     """The runs in a result file of another tool: one, but for InferenceX lists, which hold one a configuration.
 
     The format is told by the content; lines of JSON, one a result, are one sweep. UsageError in one line for what is
-    no JSON, no known format, or not of the type that the format promises, and where the lines are not one sweep.
+    no JSON, no known format, or not of the type that the format promises, and where the lines are not one sweep;
+    RunFailedError where no request of the file was answered.
     """
-    documents = parse_json(data, where=where)
+    found = _runs(parse_json(data, where=where), where=where)
+    levels = [level for one in found for level in one.run.levels]
+    errors = sum(level.errors for level in levels)
+    if errors and not any(level.requests for level in levels):
+        raise RunFailedError(f"{where}: all {errors} requests failed, so that there is nothing to import")
+    return found
+
+
+def _runs(documents: Sequence[Any], *, where: str) -> list[Imported]:
     if len(documents) == 1:
         return _read(documents[0], where=where)
     found: list[Imported] = []

@@ -68,7 +68,7 @@ def _level(node: Node) -> tuple[LevelSummary, list[str]]:
         stopped="requests",
         window_s=node.number("duration"),
         requests=node.whole("completed") or 0,
-        errors=node.whole("failed") or 0,
+        errors=_failed(node),
         input_tokens=node.whole("total_input_tokens"),
         output_tokens=node.whole("total_output_tokens"),
         output_tok_per_s=Estimate(value=node.number("output_throughput")),
@@ -77,6 +77,13 @@ def _level(node: Node) -> tuple[LevelSummary, list[str]]:
         cautions=(WHOLE_RUN,),
         distributions=metrics,
     ), [*notes, *more]
+
+
+def _failed(node: Node) -> int:
+    """Before the tool counted them: what was sent and not completed."""
+    failed = node.whole("failed")
+    lost = (node.whole("num_prompts") or 0) - (node.whole("completed") or 0)
+    return max(lost, 0) if failed is None else failed
 
 
 def _load(node: Node) -> tuple[int | None, float | None, list[str]]:
