@@ -352,6 +352,42 @@ def test_a_rate_of_aiperf_is_offered_also_where_requests_in_flight_have_a_limit(
     assert (level.users, level.req_per_s_offered) == (None, 2.5)
 
 
+@pytest.mark.parametrize(
+    ("stimulus", "users", "rate"),
+    [({"concurrency": 4}, 4, None), ({"request_rate": 2.5}, None, 2.5), ({"session_concurrency": 3}, None, None)],
+)
+def test_genai_perf_s_load_is_its_stimulus(stimulus: Any, users: int | None, rate: float | None) -> None:
+    """Built from the tool's own writer and its tests: genai_perf/export_data/json_exporter.py, read on 2026-11-29."""
+
+    def times(ms: float) -> dict[str, Any]:
+        return {"unit": "ms", "avg": ms, "p50": ms, "p90": ms + 1, "p95": ms + 2, "p99": ms + 3}
+
+    content = {
+        "request_throughput": {"unit": "requests/sec", "avg": 2.0},
+        "request_latency": times(1000.0),
+        "time_to_first_token": times(100.0),
+        "inter_token_latency": times(10.0),
+        "output_token_throughput": {"unit": "tokens/sec", "avg": 180.0},
+        "output_token_throughput_per_user": {"unit": "tokens/sec/user", "avg": 101.0},
+        "output_sequence_length": {"unit": "tokens", "avg": 90.0},
+        "input_sequence_length": {"unit": "tokens", "avg": 550.0},
+        "request_count": {"unit": "requests", "avg": 100.0},
+        "input_config": {
+            "model_names": ["small_model"],
+            "endpoint": {"url": "http://box:8001", "type": "chat"},
+            "perf_analyzer": {"path": "perf_analyzer", "stimulus": stimulus},
+        },
+    }
+    found = read(content)
+    level = found.run.levels[0]
+    assert (found.tool, found.run.run.model) == ("genai-perf", "small_model")
+    assert (level.users, level.req_per_s_offered, level.requests) == (users, rate, 100)
+    assert (level.output_tok_per_s.value, level.req_per_s.value) == (180.0, 2.0)
+    assert (level.of("ttft_s").mean, level.of("e2e_s").p50.value) == (0.1, 1.0)
+    assert level.of("tpot_s").p99.value == pytest.approx(0.013)
+    assert found.run.run.workload == {"input_tokens": 550.0, "output_tokens": 90.0}
+
+
 def test_an_imported_answer_length_is_called_the_mean_that_it_is() -> None:
     content = document("profile_export_aiperf.json")
     content["output_sequence_length"]["avg"] = 915.894

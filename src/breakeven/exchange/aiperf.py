@@ -1,8 +1,8 @@
-"""AIPerf results (profile_export_aiperf.json): one level a file."""
+"""AIPerf results (profile_export_aiperf.json), and those of GenAI-Perf before it: one level a file."""
 
 from typing import Any, Final
 
-from breakeven.errors import UsageError
+from breakeven.errors import UsageError, one_line
 from breakeven.exchange.document import Node
 from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported, safe_url
 from breakeven.exchange.spread import quoted
@@ -10,6 +10,7 @@ from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "aiperf"
+_BEFORE: Final = "genai-perf"
 _TOLD_BY: Final = ("request_throughput", "error_request_count")
 """Where every request failed the second stands alone."""
 _OWN: Final = {
@@ -32,27 +33,28 @@ def recognise(document: Any) -> bool:
 
 
 def read(document: Any, *, where: str) -> list[Imported]:
-    """One level: `users` is the concurrency of the profiling phase."""
+    """One level: `users` is the concurrency of the profiling phase, in GenAI-Perf that of the stimulus."""
     node = Node(document, place=where)
     level, notes = _level(node)
     config = node.node("input_config")
     origin = Origin(
-        tool=TOOL,
+        tool=_BEFORE if config.has("perf_analyzer") else TOOL,
         where=where,
         version=node.text("aiperf_version"),
         definitions=DEFINITIONS | _OWN,
         notes=(*_NOTES, *notes),
     )
     endpoint = config.node("endpoint")
-    urls = endpoint.items("urls")
+    urls = endpoint.items("urls") or [endpoint.fields.get("url")]
+    names = [model.text("name") for model in config.node("models").nodes("items")] or config.items("model_names")
     return [
         imported(
             [level],
             origin=origin,
-            model=next((model.text("name") for model in config.node("models").nodes("items")), None),
+            model=one_line(names[0], limit=200) if names and isinstance(names[0], str) else None,
             started=node.text("start_time"),
             engine={
-                "url": safe_url(urls[0]) if urls and isinstance(urls[0], str) else None,
+                "url": safe_url(urls[0]) if isinstance(urls[0], str) else None,
                 "api": endpoint.text("type"),
             },
             workload={
@@ -92,7 +94,8 @@ def _level(node: Node) -> tuple[LevelSummary, list[str]]:
 
 def _load(config: Node) -> tuple[int | None, float | None, list[str]]:
     phases = [phase for phase in config.nodes("phases") if _is_measured(phase)]
-    load = phases[0] if phases else config.node("loadgen")
+    stimulus = config.node("perf_analyzer").node("stimulus")
+    load = phases[0] if phases else stimulus if stimulus.fields else config.node("loadgen")
     rate = load.number("rate" if phases else "request_rate")
     if rate is not None:
         return None, rate, []
