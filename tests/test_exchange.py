@@ -285,6 +285,71 @@ def test_guidellm_s_single_requests_are_used_when_all_are_there() -> None:
     )
 
 
+def guidellm_04() -> Any:
+    """As 0.4 and 0.5 name the first token's stamp: guidellm/schemas/info.py, read on 2026-11-29."""
+    content = document("guidellm_excerpt.json")
+    content["benchmarks"][0]["metrics"]["request_totals"]["successful"] = 3
+    for one in content["benchmarks"][0]["requests"]["successful"]:
+        stamps = one["info"]["timings"]
+        stamps["first_token_iteration"] = stamps.pop("first_output_token_iteration")
+    return content
+
+
+def test_guidellm_s_stamps_of_0_4_and_0_5_give_the_same_figures() -> None:
+    """All requests were skipped, while the file's own aggregates were there."""
+    now = document("guidellm_excerpt.json")
+    now["benchmarks"][0]["metrics"]["request_totals"]["successful"] = 3
+    level = level_of(guidellm_04())
+    assert level.of("ttft_s").n == 3
+    assert level.distributions == level_of(now).distributions
+
+
+def test_guidellm_s_own_figures_stand_where_no_request_has_a_stamp() -> None:
+    content = guidellm_04()
+    for one in content["benchmarks"][0]["requests"]["successful"]:
+        one["info"]["timings"] = {}
+    theirs = content["benchmarks"][0]["metrics"]["time_to_first_token_ms"]["successful"]["mean"]
+    found = read(content)
+    assert found.run.levels[0].of("ttft_s").mean == pytest.approx(theirs / 1000)
+    assert any("the tool's own" in note for note in found.notes)
+
+
+def guidellm_03(*, requests: int) -> Any:
+    """Built from the tool's own types before 0.4: guidellm/benchmark/benchmark.py, read on 2026-11-29."""
+
+    def summary(mean: float) -> dict[str, Any]:
+        percentiles = {"p90": mean + 1, "p95": mean + 2, "p99": mean + 3}
+        return {"successful": {"mean": mean, "median": mean - 1, "total_sum": mean * 200, "percentiles": percentiles}}
+
+    one = {"output_tokens": 5, "start_time": 10.0, "first_token_time": 10.5, "last_token_time": 12.5, "end_time": 13.0}
+    names = ("requests_per_second", "request_latency", "prompt_token_count", "output_token_count")
+    more = ("time_to_first_token_ms", "inter_token_latency_ms", "output_tokens_per_second", "tokens_per_second")
+    benchmark = {
+        "type_": "generative_benchmark",
+        "args": {"strategy_index": 0, "strategy": {"type_": "concurrent", "streams": 6}},
+        "run_stats": {"start_time": 10.0, "end_time": 60.0},
+        "worker": {"backend_type": "openai_http", "backend_target": "http://box:8000", "backend_model": "m"},
+        "metrics": {name: summary(10.0 * number) for number, name in enumerate((*names, *more), start=1)},
+        "duration": 50.0,
+        "request_totals": {"successful": 200, "incomplete": 2, "errored": 1, "total": 203},
+        "requests": {"successful": [one] * requests, "incomplete": [], "errored": []},
+    }
+    return {"benchmarks": [benchmark]}
+
+
+def test_guidellm_before_0_4_is_read_from_its_aggregates_and_from_its_requests() -> None:
+    found = read(guidellm_03(requests=3))
+    level = found.run.levels[0]
+    assert (found.run.run.model, found.run.run.engine["url"]) == ("m", "http://box:8000")
+    assert (level.users, level.requests, level.errors, level.cut, level.window_s) == (6, 200, 1, 2, 50.0)
+    assert (level.output_tok_per_s.value, level.req_per_s.value, level.output_tokens) == (70.0, 10.0, 8000)
+    assert (level.of("ttft_s").mean, level.of("ttft_s").p50.value) == (0.05, 0.049)
+    assert (level.of("tpot_s").p99.value, level.of("e2e_s").p90.value) == (0.063, 21.0)
+    whole = level_of(guidellm_03(requests=200))
+    means = [whole.of(name).mean for name in ("ttft_s", "tpot_s", "e2e_s")]
+    assert means == [pytest.approx(0.5), pytest.approx(0.5), pytest.approx(2.5)]
+
+
 @pytest.mark.parametrize(
     ("strategy", "users", "rate"),
     [

@@ -1,4 +1,4 @@
-"""guidellm results (report JSON of 0.8): one level a benchmark."""
+"""guidellm results (report JSON of 0.8, of 0.4 and 0.5, and of the versions before): one level a benchmark."""
 
 from typing import Any, Final
 
@@ -22,20 +22,24 @@ _WEIGHTED: Final = (
 _DETAIL: Final = "Percentiles were calculated from the requests in the file, with intervals."
 
 
+_KEYS: Final = ({"config", "metrics", "scheduler_state"}, {"args", "metrics", "run_stats"})
+"""Of a benchmark since 0.4, and before."""
+
+
 def recognise(document: Any) -> bool:
-    """A guidellm report: `benchmarks`, each with a scheduler's state and metrics."""
+    """A guidellm report: `benchmarks`, each with its settings, a scheduler's state and metrics."""
     if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):
         return False
-    return all(
-        isinstance(one, dict) and {"config", "metrics", "scheduler_state"} <= set(one) for one in document["benchmarks"]
-    )
+    return all(isinstance(one, dict) and any(keys <= set(one) for keys in _KEYS) for one in document["benchmarks"])
 
 
 def read(document: Any, *, where: str) -> list[Imported]:
     """One run with a level for every benchmark of the report."""
     node = Node(document, place=where)
+    empty = Node({}, place=where)
     found = [_level(benchmark) for benchmark in node.nodes("benchmarks")]
-    backend = next((one.node("config").node("backend") for one in node.nodes("benchmarks")), Node({}, place=where))
+    backend = next((one.node("config").node("backend") for one in node.nodes("benchmarks")), empty)
+    worker = next((one.node("worker") for one in node.nodes("benchmarks")), empty)
     notes = dict.fromkeys((*_NOTES, *(note for _, more in found for note in more)))
     origin = Origin(
         tool=TOOL,
@@ -44,19 +48,21 @@ def read(document: Any, *, where: str) -> list[Imported]:
         definitions=DEFINITIONS,
         notes=tuple(notes),
     )
-    first = next((one.node("metrics") for one in node.nodes("benchmarks")), Node({}, place=where))
+    first = next((one.node("metrics") for one in node.nodes("benchmarks")), empty)
     lengths = {
         "input_tokens": _successful(first, "prompt_token_count").number("mean"),
         "output_tokens": _successful(first, "output_token_count").number("mean"),
     }
-    engine = {"url": safe_url(backend.text("target")), "api": backend.text("request_format")}
+    url = backend.text("target") or worker.text("backend_target")
+    engine = {"url": safe_url(url), "api": backend.text("request_format")}
+    model = backend.text("model") or worker.text("backend_model")
     levels = [level for level, _ in found]
-    return [imported(levels, origin=origin, model=backend.text("model"), engine=engine, workload=lengths)]
+    return [imported(levels, origin=origin, model=model, engine=engine, workload=lengths)]
 
 
 def _level(node: Node) -> tuple[LevelSummary, list[str]]:
-    metrics, totals = node.node("metrics"), node.node("metrics").node("request_totals")
-    users, rate, notes = _load(node.node("config").node("strategy"))
+    metrics, totals = node.node("metrics"), _totals(node)
+    users, rate, notes = _load(node.node("config" if node.has("config") else "args").node("strategy"))
     distributions, how = _distributions(node)
     return LevelSummary(
         users=users,
@@ -74,6 +80,12 @@ def _level(node: Node) -> tuple[LevelSummary, list[str]]:
         cautions=(WHOLE_RUN,),
         distributions=distributions,
     ), [*notes, how]
+
+
+def _totals(node: Node) -> Node:
+    """Under the metrics since 0.4, beside them before."""
+    metrics = node.node("metrics")
+    return (metrics if metrics.has("request_totals") else node).node("request_totals")
 
 
 def _load(strategy: Node) -> tuple[int | None, float | None, list[str]]:
@@ -99,9 +111,11 @@ def _total(metrics: Node, name: str) -> int | None:
 
 def _distributions(node: Node) -> tuple[dict[str, Distribution], str]:
     requests = list(node.node("requests").nodes("successful"))
-    whole = node.node("metrics").node("request_totals").whole("successful")
+    whole = _totals(node).whole("successful")
     if requests and len(requests) == whole:
-        return _from_detail(requests), _DETAIL
+        detail = _from_detail(requests)
+        if detail["e2e_s"].n:
+            return detail, _DETAIL
     metrics = node.node("metrics")
     tpot = _quoted(metrics, "inter_token_latency_ms", n=whole or 0, unit_s=1e-3)
     return {
@@ -115,7 +129,9 @@ def _distributions(node: Node) -> tuple[dict[str, Distribution], str]:
 def _quoted(metrics: Node, name: str, *, n: int, unit_s: float) -> Distribution:
     block = _successful(metrics, name)
     percentiles = block.node("percentiles")
-    figures = {key: scaled(percentiles.number(key), unit_s) for key in ("p50", "p90", "p95", "p99")}
+    known = {key: percentiles.number(key) for key in ("p50", "p90", "p95", "p99")}
+    known["p50"] = block.number("median") if known["p50"] is None else known["p50"]
+    figures = {key: scaled(value, unit_s) for key, value in known.items()}
     return quoted(n, mean=scaled(block.number("mean"), unit_s), **figures)
 
 
@@ -123,8 +139,8 @@ def _from_detail(requests: list[Node]) -> dict[str, Distribution]:
     """From each request's own stamps: sent, first token, last token; its request_latency ends later."""
     ttft, tpot, e2e = [], [], []
     for request in requests:
-        stamps = request.node("info").node("timings")
-        sent, first, last = (stamps.number(f"{name}") for name in _STAMPS)
+        stamps = request.node("info").node("timings") if request.has("info") else request
+        sent, first, last = (_stamp(stamps, names) for names in _STAMPS)
         tokens = request.whole("output_tokens")
         if sent is None or first is None or last is None:
             continue
@@ -141,7 +157,16 @@ def _from_detail(requests: list[Node]) -> dict[str, Distribution]:
     }
 
 
-_STAMPS: Final = ("request_start", "first_output_token_iteration", "last_token_iteration")
+_STAMPS: Final = (
+    ("request_start", "start_time"),
+    ("first_output_token_iteration", "first_token_iteration", "first_token_time"),
+    ("last_token_iteration", "last_token_time"),
+)
+"""Sent, first token, last token: their names now, in 0.4 and 0.5 (the second of three), and before 0.4."""
+
+
+def _stamp(stamps: Node, names: tuple[str, ...]) -> float | None:
+    return next((value for name in names if (value := stamps.number(name)) is not None), None)
 
 
 IMPORTER: Final = Importer(recognise, read)
