@@ -24,6 +24,8 @@ Word = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/+
 Amount = Annotated[float, Meta(ge=0, le=1e18)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=10**12)]
+Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Path = Annotated[tuple[Hash, ...], Meta(max_length=20)]
 
 
 class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +63,8 @@ class Proof(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     time_s: Amount
     device: Text
     """`cuda:0 NVIDIA GeForce RTX 4090`, or `cpu` and the processor's name."""
+    paths: Annotated[tuple[Path, ...], Meta(max_length=16)] = ()
+    """For each row that the answer asks for, the hashes beside its way up to the answer."""
 
 
 class Bench(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
