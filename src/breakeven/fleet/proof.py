@@ -96,6 +96,10 @@ class Torch:
         found: Whole = self._product[first:last].to(self._torch.int32).cpu().numpy()
         return found
 
+    def free_bytes(self) -> float:
+        """What is free of the card's memory."""
+        return float(self._torch.cuda.mem_get_info(self._device)[0])
+
     def _wait(self) -> None:
         if self._device != "cpu":
             self._torch.cuda.synchronize(self._device)

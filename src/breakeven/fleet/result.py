@@ -99,6 +99,8 @@ class Level(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     power_mean_w: Amount | None = None
     """Sum over the boards."""
     energy_j: Amount | None = None
+    temperature_mean_c: Annotated[float, Meta(ge=-50, le=300)] | None = None
+    """Over the boards."""
     temperature_max_c: Annotated[float, Meta(ge=-50, le=300)] | None = None
     cautions: Annotated[tuple[Word, ...], Meta(max_length=64)] = ()
     """Ids of the cautions that stand beside the level."""
@@ -121,7 +123,7 @@ class NodeResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     outcome: Literal["done", "partial", "failed"]
     """`partial`: levels are missing, as the time limit came; `failed`: none was measured."""
     reason: Text | None = None
-    """Why it is not `done`, in one line."""
+    """Why it is not `done`, or what is missing beside the levels, in one line."""
     model: Text | None = None
     engine: Text | None = None
     engine_version: Text | None = None

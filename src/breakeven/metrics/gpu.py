@@ -80,6 +80,7 @@ def _board(samples: Samples, window: Span, device: str, *, source: str) -> tuple
         ("default_power_limit_w", "default_power_limit_w", largest),
         ("sm_clock_mean_mhz", "sm_clock_mhz", mean),
         ("memory_clock_mean_mhz", "memory_clock_mhz", mean),
+        ("temperature_mean_c", "temperature_c", mean),
         ("temperature_max_c", "temperature_c", largest),
         ("memory_used_max_bytes", "memory_used_bytes", largest),
         ("utilisation_mean_share", "utilisation_share", mean),

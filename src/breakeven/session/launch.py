@@ -49,8 +49,13 @@ def log_name(repeat: int | None) -> str:
     return ENGINE_LOG if repeat is None else f"engine-r{repeat}.log"
 
 
-def launch_engine(plan: Plan, *, model_path: Path | None, log_path: Path, live: Live) -> Launched:
-    """Start the engine of a plan without a URL and wait until it serves. `model_path` is the embedded engine's."""
+def launch_engine(
+    plan: Plan, *, model_path: Path | None, log_path: Path, live: Live, threads: int | None = None
+) -> Launched:
+    """Start the engine of a plan without a URL and wait until it serves.
+
+    `model_path` and `threads` are the embedded engine's.
+    """
     if model_path is not None:
         live.say("starting llama.cpp with SmolLM2-135M-Instruct …")
         launched = start_embedded(
@@ -58,6 +63,7 @@ def launch_engine(plan: Plan, *, model_path: Path | None, log_path: Path, live: 
             context_per_slot=context_tokens(plan),
             model_path=model_path,
             log_path=log_path,
+            threads=threads,
         )
     else:
         assert plan.engine is not None

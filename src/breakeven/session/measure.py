@@ -64,12 +64,16 @@ def load_of(level: LevelPlan | LevelFacts) -> Load:
 
 
 class Session(NamedTuple):
-    """What part of a plan is measured now: all that is missing, or one round of a study."""
+    """What part of a plan is measured now: all that is missing, or one round of a study; and where."""
 
     repeat: int | None = None
     """Only levels of this repeat."""
     may_start: Callable[[LevelPlan], bool] = lambda _level: True
     """Asked before each level; a study says no when its budget does not hold it."""
+    threads: int | None = None
+    """Of the embedded engine; None leaves the choice to it."""
+    is_beside: bool = False
+    """The engine is on this machine, though its address may be another container's."""
 
     def wants(self, level: LevelPlan) -> bool:
         """The level belongs to this session."""
@@ -173,7 +177,7 @@ class Measurement:
         return sources_for(
             url=target.origin + target.root,
             engine=server.engine,
-            is_local=target.is_local,
+            is_local=target.is_local or self._session.is_beside,
             headers=target.own_headers(),
             unix_path=target.unix_path,
             gpu_metrics=self.plan.gpu_metrics,

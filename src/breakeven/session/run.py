@@ -39,10 +39,16 @@ _WHOLE_NUMBERS: Final = ("chat", "fixed", "dataset")
 """Workloads whose lengths are numbers, not distributions."""
 
 
-def run_plan(plan: Plan, *, out: Path, live: Live) -> tuple[RunFolder, RunSummary, bool]:
+def run_plan(
+    plan: Plan,
+    *,
+    out: Path,
+    live: Live,
+    session: Session = Session(),  # noqa: B008  (it is frozen)
+) -> tuple[RunFolder, RunSummary, bool]:
     """Measure a new run; its folder, its summary, and whether the user interrupted it."""
     check_plan(plan)
-    return _measure(plan, workload=workload_of(plan), folder=None, out=out, live=live)
+    return _measure(plan, workload=workload_of(plan), folder=None, out=out, live=live, session=session)
 
 
 def resume_run(
@@ -163,7 +169,9 @@ def _measure(
             )
             folder = folder or new_folder(plan, out=out, started=started, label=launch_label(plan))
             log_path = folder.path / log_name(session.repeat)
-            launched = stack.enter_context(launch_engine(plan, model_path=model_path, log_path=log_path, live=live))
+            launched = stack.enter_context(
+                launch_engine(plan, model_path=model_path, log_path=log_path, live=live, threads=session.threads)
+            )
         measurement = Measurement(
             plan,
             workload=workload,
