@@ -120,6 +120,15 @@ def test_where_intervals_do_not_hold_a_run_says_so(coverage: ModuleType, name: s
     assert found.cautions[caution] > 0.8
 
 
+def test_a_speed_that_wavers_for_a_few_answers_is_told_in_short_windows_too() -> None:
+    """The row of docs/STEADY.md through the real client: windows of 8 s, whose twentieths are shorter than 0.5 s."""
+    client = _module("coverage_client")
+    _, found = client.simulated("uniform lengths, speed wavers by 10 %, τ 1 s", 30, 8.0)
+    assert found.cautions["speed_wavers"] > 0.8
+    _, steady = client.simulated("uniform lengths", 30, 8.0)
+    assert steady.cautions.get("speed_wavers", 0.0) <= 0.05
+
+
 @pytest.mark.parametrize(("loads", "repeats", "window_s"), [(1, 1, 60.0), (4, 1, 15.0), (1, 4, 15.0), (2, 2, 15.0)])
 def test_a_run_that_equals_another_does_not_fail_a_gate(
     coverage: ModuleType, loads: int, repeats: int, window_s: float

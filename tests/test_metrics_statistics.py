@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import scipy.stats
 from hypothesis import given, settings
@@ -10,9 +11,12 @@ from hypothesis import strategies as st
 
 from breakeven.metrics.statistics import (
     QUANTILES,
+    Cumulative,
     batch_half_width,
     cumulative,
     distribution,
+    half_width,
+    memory,
     quantile_ranks,
     rate_estimate,
     t_quantile,
@@ -145,16 +149,16 @@ def counted(times_s: list[float], *, count: int, batch_s: float) -> list[int]:
     return [sum(number * batch_s < at_s <= (number + 1) * batch_s for at_s in times_s) for number in range(count)]
 
 
-def test_the_interval_of_throughput_is_the_widest_over_10_20_and_40_batches() -> None:
+def test_the_batch_interval_of_throughput_is_the_widest_over_10_20_and_40_batches() -> None:
     for seed in range(5):
         times_s = sorted(np.random.default_rng(seed).uniform(0, 40, 300).tolist())
         expected = max(
             half_width_by_hand(counted(times_s, count=count, batch_s=40 / count), batch_s=40 / count)
             for count in (10, 20, 40)
         )
-        found = rate_estimate(cumulative(np.array(times_s), np.ones(300)), open_s=0.0, close_s=40.0)
-        assert found.value == pytest.approx(7.5)
-        assert found.ci95 == pytest.approx((7.5 - expected, 7.5 + expected))
+        by = cumulative(np.array(times_s), np.ones(300))
+        assert batch_half_width(by, open_s=0.0, close_s=40.0) == pytest.approx(expected)
+        assert rate_estimate(by, open_s=0.0, close_s=40.0).value == pytest.approx(7.5)
 
 
 def test_every_batch_lasts_at_least_half_a_second() -> None:
@@ -162,6 +166,64 @@ def test_every_batch_lasts_at_least_half_a_second() -> None:
     expected = half_width_by_hand(counted(times_s, count=10, batch_s=0.9), batch_s=0.9)  # 20 would last 0.45 s
     found = rate_estimate(cumulative(np.array(times_s), np.ones(200)), open_s=0.0, close_s=9.0)
     assert found.ci95[1] == pytest.approx(200 / 9 + expected)
+
+
+def at_rates(rates: npt.NDArray[np.float64]) -> Cumulative:
+    """One rate a second."""
+    sums = np.concatenate([[0.0], np.cumsum(rates)])
+    return lambda at_s: np.interp(at_s, np.arange(len(sums)), sums)
+
+
+def wavering(runs: int, *, keep: float) -> npt.NDArray[np.float64]:
+    """Rates of 100 ± 10 a second for a minute each, which keep so much of what they are off by."""
+    rng = np.random.default_rng(7)
+    off = rng.standard_normal((runs, 60))
+    for second in range(1, 60):
+        off[:, second] = keep * off[:, second - 1] + math.sqrt(1 - keep**2) * off[:, second]
+    return np.asarray(100 + 10 * off)
+
+
+def test_the_memory_of_a_throughput_by_hand() -> None:
+    rates = wavering(1, keep=0.8)[0]
+    off = rates - rates.mean()
+    covariances = [float(off[: 60 - lag] @ off[lag:]) / 60 for lag in range(60)]
+    pairs = [covariances[lag] + covariances[lag + 1] for lag in range(0, 60, 2)]
+    lags = 2 * next(number for number, pair in enumerate(pairs) if pair <= 0)
+    total = (covariances[0] + 2 * sum(covariances[1:lags])) / (1 - (2 * lags - 1) / 60)
+    stretches = 60 * covariances[0] / total
+    found = memory(at_rates(rates), open_s=0.0, close_s=60.0)
+    assert found is not None
+    assert found.stretches == pytest.approx(stretches)
+    t = float(scipy.stats.t.ppf(0.975, max(4, math.floor(stretches) - 1)))
+    assert found.half_width == pytest.approx(t * math.sqrt(total / 60))
+    assert half_width(at_rates(rates), open_s=0.0, close_s=60.0) == max(
+        found.half_width, batch_half_width(at_rates(rates), open_s=0.0, close_s=60.0) or 0.0
+    )
+
+
+def test_a_speed_that_wavers_slowly_is_held_too() -> None:
+    """By seconds of which each keeps 0.8 of the last: batches alone hold it in less than nine of ten runs."""
+    alone, held = [], []
+    for rates in wavering(200, keep=0.8):
+        by, off = at_rates(rates), abs(float(rates.mean()) - 100)
+        alone.append(off <= (batch_half_width(by, open_s=0.0, close_s=60.0) or 0.0))
+        held.append(off <= (half_width(by, open_s=0.0, close_s=60.0) or 0.0))
+    assert np.mean(alone) < 0.87
+    assert np.mean(held) >= 0.9
+
+
+def test_a_throughput_without_memory_keeps_its_batch_interval() -> None:
+    same = [
+        half_width(at_rates(rates), open_s=0.0, close_s=60.0)
+        == batch_half_width(at_rates(rates), open_s=0.0, close_s=60.0)
+        for rates in wavering(200, keep=0.0)
+    ]
+    assert np.mean(same) > 0.95
+
+
+def test_no_memory_where_nothing_varies_and_in_a_window_under_five_seconds() -> None:
+    assert memory(lambda at_s: 7.0 * np.floor(at_s), open_s=0.0, close_s=60.0) is None
+    assert memory(at_rates(wavering(1, keep=0.8)[0]), open_s=0.0, close_s=4.9) is None
 
 
 def test_a_window_under_five_seconds_has_no_interval() -> None:

@@ -26,7 +26,7 @@ from breakeven.record import LevelFacts, Record
 _LAG_S: Final = 0.002
 _KERNEL_STAMPED: Final = 0.99
 _CLOCKS_S: Final = 0.005
-_SLOW: Final = 0.35
+_FEW_STRETCHES: Final = 15.0
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -168,11 +168,11 @@ def few_answers(seen: Seen) -> Iterator[Caution]:
 def speed_wavers(seen: Seen) -> Iterator[Caution]:
     """The machine's speed does not change as slowly as the window lasts."""
     found = seen.checks.wavering
-    if found is not None and found > _SLOW and not any(short_window(seen)):
+    if found is not None and found < _FEW_STRETCHES and not any(short_window(seen)):
         yield Caution(
             id="speed_wavers",
-            seen="the speed wavered about as slowly as the window lasts (neighbouring twentieths of it correlate by "
-            "{found:two}), so every ± may be too small",
+            seen="the speed wavers so slowly that the window tells as much as {found:whole} independent looks at it, "
+            "so every ± may be too small",
             advice="use --repeats 3 or more, and believe the spread between them",
             values={"found": found},
         )

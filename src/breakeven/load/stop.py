@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, batch_half_width
+from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, half_width
 
 GROWTH: Final = 1.5
 LEAST_ANSWERS: Final = 30
@@ -45,7 +45,7 @@ class Series:
 
     def relative_half_width(self, *, open_s: float, now_s: float) -> float | None:
         """Half-width of the throughput's interval over its value; None while there are not ten batches."""
-        half = batch_half_width(self.cumulative, open_s=open_s, close_s=now_s)
+        half = half_width(self.cumulative, open_s=open_s, close_s=now_s)
         rate = self.rate(start_s=open_s, end_s=now_s)
         return half / rate if half is not None and rate else None
 

@@ -10,12 +10,12 @@ from msgspec import Struct
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, hidden_tokens
 from breakeven.metrics.level import Window, estimated_share, settled_s
-from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, Floats, t_quantile
+from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, Floats, memory, t_quantile
 from breakeven.record import LevelFacts, Record
 
 _PARTS: Final = 20
 _FIRST: Final = 10
-_LEAST_WAVE: Final = 0.02
+_LEAST_WAVE: Final = 0.01
 _SURE: Final = 3.6
 """2.33 standard deviations (99 %, one-sided) of the rise that a line finds in what wavers: 1.1 x sqrt(2) x that."""
 
@@ -61,7 +61,7 @@ class Checks(Struct, frozen=True, kw_only=True):
     unsettled_s: float = 0.0
     """How long after the window's opening the throughput settled."""
     wavering: float | None = None
-    """Correlation of the throughput of neighbouring twentieths of the window, where it varies by 2 % or more."""
+    """To how many independent stretches of throughput the window amounts, where they leave a doubt of 1 % or more."""
     one_length: bool = False
     """Several users who do not pause got answers of one length only, so that they keep their places."""
     backlog: Backlog | None = None
@@ -104,14 +104,9 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
 
 
 def _wavering(arrivals: Arrivals, window: Window) -> float | None:
-    """What has no memory gives 0 ± 0.22; a speed that wavers as slowly as the window lasts 0.4 to 0.8."""
-    if window.length_s / _PARTS < SHORTEST_BATCH_S:
-        return None
-    rates = np.diff(arrivals.by(np.linspace(window.open_s, window.close_s, _PARTS + 1)))
-    off = rates - rates.mean()
-    if rates.std() <= _LEAST_WAVE * rates.mean():
-        return None
-    return float(off[1:] @ off[:-1] / (off @ off))
+    found = memory(arrivals.by, open_s=window.open_s, close_s=window.close_s)
+    least = _LEAST_WAVE * float(np.diff(arrivals.by(np.array([window.open_s, window.close_s])))[0]) / window.length_s
+    return found.stretches if found is not None and found.half_width > least else None
 
 
 def _one_length(facts: LevelFacts, answers: Sequence[Record]) -> bool:
