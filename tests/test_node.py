@@ -194,6 +194,7 @@ template = "qwen"
 image = "i"
 users = [1, 5]
 download_url = "http://127.0.0.1/file"
+dcgm_url = "http://127.0.0.1:9400"
 [[nodes]]
 market = "m"
 threads = 2

@@ -47,6 +47,7 @@ SETTINGS: Final = (
     ),
     _setting(Option("--threads", "threads of the embedded engine", "N", kind=COUNT)),
     _setting(Option("--download-url", "what the network is measured with", "URL")),
+    _setting(Option("--dcgm", "exporter that tells of the cards' power and clocks", "URL")),
     _setting(
         Option(
             "--proof-memory",

@@ -68,6 +68,8 @@ class NodeJob(Struct, frozen=True, kw_only=True):
     threads: int | None = None
     """Of the embedded engine."""
     download_url: str | None = None
+    dcgm: str | None = None
+    """Address of the exporter that tells of the cards where no driver is seen."""
     proof_memory_bytes: float | None = None
     """None: PROCESSOR_PROOF_BYTES, or CARD_PROOF_SHARE of what is free on the card."""
 
@@ -81,6 +83,7 @@ class NodeJob(Struct, frozen=True, kw_only=True):
             users=self.users,
             duration_s=self.duration_s,
             output_tokens=self.output_tokens,
+            gpu_metrics=self.dcgm,
             name="node",
         )
 
