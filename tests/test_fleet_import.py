@@ -14,11 +14,12 @@ from msgspec.structs import replace
 
 from breakeven.cli import main
 from breakeven.errors import UsageError
-from breakeven.fleet.checked import MARKS, REFUSALS
+from breakeven.fleet.checked import MARKS, REFUSALS, SMALL_PROOF, from_job
 from breakeven.fleet.intake import Intake, take_in
 from breakeven.fleet.intake_text import intake_text
 from breakeven.fleet.job import Job
 from breakeven.fleet.maps import SHIPPED, plan, shipped
+from breakeven.fleet.proof import Numpy, prove
 from breakeven.fleet.result import Bench, Card, Level, NodeResult, Proof
 from breakeven.fleet.store import Added, read_set
 
@@ -142,6 +143,7 @@ def test_numbers_of_users_without_end_are_refused(taken: Callable[..., Intake], 
     assert found.refused_counts == {"too_many_users": 1}
 
 
+PROOF = prove("s", 12 * 64**2, Numpy())
 JOB = Job(
     id="j-1",
     template="t",
@@ -174,7 +176,7 @@ JOB = Job(
             Level(users=5, output_tok_per_s=0, window_s=60, failed=9),
         ),
         bench=Bench(memory_bytes_per_s=9e11),
-        proof=Proof(seed="s", answer="a" * 16, size=64, blocks=2, memory_bytes=1e9, time_s=2.5, device="cuda:0"),
+        proof=replace(PROOF, time_s=2.5),
     ),
 )
 
@@ -250,6 +252,8 @@ def test_a_result_that_cannot_be_so_is_refused(tmp_path: Path, job: Job, why: st
         ),
         (with_result(levels=(Level(users=1, output_tok_per_s=90, ci95=(10, 20)),)), "interval_beside_rate"),
         (replace(JOB, seed="another"), "other_seed"),
+        (with_result(proof=replace(PROOF, answer="0" * 64)), "wrong_proof"),
+        (with_result(proof=replace(PROOF, size=SMALL_PROOF + 1)), "unchecked_proof"),
         (replace(JOB, usd_per_h=0.0), "no_price"),
         (with_result(cards=(Card(index=0, name="x", uuid_sha256="0" * 12),) * 2), "card_twice"),
     ],
@@ -338,3 +342,15 @@ def test_the_fleet_of_2024_is_found_by_its_columns(tmp_path: Path) -> None:
     assert idle.any()
     assert np.isnan(kept.power_mean_w[idle]).all()
     assert not (kept.output_tok_per_s == 0).any()
+
+
+def test_a_proof_is_right_wrong_or_not_checked_and_a_large_one_is_checked_on_request(tmp_path: Path) -> None:
+    def told(proof: Proof, **more: int) -> tuple[object, object]:
+        found = from_job(with_result(proof=proof), now_s=NOW_S, **more)
+        assert isinstance(found, dict)
+        return found["proof_is_right"], found["marks"]
+
+    assert told(PROOF) == (1.0, None)
+    assert told(replace(PROOF, answer="0" * 64)) == (0.0, "wrong_proof")
+    assert told(PROOF, largest_proof=63) == (None, "unchecked_proof")
+    assert told(PROOF, largest_proof=64) == (1.0, None)

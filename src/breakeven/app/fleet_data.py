@@ -11,22 +11,31 @@ from breakeven.clock import wall_now
 from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.fleet.board_table import board_csv
 from breakeven.fleet.board_text import board_text
+from breakeven.fleet.checked import SMALL_PROOF
 from breakeven.fleet.intake import take_in
 from breakeven.fleet.intake_text import intake_text
 from breakeven.fleet.leaderboard import Asked, leaderboard
+from breakeven.fleet.proof import LARGEST_SIZE
 from breakeven.fleet.publish import FEWEST_NODES, KEY_VARIABLE, published
 from breakeven.fleet.store import read_set
 
 STDOUT: Final = "-"
 
 
-def import_results(sources: Sequence[Path], *, into: str, given: Sequence[str]) -> int:
+def import_results(sources: Sequence[Path], *, into: str, given: Sequence[str], check_proofs: bool) -> int:
     """Take CSVs and folders of jobs into a set, and print what became of every job."""
     missing = next((source for source in sources if not source.exists()), None)
     if missing is not None:
         raise UsageError(f"{missing}: no such file or folder")
     for source in sources:
-        print(intake_text(take_in(source, into=into, given=tuple(given), now_s=wall_now().timestamp()), into=into))
+        found = take_in(
+            source,
+            into=into,
+            given=tuple(given),
+            now_s=wall_now().timestamp(),
+            largest_proof=LARGEST_SIZE if check_proofs else SMALL_PROOF,
+        )
+        print(intake_text(found, into=into))
     return 0
 
 

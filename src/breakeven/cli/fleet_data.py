@@ -24,7 +24,9 @@ _PUBLISH: Final = """  breakeven fleet publish fleet-2026 --out grid-2026-11 --l
 def _import(arguments: argparse.Namespace) -> int:
     from breakeven.app.fleet_data import import_results
 
-    return import_results(arguments.sources, into=arguments.to, given=arguments.map or ())
+    return import_results(
+        arguments.sources, into=arguments.to, given=arguments.map or (), check_proofs=arguments.check_proofs
+    )
 
 
 def _leaderboard(arguments: argparse.Namespace) -> int:
@@ -71,6 +73,11 @@ ACTIONS: Final = (
                 "(default: found by the columns)",
                 "MAP",
                 kind=Kind(str, is_many=True),
+            ),
+            Option(
+                "--check-proofs",
+                "work out every proof of work again, of large ones for minutes (default: those of up to 8,192 rows)",
+                kind=SWITCH,
             ),
         ),
         "Take the results of many nodes into a set of Parquet files: what cannot be so is refused, what is odd is "

@@ -14,7 +14,8 @@ import msgspec
 
 from breakeven.errors import one_line
 from breakeven.fleet.job import OVER, Job
-from breakeven.fleet.result import Card, Level, NodeResult
+from breakeven.fleet.proof import verify
+from breakeven.fleet.result import Card, Level, NodeResult, Proof
 from breakeven.fleet.rows import FIGURES, LEVELS
 from breakeven.hardware import key_of, may_mean, of_size
 from breakeven.metrics.telemetry import POWER_CAPS, THERMAL
@@ -39,12 +40,16 @@ MARKS: Final[dict[str, str]] = {
     "rate_not_of_its_tokens": "a throughput is not its tokens divided by its window",
     "interval_beside_rate": "the interval of a throughput does not hold it",
     "other_seed": "its proof of work is of another seed than was handed out",
+    "wrong_proof": "its proof of work is wrong",
+    "unchecked_proof": "its proof of work was too large to be checked on the way; --check-proofs checks it",
     "card_twice": "it names one card twice",
     "card_of_another_node": "a job of another node named the same card",
     "no_price": "its price was 0, which is taken as not known",
 }
 """What is odd about a job that is kept."""
 
+SMALL_PROOF: Final = 8192
+"""Rows of a proof that is checked on the way into a set, in about 2 s; the work grows with their square."""
 CLOCK_SLACK_S: Final = 300.0
 """Clocks of two machines may differ by so much."""
 OUT_SLACK: Final = 1.05
@@ -95,8 +100,8 @@ Told = dict[str, Any]
 """A job as `make_rows` takes it."""
 
 
-def from_job(job: Job, *, now_s: float) -> Told | Refused:
-    """A job of the operator's record with what its node said."""
+def from_job(job: Job, *, now_s: float, largest_proof: int = SMALL_PROOF) -> Told | Refused:
+    """A job of the operator's record with what its node said. Proofs of at most `largest_proof` rows are checked."""
     result = job.result
     if job.outcome not in OVER:
         return Refused(job.id, "not_over")
@@ -110,11 +115,21 @@ def from_job(job: Job, *, now_s: float) -> Told | Refused:
     told |= {"submitted_s": seconds(job.submitted), "ended_s": seconds(job.ended)}
     if result is not None:
         told |= _of_result(result)
-        if result.proof is not None and result.proof.seed != job.seed:
-            told["marks"].append("other_seed")
-            told["proof_is_right"] = 0.0
+        if result.proof is not None:
+            mark = _proof_mark(result.proof, job.seed, largest=largest_proof)
+            told["marks"] += [mark] if mark else []
+            told["proof_is_right"] = None if mark == "unchecked_proof" else float(mark is None)
     told["gpu"] = gpu_of(job.gpu or told.get("card_name"), told.get("memory_bytes") if job.gpu is None else None)
     return checked(told, now_s=now_s)
+
+
+def _proof_mark(proof: Proof, seed: str, *, largest: int) -> str | None:
+    """A row of MARKS; None where the proof is right."""
+    if proof.seed != seed:
+        return "other_seed"
+    if proof.size > largest:
+        return "unchecked_proof"
+    return None if verify(proof, seed) is None else "wrong_proof"
 
 
 def _of_result(result: NodeResult) -> Told:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.fleet import csvjobs
-from breakeven.fleet.checked import Refused, Told, from_job
+from breakeven.fleet.checked import SMALL_PROOF, Refused, Told, from_job
 from breakeven.fleet.job import Job
 from breakeven.fleet.maps import Plan, plan
 from breakeven.fleet.result import LARGEST_BYTES
@@ -73,7 +73,9 @@ class _Seen:
         return told
 
 
-def take_in(source: Path, *, into: str, given: tuple[str, ...] = (), now_s: float) -> Intake:
+def take_in(
+    source: Path, *, into: str, given: tuple[str, ...] = (), now_s: float, largest_proof: int = SMALL_PROOF
+) -> Intake:
     """Import a CSV, or a folder of jobs, into a set, and say what became of every job."""
     found = Intake(source=str(source), refused={}, refused_counts={}, marked={})
     laid = None if source.is_dir() else plan(csvjobs.header(source), given)
@@ -82,7 +84,7 @@ def take_in(source: Path, *, into: str, given: tuple[str, ...] = (), now_s: floa
     if laid is not None:
         found.map, found.unread = laid.map.name, laid.unread
     seen = _Seen(known(into))
-    kept = list(_columns(_kept(_read(source, laid, now_s), seen, found)))
+    kept = list(_columns(_kept(_read(source, laid, now_s, largest_proof), seen, found)))
     if kept:
         rows = joined(kept)
         kept.clear()
@@ -91,10 +93,13 @@ def take_in(source: Path, *, into: str, given: tuple[str, ...] = (), now_s: floa
     return found
 
 
-def _read(source: Path, laid: Plan | None, now_s: float) -> Iterator[Told | Refused]:
+def _read(source: Path, laid: Plan | None, now_s: float, largest_proof: int) -> Iterator[Told | Refused]:
     if laid is not None:
         return csvjobs.jobs(source, laid, now_s=now_s)
-    return (one if isinstance(one, Refused) else from_job(one, now_s=now_s) for one in folder_jobs(source))
+    return (
+        one if isinstance(one, Refused) else from_job(one, now_s=now_s, largest_proof=largest_proof)
+        for one in folder_jobs(source)
+    )
 
 
 def folder_jobs(folder: Path) -> Iterator[Job | Refused]:
