@@ -109,7 +109,7 @@ class Work:
         self._out = out
         self._keep = keep
         self._result = first_result(job)
-        self._problems: list[str] = []
+        self._problems: list[BreakevenError] = []
         self._live = Live()
 
     def do(self) -> None:
@@ -118,14 +118,15 @@ class Work:
             try:
                 step()
             except BreakevenError as error:
-                self._problems.append(one_line(str(error), limit=150))
+                self._problems.append(error)
                 self._live.say(str(error))
             self._put()
 
     def _put(self, **fields: Any) -> None:
         result = replace(self._result, **fields)
         outcome = outcome_of(self._job, result.levels)
-        reason = "; ".join(self._problems) or (None if outcome == "done" else "levels are missing")
+        problems = "; ".join(one_line(f"{error}", limit=150) for error in self._problems)
+        reason = problems or (None if outcome == "done" else "levels are missing")
         self._result = replace(result, outcome=outcome, reason=None if reason is None else one_line(reason, limit=200))
         self._keep(self._result)
 
