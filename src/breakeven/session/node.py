@@ -119,7 +119,7 @@ class Work:
                 step()
             except BreakevenError as error:
                 self._problems.append(error)
-                self._live.say(str(error))
+                self._live.say(one_line(str(error), limit=2000))
             self._put()
 
     def _put(self, **fields: Any) -> None:
