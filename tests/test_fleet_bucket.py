@@ -23,9 +23,9 @@ SERVER = os.environ.get("MOTO_SERVER") or shutil.which("moto_server", path=str(P
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    pytest.importorskip("obstore")
+    pytest.importorskip("obstore", reason="needs breakeven[grid]: pip install obstore 'moto[server]'")
     if SERVER is None:
-        pytest.skip("moto's S3 server is not installed")
+        pytest.skip("needs an S3 server: pip install 'moto[server]', or let MOTO_SERVER name its moto_server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

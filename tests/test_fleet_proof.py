@@ -93,6 +93,6 @@ def test_memory_says_the_size() -> None:
         size_for(11)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch, too large a dependency")
 def test_pytorch_answers_as_numpy_to_the_bit(proof: Proof) -> None:
     assert prove("s1", MEMORY, Torch("cpu")).answer == proof.answer

@@ -1,10 +1,9 @@
 """GPUs of another machine: their exporter's page is read, its energy counter held against known watts."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from breakeven.metrics.series import Samples, Series, Span
 from breakeven.metrics.telemetry import telemetry_cautions
 from breakeven.telemetry.exporter import exporter_facts, gpus_on
 from commands import LEVELS, finish, start
+from page_server import serving
 
 DCGM = """# HELP DCGM_FI_DEV_POWER_USAGE Power draw (in W).
 # TYPE DCGM_FI_DEV_POWER_USAGE gauge
@@ -146,13 +146,8 @@ class Page(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def exporter() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), Page)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Page) as url:
+        yield url
 
 
 def test_a_run_tells_the_energy_of_the_gpus_that_its_exporter_shows(exporter: str, tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from breakeven.record import LevelFacts, Record
 from breakeven.store.samples import read_samples, seal_samples
 from breakeven.telemetry.handle import REMOTE, Sampler, Wanted, sources_for
 from breakeven.telemetry.sampler import NICE
+from page_server import serving
 
 HOST_ONLY = Wanted({"host": {}}, {})
 
@@ -169,13 +169,8 @@ class Metrics(BaseHTTPRequestHandler):
 @pytest.fixture
 def metrics_url() -> Iterator[str]:
     Metrics.asked = 0
-    server = HTTPServer(("127.0.0.1", 0), Metrics)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Metrics) as url:
+        yield url
 
 
 def test_the_engine_is_asked_once_a_second_past_any_proxy_and_the_key_is_kept_nowhere(

@@ -2,11 +2,9 @@
 
 from typing import Any, Final
 
-from breakeven.exchange.document import Node, divided, scaled
+from breakeven.exchange.document import Node, divided
 from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
-from breakeven.exchange.spread import quoted
-from breakeven.exchange.vllm import from_detail
-from breakeven.metrics.statistics import inverted
+from breakeven.exchange.vllm import from_detail, load_of, told
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "sglang"
@@ -49,7 +47,7 @@ def read(document: Any, *, where: str) -> list[Imported]:
         total_tok_per_s=Estimate(value=node.number("total_throughput")),
         req_per_s=Estimate(value=node.number("request_throughput")),
         cautions=(WHOLE_RUN,),
-        distributions=_detailed(node) if is_detailed else _quoted(node),
+        distributions=_detailed(node) if is_detailed else told(node, _NAMES, n=node.whole("completed") or 0),
     )
     lengths = {
         "input_tokens": divided(node.number("total_input_tokens"), node.number("completed")),
@@ -74,31 +72,14 @@ _AGGREGATE: Final = (
 
 
 def _load(node: Node) -> tuple[int | None, float | None, list[str]]:
-    cap = node.whole("max_concurrency", least=1)
     if node.fields.get("request_rate") == "trace":
         return None, None, ["Requests were sent at a trace's times: the level has neither users nor a rate."]
-    rate = node.number("request_rate")
-    if rate is not None:
-        cut = [f"At most {cap} requests were in flight, so the rate may not have been reached."] if cap else []
-        return None, rate, cut
-    if cap is None:
-        return None, None, ["All requests were sent at once: the level has neither users nor a rate."]
-    return cap, None, []
+    return load_of(node)
 
 
 def _detailed(node: Node) -> dict[str, Distribution]:
     """As of vLLM's: the gaps of a request add up to its time, also where they were spread over tokens."""
     return {name: times for name, times in from_detail(node).items() if name != "itl_s"}
-
-
-def _quoted(node: Node) -> dict[str, Distribution]:
-    keys = {"mean": "mean", "p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}
-    n = node.whole("completed") or 0
-    metrics = {
-        ours: quoted(n, **{key: scaled(node.number(f"{their}_{name}_ms"), 1e-3) for key, their in keys.items()})
-        for ours, name in _NAMES.items()
-    }
-    return metrics | {"tok_per_s_per_user": inverted(metrics["tpot_s"])}
 
 
 IMPORTER: Final = Importer(recognise, read)

@@ -59,7 +59,7 @@ def _iso(date: str | None) -> str | None:
 
 
 def _level(node: Node) -> tuple[LevelSummary, list[str]]:
-    users, rate, notes = _load(node)
+    users, rate, notes = load_of(node)
     metrics, more = _distributions(node)
     return LevelSummary(
         users=users,
@@ -86,7 +86,8 @@ def _failed(node: Node) -> int:
     return max(lost, 0) if failed is None else failed
 
 
-def _load(node: Node) -> tuple[int | None, float | None, list[str]]:
+def load_of(node: Node) -> tuple[int | None, float | None, list[str]]:
+    """Users where requests were not paced, else the rate that was offered, and what is to be said of it."""
     cap = node.whole("max_concurrency", least=1)
     rate = node.fields.get("request_rate")
     paced = None if rate == "inf" else node.number("request_rate")
@@ -102,17 +103,22 @@ def _distributions(node: Node) -> tuple[dict[str, Distribution], list[str]]:
     if node.has("ttfts", "itls", "output_lens"):
         return from_detail(node), ["Percentiles were calculated from the requests in the file, with intervals."]
     n = node.whole("completed") or 0
-    metrics = {ours: _quoted(node, theirs, n=n) for ours, theirs in _NAMES.items()}
-    metrics["tok_per_s_per_user"] = inverted(metrics["tpot_s"])
-    return metrics, ["The file has no single requests: percentiles are the tool's own, without intervals."]
+    return told(node, _NAMES, n=n), [
+        "The file has no single requests: percentiles are the tool's own, without intervals."
+    ]
 
 
 _NAMES: Final[Mapping[str, str]] = {"ttft_s": "ttft", "tpot_s": "tpot", "itl_s": "itl", "e2e_s": "e2el"}
 
 
-def _quoted(node: Node, name: str, *, n: int) -> Distribution:
+def told(node: Node, names: Mapping[str, str], *, n: int) -> dict[str, Distribution]:
+    """The tool's own percentiles, `p99_ttft_ms`, by our names; of `n` answers each."""
     keys = {"mean": "mean", "p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}
-    return quoted(n, **{ours: scaled(node.number(f"{theirs}_{name}_ms"), 1e-3) for ours, theirs in keys.items()})
+    metrics = {
+        ours: quoted(n, **{key: scaled(node.number(f"{their}_{name}_ms"), 1e-3) for key, their in keys.items()})
+        for ours, name in names.items()
+    }
+    return metrics | {"tok_per_s_per_user": inverted(metrics["tpot_s"])}
 
 
 def from_detail(node: Node) -> dict[str, Distribution]:

@@ -27,8 +27,8 @@ the mean lengths, the users as its batch, the cards and the precision."""
 Settings = tuple[str, str, str, str, str, str, tuple[int, ...]]
 
 
-class ServingPoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of serving.csv; how each is made stands in benchmarks/make_serving_points.py."""
+class _Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was served, on what, to how many."""
 
     model: str
     """A key of the table of models."""
@@ -43,40 +43,29 @@ class ServingPoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     input_tokens: int
     output_tokens: int
     users: int
-    ttft_ms: float
-    tpot_ms: float
-    points: int
 
     @property
     def settings(self) -> Settings:
         """What a point and the peer's answer about it are the same in."""
-        return _settings(self)
+        sizes = (self.kv_bits, self.tp, self.input_tokens, self.output_tokens, self.users)
+        return self.model, self.gpu, self.engine, self.version or self.measured, self.origin, self.precision, sizes
 
 
-class PeerPoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ServingPoint(_Setting, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of serving.csv; how each is made stands in benchmarks/make_serving_points.py."""
+
+    ttft_ms: float
+    tpot_ms: float
+    points: int
+
+
+class PeerPoint(_Setting, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What PEER predicts for the settings of a point; benchmarks/predict_peer.py asked it."""
 
-    model: str
-    gpu: str
-    engine: str
-    version: str = ""
-    measured: str = ""
-    origin: str
-    precision: str
-    kv_bits: int
-    tp: int
-    input_tokens: int
-    output_tokens: int
-    users: int
     peer_ttft_ms: float | None = None
     """None where it refused the point."""
     peer_tpot_ms: float | None = None
     peer_error: str = ""
-
-    @property
-    def settings(self) -> Settings:
-        """As of a point."""
-        return _settings(self)
 
 
 class HeldOutRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,11 +79,6 @@ class HeldOutRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """log(measured / predicted); None where the point does not fit on its cards by our count."""
     tpot_s: float | None = None
     output_tok_per_s: float | None = None
-
-
-def _settings(one: "ServingPoint | PeerPoint") -> Settings:
-    sizes = (one.kv_bits, one.tp, one.input_tokens, one.output_tokens, one.users)
-    return one.model, one.gpu, one.engine, one.version or one.measured, one.origin, one.precision, sizes
 
 
 @functools.cache
