@@ -31,6 +31,7 @@ from breakeven.session.run import run_plan
 from commands import Done, breakeven, finish, heard, start
 from fault_server import FaultServer
 from faults import stall, status
+from page_server import TwoGpus, serving
 
 NAMED = ("--template", "t", "--job", "j1", "--seed", "s1", "--proof-memory", "1000000")
 SHORT = ("--duration", "1", "--output-tokens", "8")
@@ -67,6 +68,15 @@ def test_a_whole_job_measures_proves_signs_and_prints_the_flat_keys() -> None:
     assert result.bench.flop_per_s
     assert result.bench.memory_bytes_per_s
     assert f'"t.users_1_tokens_per_second_mean":{result.levels[0].output_tok_per_s:.4f}' in done.out.splitlines()
+
+
+def test_cards_that_only_an_exporter_shows_are_told_with_their_power() -> None:
+    with FaultServer() as server, serving(TwoGpus) as exporter:
+        words = (*NAMED, "--url", server.url, "--users", "1", "--duration", "5", "--output-tokens", "8")
+        result = result_of(breakeven("node", *words, "--dcgm", f"{exporter}/metrics"))
+    assert [(card.index, card.name) for card in result.cards] == [(0, "NVIDIA L40S"), (1, "NVIDIA L40S")]
+    assert [card.power_mean_w for card in result.cards] == [pytest.approx(120, rel=0.3), pytest.approx(30, rel=0.3)]
+    assert result.levels[0].power_mean_w == pytest.approx(150, rel=0.3)
 
 
 def test_an_engine_that_never_comes_fails_with_the_reason_and_the_node_proves_its_work_all_the_same() -> None:

@@ -1,11 +1,8 @@
 """GPUs of another machine: their exporter's page is read, its energy counter held against known watts."""
 
 import json
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +14,7 @@ from breakeven.metrics.series import Samples, Series, Span
 from breakeven.metrics.telemetry import telemetry_cautions
 from breakeven.telemetry.exporter import exporter_facts, gpus_on
 from commands import LEVELS, finish, start
-from page_server import serving
+from page_server import TwoGpus, serving
 
 DCGM = """# HELP DCGM_FI_DEV_POWER_USAGE Power draw (in W).
 # TYPE DCGM_FI_DEV_POWER_USAGE gauge
@@ -120,33 +117,9 @@ def test_an_exporter_without_a_counter_gives_its_mean_power_with_a_caution() -> 
     assert [caution.id for caution in telemetry_cautions(found)] == ["energy_by_exported_power"]
 
 
-class Page(BaseHTTPRequestHandler):
-    """DCGM's page of two GPUs that draw 120 and 30 W, the counter renewed every half second."""
-
-    def do_GET(self) -> None:
-        if self.path != "/metrics":
-            self.send_error(404)
-            return
-        now_s = time.monotonic() // 0.5 * 0.5
-        lines = [
-            f'{name}{{gpu="{gpu}",modelName="NVIDIA L40S",pod="p{gpu}"}} {value}\n'
-            for gpu, watts in enumerate((120.0, 30.0))
-            for name, value in (
-                ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", now_s * watts * 1e3),
-                ("DCGM_FI_DEV_GPU_UTIL", 80),
-            )
-        ]
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write("".join(lines).encode())
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def exporter() -> Iterator[str]:
-    with serving(Page) as url:
+    with serving(TwoGpus) as url:
         yield url
 
 

@@ -171,13 +171,17 @@ class Measurement:
         self._told |= beside
         self._is_alone = self._is_alone and not beside
 
+    def _is_here(self, server: Server) -> bool:
+        """The engine does its work on this machine, so that its GPUs and its energy are ours to read."""
+        return server.target.is_local or self._session.is_beside
+
     def _wanted(self, server: Server) -> Wanted:
         """What telemetry samples: this machine's energy only where the engine runs on it."""
         target = server.target
         return sources_for(
             url=target.origin + target.root,
             engine=server.engine,
-            is_local=target.is_local or self._session.is_beside,
+            is_local=self._is_here(server),
             headers=target.own_headers(),
             unix_path=target.unix_path,
             gpu_metrics=self.plan.gpu_metrics,
@@ -297,7 +301,7 @@ class Measurement:
                 },
                 "engine": describe_engine(server, known),
                 "host": host_record(
-                    engine_is_local=server.target.is_local,
+                    engine_is_local=self._is_here(server),
                     gpu_metrics=self.plan.gpu_metrics,
                     gpu_labels=self.plan.gpu_labels,
                 )

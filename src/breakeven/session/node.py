@@ -125,7 +125,7 @@ class Work:
     def _put(self, **fields: Any) -> None:
         result = replace(self._result, **fields)
         outcome = outcome_of(self._job, result.levels)
-        problems = "; ".join(one_line(f"{error}", limit=150) for error in self._problems)
+        problems = "; ".join(one_line(str(error), limit=150) for error in self._problems)
         reason = problems or (None if outcome == "done" else "levels are missing")
         self._result = replace(result, outcome=outcome, reason=None if reason is None else one_line(reason, limit=200))
         self._keep(self._result)
@@ -134,7 +134,10 @@ class Work:
         host = host_facts()
         self._processor = str(host["cpu"] or "")
         self._put(
-            cpu=_text(host["cpu"]), cores=host["cpu_cores"], memory_bytes=_real(host["memory_bytes"]), cards=cards(())
+            cpu=_text(host["cpu"]),
+            cores=host["cpu_cores"],
+            memory_bytes=_real(host["memory_bytes"]),
+            cards=cards(gpu_facts(), ()),
         )
 
     def _levels(self) -> None:
@@ -159,7 +162,7 @@ class Work:
             engine=_text(summary.run.engine.get("name")),
             engine_version=_text(summary.run.engine.get("version")),
             workload=_text(summary.run.workload.get("name")),
-            cards=cards(over),
+            cards=cards(summary.run.host, over),
             levels=tuple(_level(level) for level in over),
         )
 
@@ -240,10 +243,9 @@ def _level(level: LevelSummary) -> Level:
     )
 
 
-def cards(levels: Sequence[LevelSummary]) -> tuple[Card, ...]:
-    """The GPUs of this machine; their figures are means over the windows of all levels, weighted by length."""
-    told = gpu_facts()
-    return tuple(_card(number, gpu, told["driver"], levels) for number, gpu in enumerate(told["gpus"]))
+def cards(host: Mapping[str, Any], levels: Sequence[LevelSummary]) -> tuple[Card, ...]:
+    """The GPUs that the driver, or an exporter, told of; figures are means over all windows, weighted by length."""
+    return tuple(_card(number, gpu, host.get("driver"), levels) for number, gpu in enumerate(host.get("gpus") or ()))
 
 
 def _card(number: int, gpu: Mapping[str, Any], driver: object, levels: Sequence[LevelSummary]) -> Card:
@@ -253,7 +255,7 @@ def _card(number: int, gpu: Mapping[str, Any], driver: object, levels: Sequence[
         for board in level.extra.get("gpus") or ()
         if board["index"] == gpu["index"]
     ]
-    figures: dict[str, Any] = {name: gpu[name] for name in _CARD_FACTS}
+    figures: dict[str, Any] = {name: gpu.get(name) for name in _CARD_FACTS}
     for name in _MEANS:
         figures[name] = _weighted([(window_s, board[name]) for window_s, board in seen if board.get(name) is not None])
     return Card(

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from breakeven.clock import wall_now
 from breakeven.errors import UsageError, one_line
-from breakeven.fleet.checked import REFUSALS, Refused, from_job, seconds
+from breakeven.fleet.checked import REFUSALS, Refused, Told, from_job, seconds
 from breakeven.fleet.job import OUTCOMES, OVER, Job, Outcome
 from breakeven.fleet.jobs.folder import Fleet
 from breakeven.fleet.jobs.place import Place, Seen, place
@@ -199,7 +199,7 @@ def settled(job: Job, seen: Seen, *, key: str | None, told: dict[int, str]) -> J
 
 def _wrong(job: Job, told: dict[int, str]) -> str | None:
     """Why the result is none of this job: what an import would refuse, and another seed."""
-    found = from_job(job, now_s=wall_now().timestamp())
+    found = _told(job)
     if isinstance(found, Refused):
         return f"{REFUSALS[found.why]}{f' ({found.detail})' if found.detail else ''}"
     if job.result is not None and job.result.proof is not None and job.result.proof.seed != job.seed:
@@ -208,9 +208,14 @@ def _wrong(job: Job, told: dict[int, str]) -> str | None:
     return None if teller == job.id else f"{REFUSALS['replay']} ({teller})"
 
 
+def _told(job: Job) -> Told | Refused:
+    """As an import takes it. Proofs are worked out there, not at each look at a fleet."""
+    return from_job(job, now_s=wall_now().timestamp(), largest_proof=0)
+
+
 def _digests(fleet: Fleet) -> Iterator[tuple[int, str]]:
     for job in fleet.jobs.values():
-        found = from_job(job, now_s=wall_now().timestamp()) if job.result is not None else None
+        found = _told(job) if job.result is not None else None
         if isinstance(found, dict):
             yield found["digest"], job.id
 
