@@ -44,7 +44,7 @@ def of_odd(rows: Rows) -> Found | None:
         ({"proof_time_s": 0.2}, "spoofer", "slow_proof"),
         ({"bench_bytes_per_s": 0.4e12}, "spoofer", "slow_memory"),
         ({"memory_bytes": 12.9e9}, "spoofer", "wrong_memory"),
-        ({"proof_is_right": 0.0}, "spoofer", "wrong_answer"),
+        ({"proof_is_right": 0.0}, "technical", "wrong_answer"),
     ],
 )
 def test_a_slow_node_has_the_cause_that_its_figures_show(more: dict[str, Any], kind: str, first: str) -> None:

@@ -156,7 +156,9 @@ def test_rules_are_simulated_with_moves_and_drops() -> None:
     assert (by["mean - 20 %"].premium, by["mean - 20 %"].community, by["mean - 20 %"].dropped) == (10, 0, 1)
     assert 0.9 * mean < 0.86
     assert by["tested"].dropped == 1
-    assert by["tested"].mean_pct > by["tested"].before_mean_pct
+    assert (by["tested"].mean_pct or 0) > by["tested"].before_mean_pct
+    nobody = simulate(scored, slow, rules=("at least 1000",))[0]
+    assert (nobody.premium, nobody.mean_pct, nobody.sd_log) == (0, None, None)
     tried = simulate(scored, slow, rules=("mean - 5 %",), drop="mean - 20 %")[0]
     assert (tried.premium, tried.community, tried.dropped) == (9, 1, 1)
 

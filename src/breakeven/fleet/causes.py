@@ -226,7 +226,7 @@ CAUSES: Final[dict[str, Cause]] = {
         always=True,
     ),
     "wrong_answer": Cause(
-        "spoofer",
+        "technical",
         _wrong_answer,
         "the answers of its proof of work are wrong",
         "run the job as it was sent, with its seed; a card whose answers are wrong is broken if it is not another one",

@@ -96,7 +96,7 @@ def _of_group(
             else None,
             paid_usd_per_h=price_of(strata[place], prices),
         )
-        for place, money in zip(others, told.money, strict=False)
+        for place, money in zip(others, told.money, strict=True)
     ]
 
 

@@ -111,7 +111,7 @@ def _outcome(one: Outcome) -> list[str]:
         f"{one.premium}",
         f"{one.community}",
         f"{one.dropped}",
-        per_cent(one.mean_pct / 100) if one.premium else "-",
+        per_cent(one.mean_pct / 100) if one.mean_pct is not None else "-",
         per_cent(one.sd_log),
         number(one.wrong, digits=1),
         "-" if usd is None else amount(usd, "USD"),

@@ -28,8 +28,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     community: int
     """Nodes that miss it, but not the line for dropping."""
     dropped: int
-    mean_pct: float
-    """Mean speed of the premium nodes, in per cent of the median of all."""
+    mean_pct: float | None
+    """Mean speed of the premium nodes, in per cent of the median of all; None where there is none."""
     sd_log: float | None
     """Spread of the premium nodes' scores, plain sd."""
     before_mean_pct: float
@@ -78,7 +78,7 @@ def _one(
         premium=int(met.sum()),
         community=int((~met & ~out).sum()),
         dropped=int(out.sum()),
-        mean_pct=float(speed[met].mean()) if met.any() else 0.0,
+        mean_pct=float(speed[met].mean()) if met.any() else None,
         sd_log=float(np.std(kept, ddof=1)) if len(kept) > 1 else None,
         before_mean_pct=float(speed.mean()),
         before_sd_log=float(np.std(scored.score[mine], ddof=1)),
