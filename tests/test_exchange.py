@@ -182,12 +182,76 @@ SGLANG = {
 }
 """Built from the tool's own writer: python/sglang/bench_serving.py, read on 2026-11-29."""
 
+LLMD = {
+    "version": "0.2",
+    "run": {"uid": "u", "time": {"start": "2026-11-05T18:00:42Z", "duration": "PT60S"}},
+    "scenario": {
+        "stack": [
+            {
+                "metadata": {"label": "epp", "cfg_id": "a"},
+                "standardized": {"kind": "generic", "tool": "inference_scheduler", "tool_version": ""},
+                "native": {},
+            },
+            {
+                "metadata": {"label": "decode", "cfg_id": "b"},
+                "standardized": {
+                    "kind": "inference_engine",
+                    "tool": "llm-d",
+                    "tool_version": "ghcr.io/llm-d/llm-d-cuda:0.3.1",
+                    "role": "decode",
+                    "replicas": 2,
+                    "model": {"name": "Qwen/Qwen3-0.6B"},
+                    "accelerator": {"model": "NVIDIA-H100-80GB-HBM3", "count": 4, "parallelism": {"tp": 4}},
+                },
+                "native": {"args": {"--max-model-len": 1024}},
+            },
+        ],
+        "load": {
+            "metadata": {"cfg_id": "c"},
+            "standardized": {
+                "tool": "vllm-benchmark",
+                "tool_version": "0.11",
+                "stage": 0,
+                "source": "random",
+                "input_seq_len": {"distribution": "fixed", "value": 1000},
+                "concurrency": 50,
+            },
+            "native": {},
+        },
+    },
+    "results": {
+        "request_performance": {
+            "aggregate": {
+                "requests": {
+                    "total": 210,
+                    "failures": 10,
+                    "input_length": {"units": "count", "mean": 1000.0},
+                    "output_length": {"units": "count", "mean": 128.0},
+                },
+                "latency": {
+                    "time_to_first_token": {"units": "ms", "mean": 65.0, "p50": 60.0, "p90": 80.0, "p99": 90.0},
+                    "time_per_output_token": {"units": "ms/token", "mean": 10.0, "p50": 10.0, "p99": 12.5},
+                    "inter_token_latency": {"units": "ms/token", "mean": 10.0, "p50": 9.0, "p99": 30.0},
+                    "request_latency": {"units": "ms", "mean": 1335.0, "p50": 1330.0, "p99": 1600.0},
+                },
+                "throughput": {
+                    "output_token_rate": {"units": "tokens/s", "mean": 5120.0},
+                    "total_token_rate": {"units": "tokens/s", "mean": 45120.0},
+                    "request_rate": {"units": "queries/s", "mean": 40.0},
+                },
+            }
+        }
+    },
+}
+"""Built from the schema of llmd-benchmark-report 0.2.1, as its converter writes a result of vLLM's benchmark."""
+
 SCHEMAS: dict[str, Any] = {
     **{tool: document(name) for tool, name in FILES.items()},
     "genai-bench": GENAI_BENCH,
     "sglang": SGLANG,
     "inference-perf": INFERENCE_PERF,
     "inferencex": INFERENCEX,
+    "llmd-report": LLMD,
 }
 
 
@@ -564,6 +628,7 @@ USERS_IN: dict[str, tuple[Any, ...]] = {
     "genai-bench": ("aggregated_metrics", "num_concurrency"),
     "inference-perf": ("load_summary", "concurrency"),
     "inferencex": ("conc",),
+    "llmd-report": ("scenario", "load", "standardized", "concurrency"),
 }
 
 
@@ -773,13 +838,13 @@ def test_an_export_leaves_out_what_is_undefined_and_says_what_differs() -> None:
 
 
 def test_an_unknown_export_format_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="no format is called 'csv'; known: vllm-json"):
+    with pytest.raises(UsageError, match="no format is called 'csv'; known: vllm-json, llmd-report"):
         export_run(read(SCHEMAS["vllm"]).run, form="csv")
 
 
 @pytest.mark.parametrize("data", [b"{}", b"[]", b"null", b'"text"', b"7", b'{"benchmarks": [1]}', b'{"hw": 1}'])
 def test_a_file_of_no_known_tool_is_one_line_that_lists_the_known(data: bytes) -> None:
-    tools = "vllm, sglang, guidellm, aiperf, genai-bench, inference-perf, inferencex"
+    tools = "vllm, sglang, guidellm, aiperf, genai-bench, inference-perf, inferencex, llmd-report"
     with pytest.raises(UsageError) as caught:
         import_file(data, where="x.json")
     assert str(caught.value) == f"x.json: no known result file; known are those of {tools}"
@@ -787,7 +852,7 @@ def test_a_file_of_no_known_tool_is_one_line_that_lists_the_known(data: bytes) -
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 200_000, b"<html>\n</html>", b'{"a": 1}}'])
 def test_broken_json_is_one_clear_line(data: bytes) -> None:
-    with pytest.raises(UsageError, match=r"^x.json: (not JSON: .*|the JSON is nested too deeply)$") as caught:
+    with pytest.raises(UsageError, match=r"^x.json: (not JSON: .*|nested too deeply)$") as caught:
         import_file(data, where="x.json")
     assert "\n" not in str(caught.value)
 
@@ -862,7 +927,8 @@ def test_one_hostile_field_gives_a_run_or_one_line_and_never_a_traceback(tool: s
         line = " ".join(one.run.run.id for one in found)
         for one in found:
             msgspec.json.encode(one.run)
-            export_run(one.run, form="vllm-json")
+            for form in EXPORTERS:
+                export_run(one.run, form=form)
     assert "\n" not in line
 
 

@@ -27,8 +27,8 @@ COMMANDS: Final = (
         _import,
         (Option("FILE", "one file, or the files of one sweep", kind=PATH, field="files", values="+"), OUT),
         "Make a run of result files of vLLM bench, SGLang bench_serving, guidellm, AIPerf, genai-bench, "
-        "inference-perf or InferenceX. Each number keeps its tool's definition; what cannot be mapped is left out and "
-        "said.",
+        "inference-perf or InferenceX, or of llm-d's Benchmark Reports. Each number keeps its tool's definition; what "
+        "cannot be mapped is left out and said.",
     ),
     Command(
         "export",
@@ -36,7 +36,7 @@ COMMANDS: Final = (
         _export,
         (
             Option("RUN", "run folder or summary", kind=PATH),
-            Option("--as", "vllm-json (default)", "FORMAT", field="form", default="vllm-json"),
+            Option("--as", "vllm-json (default) or llmd-report", "FORMAT", field="form", default="vllm-json"),
             Option("--to", "where to write (default: here)", "FOLDER", kind=PATH, default=Path()),
         ),
     ),

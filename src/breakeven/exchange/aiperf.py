@@ -13,7 +13,7 @@ TOOL: Final = "aiperf"
 _BEFORE: Final = "genai-perf"
 _TOLD_BY: Final = ("request_throughput", "error_request_count")
 """Where every request failed the second stands alone."""
-_OWN: Final = {
+OWN: Final = {
     "tpot_s": "the tool's inter_token_latency: (latency - TTFT) / (output tokens - 1), one value a request",
     "itl_s": "the tool's inter_chunk_latency: gap between neighbouring chunks, pooled",
 }
@@ -41,7 +41,7 @@ def read(document: Any, *, where: str) -> list[Imported]:
         tool=_BEFORE if config.has("perf_analyzer") else TOOL,
         where=where,
         version=node.text("aiperf_version"),
-        definitions=DEFINITIONS | _OWN,
+        definitions=DEFINITIONS | OWN,
         notes=(*_NOTES, *notes),
     )
     endpoint = config.node("endpoint")

@@ -1,4 +1,4 @@
-"""A foreign JSON document, read with suspicion: a missing field is None, a wrong one is one line that says where."""
+"""A foreign document, JSON or YAML, read with suspicion: a missing field is None, a wrong one says where it is."""
 
 import json
 import math
@@ -12,12 +12,19 @@ _MOST = 1e15
 
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
+_YAML: Final = re.compile(r"^version:", re.MULTILINE)
+"""What a result file in YAML has at its top level."""
 
 
-def parse_json(data: bytes, *, where: str) -> list[Any]:
-    """The documents of a file, one or more one after the other (JSONL); UsageError for no JSON, too deep or no text."""
+def parse(data: bytes, *, where: str) -> list[Any]:
+    """The documents of a file, one or more one after the other (JSONL), or one of YAML that tells its version.
+
+    UsageError for no JSON, too deep or no text.
+    """
     try:
         text = data.decode(json.detect_encoding(data)).strip()
+        if _YAML.search(text) and not text.startswith(("{", "[")):
+            return [_yaml(text, where=where)]
         documents: list[Any] = []
         place = 0
         while place < len(text) or not documents:
@@ -26,9 +33,28 @@ def parse_json(data: bytes, *, where: str) -> list[Any]:
             place = end + len(_SPACE.match(text, end)[0])  # type: ignore[index]
         return documents
     except RecursionError:
-        raise UsageError(f"{where}: the JSON is nested too deeply") from None
+        raise UsageError(f"{where}: nested too deeply") from None
     except ValueError as error:
         raise UsageError(f"{where}: not JSON: {one_line(str(error), limit=120)}") from None
+
+
+def _yaml(text: str, *, where: str) -> Any:
+    """Times stay text, as in JSON."""
+    try:
+        import yaml
+    except ImportError:
+        raise UsageError(f"{where}: to read YAML, pip install 'breakeven[yaml]'") from None
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        yaml_implicit_resolvers: Final = {
+            first: [one for one in known if one[0] != "tag:yaml.org,2002:timestamp"]
+            for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    try:
+        return yaml.load(text, Loader=Loader)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{where}: not YAML: {one_line(str(error), limit=120)}") from None
 
 
 class Node:

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from breakeven.caution import Caution
-from breakeven.errors import one_line
+from breakeven.errors import UsageError, one_line
+from breakeven.hardware import gpu_key
 from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
 
 DEFINITIONS: Final = {
@@ -84,6 +85,16 @@ def imported(
         settings=settings,
     )
     return Imported(tool=origin.tool, run=RunSummary(run=facts, levels=tuple(levels)), notes=tuple(origin.notes))
+
+
+def gpu_of(name: str) -> tuple[str | None, list[str]]:
+    """Key of the GPU table; a runner such as `h200-dgxc` is named after its GPU. None and a note where unknown."""
+    for part in (name, name.partition("-")[0], name.partition("_")[0]):
+        try:
+            return gpu_key(part), []
+        except UsageError:
+            continue
+    return None, [f"The GPU '{name}' is not in the table: no price or fact can be looked up for it."]
 
 
 def safe_url(url: str | None) -> str | None:

@@ -10,7 +10,7 @@ from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "inference-perf"
-_OWN: Final = {
+OWN: Final = {
     "tpot_s": "(last token - first token) / (output tokens - 1), one value a request, tokens by the client's tokenizer "
     "unless it was told to use the server's",
     "e2e_s": "request sent -> end of the answer, which is later than the last token",
@@ -42,7 +42,7 @@ def read(document: Any, *, where: str) -> list[Imported]:
         "input_tokens": _either(good, "prompt_tokens", "prompt_len").number("mean"),
         "output_tokens": _either(good, "output_tokens", "output_len").number("mean"),
     }
-    origin = Origin(tool=TOOL, where=where, definitions=DEFINITIONS | _OWN, notes=_NOTES)
+    origin = Origin(tool=TOOL, where=where, definitions=DEFINITIONS | OWN, notes=_NOTES)
     return [imported([level], origin=origin, workload=lengths)]
 
 

@@ -4,10 +4,10 @@ from typing import Any, Final
 
 from breakeven.errors import UsageError
 from breakeven.exchange.document import Node, scaled
-from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
-from breakeven.hardware import gpu_key
+from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, gpu_of, imported
+from breakeven.exchange.spread import as_told
 from breakeven.metrics.statistics import inverted
-from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile
+from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "inferencex"
 _KEYS: Final = ("hw", "conc", "model", "framework", "tput_per_gpu", "output_tput_per_gpu")
@@ -55,7 +55,7 @@ def _missing(node: Node) -> str:
 def _run(nodes: list[Node], *, where: str, name: str) -> Imported:
     first = nodes[0]
     hw = first.text("hw") or ""
-    gpu, notes = _gpu(hw)
+    gpu, notes = gpu_of(hw)
     levels = sorted((_level(node) for node in nodes), key=lambda level: level.users or 0)
     return imported(
         levels,
@@ -71,16 +71,6 @@ def _run(nodes: list[Node], *, where: str, name: str) -> Imported:
         workload={"input_tokens": first.whole("isl"), "output_tokens": first.whole("osl")},
         name=name,
     )
-
-
-def _gpu(hw: str) -> tuple[str | None, list[str]]:
-    """Key of the GPU table; a runner such as `h200-dgxc` is named after its GPU. None and a note where unknown."""
-    for name in (hw, hw.partition("-")[0], hw.partition("_")[0]):
-        try:
-            return gpu_key(name), []
-        except UsageError:
-            continue
-    return None, [f"The GPU '{hw}' is not in the table: no price or fact can be looked up for it."]
 
 
 def _gpus(node: Node) -> tuple[int, int]:
@@ -116,11 +106,8 @@ def _level(node: Node) -> LevelSummary:
 
 def _quoted(node: Node, name: str) -> Distribution:
     """The aggregate holds seconds already. How many requests stand behind a percentile is not known."""
-    keys = {"p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}
-    quantiles = {
-        ours: Quantile(value=node.number(f"{theirs}_{name}"), ci95=(None, None)) for ours, theirs in keys.items()
-    }
-    return Distribution(n=0, censored=0, mean=node.number(f"mean_{name}"), **quantiles)
+    keys = {"mean": "mean", "p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}
+    return as_told(0, **{ours: node.number(f"{theirs}_{name}") for ours, theirs in keys.items()})
 
 
 IMPORTER: Final = Importer(recognise, read)

@@ -20,6 +20,12 @@ def _as_quoted(n: int, q: float, value: float | None) -> Quantile:
     return Quantile(value=value if n * (1 - q) >= 1 - 1e-9 else None, ci95=(None, None))
 
 
+def as_told(n: int, **figures: float | None) -> Distribution:
+    """The same, none left out: for a file that does not say of how many requests, or one that left out itself."""
+    quantiles = {name: Quantile(value=figures.get(name), ci95=(None, None)) for name in QUANTILES}
+    return Distribution(n=n, censored=0, mean=figures.get("mean"), **quantiles)
+
+
 def mean_speed(tpot_s: Sequence[float]) -> float | None:
     """Mean of 1 / TPOT over requests; None for none, and where a TPOT is 0."""
     known = [speed for value in tpot_s if (speed := reciprocal(value)) is not None]

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from breakeven.errors import RunFailedError, UsageError
-from breakeven.exchange.document import parse_json
+from breakeven.exchange.document import parse
 from breakeven.exchange.imported import Imported, Importer
 from breakeven.metrics.repeats import repeats
 from breakeven.metrics.summary import LevelSummary, RunSummary
@@ -21,13 +21,17 @@ IMPORTERS: Final = {
     "genai-bench": "breakeven.exchange.genai_bench:IMPORTER",
     "inference-perf": "breakeven.exchange.inference_perf:IMPORTER",
     "inferencex": "breakeven.exchange.inferencex:IMPORTER",
+    "llmd-report": "breakeven.exchange.llmd:IMPORTER",
 }
 """Tool -> how its files are told and read."""
 
 _ALIKE: Final = 1.1
 """Mean lengths of one load's repeats may differ by this factor: random prompts do, other workloads differ by more."""
 
-EXPORTERS: Final = {"vllm-json": "breakeven.exchange.vllm_json:write"}
+EXPORTERS: Final = {
+    "vllm-json": "breakeven.exchange.vllm_json:write",
+    "llmd-report": "breakeven.exchange.llmd_report:write",
+}
 """Format -> function of a run that gives file name -> content."""
 
 
@@ -38,7 +42,7 @@ def import_file(data: bytes, *, where: str) -> list[Imported]:
     no JSON, no known format, or not of the type that the format promises, and where the lines are not one sweep;
     RunFailedError where no request of the file was answered.
     """
-    found = _runs(parse_json(data, where=where), where=where)
+    found = _runs(parse(data, where=where), where=where)
     levels = [level for one in found for level in one.run.levels]
     errors = sum(level.errors for level in levels)
     if errors and not any(level.requests for level in levels):

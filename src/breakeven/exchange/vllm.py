@@ -14,7 +14,7 @@ from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
 TOOL: Final = "vllm"
 _KEYS: Final = ("num_prompts", "request_rate", "duration", "completed", "output_throughput")
-_OWN: Final = {
+OWN: Final = {
     "ttft_s": "request sent -> first chunk of the stream, also one without text",
     "itl_s": "gap between neighbouring chunks, pooled; chunks without text count",
 }
@@ -33,7 +33,7 @@ def read(document: Any, *, where: str) -> list[Imported]:
     """One level: `users` is max_concurrency where requests were not paced, else the rate is what was offered."""
     node = Node(document, place=where)
     level, notes = _level(node)
-    origin = Origin(tool=TOOL, where=where, definitions=DEFINITIONS | _OWN, notes=(*_NOTES, *notes))
+    origin = Origin(tool=TOOL, where=where, definitions=DEFINITIONS | OWN, notes=(*_NOTES, *notes))
     lengths = {
         "input_tokens": _mean_tokens(node, "total_input_tokens"),
         "output_tokens": _mean_tokens(node, "total_output_tokens"),

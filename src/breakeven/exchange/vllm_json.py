@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+from breakeven.exchange.exported import level_name
 from breakeven.metrics.summary import Distribution, LevelSummary, RunSummary
 
 _TIMES: Final = {"ttft": "ttft_s", "tpot": "tpot_s", "itl": "itl_s", "e2el": "e2e_s"}
@@ -17,13 +18,9 @@ NOTES: Final = (
 def write(run: RunSummary) -> dict[str, bytes]:
     """One file a level, as vLLM writes one a run: name -> content. Figures that are None are left out."""
     return {
-        f"{_name(level)}.json": json.dumps(_document(run, level), indent=2).encode() + b"\n" for level in run.levels
+        f"vllm-{level_name(level)}.json": json.dumps(_document(run, level), indent=2).encode() + b"\n"
+        for level in run.levels
     }
-
-
-def _name(level: LevelSummary) -> str:
-    load = f"users-{level.users}" if level.users is not None else f"rate-{level.req_per_s_offered or 0:g}"
-    return f"vllm-{load}" + (f"-repeat-{level.repeat}" if level.repeat else "")
 
 
 def _document(run: RunSummary, level: LevelSummary) -> dict[str, Any]:
