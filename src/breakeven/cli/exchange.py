@@ -36,7 +36,9 @@ COMMANDS: Final = (
         _export,
         (
             Option("RUN", "run folder or summary", kind=PATH),
-            Option("--as", "vllm-json (default) or llmd-report", "FORMAT", field="form", default="vllm-json"),
+            Option(
+                "--as", "vllm-json (default), llmd-report or openmetrics", "FORMAT", field="form", default="vllm-json"
+            ),
             Option("--to", "where to write (default: here)", "FOLDER", kind=PATH, default=Path()),
         ),
     ),

@@ -31,6 +31,7 @@ _ALIKE: Final = 1.1
 EXPORTERS: Final = {
     "vllm-json": "breakeven.exchange.vllm_json:write",
     "llmd-report": "breakeven.exchange.llmd_report:write",
+    "openmetrics": "breakeven.exchange.openmetrics:write",
 }
 """Format -> function of a run that gives file name -> content."""
 
