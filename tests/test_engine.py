@@ -6,6 +6,7 @@ from breakeven.engine import ENGINES
 from breakeven.engine.base import EngineSettings, OpenAI
 from breakeven.engine.detect import adapter, engine_of
 from breakeven.errors import UsageError
+from breakeven.serving import engine_settings, settings_table
 
 OURS_TO_START = [name for name in ENGINES if name != "openai"]
 WITH_IMAGE = [name for name in OURS_TO_START if name != "transformers"]
@@ -102,6 +103,18 @@ def test_vllm_is_told_everything() -> None:
         *("--tensor-parallel-size", "2", "--max-model-len", "2048", "--max-num-seqs", "16", "--dtype", "bfloat16"),
         "--no-enable-prefix-caching",
     ]
+
+
+def test_an_option_of_an_engines_own_is_said_by_its_own_name() -> None:
+    told = engine_settings({"max_batch": "16", "kv_cache_dtype": "fp8", "enable_chunked_prefill": "false"})
+    assert told.max_batch == 16
+    assert settings_table(told) == {"max_batch": 16, "kv_cache_dtype": "fp8", "enable_chunked_prefill": False}
+    words = adapter("vllm").argv("m", port=1, settings=told)
+    assert words[-5:] == ["--max-num-seqs", "16", "--kv-cache-dtype", "fp8", "--no-enable-chunked-prefill"]
+    switches = engine_settings({"disable_overlap_schedule": "false", "enable_torch_compile": "true"})
+    assert adapter("sglang").argv("m", port=1, settings=switches)[-2:] == ["--enable-torch-compile", "--enable-metrics"]
+    with pytest.raises(UsageError, match=r"^--set: Expected `int \| null`, got `str` - at `\$\.max_batch`"):
+        engine_settings({"max_batch": "many"})
 
 
 def test_lmdeploy_is_told_everything() -> None:

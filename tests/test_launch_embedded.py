@@ -107,8 +107,12 @@ def test_it_is_found_healthy_whatever_proxy_is_set(embedded_engine: Launched, mo
 
 
 def test_stop_ends_it_at_once_also_right_after_start(tmp_path: Path) -> None:
-    engine = start_embedded(slots=1, threads=1, model_path=fetch_embedded_model(), log_path=tmp_path / "log")
-    assert engine.settings["threads"] == 1
+    model = fetch_embedded_model()
+    engine = start_embedded(
+        slots=1, threads=1, batch_tokens=64, micro_batch_tokens=128, model_path=model, log_path=tmp_path / "log"
+    )
+    found = [engine.settings[name] for name in ("threads", "batch_tokens", "micro_batch_tokens")]
+    assert found == [1, 64, 64]  # a batch is never cut into parts larger than itself
     start = time.monotonic()
     engine.stop()
     assert time.monotonic() - start < 4

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from msgspec.structs import replace
 
 from breakeven.app.node import fitting_line, flat_lines
 from breakeven.cli import parser
@@ -24,9 +25,8 @@ from breakeven.fleet.jobs.task import fleet_task, new_jobs
 from breakeven.fleet.proof import verify
 from breakeven.fleet.result import LARGEST_BYTES, Bench, Level, NodeResult, find_result, read_result
 from breakeven.options import USERS
-from breakeven.plan import Plan
 from breakeven.report.live import Live
-from breakeven.session.measure import Session
+from breakeven.session.node import NodeJob
 from breakeven.session.run import run_plan
 from commands import Done, breakeven, finish, heard, start
 from fault_server import FaultServer
@@ -253,6 +253,6 @@ def test_a_download_has_a_rate_and_a_missing_or_empty_file_has_none(files: str) 
 
 @pytest.mark.engine
 def test_threads_reach_the_embedded_engine(tmp_path: Path) -> None:
-    plan = Plan(users=(1,), duration_s=1.0, warmup_s=0.2, output_tokens=8)
-    folder, _, _ = run_plan(plan, out=tmp_path, live=Live(), session=Session(threads=1))
+    job = NodeJob(template="t", job="j", threads=1, users=(1,), duration_s=1.0, output_tokens=8)
+    folder, _, _ = run_plan(replace(job.plan(), warmup_s=0.2), out=tmp_path, live=Live())
     assert folder.host()["engine"]["settings"]["threads"] == 1

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from breakeven.findings.repeat import run_command
 from breakeven.metrics.summary import RunFacts
 from breakeven.options import PLAN_OPTIONS, SWITCH, Option, option_said, plan_fields
 from breakeven.plan import Plan
+from breakeven.serving import EngineSettings, settings_table
 from fault_answers import answer
 from fault_server import FaultServer
 
@@ -33,6 +35,7 @@ WORDS: dict[str, str] = {
     "--body": 'seed="7"',
     "--gpu-label": "pod=vllm-0",
     "--option": "turns=6",
+    "--set": "threads=1",
     "--input-tokens": "normal:300,50",
     "--users": "1,5",
     "--rate": "0.5,1.25",
@@ -51,6 +54,10 @@ def word(option: Option) -> str:
     return WORDS.get(option.name) or (str(option.choices[-1]) if option.choices else BY_UNIT.get(option.unit, "some"))
 
 
+def plain(made: EngineSettings) -> dict[str, str]:
+    return {name: str(value) for name, value in settings_table(made).items()}
+
+
 def arguments(*words: str) -> dict[str, Any]:
     return vars(parser().parse_args(["run", *words]))
 
@@ -63,7 +70,8 @@ def test_an_option_sets_its_field_and_is_written_back_as_it_was_given(option: Op
     assert list(found) == [field]
     assert field in Plan.__struct_fields__
     if inner:
-        assert asdict(getattr(plan_given(found), field))[inner[0]] == found[field][inner[0]]
+        made = asdict(getattr(plan_given(found), field))[inner[0]]
+        assert (plain(made) if isinstance(made, EngineSettings) else made) == found[field][inner[0]]
         return
     written = [] if option.kind is SWITCH else option.kind.write(found[field])
     again = [one for text in written for one in (option.name, text)] or words
@@ -91,6 +99,14 @@ def test_what_a_run_asked_is_what_its_command_asks(body: dict[str, Any], rates: 
     fields = map(kinds["--body"].read, kinds["--body"].write(body))
     assert {name: value for table in fields for name, value in table.items()} == body
     assert kinds["--rate"].read(kinds["--rate"].write(tuple(rates))[0]) == pytest.approx(tuple(rates), rel=1e-11)
+
+
+def test_settings_of_the_embedded_engine_stand_in_the_command_that_repeats_a_run() -> None:
+    plan = plan_given(plan_fields(arguments("--set", "threads=1", "--set", "batch-tokens=64", "--users", "3")))
+    assert plan.is_embedded
+    command = run_command(RunFacts(id="x", settings=json.loads(msgspec.json.encode(plan))))
+    assert command == "breakeven run --set threads=1 --set batch_tokens=64 --users 3"
+    assert plan_given(plan_fields(arguments(*shlex.split(command)[2:]))) == plan
 
 
 def test_headers_fields_and_rates_stand_in_the_command_that_repeats_a_run() -> None:

@@ -11,6 +11,7 @@ from breakeven.errors import UsageError
 from breakeven.plan import Plan, plan_table
 from breakeven.serving import EngineSettings, Hardware, Launch
 from breakeven.session.defaults import round_levels
+from breakeven.session.launch import embedded_told
 from breakeven.session.plan_file import PlanFile, understood
 from breakeven.study.cells import Cell, cells, merged, only
 from breakeven.study.estimate import turn_s
@@ -231,9 +232,28 @@ def test_the_embedded_engine_and_another_are_asked_for_the_same_lengths() -> Non
     assert len(cells(study(text + '[[workloads]]\nname = "w"\noutput_tokens = 64\n'))) == 2
 
 
-def test_the_embedded_engine_takes_no_settings() -> None:
-    text = '[[engines]]\nname = "llamacpp"\nsettings = { dtype = "float16" }\n'
-    assert "the embedded engine takes no settings" in complaint(text)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ('dtype = "float16"', "no setting of the embedded engine is called 'dtype'"),
+        ("options = { slot = 4 }", "did you mean 'slots'?"),
+        ("options = { slots = 257 }", "slots: 257 cannot be; give the embedded engine a whole number from 1 to 256"),
+        ("options = { threads = true }", "threads: True cannot be"),
+        ("options = { slots = 2 }, max_batch = 2", "slots and max_batch: the two are one"),
+        ('extra = ["--mlock"]', "the embedded engine has no command line"),
+    ],
+)
+def test_what_the_embedded_engine_cannot_be_told_is_found_before_it_is_started(settings: str, said: str) -> None:
+    assert said in complaint(f'[[engines]]\nname = "llamacpp"\nsettings = {{ {settings} }}\n')
+
+
+def test_settings_of_the_embedded_engine_are_compared_like_any_others() -> None:
+    text = '[[engines]]\nname = "llamacpp"\nsettings = { options = { threads = 2, slots = 8 } }\n'
+    rows = '[[settings]]\nname = "one"\noptions = { threads = 1 }\n[[settings]]\nname = "two"\nmax_batch = 4\n'
+    one = cells(study(text + rows))[0].plan
+    assert one.is_embedded
+    assert embedded_told(one) == {"slots": 8, "context_tokens": 512, "threads": 1}
+    assert "slots and max_batch" in complaint(text + rows)
 
 
 def test_the_plan_that_a_run_folder_stores_is_a_plan_file() -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from breakeven.serving import typed
 from breakeven.units import parse_duration_s
 
 Number = TypeVar("Number", int, float)
@@ -179,6 +180,7 @@ _DURATION_OR_AUTO: Final = DURATION._replace(read=_or_auto(parse_duration_s, aut
 _TOKENS: Final = Kind(lambda text: int(text) if text.lstrip("-").isdigit() else text)
 _HEADERS: Final = Kind(name_value, _pairs, is_many=True)
 _SETTINGS: Final = Kind(key_value, _pairs, is_many=True)
+_ENGINE_SETTINGS: Final = Kind(key_value, lambda value: _fields({k: typed(v) for k, v in value.items()}), is_many=True)
 _BODY: Final = Kind(body_fields, _fields, is_many=True)
 _WORDS: Final = Kind(lambda text: tuple(shlex.split(text)), lambda value: (shlex.join(value),))
 
@@ -219,6 +221,14 @@ PLAN_OPTIONS: tuple[Option, ...] = (
         ),
         Option(
             "--via", "how the engine is started (default: process)", field="launch.via", choices=("process", "docker")
+        ),
+        Option(
+            "--set",
+            "a setting of the engine that is started, such as max_batch=16, or one of its own: kv_cache_dtype=fp8; of "
+            "the embedded engine threads, slots, batch_tokens, micro_batch_tokens, context_tokens",
+            "NAME=VALUE",
+            kind=_ENGINE_SETTINGS,
+            field="launch.settings",
         ),
         Option("--image", "container image for --via docker (default: the engine's own)", "NAME", field="launch.image"),
         Option("--api", "which API to ask (default: chat)", choices=("chat", "completions")),

@@ -124,8 +124,9 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
     @property
     def is_embedded(self) -> bool:
-        """The embedded engine is measured: no server is named, and no engine to start."""
-        return self.url is None and self.model is None and self.launch is None and self.engine in (None, "llamacpp")
+        """The embedded engine is measured: no server is named, and no engine to start. It may be told settings."""
+        is_bare = self.launch is None or self.launch == Launch(settings=self.launch.settings)
+        return self.url is None and self.model is None and is_bare and self.engine in (None, "llamacpp")
 
     @property
     def models(self) -> tuple[tuple[str, float], ...]:

@@ -1,13 +1,20 @@
 """How an engine shall serve, how it is started, and what it is said to run on: the parts of a plan about machines."""
 
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Struct
 
+from breakeven.errors import UsageError
 from breakeven.hidden import is_secret_name, secret_among
 
 Via = Literal["process", "docker"]
+Setting = bool | int | float | str
+"""What a setting of an engine may be."""
 _OURS: Final = ("--name", "--rm")
+_SHARED: Final = frozenset(("served_name", "tensor_parallel", "context_tokens", "max_batch", "dtype", "prefix_caching"))
+"""Settings that engines share, each said in their own words (`engine.base.Options`)."""
 
 
 class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -25,8 +32,43 @@ class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dtype: str | None = None
     """Precision of weights and activations, such as `bfloat16`."""
     prefix_caching: bool | None = None
+    options: dict[str, Setting] = {}
+    """Further options of the engine by their own names, such as `kv_cache_dtype`."""
     extra: tuple[str, ...] = ()
     """Further words of the command line, as they are."""
+
+
+def engine_settings(given: Mapping[str, Setting]) -> EngineSettings:
+    """Settings by their names: those that engines share are fields, any other is an option of the engine's own.
+
+    Numbers and switches may be texts, `16` or `false`. UsageError for a value that a field cannot have.
+    """
+    shared = {name: value for name, value in given.items() if name in _SHARED}
+    own = {name: typed(value) for name, value in given.items() if name not in _SHARED}
+    try:
+        return msgspec.convert(shared | {"options": own}, EngineSettings, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"--set: {error}") from None
+
+
+def settings_table(settings: EngineSettings) -> dict[str, Setting]:
+    """What `engine_settings` reads back: every setting that is no default, by its name."""
+    table: dict[str, Any] = msgspec.to_builtins(settings)
+    return {name: value for name, value in table.items() if name in _SHARED} | settings.options
+
+
+def typed(value: Setting) -> Setting:
+    """A text as the switch or number that it says, else as it is."""
+    if not isinstance(value, str):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
 
 
 class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -73,7 +115,8 @@ def launch_problem(launch: Launch) -> str | None:
     for name in launch.env:
         if is_secret_name(name):
             return f"env: {name} would be stored with the run; set it outside, and name it in pass_env for a container"
-    for words in (launch.command or (), launch.settings.extra, launch.docker_args or (), launch.mounts):
+    own = [f"{name}={value}" for name, value in launch.settings.options.items()]
+    for words in (own, launch.command or (), launch.settings.extra, launch.docker_args or (), launch.mounts):
         if (found := secret_among(words)) is not None:
             return f"{found}: it would be stored with the run; give it by an environment variable"
     if any(word.split("=")[0] in _OURS for word in launch.docker_args or ()):

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 from breakeven.engine.detect import adapter
 from breakeven.launch.docker import image_of
-from breakeven.launch.embedded import MAX_SLOTS, MIN_CONTEXT_PER_SLOT
 from breakeven.launch.models import EMBEDDED
 from breakeven.launch.start import start_environment, start_words
 from breakeven.load.level import LevelPlan
@@ -13,14 +12,13 @@ from breakeven.plan import Plan
 from breakeven.serving import Hardware, Launch
 from breakeven.session.asks import arrivals_of, workload_of
 from breakeven.session.defaults import (
-    context_tokens,
     first_load,
     level_plan,
     level_plans,
     output_tokens,
     round_levels,
-    slots,
 )
+from breakeven.session.launch import embedded_told
 from breakeven.session.plan_file import PlanFile
 from breakeven.study.cells import Cell
 from breakeven.study.estimate import SETTLE_S, cost_usd, start_s, turn_s
@@ -73,8 +71,10 @@ def _whom(plan: Plan) -> Iterator[str]:
         yield f"  server  {plan.url}" + (f", model {plan.model}" if plan.model else "")
         return
     if plan.is_embedded:
-        slot_count, context = min(slots(plan), MAX_SLOTS), max(context_tokens(plan), MIN_CONTEXT_PER_SLOT)
-        yield f"  starts  the embedded llama.cpp with {EMBEDDED.name}, {slot_count} slots of {context} tokens"
+        told = embedded_told(plan)
+        own = "".join(f", {name} {value}" for name, value in told.items() if name not in ("slots", "context_tokens"))
+        slots = counted(told["slots"], "slot")
+        yield f"  starts  the embedded llama.cpp with {EMBEDDED.name}, {slots} of {told['context_tokens']} tokens{own}"
         return
     assert plan.engine is not None
     assert plan.model is not None

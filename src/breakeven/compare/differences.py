@@ -33,7 +33,7 @@ _SETTINGS_OF_MEASURING: Final = {
         "repeat",
         "repeats",
     ),
-    *("notes", "source", "levels", "rate", "slo", "floors", "find_max", "arrivals", "auto"),
+    *("launch", "notes", "source", "levels", "rate", "slo", "floors", "find_max", "arrivals", "auto"),
 }
 _ARGV_PLACE: Final = ("--host", "--port", "--api-key", "--log-level", "--name")
 

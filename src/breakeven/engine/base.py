@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from breakeven.errors import UsageError
 from breakeven.serving import EngineSettings as EngineSettings
+from breakeven.serving import Setting
 
 ROLES: Final = {
     "running_requests": "requests at work",
@@ -79,6 +80,8 @@ class OpenAI:
     command: ClassVar[tuple[str, ...]] = ()
     """Starts the engine, which ends by TERM; empty: it is not ours to start."""
     options: ClassVar[Options] = Options()
+    says_no: ClassVar[bool] = False
+    """`--no-NAME` turns a switch off; else one that is off is left out."""
     always: ClassVar[tuple[str, ...]] = ()
     """Words that the engine needs to be measured at all, such as the switch of its `/metrics`."""
     default_port: ClassVar[int] = 8000
@@ -110,6 +113,7 @@ class OpenAI:
             *_words(cls.options.host, told.host),
             *_words(cls.options.port, port),
             *cls._setting_words(told),
+            *(word for name, value in told.options.items() for word in cls._own_words(name, value)),
             *cls.always,
             *told.extra,
         ]
@@ -194,6 +198,14 @@ class OpenAI:
         if told.prefix_caching is not None:
             words += cls._caching_words(on=told.prefix_caching)
         return words
+
+    @classmethod
+    def _own_words(cls, name: str, value: Setting) -> list[str]:
+        """An option of the engine's own: `kv_cache_dtype` is `--kv-cache-dtype`; a switch has no value."""
+        dashed = name.replace("_", "-")
+        if value is False:
+            return [f"--no-{dashed}"] if cls.says_no else []
+        return [f"--{dashed}"] if value is True else [f"--{dashed}", str(value)]
 
     @classmethod
     def _option(cls, field: str) -> str:

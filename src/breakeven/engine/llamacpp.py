@@ -37,6 +37,7 @@ class Llamacpp(OpenAI):
         caching_off=("--no-cache-prompt", "--cache-ram", "0"),
     )
     always = ("--metrics",)
+    says_no = True
     default_port = 8080
     hub_access_env = "HF_TOKEN"
     image = "ghcr.io/ggml-org/llama.cpp:server-cuda"

@@ -42,6 +42,7 @@ class Vllm(OpenAI):
         caching_on=("--enable-prefix-caching",),
         caching_off=("--no-enable-prefix-caching",),
     )
+    says_no = True
     default_port = 8000
     hub_access_env = "HF_TOKEN"
     image = "vllm/vllm-openai:latest"

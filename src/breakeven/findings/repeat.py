@@ -12,6 +12,7 @@ from breakeven.findings.scrub import bare_url, clean
 from breakeven.metrics.summary import RunFacts
 from breakeven.options import Option, plan_words
 from breakeven.plan import Plan
+from breakeven.serving import settings_table
 
 
 def run_command(run: RunFacts) -> str | None:
@@ -32,6 +33,8 @@ def run_command(run: RunFacts) -> str | None:
         return f"breakeven run {shlex.quote(clean(run.id) + '/plan.toml')}"
     default = Plan()
     said = {name: value for name, value in asdict(plan).items() if value != getattr(default, name)}
+    if "launch" in said:
+        said["launch.settings"] = settings_table(plan.launch.settings) if plan.launch else {}
     if plan.auto:
         said.pop("users", None)  # the option's word is then `auto`
     return " ".join(["breakeven run", *_words(said)])

@@ -8,14 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from breakeven.errors import RunFailedError, UsageError
+from breakeven.errors import RunFailedError, UsageError, unknown
 from breakeven.launch.health import local_get
 from breakeven.launch.process import EngineProcess, start_process
+from breakeven.serving import EngineSettings, settings_table
 
 MIN_CONTEXT_PER_SLOT: Final = 512
 MAX_SLOTS: Final = 256
 """llama.cpp refuses more sequences at once; further users wait in its queue."""
 START_TIMEOUT_S: Final = 120.0
+SETTINGS: Final = ("threads", "slots", "batch_tokens", "micro_batch_tokens", "context_tokens")
+"""What the embedded engine can be told; `max_batch` is another word for its slots."""
+_MOST: Final = {"threads": 1024, "slots": MAX_SLOTS}
+_LEAST: Final = {"context_tokens": MIN_CONTEXT_PER_SLOT}
+_UNBOUND: Final = 1 << 20
 _ENVIRONMENT: Final = {"GOMP_SPINCOUNT": "1000"}
 """Otherwise its threads wait by spinning, and one busy neighbour process takes most of the throughput."""
 
@@ -58,16 +64,23 @@ def start_embedded(
     log_path: Path,
     context_per_slot: int = MIN_CONTEXT_PER_SLOT,
     threads: int | None = None,
+    batch_tokens: int | None = None,
+    micro_batch_tokens: int | None = None,
     on_wait: Callable[[float, str], None] | None = None,
 ) -> Launched:
     """Start the embedded engine with a slot for each of `slots` users, at most MAX_SLOTS.
 
-    A slot has at least MIN_CONTEXT_PER_SLOT tokens of context. `threads` None leaves the choice to llama.cpp. The
-    settings that came out are in `settings`, read back from the engine.
+    A slot has at least MIN_CONTEXT_PER_SLOT tokens of context. What is None is left to llama.cpp. The settings that
+    came out are in `settings`, read back from the engine.
     """
     if slots < 1:
         raise UsageError(f"slots: {slots} is no number of slots; the embedded engine needs at least 1")
-    argv = _argv(slots=slots, context_per_slot=context_per_slot, threads=threads, model_path=model_path)
+    argv = _argv(
+        slots=slots,
+        context_per_slot=context_per_slot,
+        model_path=model_path,
+        own={"threads": threads, "batch-tokens": batch_tokens, "micro-batch-tokens": micro_batch_tokens},
+    )
     process = start_process(argv, log_path=log_path, env=_ENVIRONMENT, name="the embedded engine")
     start_s = process.wait_ready(lambda: _serves(log_path), timeout_s=START_TIMEOUT_S, on_wait=on_wait)
     ready = _ready_line(log_path)
@@ -88,13 +101,34 @@ def start_embedded(
     )
 
 
-def _argv(*, slots: int, context_per_slot: int, threads: int | None, model_path: Path) -> list[str]:
+def embedded_settings(settings: EngineSettings) -> dict[str, int]:
+    """What the embedded engine is told, by the names of SETTINGS; UsageError for what it cannot be told."""
+    told = settings_table(settings)
+    if settings.extra or settings.host != EngineSettings().host:
+        raise UsageError(f"the embedded engine has no command line; it can be told {', '.join(SETTINGS)}")
+    if "max_batch" in told:
+        if "slots" in told:
+            raise UsageError("slots and max_batch: the two are one for the embedded engine; give one of them")
+        told["slots"] = told.pop("max_batch")
+    return {name: _whole(name, value) for name, value in told.items()}
+
+
+def _whole(name: str, value: object) -> int:
+    if name not in SETTINGS:
+        raise UsageError(unknown("setting of the embedded engine", name, SETTINGS))
+    least, most = _LEAST.get(name, 1), _MOST.get(name, _UNBOUND)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise UsageError(f"{name}: {value} cannot be; give the embedded engine a whole number from {least} to {most}")
+    return value
+
+
+def _argv(*, slots: int, context_per_slot: int, model_path: Path, own: Mapping[str, int | None]) -> list[str]:
     return [
         *(sys.executable, "-P", "-m", "breakeven.launch.llamacpp_server"),
         *("--model", str(model_path)),
         *("--slots", str(min(slots, MAX_SLOTS))),
         *("--context-per-slot", str(max(context_per_slot, MIN_CONTEXT_PER_SLOT))),
-        *(() if threads is None else ("--threads", str(threads))),
+        *(word for name, value in own.items() if value is not None for word in (f"--{name}", str(value))),
     ]
 
 

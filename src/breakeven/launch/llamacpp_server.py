@@ -1,7 +1,8 @@
 """The embedded engine's program: llama.cpp's server in a process of its own, until standard input ends.
 
-Run as `python -m breakeven.launch.llamacpp_server --model PATH --slots N --context-per-slot N [--threads N]`. When it
-listens, it prints one line of JSON: its address, version and settings. Its log goes to standard error.
+Run as `python -m breakeven.launch.llamacpp_server --model PATH --slots N --context-per-slot N`, and as wanted
+`--threads N --batch-tokens N --micro-batch-tokens N`. When it listens, it prints one line of JSON: its address, version
+and settings. Its log goes to standard error.
 """
 
 import argparse
@@ -16,7 +17,15 @@ from typing import Any
 import xllamacpp
 
 
-def params(*, model: Path, slots: int, context_per_slot: int, threads: int | None) -> Any:
+def params(
+    *,
+    model: Path,
+    slots: int,
+    context_per_slot: int,
+    threads: int | None,
+    batch_tokens: int | None,
+    micro_batch_tokens: int | None,
+) -> Any:
     """llama.cpp as it comes, but for what a measurement needs: no answer from a cache, a slot for every user."""
     chosen = xllamacpp.CommonParams()
     chosen.model.path = str(model)
@@ -28,6 +37,10 @@ def params(*, model: Path, slots: int, context_per_slot: int, threads: int | Non
     if threads is not None:
         chosen.cpuparams.n_threads = threads
         chosen.cpuparams_batch.n_threads = threads
+    if batch_tokens is not None:
+        chosen.n_batch = batch_tokens
+    # it takes no more at once than a batch holds
+    chosen.n_ubatch = min(micro_batch_tokens or chosen.n_ubatch, chosen.n_batch)
     # a repeated prompt would cost nothing, and memory would grow
     chosen.cache_prompt = False
     chosen.cache_ram_mib = 0
@@ -70,7 +83,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--context-per-slot", type=int, required=True)
-    parser.add_argument("--threads", type=int)
+    for name in ("--threads", "--batch-tokens", "--micro-batch-tokens"):
+        parser.add_argument(name, type=int)
     threading.Thread(target=end_with_stdin, daemon=True).start()
     chosen = params(**vars(parser.parse_args()))
     try:

@@ -6,7 +6,13 @@ from typing import Final
 
 from breakeven.engine.detect import adapter
 from breakeven.errors import UsageError
-from breakeven.launch.embedded import Launched, start_embedded
+from breakeven.launch.embedded import (
+    MAX_SLOTS,
+    MIN_CONTEXT_PER_SLOT,
+    Launched,
+    embedded_settings,
+    start_embedded,
+)
 from breakeven.launch.start import start, start_words
 from breakeven.plan import Plan
 from breakeven.report.live import Live
@@ -25,6 +31,8 @@ def check_launch(plan: Plan) -> None:
         raise UsageError(problem)
     if plan.url is not None and plan.launch is not None:
         raise UsageError("url and launch: an engine either runs at a URL or is started here; give one of the two")
+    if plan.is_embedded:
+        embedded_settings((plan.launch or Launch()).settings)
     if plan.url is not None or plan.is_embedded:
         return
     if plan.engine is None:
@@ -49,21 +57,28 @@ def log_name(repeat: int | None) -> str:
     return ENGINE_LOG if repeat is None else f"engine-r{repeat}.log"
 
 
-def launch_engine(
-    plan: Plan, *, model_path: Path | None, log_path: Path, live: Live, threads: int | None = None
-) -> Launched:
+def embedded_told(plan: Plan) -> dict[str, int]:
+    """What the embedded engine is started with: the plan's settings; a slot for each user, unless they say others."""
+    needed = {"slots": min(slots(plan), MAX_SLOTS), "context_tokens": max(context_tokens(plan), MIN_CONTEXT_PER_SLOT)}
+    return needed | embedded_settings((plan.launch or Launch()).settings)
+
+
+def launch_engine(plan: Plan, *, model_path: Path | None, log_path: Path, live: Live) -> Launched:
     """Start the engine of a plan without a URL and wait until it serves.
 
-    `model_path` and `threads` are the embedded engine's.
+    `model_path` is the embedded engine's.
     """
     if model_path is not None:
         live.say("starting llama.cpp with SmolLM2-135M-Instruct …")
+        told = embedded_told(plan)
         launched = start_embedded(
-            slots=slots(plan),
-            context_per_slot=context_tokens(plan),
+            slots=told["slots"],
+            context_per_slot=told["context_tokens"],
+            threads=told.get("threads"),
+            batch_tokens=told.get("batch_tokens"),
+            micro_batch_tokens=told.get("micro_batch_tokens"),
             model_path=model_path,
             log_path=log_path,
-            threads=threads,
         )
     else:
         assert plan.engine is not None

@@ -70,8 +70,6 @@ class Session(NamedTuple):
     """Only levels of this repeat."""
     may_start: Callable[[LevelPlan], bool] = lambda _level: True
     """Asked before each level; a study says no when its budget does not hold it."""
-    threads: int | None = None
-    """Of the embedded engine; None leaves the choice to it."""
     is_beside: bool = False
     """The engine is on this machine, though its address may be another container's."""
 
@@ -394,13 +392,14 @@ def _declared(plan: Plan) -> dict[str, Any]:
 
 
 def _settings(plan: Plan, workload: Workload) -> dict[str, Any]:
-    """What was asked for, with the defaults that filled it in; how the engine is started stands with the engine."""
+    """What was asked for, with the defaults that filled it in; how an engine of the plan is started stands with it."""
     left_out = {"salt", "times_s"}
     arrivals_s = arrivals_of(workload) if plan.is_replay else None
     levels = [
         asdict(level) | {"duration_s": plan.duration_s} for level in level_plans(plan, salt=0, arrivals_s=arrivals_s)
     ]
     asked = {key: value for key, value in asdict(plan).items() if key not in ("launch", "hardware")}
+    asked |= {"launch": to_builtins(plan.launch)} if plan.is_embedded and plan.launch is not None else {}
     return asked | {
         "users": None if plan.is_replay or plan.rate is not None else plan.user_levels,
         "output_tokens": output_tokens(plan),

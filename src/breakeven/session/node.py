@@ -27,6 +27,7 @@ from breakeven.fleet.result import Card, Level, NodeResult, Word
 from breakeven.metrics.summary import LevelSummary, RunSummary
 from breakeven.plan import Plan
 from breakeven.report.live import Live
+from breakeven.serving import Launch, engine_settings
 from breakeven.session.measure import Session
 from breakeven.session.run import run_plan
 from breakeven.session.summary import summarise
@@ -84,8 +85,13 @@ class NodeJob(Struct, frozen=True, kw_only=True):
             duration_s=self.duration_s,
             output_tokens=self.output_tokens,
             gpu_metrics=self.dcgm,
+            launch=self._launch(),
             name="node",
         )
+
+    def _launch(self) -> Launch | None:
+        """The embedded engine's settings; None where there are none."""
+        return None if self.threads is None else Launch(settings=engine_settings({"threads": self.threads}))
 
 
 def first_result(job: NodeJob) -> NodeResult:
@@ -145,7 +151,7 @@ class Work:
         if job.url is not None:
             self._live.say(f"waiting for {job.url} …")
             asyncio.run(_wait_for(job.url, most_s=job.max_wait_s))
-        session = Session(threads=job.threads, is_beside=True)
+        session = Session(is_beside=True)
         live = _Told(self._levels_so_far)
         _, summary, is_interrupted = run_plan(job.plan(), out=self._out, live=live, session=session)
         self._take(summary)

@@ -169,9 +169,7 @@ def _measure(
             )
             folder = folder or new_folder(plan, out=out, started=started, label=launch_label(plan))
             log_path = folder.path / log_name(session.repeat)
-            launched = stack.enter_context(
-                launch_engine(plan, model_path=model_path, log_path=log_path, live=live, threads=session.threads)
-            )
+            launched = stack.enter_context(launch_engine(plan, model_path=model_path, log_path=log_path, live=live))
         measurement = Measurement(
             plan,
             workload=workload,

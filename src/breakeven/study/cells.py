@@ -131,9 +131,7 @@ def _whom(rows: _Rows, *, url: str | None) -> dict[str, Any]:
             )
         return {"model": row.served_name or model}
     if model is None and name == "llamacpp" and launch == Launch():
-        if settings != EngineSettings():
-            raise UsageError("the embedded engine takes no settings; it gives every user of a level a slot")
-        return {"model": None}
+        return {"model": None, "launch": None if settings == EngineSettings() else Launch(settings=settings)}
     if model is None:
         raise UsageError(f"engine '{engine.name}' has no model to load; give [[models]] with model, or by_engine")
     if settings.served_name is None and adapter(name).options.served_name is not None:
@@ -147,8 +145,8 @@ def _launch(engine: EngineRow) -> Launch:
 
 
 def merged(own: EngineSettings, row: SettingsRow | None) -> EngineSettings:
-    """The engine's own settings, with those of the row before them; further words of both."""
+    """The engine's own settings, with those of the row before them; further options and words of both."""
     if row is None:
         return own
-    given = {key: value for key, value in msgspec.to_builtins(row).items() if key not in ("name", "extra")}
-    return replace(own, **given, extra=(*own.extra, *row.extra))
+    given = {key: value for key, value in msgspec.to_builtins(row).items() if key not in ("name", "extra", "options")}
+    return replace(own, **given, extra=(*own.extra, *row.extra), options=own.options | row.options)
