@@ -14,6 +14,7 @@ from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
 from breakeven.report.live import Live
 from breakeven.report.terminal import print_run
+from breakeven.say import WIDTH
 from breakeven.session.run import resume_run, run_plan
 from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder, find_runs
@@ -91,9 +92,15 @@ def slo_code(summary: RunSummary) -> int:
     return 3 if any(level.extra.get("verdict") in ("missed", "unknown") for level in summary.levels) else 0
 
 
-def console(stream: TextIO, *, width: int = 100) -> Console:
+class _Screen(Console):
+    def on_broken_pipe(self) -> None:
+        """A reader that has seen enough, as `head`, is no failure; the command line ends quietly."""
+        raise BrokenPipeError
+
+
+def console(stream: TextIO, *, width: int = WIDTH) -> Console:
     """As wide as the terminal, else `width`. A text is shown as it is: `[/y]` is no markup."""
-    return Console(file=stream, highlight=False, markup=False, emoji=False, width=None if stream.isatty() else width)
+    return _Screen(file=stream, highlight=False, markup=False, emoji=False, width=None if stream.isatty() else width)
 
 
 def output(summary: RunSummary, *, where: str, json_to: str | None) -> None:

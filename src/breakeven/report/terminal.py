@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from breakeven.caution import Caution
@@ -28,19 +27,20 @@ from breakeven.report.failures import failure_lines
 from breakeven.report.openloop import open_loop_lines
 from breakeven.report.roofline import roofline_line
 from breakeven.report.slo import slo_lines
+from breakeven.report.table import GAP, Cell, Column, Styled, Table, parts, screen
 from breakeven.units import load_text, short_count
 
 _DASH: Final = "–"
 _BAR_WIDTH: Final = 40
-WIDE: Final = 90
-"""Columns from which the table shows p99 too."""
+_GOES: Final = {"p99": 4, "p95": 3, "one": 2, "requests": 1}
+"""What a narrow terminal leaves out first: p99, p95, metrics with one percentile, how many requests there were."""
 
 
 def print_run(console: Console, summary: RunSummary, *, where: str | None = None) -> None:
     """Print the whole: table, open loop, limits, chart, cautions, and where the run lies."""
     console.print()
     console.print(Text(headline(summary), style="bold"))
-    console.print(level_table(summary.levels, width=console.width, means=summary.repeats))
+    console.print(screen(level_table(summary.levels, means=summary.repeats), width=console.width))
     for name, metric in METRICS.items():
         if metric.inverse_of is not None and any(level.of(name).p50.value is not None for level in summary.levels):
             console.print(Text(f"{metric.label}: {metric.formula}", style="dim"))
@@ -49,9 +49,10 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
     for lines in (failure_lines(summary), open_loop_lines(summary), slo_lines(summary)):
         if lines is not None:
             console.print(lines)
-    chart = throughput_chart(summary.levels, means=summary.repeats)
+    chart = throughput_chart(summary.levels, means=summary.repeats, width=console.width)
     if chart is not None:
-        console.print(Padding(chart, (0, 0, 1, 1)))
+        console.print(screen(chart, width=console.width))
+        console.print(Text("a bar's light end: what the 95 % interval leaves in doubt\n", style="dim"))
     for line in (clients_line(summary.levels), engine_line(summary.levels), roofline_line(summary.levels)):
         if line is not None:
             console.print(Text(line + "\n"))
@@ -71,68 +72,68 @@ def headline(summary: RunSummary) -> str:
     return " · ".join(part for part in (kind, run.model or "", engine, asked.removeprefix(", ")) if part)
 
 
-class Column(NamedTuple):
-    """A column of the level table: its head, a level's cell, and the cell of the mean over repeats."""
+class _Column(NamedTuple):
+    """A column of the level table, a level's cell in it, and the cell of the mean over repeats."""
 
-    head: str
-    cell: Callable[[LevelSummary], str | Text]
+    column: Column
+    cell: Callable[[LevelSummary], Cell]
     mean: Callable[[RepeatSummary], str] = lambda _: ""
-    is_left: bool = False
 
 
-def level_table(levels: Sequence[LevelSummary], *, width: int = WIDE, means: Sequence[RepeatSummary] = ()) -> Table:
+def level_table(levels: Sequence[LevelSummary], *, means: Sequence[RepeatSummary] = ()) -> Table:
     """One row a level, the words as in the docs.
 
     Below them one row a load that was measured several times, with its mean and the interval to believe.
     """
-    columns = _columns(levels, is_wide=width >= WIDE)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column.head, justify="left" if column.is_left else "right", no_wrap=True)
-    for level in levels:
-        table.add_row(*(column.cell(level) for column in columns), style="dim" if level.status == "failed" else "")
-    for mean in means:
-        table.add_row(*(column.mean(mean) for column in columns), style="bold")
-    return table
+    known = _columns(levels)
+    rows = [
+        _in_style("dim" if level.status == "failed" else "", [one.cell(level) for one in known]) for level in levels
+    ]
+    rows += [_in_style("bold", [one.mean(mean) for one in known]) for mean in means]
+    return Table([one.column for one in known], rows)
 
 
-def _columns(levels: Sequence[LevelSummary], *, is_wide: bool) -> list[Column]:
+def _in_style(style: str, cells: Sequence[Cell]) -> list[Cell]:
+    return [tuple(Styled(part.text, f"{style} {part.style}".strip()) for part in parts(cell)) for cell in cells]
+
+
+def _columns(levels: Sequence[LevelSummary]) -> list[_Column]:
     """The load and its throughput, every metric that tables show, and how it went."""
-    open_loop = any(level.users is None for level in levels)
-    repeats = [Column("rep.", lambda level: str(level.repeat + 1), lambda mean: f"1–{mean.n}")]
+    due = any(level.users is None for level in levels)
+    repeats = [_Column(Column("rep."), lambda level: str(level.repeat + 1), lambda mean: f"1–{mean.n}")]
     metrics = shown_metrics(levels)
-    p99 = is_wide and any(level.of(name).n >= 100 for level in levels for name, one in metrics if "p95" in one.shown)
+    p99 = any(level.of(name).n >= 100 for level in levels for name, one in metrics if "p95" in one.shown)
     return [
-        Column("req/s\ndue" if open_loop else "users", _load, _load),
+        _Column(Column("req/s due" if due else "users"), _load, _load),
         *(repeats if any(level.repeat for level in levels) else []),
-        Column("tok/s", lambda level: _rate(level.output_tok_per_s), lambda mean: _rate(_throughput(mean))),
-        Column("±", lambda level: plus_minus(level.output_tok_per_s), _plus_minus_of_mean),
+        _Column(Column("tok/s"), lambda level: _rate(level.output_tok_per_s), lambda mean: _rate(_throughput(mean))),
+        _Column(Column("±"), lambda level: plus_minus(level.output_tok_per_s), _plus_minus_of_mean),
         *(column for name, metric in metrics for column in _metric(name, metric, levels, p99=p99)),
-        Column("re-\nquests", lambda level: str(level.requests)),
-        Column("er-\nrors", lambda level: Text(str(level.errors), "red" if level.errors else "")),
-        Column("stopped\nby", _stopped, lambda mean: f"mean of {mean.n}", is_left=True),
+        _Column(Column("requests", goes=_GOES["requests"]), lambda level: str(level.requests)),
+        _Column(Column("errors"), lambda level: Styled(str(level.errors), "red" if level.errors else "")),
+        _Column(Column("stopped by", align="left"), _stopped, lambda mean: f"mean of {mean.n}"),
     ]
 
 
-def _metric(name: str, metric: Metric, levels: Sequence[LevelSummary], *, p99: bool) -> Iterator[Column]:
+def _metric(name: str, metric: Metric, levels: Sequence[LevelSummary], *, p99: bool) -> Iterator[_Column]:
     """A column for each percentile that is shown, and one for p99 beside p95 where a hundred requests bear it."""
     unit = _unit(metric, [level.of(name) for level in levels])
-    heads = [f"{metric.label} {unit.name}\n{metric.shown[0]}", *(f"\n{which}" for which in metric.shown[1:])]
-    if len(heads) == 1:
-        heads = [f"{metric.label}\n{unit.name} {metric.shown[0]}"]
-    more = ["p99"] if p99 and "p95" in metric.shown else []
-    for head, which in zip([*heads, *(f"\n{one}" for one in more)], [*metric.shown, *more], strict=True):
-        yield _percentile(head, name, which, unit)
+    shown = [*metric.shown, *(["p99"] if p99 and "p95" in metric.shown else [])]
+    is_one = len(metric.shown) == 1
+    head, over = (f"{unit.name} ", metric.label) if is_one else ("", f"{metric.label} {unit.name}")
+    for which in shown:
+        goes = _GOES["one"] if is_one else _GOES.get(which, 0)
+        yield _percentile(Column(head + which, over=over, goes=goes), name, which, unit)
 
 
-def _percentile(head: str, name: str, which: str, unit: "_Unit") -> Column:
+def _percentile(column: Column, name: str, which: str, unit: "_Unit") -> _Column:
     """A percentile of a metric; of repeats only the medians have a mean."""
 
     def mean(repeats: RepeatSummary) -> str:
         figure = repeats.figures.get(f"{name}_{which}", RepeatFigure())
         return unit.text(Quantile(value=figure.mean, ci95=(None, None)))
 
-    return Column(head, lambda level: unit.text(level.of(name).at(which)), mean)
+    return _Column(column, lambda level: unit.text(level.of(name).at(which)), mean)
 
 
 class _Unit(NamedTuple):
@@ -170,11 +171,11 @@ def _throughput(mean: RepeatSummary) -> Estimate:
     return believed(mean.figures["output_tok_per_s"])
 
 
-def _stopped(level: LevelSummary) -> Text:
-    return Text.assemble(
-        level.stopped or _DASH,
-        ("" if level.client.verdict == "ok" else " ?", "yellow"),
-        (" !" if level.extra.get("clients_lost") or has_mostly_failed(level) else "", "bold red"),
+def _stopped(level: LevelSummary) -> tuple[Styled, ...]:
+    return (
+        Styled(level.stopped or _DASH),
+        Styled("" if level.client.verdict == "ok" else " ?", "yellow"),
+        Styled(" !" if level.extra.get("clients_lost") or has_mostly_failed(level) else "", "bold red"),
     )
 
 
@@ -198,27 +199,26 @@ def _plus_minus_of_mean(mean: RepeatSummary) -> str:
     return "?" if cannot_tell(mean.n, found.ci95) else plus_minus(found)
 
 
-def throughput_chart(levels: Sequence[LevelSummary], *, means: Sequence[RepeatSummary] = ()) -> RenderableType | None:
-    """Throughput against load as bars, the interval as a lighter end; of repeats their mean."""
+def throughput_chart(
+    levels: Sequence[LevelSummary], *, means: Sequence[RepeatSummary] = (), width: int = 100
+) -> Table | None:
+    """Throughput against load as bars, light from the interval's low end on; of repeats their mean."""
     rates = {(level.users, level.req_per_s_offered): level.output_tok_per_s for level in levels}
     rates |= {(one.users, one.req_per_s_offered): believed(one.figures["output_tok_per_s"]) for one in means}
     known = {load: rate for load, rate in rates.items() if rate.value and load != (None, None)}
     if len(known) < 2:
         return None
-    most = max(rate.ci95[1] or rate.value or 0.0 for rate in known.values())
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    table.add_column(justify="right")
-    table.add_column()
-    for load, rate in known.items():
-        table.add_row(load_text(*load), _bar(rate, most))
-    return table
+    most = max(rate.value or 0.0 for rate in known.values())
+    cells = [(load_text(*load), f"{_rate(rate)} tok/s") for load, rate in known.items()]
+    bar = max(0, min(_BAR_WIDTH, width - sum(max(map(len, column)) + len(GAP) for column in zip(*cells, strict=True))))
+    rows = [(*told, _bar(rate, bar / most)) for told, rate in zip(cells, known.values(), strict=True)]
+    return Table([Column(""), Column(""), Column("", align="left")], rows)
 
 
-def _bar(estimate: Estimate, most: float) -> Text:
+def _bar(estimate: Estimate, scale: float) -> tuple[Styled, ...]:
     value = estimate.value or 0.0
-    low, high = estimate.ci95[0] or value, estimate.ci95[1] or value
-    sure, maybe = round(low / most * _BAR_WIDTH), round(high / most * _BAR_WIDTH)
-    return Text.assemble(("█" * sure, "cyan"), ("░" * (maybe - sure), "cyan"), f" {short_count(value)} tok/s")
+    sure, whole = (round(part * scale) for part in (min(estimate.ci95[0] or value, value), value))
+    return Styled("█" * sure, "cyan"), Styled("░" * (whole - sure), "cyan")
 
 
 def caution_list(levels: Sequence[LevelSummary]) -> RenderableType:

@@ -1,0 +1,115 @@
+"""The one table lines up, says its units, and fits where it is shown."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from breakeven.metrics.summary import Estimate, LevelSummary
+from breakeven.report.table import Column, Styled, Table, lines, screen
+from breakeven.report.terminal import throughput_chart
+
+RUN = Path(__file__).parent.parent / "examples/cpu-llamacpp-vs-vllm/smollm2-135m-llamacpp-chat"
+
+
+def a_table() -> Table:
+    columns = (
+        Column("card", align="left"),
+        Column("rent", "USD/h"),
+        Column("", ""),
+        Column("p50", over="TTFT ms"),
+        Column("p95", over="TTFT ms", goes=1),
+        Column("by", align="left", goes=2),
+    )
+    return Table(columns, [("RTX 4090", "0.28", "", "9", "12", "max"), ("H100", Styled("1.87", "red"))])
+
+
+def test_columns_line_up_under_their_heads() -> None:
+    assert lines(a_table()) == [
+        "                      TTFT ms",
+        "card      rent USD/h  p50  p95  by",
+        "RTX 4090        0.28    9   12  max",
+        "H100            1.87",
+    ]
+
+
+def test_a_narrow_line_loses_the_columns_that_go_first() -> None:
+    assert lines(a_table(), width=32)[1:3] == ["card      rent USD/h  p50  p95", "RTX 4090        0.28    9   12"]
+    assert lines(a_table(), width=29)[1:3] == ["card      rent USD/h      p50", "RTX 4090        0.28        9"]
+
+
+def test_where_no_column_may_go_the_gaps_do() -> None:
+    table = Table((Column("a"), Column("b")), [("11", "22")])
+    assert lines(table, width=5) == [" a  b", "11 22"]
+
+
+def test_a_terminal_shows_the_same_lines_in_its_styles() -> None:
+    shown = screen(a_table(), width=80)
+    assert shown.plain.split("\n") == lines(a_table())
+    assert "red" in {str(span.style) for span in shown.spans}
+
+
+def at_a_terminal(columns: int, **env: str) -> str:
+    """What `show` writes to a terminal of so many columns."""
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "breakeven", "show", str(RUN)],
+        stdout=its,
+        stderr=its,
+        env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color", **env},
+    ) as process:
+        os.close(its)
+        told = b""
+        while part := _read(ours):
+            told += part
+        os.close(ours)
+    assert process.returncode == 0, told
+    return told.decode()
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, 1 << 16)
+    except OSError:
+        return b""
+
+
+def test_a_terminal_of_60_columns_shows_whole_words_on_one_line_a_level() -> None:
+    told = re.sub("\x1b\\[[0-9]*m", "", at_a_terminal(60, NO_COLOR="1")).splitlines()
+    assert all(len(line.rstrip()) <= 60 for line in told if not line.startswith("run folder"))
+    (head,) = [line for line in told if line.strip().startswith("users")]
+    assert head.split() == ["users", "rep.", "tok/s", "±", "p50", "p50", "errors", "stopped", "by"]
+    assert any(line.split()[:5] == ["1", "1–3", "77.5", "30", "%"] for line in told)
+
+
+def test_no_color_is_obeyed() -> None:
+    assert "\x1b[36m" in at_a_terminal(100, NO_COLOR="")
+    told = at_a_terminal(100, NO_COLOR="1")
+    assert not any(f"\x1b[{code}m" in told for code in range(30, 38))
+
+
+@pytest.mark.parametrize("words", [("show", RUN), ("runs", "--out", RUN.parent), ("gpus",), ("prices",)])
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(words: tuple[object, ...]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "breakeven", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_bars_are_as_long_as_their_values_and_light_from_the_low_end_on() -> None:
+    levels = [
+        LevelSummary(users=1, status="done", output_tok_per_s=Estimate(value=50.0, ci95=(10.0, 400.0))),
+        LevelSummary(users=2, status="done", output_tok_per_s=Estimate(value=100.0, ci95=(90.0, 110.0))),
+    ]
+    chart = throughput_chart(levels)
+    assert chart is not None
+    bars = [line.split()[-1] for line in lines(chart)]
+    assert bars == ["█" * 4 + "░" * 16, "█" * 36 + "░" * 4]
