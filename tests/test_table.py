@@ -1,8 +1,5 @@
 """The one table lines up, says its units, and fits where it is shown."""
 
-import os
-import pty
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +9,7 @@ import pytest
 from breakeven.metrics.summary import Estimate, LevelSummary
 from breakeven.report.table import Column, Styled, Table, lines, screen
 from breakeven.report.terminal import throughput_chart
+from terminal import at_a_terminal, without_styles
 
 RUN = Path(__file__).parent.parent / "examples/cpu-llamacpp-vs-vllm/smollm2-135m-llamacpp-chat"
 
@@ -53,33 +51,8 @@ def test_a_terminal_shows_the_same_lines_in_its_styles() -> None:
     assert "red" in {str(span.style) for span in shown.spans}
 
 
-def at_a_terminal(columns: int, **env: str) -> str:
-    """What `show` writes to a terminal of so many columns."""
-    ours, its = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "breakeven", "show", str(RUN)],
-        stdout=its,
-        stderr=its,
-        env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color", **env},
-    ) as process:
-        os.close(its)
-        told = b""
-        while part := _read(ours):
-            told += part
-        os.close(ours)
-    assert process.returncode == 0, told
-    return told.decode()
-
-
-def _read(fd: int) -> bytes:
-    try:
-        return os.read(fd, 1 << 16)
-    except OSError:
-        return b""
-
-
 def test_a_terminal_of_60_columns_shows_whole_words_on_one_line_a_level() -> None:
-    told = re.sub("\x1b\\[[0-9]*m", "", at_a_terminal(60, NO_COLOR="1")).splitlines()
+    told = without_styles(at_a_terminal("show", RUN, columns=60)).splitlines()
     assert all(len(line.rstrip()) <= 60 for line in told if not line.startswith("run folder"))
     (head,) = [line for line in told if line.strip().startswith("users")]
     assert head.split() == ["users", "rep.", "tok/s", "±", "p50", "p50", "errors", "stopped", "by"]
@@ -87,8 +60,8 @@ def test_a_terminal_of_60_columns_shows_whole_words_on_one_line_a_level() -> Non
 
 
 def test_no_color_is_obeyed() -> None:
-    assert "\x1b[36m" in at_a_terminal(100, NO_COLOR="")
-    told = at_a_terminal(100, NO_COLOR="1")
+    assert "\x1b[36m" in at_a_terminal("show", RUN, NO_COLOR="")
+    told = at_a_terminal("show", RUN, NO_COLOR="1")
     assert not any(f"\x1b[{code}m" in told for code in range(30, 38))
 
 

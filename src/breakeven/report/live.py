@@ -1,7 +1,9 @@
-"""The live line: what the level under way is doing. It writes a line and nothing more, so as not to disturb."""
+"""The live line: how far the run and its level are. It writes a line and nothing more, so as not to disturb."""
 
 import contextlib
+import os
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Final, TextIO
 
 from breakeven.clock import now_s
@@ -9,13 +11,14 @@ from breakeven.errors import printable
 from breakeven.hidden import hidden
 from breakeven.load.level import LevelPlan, Progress
 from breakeven.metrics.summary import LevelSummary
+from breakeven.report.ahead import Ahead
 from breakeven.report.terminal import plus_minus
 from breakeven.units import load_text, short_count
 
 _EVERY_S: Final = 0.25
 _WAIT_EVERY_S: Final = 10.0
 _LONGEST_LINE: Final = 100
-_BAR: Final = 16
+"""Where a terminal does not say how wide it is."""
 
 
 class Live:
@@ -28,6 +31,11 @@ class Live:
         self._shown: object = None
         self._noted = 0
         self._is_open = False
+        self._ahead = Ahead()
+
+    def expect(self, levels_s: Sequence[float | None]) -> None:
+        """Levels to come and the longest that each may take, None where nobody can say: what the bar is of."""
+        self._ahead.expect(levels_s)
 
     def say(self, text: str) -> None:
         """A line of its own."""
@@ -42,8 +50,7 @@ class Live:
                 self._last_s = now_s()
                 self.say(line)
             return
-        self._write("\r\x1b[K" + line[:_LONGEST_LINE])
-        self._is_open = True
+        self._over_write(line)
 
     def clear(self) -> None:
         """Take the live line away."""
@@ -72,12 +79,24 @@ class Live:
         if now - self._last_s < _EVERY_S:
             return
         self._last_s = now
-        self._write("\r\x1b[K" + self._line(progress))
+        self._over_write(self._line(progress))
+
+    def _over_write(self, line: str) -> None:
+        """As much of a line as the terminal has room for, since one that wraps cannot be written over."""
+        self._write("\r\x1b[K" + line[: self._width()])
         self._is_open = True
+
+    def _width(self) -> int:
+        try:
+            known = os.get_terminal_size(self._stream.fileno()).columns
+        except (OSError, ValueError):
+            known = 0
+        return known - 1 if known > 1 else _LONGEST_LINE
 
     def finished(self, level: LevelSummary) -> None:
         """A line for a level that is over; the next may be the same once more."""
         self._shown = None
+        self._ahead.finished()
         speed = level.output_tok_per_s.value
         doubt = plus_minus(level.output_tok_per_s)
         rate = "nothing measured" if speed is None else f"{short_count(speed)} tok/s ± {doubt}"
@@ -88,25 +107,21 @@ class Live:
         self.say(f"{load:>10}  {rate}, {level.requests} answers{errors}, stopped by {level.stopped}{mark}")
 
     def _line(self, progress: Progress) -> str:
-        parts = [f"{_load_text(progress.plan):>10}  {progress.phase:<9} {_bar(progress)}"]
-        if progress.tok_per_s is not None:
-            parts.append(f"{short_count(progress.tok_per_s):>6} tok/s now")
-        if progress.half_width is not None:
-            parts.append(f"± {progress.half_width:.1%}")
-        parts.append(f"{progress.done} answers")
-        if progress.errors:
-            parts.append(f"{progress.errors} errors")
-        return "  ".join(parts)
+        return "  ".join((self._ahead.text(now_s=now_s()), *_parts(progress)))
+
+
+def _parts(progress: Progress) -> Iterator[str]:
+    of = "" if progress.phase_of_s is None else f"/{progress.phase_of_s:.0f}"
+    yield f"{_load_text(progress.plan)} {progress.phase} {progress.phase_s:.0f}{of} s"
+    if progress.tok_per_s is not None:
+        yield f"{short_count(progress.tok_per_s)} tok/s now"
+    if progress.half_width is not None:
+        yield f"± {progress.half_width:.1%}"
+    yield f"{progress.done} answers"
+    if progress.errors:
+        yield f"{progress.errors} errors"
 
 
 def _load_text(plan: LevelPlan) -> str:
     load = load_text(plan.users, plan.req_per_s)
     return f"trace, {load}" if plan.users is None and plan.arrivals == "trace" else load
-
-
-def _bar(progress: Progress) -> str:
-    if progress.phase_of_s is None:
-        return f"{progress.phase_s:5.1f} s"
-    share = min(1.0, progress.phase_s / progress.phase_of_s) if progress.phase_of_s else 1.0
-    full = round(share * _BAR)
-    return f"{'━' * full}{'╌' * (_BAR - full)} {progress.phase_s:4.0f}/{progress.phase_of_s:.0f} s"

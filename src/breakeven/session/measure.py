@@ -39,6 +39,7 @@ from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder
 from breakeven.store.running import Running
 from breakeven.store.samples import seal_samples
+from breakeven.study.estimate import level_s
 from breakeven.telemetry.handle import Sampler, Wanted, sources_for
 from breakeven.telemetry.host import host_facts, host_record, without_secrets
 from breakeven.units import load_text
@@ -207,8 +208,12 @@ class Measurement:
             return
         arrivals_s = arrivals_of(workload) if self.plan.is_replay else None
         finished = {load_of(facts) for facts in self.folder.finished()}
-        for level in level_plans(self.plan, salt=self._salt, arrivals_s=arrivals_s):
-            if load_of(level) not in finished and not self._stop.is_set() and self._session.wants(level):
+        levels = level_plans(self.plan, salt=self._salt, arrivals_s=arrivals_s)
+        wanted = [level for level in levels if load_of(level) not in finished]
+        if self._session.repeat is None:
+            self._live.expect([level_s(level) for level in wanted])
+        for level in wanted:
+            if not self._stop.is_set() and self._session.wants(level):
                 await self._level(level, crew=crew, server=server)
         if self.plan.auto:
             await self._more_levels(crew, server=server)

@@ -58,6 +58,7 @@ class StudyRun:
         """Measure what is missing, until all is done, the budget is used, or the user ends it."""
         self._keep(sessions=(*self._state.sessions, wall_now().isoformat()))
         turns = self.plan.turns()
+        self._live.expect([level_s(level) for turn in turns for level in self._missing(turn)])
         for number, turn in enumerate(turns, 1):
             missing = self._missing(turn)
             if not missing:
