@@ -18,9 +18,15 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
 	@touch $@
 
+# The five levels, the money beside two cards that nobody measured here, and the page.
 demo: $(VENV)/run.stamp
-	@$(BIN)/breakeven run --name demo
-	@$(BIN)/breakeven report "$$(ls -td runs/*-demo* | grep -v html | head -n 1)" --html runs/demo.html
+	@rm -rf runs/demo-predicted
+	@$(BIN)/breakeven run examples/demo.toml
+	@$(BIN)/breakeven predict --model smollm2-135m --gpu rtx4090,a100-80-pcie --input-tokens 49 --output-tokens 64 --users 1,10,100,1000,2000,4000 --out runs/demo-predicted > /dev/null
+	@echo
+	@$(BIN)/breakeven choose --model smollm2-135m --from "$$(ls -td runs/*-demo | head -n 1)" --gpus rtx4090,a100-80-pcie --floor 10 --input-tokens 49 --output-tokens 64
+	@echo
+	@$(BIN)/breakeven report "$$(ls -td runs/*-demo | head -n 1)" runs/demo-predicted/* --floor 10 --html runs/demo.html
 
 test: $(VENV)/dev.stamp
 	@$(BIN)/python -m pytest

@@ -103,6 +103,26 @@ def test_a_card_of_the_article_s_scenario_rents_at_its_own_quote_not_at_the_othe
     assert "no_quote" in {note.kind for note in without.notes}
 
 
+def declaring(run: RunSummary, rent_usd_per_h: float) -> RunSummary:
+    host = run.run.host | {"declared": {"rent_usd_per_h": rent_usd_per_h, "rent_source": "our bill of 2026-11-01"}}
+    return msgspec.structs.replace(run, run=msgspec.structs.replace(run.run, host=host, started="2026-11-29T12:00:00"))
+
+
+def test_a_run_whose_plan_declares_its_rent_is_priced_at_that_and_another_at_its_quote() -> None:
+    """Two cards for 3 USD/h together are 1.50 a card; 0.32 is the RTX 4090's newest ask."""
+    both = told(declaring(of_card("NVIDIA A100-SXM4-80GB", cards=2, run_id="big"), 3.0), RTX)
+    assert [(row.price.usd_per_h, row.price.kind) for row in both.ranking if row.price] == [(0.32, "ask"), (1.5, None)]
+    assert both.ranking[1].price is not None
+    assert both.ranking[1].price.source == "declared with the run: our bill of 2026-11-01"
+
+
+def test_a_machine_of_no_table_has_a_price_where_its_plan_declares_one() -> None:
+    assert told(of_card("EPYC")).ranking[0].usd_per_mtok.value is None
+    (row,) = told(declaring(of_card("EPYC"), 0.0864)).ranking
+    assert row.price is not None
+    assert row.price.usd_per_h == pytest.approx(0.0864)
+
+
 def test_a_single_run_stands_for_the_side_whose_card_it_is() -> None:
     assert priced(RTX, scenario="renter").candidate.inputs["tok_per_s"] != 2717.2
     assert priced(RTX, scenario="renter").reference.inputs["tok_per_s"] == 2901.8  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ from breakeven.errors import LimitMissedError, UsageError, unknown
 from breakeven.findings.level import point_at
 from breakeven.findings.names import card, engine, gpu_count, labels, unit
 from breakeven.findings.nearest import nearest_text
-from breakeven.findings.pricing import KINDS_TRIED, names_of, newest_of, of_one_kind, quote_text
+from breakeven.findings.pricing import DECLARED, KINDS_TRIED, names_of, newest_of, of_one_kind, quote_text
 from breakeven.hardware import same_card
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunFacts, RunSummary
@@ -207,7 +207,8 @@ def _prices(facts: RunFacts, book: PriceBook, quotes: Mapping[str, Quote]) -> It
 
 
 def _quoted(quote: Quote) -> _Price:
-    return _Price(quote.usd_per_h_card, quote.kind, quote_text(quote), quote)
+    kind = "declared" if quote.provider == DECLARED else quote.kind
+    return _Price(quote.usd_per_h_card, kind, quote_text(quote), quote)
 
 
 def _at_prices(
@@ -245,7 +246,7 @@ def _at_prices(
 
 def _range(quote: Quote, quotes: Sequence[Quote], *, cards: int) -> tuple[float, float] | None:
     """The lowest and the highest quote of its kind of the last 90 days, and itself."""
-    ends = quote_range(quote.gpu, quotes, kind=quote.kind)
+    ends = None if quote.provider == DECLARED else quote_range(quote.gpu, quotes, kind=quote.kind)
     if ends is None:
         return None
     each = [quote.usd_per_h_card, *(end.usd_per_h_card for end in ends)]

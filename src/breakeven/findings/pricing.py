@@ -1,7 +1,8 @@
 """A price belongs to a card: the sides of a scenario are joined to runs by card, or each card takes its quote."""
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -9,12 +10,13 @@ from breakeven.cost.inputs import ANY_CARD, Deployment, Scenario
 from breakeven.cost.ranges import RentQuotes
 from breakeven.cost.result import Note
 from breakeven.cost.uncertain import mapped, nominal
-from breakeven.errors import UsageError
-from breakeven.findings.names import card
+from breakeven.errors import UsageError, one_line
+from breakeven.findings.names import card, gpu_count
 from breakeven.hardware import same_card
 from breakeven.metrics.summary import RunFacts
 from breakeven.prices import Kind, Quote, newest_quote, quote_range
 
+DECLARED: Final = "declared with the run"
 KINDS_TRIED: Final[tuple[Kind, ...]] = ("ask", "median", "spot")
 """Kinds of quotes at which a renter could rent; the first that all cards have is taken for all."""
 
@@ -105,11 +107,14 @@ def _at_own_quote(side: Deployment, quotes: Iterable[Quote]) -> tuple[Deployment
 
 
 def _quoted(side: Deployment, quote: Quote) -> Deployment:
-    return replace(side, rent_usd_per_h=quote.usd_per_h_card, rent_from=quote_text(quote), rent_kind=quote.kind)
+    kind = None if quote.provider == DECLARED else quote.kind
+    return replace(side, rent_usd_per_h=quote.usd_per_h_card, rent_from=quote_text(quote), rent_kind=kind)
 
 
 def quote_text(quote: Quote) -> str:
     """Kind, market, region, date and source of a quote in one line."""
+    if quote.provider == DECLARED:
+        return f"{DECLARED}: {quote.source}"
     where = " ".join(filter(None, (quote.provider, quote.tier, quote.region)))
     least = f", {quote.cards_at_least} cards at least" if quote.cards_at_least > 1 else ""
     return f"{quote.kind}, {where}{least}, {quote.as_of.isoformat()} ({quote.source})"
@@ -134,7 +139,7 @@ def from_quotes(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Scen
 def of_one_kind(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Quote, ...]:
     """The newest quote of each run's card, of the first kind that all of them have; none where there is none."""
     for kind in KINDS_TRIED:
-        found = [quote for run in runs if (quote := newest_of(run, quotes, kind)) is not None]
+        found = [quote for run in runs if (quote := rent_of(run, quotes, kind)) is not None]
         if len(found) == len(runs):
             return tuple(found)
     return ()
@@ -142,7 +147,7 @@ def of_one_kind(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Quot
 
 def most_common_kind(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Kind, list[RunFacts]]:
     """The kind of quote that most of the runs' cards have, and the runs whose cards have none of it."""
-    without = {kind: [run for run in runs if newest_of(run, quotes, kind) is None] for kind in KINDS_TRIED}
+    without = {kind: [run for run in runs if rent_of(run, quotes, kind) is None] for kind in KINDS_TRIED}
     kind = min(KINDS_TRIED, key=lambda one: len(without[one]))
     return kind, without[kind]
 
@@ -150,6 +155,27 @@ def most_common_kind(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple
 def newest_of(run: RunFacts, quotes: Sequence[Quote], kind: Kind) -> Quote | None:
     """The newest quote of a kind for a run's card, by whichever name it has one."""
     return next((quote for name in names_of(run) if (quote := newest_quote(name, quotes, kind=kind)) is not None), None)
+
+
+def rent_of(run: RunFacts, quotes: Sequence[Quote], kind: Kind) -> Quote | None:
+    """The rent that the run's own plan declared, of whatever kind it is; else the newest quote of that kind."""
+    return declared_rent(run, kind) or newest_of(run, quotes, kind)
+
+
+def declared_rent(run: RunFacts, kind: Kind) -> Quote | None:
+    """What a plan's `[hardware]` says of the rent, a card, as a quote of the run's day; None where it says nothing."""
+    told: Mapping[str, Any] = run.host.get("declared") or {}
+    rent = told.get("rent_usd_per_h")
+    if not rent or run.started is None:
+        return None
+    return Quote(
+        gpu=card(run.host),
+        provider=DECLARED,
+        usd_per_h_card=rent / gpu_count(run.host),
+        kind=kind,
+        as_of=datetime.date.fromisoformat(run.started[:10]),
+        source=one_line(str(told.get("rent_source") or "without a source"), limit=300),
+    )
 
 
 def ranges_for(scenario: Scenario, quotes: Sequence[Quote]) -> dict[str, RentQuotes]:

@@ -13,6 +13,8 @@ from breakeven.say import chance, columns, fixed, short, wrapped
 from breakeven.units import short_count
 
 _UNIT: Final = {"usd_per_mtok": "USD per million output tokens", "usd_per_month": "USD a month"}
+SOURCES: Final = 5
+"""So many prices have their source in the text; the JSON has all."""
 LEAST_CHANCE: Final = 0.005
 """Below this chance that a run changes the first place, none is named."""
 
@@ -33,10 +35,20 @@ def _lines(choice: Choice, engine: str) -> Iterator[str]:
         yield from left_lines(choice.left_out)
         yield ""
     yield from _next(choice, engine)
-    kinds = {one.price.kind or "price" for one in choice.candidates if one.price is not None}
-    if kinds:
-        yield f"prices: the newest {' or '.join(sorted(kinds))} of each card; `breakeven prices CARD` shows them"
+    yield from _prices(choice)
     yield "predicted: measured by nobody; 95 % from errors on what the calibration had not seen, prices as they stand"
+
+
+def _prices(choice: Choice) -> Iterator[str]:
+    """Where the price of each card is from; of many cards the first."""
+    told = [f"{one.card}: {one.price.source}" for one in choice.candidates if one.price is not None]
+    shown = list(dict.fromkeys(told))
+    if shown:
+        yield "prices: the newest of one kind of each card, or what a run's plan declared"
+    for text in shown[:SOURCES]:
+        yield from wrapped(text, first="  ", rest="    ")
+    if len(shown) > SOURCES:
+        yield f"  and {len(shown) - SOURCES} more: `breakeven prices CARD` shows them"
 
 
 def _answer(choice: Choice) -> str:

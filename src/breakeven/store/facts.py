@@ -32,6 +32,8 @@ _Number = Annotated[float, Meta(ge=-MOST, le=MOST)]
 class _Declared(Struct):
     gpu: str | None = None
     count: _Count = 1
+    rent_usd_per_h: Annotated[float, Meta(ge=0, lt=1e12)] | None = None
+    rent_source: str | None = None
 
 
 class _Gpu(Struct):
