@@ -18,9 +18,18 @@ from kernel_steps import known
 from predict_article import by_kernels, old_curves, today
 
 from breakeven.predict.calibrations import ELSEWHERE, TIERS, Calibration, Tier, rows_of
-from breakeven.predict.levels import Calibrated, Key, fit_levels
+from breakeven.predict.levels import Calibrated, Group, Key, fit_levels
 from breakeven.predict.shipped import shipped_points
-from breakeven.predict.validate import SHARES, Miss, factor, groups, held_out, held_out_by_kernels, held_out_of_curves
+from breakeven.predict.validate import (
+    SHARES,
+    Miss,
+    factor,
+    group_of,
+    groups,
+    held_out,
+    held_out_by_kernels,
+    held_out_of_curves,
+)
 from breakeven.reference import serving
 
 OUT = Path(__file__).parents[1] / "src" / "breakeven" / "reference"
@@ -57,50 +66,55 @@ def calibrations(measured: Sequence[Calibrated], months: Mapping[Key, set[str]])
     return made
 
 
-def spread(tier: Tier, key: Key, waits: bool, misses: Sequence[Miss]) -> dict[str, object]:
+def spread(tier: Tier, group: Group, misses: Sequence[Miss]) -> dict[str, object]:
     factors = {name: factor([miss.errors[name] for miss in misses], share=SHARES[tier]) for name in FIGURES}
-    return line_of(tier, key, waits=waits, factors=factors, points=len(misses))
+    return line_of(tier, group, factors=factors, points=len(misses))
 
 
 def line_of(
     tier: Tier,
-    key: Key,
+    group: Group,
     *,
-    waits: bool,
     factors: Mapping[str, float | None],
     points: int,
     elsewhere: bool = False,
-    users: int = 1,
     own: bool = False,
 ) -> dict[str, object]:
-    flags = {name: str(flag).lower() for name, flag in (("waits", waits), ("elsewhere", elsewhere))}
-    flags |= {"users": str(users), "own": str(own).lower()}
+    flags = {name: str(flag).lower() for name, flag in (("waits", group.waits), ("elsewhere", elsewhere))}
+    flags |= {"users": str(group.users), "own": str(own).lower()}
     shown = {name: "" if value is None else f"{value:.3f}" for name, value in factors.items()}
-    return {"tier": tier, **key._asdict(), **flags, **shown, "points": points}
+    return {"tier": tier, **group.key._asdict(), **flags, **shown, "points": points}
+
+
+def by_group(misses: Iterable[Miss], tier: Tier) -> dict[Group, list[Miss]]:
+    rows = [
+        (group_of(miss.calibrated.key, waits=miss.bound == "kv", users=miss.calibrated.point.users), miss)
+        for miss in misses
+        if miss.errors
+    ]
+    return groups(rows, tier)
 
 
 def spreads(tier: Tier, misses: Iterable[Miss]) -> list[dict[str, object]]:
-    rows = [(miss.calibrated.key, miss.bound == "kv", miss) for miss in misses if miss.errors]
-    found = groups(rows, tier)
-    made = [spread(tier, key, waits, group) for (key, waits), group in found.items()]
-    for (key, waits), group in found.items() if tier in ELSEWHERE else ():
-        made += elsewhere(tier, key, waits, group, dense=found[Key("dense"), False])
+    found = by_group(misses, tier)
+    made = [spread(tier, group, members) for group, members in found.items()]
+    for group, members in found.items() if tier in ELSEWHERE else ():
+        if not group.users:
+            continue
+        dense = found[group_of(Key("dense"), waits=False, users=group.users)]
+        made += elsewhere(tier, group, members, dense=dense)
     return made
 
 
 def own_spreads(misses: Iterable[Miss]) -> list[dict[str, object]]:
-    """Lines for a fit of a user's own levels, one for each kind of model."""
-    rows = [(miss.calibrated.key, miss.bound == "kv", miss) for miss in misses if miss.errors]
+    """Lines for a fit of a user's own levels, for each kind of model."""
+    found = by_group(misses, "same")
     return [
-        {**spread("same", key, waits, group), "own": "true"}
-        for (key, waits), group in groups(rows, "same").items()
-        if not key.engine
+        {**spread("same", group, members), "own": "true"} for group, members in found.items() if not group.key.engine
     ]
 
 
-def elsewhere(
-    tier: Tier, key: Key, waits: bool, group: Sequence[Miss], *, dense: Sequence[Miss]
-) -> list[dict[str, object]]:
+def elsewhere(tier: Tier, group: Group, members: Sequence[Miss], *, dense: Sequence[Miss]) -> list[dict[str, object]]:
     """Lines for cards of architectures that no shipped point is of, by users.
 
     2024's cards tell how far their throughput lies from what the shipped points say. With few users the card decides,
@@ -113,9 +127,10 @@ def elsewhere(
     kernels = {id(miss.curve): miss for miss in by_kernels(curves)} if tier == "kernels" else {}
     misses = [kernels.get(id(miss.curve), miss) for miss in today(curves)]
     near = factor([miss.errors["output_tok_per_s"] for miss in dense], share=SHARES[tier])
-    known = {name: factor([miss.errors[name] for miss in group], share=SHARES[tier]) for name in FIGURES}
+    known = {name: factor([miss.errors[name] for miss in members], share=SHARES[tier]) for name in FIGURES}
+    bands = (((1, 9), False), ((10, 49), False), ((50, 100), tier != "none"))
     made = []
-    for (first, last), named in (((1, 9), False), ((10, 49), False), ((50, 100), tier != "none")):
+    for (first, last), named in (band for band in bands if band[0][1] >= group.users):
         errors = [
             error
             for miss in misses
@@ -128,7 +143,8 @@ def elsewhere(
         wider = {name: value and value * max(1.0, far / near) for name, value in known.items()}
         if known["tpot_s"] and wider["output_tok_per_s"]:
             wider["tpot_s"] = max(known["tpot_s"], wider["output_tok_per_s"])
-        made.append(line_of(tier, key, waits=waits, elsewhere=True, users=first, factors=wider, points=len(errors)))
+        of = group._replace(users=max(first, group.users))
+        made.append(line_of(tier, of, elsewhere=True, factors=wider, points=len(errors)))
     return made
 
 
@@ -161,8 +177,8 @@ def main() -> None:
         points += lines(tier, misses, places)
         print(tier, len(misses), flush=True)
         write(OUT / "spreads.csv", table)
-    write(OUT / "misses.csv", points)
     misses = held_out_by_kernels(measured, known())
+    write(OUT / "misses.csv", [*points, *lines("kernels", misses, places)])
     print("kernels", len(misses), medians(misses), flush=True)
     write(OUT / "spreads.csv", [*table, *spreads("kernels", misses)])
 

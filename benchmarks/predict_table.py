@@ -9,7 +9,7 @@ benchmarks/predict_fit.py makes what they rest on, benchmarks/predict_peer.py ai
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from breakeven.predict.calibrations import TIERS
+from breakeven.predict.calibrations import ALL_TIERS
 from breakeven.predict.coverage import FIGURES, HeldByTier, Tried, row, shipped, tried
 from breakeven.reference.serving import PEER
 
@@ -26,6 +26,7 @@ GROUPS: Final[dict[str, Callable[[Tried], bool]]] = {
     "all experts": lambda one: one.held.key.kind == "experts",
     "dense, H100 and H200": _is_proven,
     "users wait for a place": lambda one: one.held.waits,
+    "1 to 64 users": lambda one: one.held.point.users <= 64,
     "65 users and more": lambda one: one.held.point.users > 64,
     "GB200": lambda one: one.held.point.gpu.startswith("gb200"),
 }
@@ -33,8 +34,8 @@ GROUPS: Final[dict[str, Callable[[Tried], bool]]] = {
 
 def tables(held: HeldByTier) -> Iterator[str]:
     """Line by line."""
-    points = {tier: tried(tier, held[tier]) for tier in TIERS}
-    proven = {tier: row([one for one in points[tier] if _is_proven(one)], tier=tier) for tier in TIERS}
+    points = {tier: tried(tier, held[tier]) for tier in ALL_TIERS}
+    proven = {tier: row([one for one in points[tier] if _is_proven(one)], tier=tier) for tier in ALL_TIERS}
     yield "| tier | points | TPOT | TTFT | throughput |\n|---|---|---|---|---|"
     for tier, found in proven.items():
         yield f"| {tier} | {found.points} | {_errors({name: found.figures[name].error for name in FIGURES})} |"
@@ -44,9 +45,12 @@ def tables(held: HeldByTier) -> Iterator[str]:
     for tier, beside in besides.items():
         yield f"| ours, {tier} | {_errors(beside.ours)} |"
     yield "\n| tier | points of | n | TPOT | TTFT | throughput |\n|---|---|---|---|---|---|"
-    for tier in TIERS:
+    for tier in ALL_TIERS:
         for name, is_in in GROUPS.items():
-            found = row([one for one in points[tier] if is_in(one)], tier=tier)
+            members = [one for one in points[tier] if is_in(one)]
+            if not members:
+                continue
+            found = row(members, tier=tier)
             cells = (f"{one.inside:.0%} (x {one.factor or 0:.2f})" for one in map(found.figures.get, FIGURES) if one)
             yield f"| {tier} | {name} | {found.points} | {' | '.join(cells)} |".replace("%", " %")
 

@@ -8,7 +8,7 @@ from msgspec.structs import astuple, replace
 from breakeven.hardware import find_gpu, find_model, gpus, models
 from breakeven.predict.calibrations import TIERS, Calibration, calibrations, choose, rows_of, spreads
 from breakeven.predict.closed import predict_closed
-from breakeven.predict.levels import Key
+from breakeven.predict.levels import Group, Key, nearest_of
 from breakeven.predict.shipped import shipped_points
 from breakeven.reference import sweep
 from breakeven.reference.serving import serving_points
@@ -133,13 +133,28 @@ def test_the_table_is_written_as_it_is_read() -> None:
     assert line["models"].split(";") == list(row.models)
 
 
+def test_an_interval_is_that_of_as_many_users_and_of_an_unlike_card_the_wider() -> None:
+    kind, card = Key("dense"), Key("dense", "vllm", "l40s")
+    known = {
+        Group(kind, waits=False, users=1): 1.2,
+        Group(kind, waits=False, users=65): 2.0,
+        Group(card, waits=False, users=1): 1.1,
+        Group(card, waits=False, users=0): 1.5,
+    }
+    assert nearest_of(Group(card, waits=False, users=64), known) == 1.1
+    assert nearest_of(Group(card, waits=False, users=65), known) == 2.0
+    assert nearest_of(Group(card, waits=False, users=65), known | {Group(card, waits=False, users=0): 3.0}) == 3.0
+    assert nearest_of(Group(kind, waits=False, users=100), known) == 2.0
+    assert nearest_of(Group(card, waits=True, users=1), known) is None
+
+
 @pytest.mark.parametrize("tier", TIERS)
 def test_every_tier_has_an_interval_for_both_kinds(tier: str) -> None:
     for kind in ("dense", "experts"):
         row = next(
             row
             for row in spreads()
-            if row.key == Key(kind) and row.tier == tier and not row.waits and not row.elsewhere
+            if row.group == Group(Key(kind), waits=False, users=1) and row.tier == tier and not row.elsewhere
         )
         assert row.points > 100
         assert row.tpot_s is not None

@@ -11,7 +11,7 @@ from breakeven.predict.closed import Waiting
 from breakeven.predict.fit import PRIOR, Parameters, Point, errors, fit
 from breakeven.predict.levels import Calibrated, Key, fit_levels, key_of, nearest
 from breakeven.predict.steptime import Efficiency
-from breakeven.predict.validate import factor, groups, held_out
+from breakeven.predict.validate import factor, group_of, groups, held_out
 
 TRUE = Parameters(
     efficiency=Efficiency(bandwidth=0.7, compute=0.45, step_s=3e-3, user_s=6e-5, request_s=0.06),
@@ -117,9 +117,21 @@ def test_the_factor_holds_nine_of_ten_and_counts_the_one_to_come() -> None:
 def test_a_group_has_an_interval_of_its_own_where_it_has_points_enough() -> None:
     deep = Key("dense", "fast", "h100-sxm", "bf16", "1")
     few = Key("dense", "slow", "h100-sxm", "bf16", "1")
-    rows = [(deep, False, 0.1)] * 30 + [(few, False, 0.2)] * 5
+    of = {key: group_of(key, waits=False, users=64) for key in (deep, few, Key("dense"))}
+    rows = [(of[deep], 0.1)] * 30 + [(of[few], 0.2)] * 5
     near, far = groups(rows, "same"), groups(rows, "engine")
-    assert len(near[deep, False]) == 30
-    assert (few, False) not in near
-    assert len(near[Key("dense"), False]) == 35
-    assert list(far) == [(Key("dense"), False)]
+    assert len(near[of[deep]]) == 30
+    assert of[few] not in near
+    assert len(near[of[Key("dense")]]) == 35
+    assert list(far) == [of[Key("dense")]._replace(users=0), of[Key("dense")]]
+
+
+def test_all_users_share_an_interval_only_where_a_class_of_them_is_too_small() -> None:
+    key = Key("dense", "fast", "h100-sxm", "bf16", "1")
+    few, many = (group_of(key, waits=False, users=users) for users in (8, 100))
+    assert (few.users, many.users) == (1, 65)
+    both = groups([(few, 0.1)] * 30 + [(many, 0.2)] * 30, "same")
+    assert key not in {group.key for group in both if not group.users}
+    lacks = groups([(few, 0.1)] * 30 + [(many, 0.2)] * 5, "same")
+    assert len(lacks[few._replace(users=0)]) == 35
+    assert many not in lacks

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from breakeven.hardware import find_gpu, find_model
 from breakeven.hardware.silicon import CONTEXTS, PROMPTS, USERS, Kernels, Step, kernels
 from breakeven.predict.calibrations import choose, spreads
+from breakeven.predict.levels import Group, Key
 from breakeven.predict.silicon import HOST, kernel_row, lacks_points, of_kernels
 from breakeven.predict.steptime import Efficiency, step_time
 from commands import breakeven
@@ -67,8 +68,8 @@ def test_a_prediction_by_kernels_has_an_interval_at_every_load(gpu: str) -> None
 
 def test_kernels_miss_less_of_tpot_than_the_engine_s_other_cards() -> None:
     """Both with the card left out, over all dense points; see docs/PREDICTION.md for the medians."""
-    whole = [row for row in spreads() if (row.kind, row.engine) == ("dense", "") and not (row.waits or row.elsewhere)]
-    plain = {row.tier: row for row in whole}
+    few = Group(Key("dense"), waits=False, users=1)
+    plain = {row.tier: row for row in spreads() if row.group == few and not (row.elsewhere or row.own)}
     assert plain["kernels"].tpot_s is not None
     assert plain["engine"].tpot_s is not None
     assert plain["kernels"].tpot_s < plain["engine"].tpot_s

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from breakeven.predict.calibrations import TIERS
-from breakeven.predict.coverage import FIGURES, GROUPED, median_error, row, shipped, tried
+from breakeven.hardware.silicon import is_installed
+from breakeven.predict.calibrations import ALL_TIERS, TIERS
+from breakeven.predict.coverage import FIGURES, GROUPED, Tried, median_error, row, shipped, tried
 from breakeven.predict.fit import errors, fit
 from breakeven.predict.levels import ENOUGH
 from breakeven.predict.shipped import shipped_points
-from breakeven.predict.validate import FOLDS
+from breakeven.predict.validate import CLASSES, FOLDS
 from breakeven.reference.serving import peer_points, serving_points
 from commands import breakeven
 
@@ -66,7 +67,6 @@ def test_every_group_has_all_points_and_is_counted_once() -> None:
         whole = next(one["points"] for one in found if one["tier"] == tier and one["by"] == "all")
         for by in GROUPED:
             assert sum(one["points"] for one in found if one["tier"] == tier and one["by"] == by) == whole  # type: ignore[misc]
-    assert {one["tier"] for one in found} == set(TIERS)
 
 
 def test_the_other_predictor_is_asked_about_the_same_points() -> None:
@@ -79,9 +79,23 @@ def test_the_other_predictor_is_asked_about_the_same_points() -> None:
 
 
 def test_intervals_hold_and_are_tried_on_what_they_had_not_seen() -> None:
-    for tier in TIERS:
-        found = row(tried(tier, shipped()[tier]), tier=tier)
-        assert all(0.85 <= figure.inside <= 0.95 for figure in found.figures.values())
+    for tier in ALL_TIERS:
+        points = tried(tier, shipped()[tier])
+        for members in (points, *by_class(points)):
+            found = row(members, tier=tier)
+            assert all(0.85 <= figure.inside <= 0.95 for figure in found.figures.values()), (tier, found)
+
+
+def by_class(points: tuple[Tried, ...]) -> list[list[Tried]]:
+    classes = {one.held.group.users for one in points}
+    assert classes == set(CLASSES)
+    return [[one for one in points if one.held.group.users == fewest] for fewest in classes]
+
+
+def test_kernels_are_tried_where_their_package_is() -> None:
+    """Their errors are shipped, so that a page can quote them; without the package nothing is predicted by them."""
+    tiers = {one["tier"] for one in told()["rows"]}
+    assert tiers == set(ALL_TIERS if is_installed() else TIERS)
 
 
 def test_a_card_an_engine_and_a_model_narrow_it() -> None:

@@ -9,9 +9,11 @@ from breakeven.app.printed import put_out
 from breakeven.app.runs import read_run
 from breakeven.engine import ENGINES
 from breakeven.errors import UsageError
-from breakeven.hardware import find_gpus, find_model
-from breakeven.predict.coverage import Held, anew, rows, shipped
+from breakeven.hardware import find_gpu, find_gpus, find_model
+from breakeven.hardware.silicon import Kernels, is_installed, kernels
+from breakeven.predict.coverage import Held, HeldByTier, anew, rows, shipped
 from breakeven.predict.owntried import LEAST, own_tried
+from breakeven.predict.validate import Setting
 from breakeven.registry import load
 from breakeven.report.validated import validated_text
 
@@ -29,7 +31,7 @@ def validate(
             f"--from: nothing to hold a prediction against: that takes closed loops without errors, of a card and a "
             f"model that are known, or {LEAST} numbers of users"
         )
-    found = () if runs else rows(anew() if refit else shipped(), _asked(model, gpus, engine))
+    found = () if runs else rows(_held_out(refit=refit), _asked(model, gpus, engine))
     if not runs and not found:
         raise UsageError(
             "no shipped measurement is of that card, engine and model; `breakeven predict --validate` shows which are"
@@ -37,6 +39,17 @@ def validate(
     as_json = msgspec.json.format(msgspec.json.encode({"format": 1, "rows": found, "own": own}), indent=2).decode()
     put_out(validated_text(found, own, how=ANEW if refit else SHIPPED), as_json=as_json, json_to=json_to)
     return 0
+
+
+def _held_out(*, refit: bool) -> HeldByTier:
+    """By kernels only where breakeven[silicon] is there, without which nothing is predicted by them."""
+    if refit:
+        return anew(known=_kernels if is_installed() else None)
+    return {tier: rows for tier, rows in shipped().items() if tier != "kernels" or is_installed()}
+
+
+def _kernels(of: Setting) -> Kernels | None:
+    return kernels(of.model, find_gpu(of.gpu), of.engine, cards=of.cards)
 
 
 class _Asked:

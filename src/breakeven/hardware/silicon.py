@@ -2,6 +2,7 @@
 first needed."""
 
 import functools
+import importlib.util
 import json
 import logging
 import tempfile
@@ -67,6 +68,11 @@ class Kernels(NamedTuple):
     """Of the engine."""
     steps: tuple[Step, ...]
     source: str
+
+
+def is_installed() -> bool:
+    """breakeven[silicon] is there."""
+    return importlib.util.find_spec("aiconfigurator_core") is not None
 
 
 def kernels(model: ModelShape, gpu: Gpu, engine: str, *, cards: int) -> Kernels | None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from breakeven.hardware import Gpu, ModelShape, find_gpu
 from breakeven.predict.closed import Bound, Waiting
 from breakeven.predict.fit import Parameters
-from breakeven.predict.levels import Key, Kind, nearest
+from breakeven.predict.levels import Group, Key, Kind, nearest, nearest_of
 from breakeven.predict.steptime import Efficiency
 from breakeven.reference.fleet import read_rows
 
@@ -20,8 +20,9 @@ Tier = Literal["same", "card", "engine", "none", "kernels"]
 """How near the nearest measurement is: the same model on this card and engine; another model on them; the engine on
 other
 cards; other engines only; kernels of the engine on this card, and the engine on other cards."""
-TIERS: Final = ("same", "card", "engine", "none")
+TIERS: Final[tuple[Tier, ...]] = ("same", "card", "engine", "none")
 """Those that need nothing but the table."""
+ALL_TIERS: Final[tuple[Tier, ...]] = (*TIERS, "kernels")
 ELSEWHERE: Final = frozenset({"engine", "none", "kernels"})
 """Tiers in which a card may be of an architecture that was never measured."""
 
@@ -72,7 +73,7 @@ class Spread(Struct, frozen=True, kw_only=True):
     """For cards of an architecture that no shipped point is of: how far the shipped points are from what GeForce and
     Ampere cards gave under engines of 2024-09, two years of engine work included."""
     users: int = 1
-    """From so many users on, up to the next row of its like."""
+    """From so many users on, up to the next row of any key; 0: all, where a part of them has too few points."""
     own: bool = False
     """For a fit of the user's own levels: how far two levels of a curve, with other cards as prior, miss the rest."""
     ttft_s: float | None = None
@@ -82,9 +83,9 @@ class Spread(Struct, frozen=True, kw_only=True):
     """That were held out."""
 
     @property
-    def key(self) -> Key:
+    def group(self) -> Group:
         """What it was found on."""
-        return Key(self.kind, self.engine, self.gpu, self.precision, self.version)
+        return Group(Key(self.kind, self.engine, self.gpu, self.precision, self.version), self.waits, self.users)
 
 
 class Chosen(NamedTuple):
@@ -108,11 +109,8 @@ class Chosen(NamedTuple):
         self, figure: Literal["ttft_s", "tpot_s", "output_tok_per_s"], *, bound: Bound, users: int
     ) -> float | None:
         """The half-width of a figure's 90 % interval as a factor; None where nothing tells how wrong it may be."""
-        waits = bound == "kv"
-        fitting = [row for row in self.spreads if row.waits == waits and row.users <= users and getattr(row, figure)]
-        known = {row.key: getattr(row, figure) for row in sorted(fitting, key=lambda row: row.users)}
-        key = nearest(self.calibration.key, known)
-        return known[key] if key else None
+        known = {row.group: width for row in self.spreads if (width := getattr(row, figure))}
+        return nearest_of(Group(self.calibration.key, bound == "kv", users), known)
 
 
 def choose(

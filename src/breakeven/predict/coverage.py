@@ -16,10 +16,20 @@ import numpy as np
 from msgspec import Struct
 
 from breakeven.hardware import find_gpu
-from breakeven.predict.calibrations import TIERS, Tier
-from breakeven.predict.levels import Key, nearest
+from breakeven.hardware.silicon import Kernels
+from breakeven.predict.calibrations import ALL_TIERS, TIERS, Tier
+from breakeven.predict.levels import Group, Key, nearest_of
 from breakeven.predict.shipped import calibrated, shipped_points
-from breakeven.predict.validate import SHARES, factor, groups, held_out
+from breakeven.predict.validate import (
+    SHARES,
+    Setting,
+    factor,
+    group_of,
+    groups,
+    held_out,
+    held_out_by_kernels,
+    setting,
+)
 from breakeven.reference.serving import (
     PeerPoint,
     ServingPoint,
@@ -45,6 +55,11 @@ class Held(NamedTuple):
     """log(measured / predicted) by figure."""
     peer: Mapping[str, float]
     """The same of aiconfigurator, where it was asked."""
+
+    @property
+    def group(self) -> Group:
+        """By which its interval is found."""
+        return group_of(self.key, waits=self.waits, users=self.point.users)
 
 
 class Tried(NamedTuple):
@@ -108,6 +123,7 @@ LEFT_OUT: Final[Mapping[str, Callable[[Held], Hashable]]] = MappingProxyType(
         "card": lambda one: (one.point.engine, one.point.gpu, one.point.model),
         "engine": lambda one: (one.point.engine, one.point.gpu),
         "none": lambda one: one.point.engine,
+        "kernels": lambda one: (one.point.engine, one.point.gpu),
     }
 )
 
@@ -116,7 +132,8 @@ HeldByTier = Mapping[Tier, Sequence[Held]]
 
 
 def shipped() -> HeldByTier:
-    """The table of misses that benchmarks/predict_fit.py made; points that do not fit by our count have none."""
+    """The table of misses that benchmarks/predict_fit.py made; points that do not fit by our count have none, and those
+    without plain kernels none by kernels."""
     points = serving_points()
     keys = [calibrated(point).key for point in points]
     made: dict[Tier, list[Held]] = defaultdict(list)
@@ -126,13 +143,21 @@ def shipped() -> HeldByTier:
     return {tier: [one for one in rows if one.errors] for tier, rows in made.items()}
 
 
-def anew(*, seed: int = 1) -> HeldByTier:
-    """The same from fits that are made now, with another draw of the parts of `same`: a minute or two."""
+def anew(*, seed: int = 1, known: Callable[[Setting], Kernels | None] | None = None) -> HeldByTier:
+    """The same from fits that are made now, with another draw of the parts of `same`: a minute or two.
+
+    `known` asks for the kernels of a setting; without it nothing is predicted by them.
+    """
     measured, _ = shipped_points()
     points = {id(one): index for index, one in enumerate(measured)}
+    misses = {tier: held_out(measured, tier, seed=seed) for tier in TIERS}
+    if known is not None:
+        misses["kernels"] = held_out_by_kernels(
+            measured, {of: found for of in map(setting, measured) if (found := known(of))}
+        )
     made: dict[Tier, list[Held]] = {}
-    for tier in TIERS:
-        at = [(points[id(miss.calibrated)], miss) for miss in held_out(measured, tier, seed=seed) if miss.errors]
+    for tier, missed in misses.items():
+        at = [(points[id(miss.calibrated)], miss) for miss in missed if miss.errors]
         made[tier] = [
             Held(serving_points()[index], miss.calibrated.key, miss.bound == "kv", miss.errors, _peer(index))
             for index, miss in sorted(at, key=lambda pair: pair[0])
@@ -172,22 +197,19 @@ def tried(tier: Tier, held: Sequence[Held]) -> tuple[Tried, ...]:
     made: dict[int, Tried] = {}
     for part in dict.fromkeys(parts):
         others = [one for one, at in zip(held, parts, strict=True) if at != part]
-        found = groups(((one.key, one.waits, one) for one in others), tier)
-        known = {
-            figure: {at: factor([one.errors[figure] for one in rows], share=SHARES[tier]) for at, rows in found.items()}
-            for figure in FIGURES
-        }
+        found = groups(((one.group, one) for one in others), tier)
+        known = {figure: _widths(found, figure, tier) for figure in FIGURES}
         for index, at in enumerate(parts):
             if at == part:
-                widths = {figure: _nearest(held[index], known[figure]) for figure in FIGURES}
+                widths = {name: nearest_of(held[index].group, known[name]) or math.inf for name in FIGURES}
                 made[index] = Tried(held[index], widths)
     return tuple(made[index] for index in sorted(made))
 
 
-def _nearest(one: Held, known: Mapping[tuple[Key, bool], float | None]) -> float:
-    widths = {key: width for (key, waits), width in known.items() if waits == one.waits and width}
-    key = nearest(one.key, widths)
-    return widths[key] if key else math.inf
+def _widths(found: Mapping[Group, Sequence[Held]], figure: str, tier: Tier) -> dict[Group, float]:
+    """Of the groups that are large enough to have one."""
+    widths = {at: factor([one.errors[figure] for one in rows], share=SHARES[tier]) for at, rows in found.items()}
+    return {at: width for at, width in widths.items() if width}
 
 
 def row(points: Sequence[Tried], *, tier: Tier, by: str = "all", name: str = "all") -> Row:
@@ -230,8 +252,8 @@ def rows(
     held: HeldByTier, is_asked: Callable[[Held], bool], *, grouped: Sequence[Tier] = ("same", "engine")
 ) -> tuple[Row, ...]:
     """All points that are asked about by tier, and of the tiers of `grouped` by card, engine, model and users."""
-    asked = {tier: [one for one in tried(tier, held[tier]) if is_asked(one.held)] for tier in TIERS}
-    made = [row(asked[tier], tier=tier) for tier in TIERS if asked[tier]]
+    asked = {tier: [one for one in tried(tier, held[tier]) if is_asked(one.held)] for tier in ALL_TIERS if tier in held}
+    made = [row(points, tier=tier) for tier, points in asked.items() if points]
     for tier in grouped:
         for by, of in GROUPED.items():
             parts: dict[str, list[Tried]] = defaultdict(list)

@@ -35,6 +35,16 @@ class Key(NamedTuple):
         return tuple(dict.fromkeys(Key(self.kind, *names[:n]) for n in range(len(names) + 1)))
 
 
+class Group(NamedTuple):
+    """What the points of one interval have in common."""
+
+    key: Key
+    waits: bool
+    """Users wait for a place in the cache."""
+    users: int
+    """From so many on, up to the next number that there is; 0: all."""
+
+
 class Calibrated(NamedTuple):
     """A point that was measured, and what it belongs to."""
 
@@ -78,6 +88,24 @@ def nearest(key: Key, known: Iterable[Key]) -> Key | None:
     """The deepest key of the chain that is known; None where not even its kind of model is."""
     kept = set(known)
     return next((above for above in reversed(key.chain) if above in kept), None)
+
+
+def nearest_of(group: Group, known: Mapping[Group, float]) -> float | None:
+    """The width at the deepest key of the chain that has one for so many users; None where none has.
+
+    A card's few users tell less of its many than other cards' many do, so users go before the key. Where a deeper key
+    has too few points of so many users, but enough of all, the wider of both: a card may be unlike others.
+    """
+    chain = group.key.chain
+    fitting = [one for one in known if one.waits == group.waits and one.key in chain and one.users <= group.users]
+    counted = max(
+        (one for one in fitting if one.users), key=lambda one: (one.users, chain.index(one.key)), default=None
+    )
+    whole = max((one for one in fitting if not one.users), key=lambda one: chain.index(one.key), default=None)
+    if counted is None or whole is None:
+        return known[one] if (one := counted or whole) else None
+    deeper = chain.index(whole.key) > chain.index(counted.key)
+    return max(known[counted], known[whole]) if deeper else known[counted]
 
 
 def _above(groups: Mapping[Key, Sequence[Point]]) -> list[Key]:

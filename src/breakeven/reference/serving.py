@@ -71,7 +71,7 @@ class PeerPoint(_Setting, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class HeldOutRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of misses.csv: a point that was predicted by a fit that saw nothing as near as `tier`."""
 
-    tier: Literal["same", "card", "engine", "none"]
+    tier: Literal["same", "card", "engine", "none", "kernels"]
     point: int
     """Its line of serving.csv, from 0."""
     bound: str

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from breakeven.predict.calibrations import TIERS
+from breakeven.predict.calibrations import ALL_TIERS
 from breakeven.predict.coverage import FIGURES, Row
 from breakeven.predict.owntried import OwnLevel
 from breakeven.predict.run import TIER_SAYS
@@ -26,7 +26,7 @@ def _held_lines(rows: Sequence[Row], how: str) -> Iterator[str]:
     yield "predictions of measured points that the fit had not seen; nearest measurement that it had:"
     yield ""
     yield from _table([row for row in rows if row.by == "all"])
-    for tier in TIERS:
+    for tier in ALL_TIERS:
         grouped = [row for row in rows if row.tier == tier and row.by != "all"]
         if grouped:
             yield ""
