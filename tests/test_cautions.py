@@ -302,6 +302,18 @@ def test_a_window_in_which_no_answer_ended_is_a_short_one() -> None:
     assert caution.text == "no answer came to its end in a window of 20.0 s; the ± may be too small"
 
 
+def test_a_window_is_short_too_where_an_answer_and_its_pause_outlast_a_tenth_of_it() -> None:
+    """A tenth is 2 s, an answer takes 1 s."""
+    facts, records = an_honest_level()
+    (caution,) = found_by("short_window", (replace(facts, think_s=1.5), records))
+    assert caution.text == (
+        "an answer takes 1.00 s and the pause after it 1.50 s, together longer than a tenth of the window; "
+        "the ± may be too small"
+    )
+    assert caution.remedy == "measure for 25.0 s or more with --max-duration"
+    assert "short_window" not in ids((replace(facts, think_s=0.9), records))
+
+
 def test_a_short_window_says_how_long_would_do() -> None:
     (caution,) = found_by("short_window", an_honest_level(window=(2.0, 11.0)))
     assert caution.text == "an answer takes 1.00 s, longer than a tenth of the window; the ± may be too small"

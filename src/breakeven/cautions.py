@@ -26,7 +26,7 @@ from breakeven.record import LevelFacts, Record
 _LAG_S: Final = 0.002
 _KERNEL_STAMPED: Final = 0.99
 _CLOCKS_S: Final = 0.005
-_FEW_STRETCHES: Final = 15.0
+_FEW_STRETCHES: Final = 18.0
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -126,8 +126,8 @@ def little(seen: Seen) -> Iterator[Caution]:
 
 
 def short_window(seen: Seen) -> Iterator[Caution]:
-    """Even the longest batches of the interval are as long as an answer."""
-    e2e_s, batch_s = seen.checks.median_e2e_s, seen.checks.longest_batch_s
+    """Even the longest batches of the interval are as long as a turn of a user: an answer and the pause after it."""
+    e2e_s, think_s, batch_s = seen.checks.median_e2e_s, seen.facts.think_s, seen.checks.longest_batch_s
     values = {"window_s": seen.level.window_s or 0.0}
     if batch_s < SHORTEST_BATCH_S * (1 - 1e-9):
         yield Caution(
@@ -143,12 +143,13 @@ def short_window(seen: Seen) -> Iterator[Caution]:
             advice=f"measure for longer with {longer_with(seen.facts.stopped)}, or ask for shorter answers",
             values=values,
         )
-    elif batch_s < e2e_s:
+    elif batch_s < e2e_s + think_s:
+        pause = " and the pause after it {think_s:time}, together" if think_s else ","
         yield Caution(
             id="short_window",
-            seen="an answer takes {e2e_s:time}, longer than a tenth of the window; the ± may be too small",
+            seen=f"an answer takes {{e2e_s:time}}{pause} longer than a tenth of the window; the ± may be too small",
             advice=f"measure for {{enough_s:time}} or more with {longer_with(seen.facts.stopped)}",
-            values={"e2e_s": e2e_s, "enough_s": 10 * e2e_s},
+            values={"e2e_s": e2e_s, "think_s": think_s, "enough_s": 10 * (e2e_s + think_s)},
         )
 
 

@@ -10,7 +10,8 @@ from msgspec import Struct
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, hidden_tokens
 from breakeven.metrics.level import Window, estimated_share, settled_s
-from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, Floats, memory, t_quantile
+from breakeven.metrics.speed import in_flight
+from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, Floats, t_quantile
 from breakeven.record import LevelFacts, Record
 
 _PARTS: Final = 20
@@ -97,16 +98,17 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
         without_done=sum(record.without_done for record in answers),
         hidden_share=_hidden(answers),
         unsettled_s=settled_s(facts, arrivals) - window.open_s,
-        wavering=_wavering(arrivals, window),
+        wavering=_wavering(window),
         one_length=_one_length(facts, answers),
         backlog=_backlog(facts, records, window) if facts.users is None else None,
     )
 
 
-def _wavering(arrivals: Arrivals, window: Window) -> float | None:
-    found = memory(arrivals.by, open_s=window.open_s, close_s=window.close_s)
-    least = _LEAST_WAVE * float(np.diff(arrivals.by(np.array([window.open_s, window.close_s])))[0]) / window.length_s
-    return found.stretches if found is not None and found.half_width > least else None
+def _wavering(window: Window) -> float | None:
+    if window.speed is None:
+        return None
+    rates, found = window.speed
+    return found.stretches if found.half_width > _LEAST_WAVE * float(rates.mean()) else None
 
 
 def _one_length(facts: LevelFacts, answers: Sequence[Record]) -> bool:
@@ -138,10 +140,8 @@ def _backlog(facts: LevelFacts, records: Sequence[Record], window: Window) -> Ba
     open_s = max(window.open_s, facts.start_s + _filled_s(due, end))
     if open_s >= window.close_s:
         return None
-    edges = np.linspace(open_s, window.close_s, _PARTS + 1)
-    spent = np.array([(np.maximum(0.0, at_s - due) - np.maximum(0.0, at_s - end)).sum() for at_s in edges.tolist()])
     part_s = (window.close_s - open_s) / _PARTS
-    averages = np.diff(spent) / part_s
+    averages = in_flight(records, np.linspace(open_s, window.close_s, _PARTS + 1))
     at_s = part_s * (np.arange(_PARTS) - (_PARTS - 1) / 2)
     slope = float(averages @ at_s / (at_s @ at_s))
     left = averages - averages.mean() - slope * at_s

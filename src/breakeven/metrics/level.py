@@ -1,5 +1,6 @@
 """The summary of one level: which request enters which number, by docs/METRICS.md."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from breakeven.errorkinds import kind_of
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, Metric, reasoning_tokens
 from breakeven.metrics.failures import failures, kinds_in
+from breakeven.metrics.speed import Speed, speed
 from breakeven.metrics.statistics import Cumulative, Floats, cumulative, distribution, inverted, rate_estimate, sections
 from breakeven.metrics.steady import steady_from_s
 from breakeven.metrics.summary import (
@@ -40,8 +42,9 @@ class Window:
         assert facts.open_s is not None
         assert facts.close_s is not None
         self.open_s, self.close_s = facts.open_s, facts.close_s
+        self._arrivals, self._records = arrivals, records
         if facts.stopped in MOVABLE:
-            self.open_s = settled_s(facts, Arrivals(records) if arrivals is None else arrivals)
+            self.open_s = settled_s(facts, self._laid_out)
         self.due = self.all_due = [record for record in records if self._holds(record.due_s)]
         self.ended = [record for record in records if self.open_s < record.end_s <= self.close_s]
         self.all_ended = self.ended
@@ -51,6 +54,20 @@ class Window:
     @property
     def length_s(self) -> float:
         return self.close_s - self.open_s
+
+    @functools.cached_property
+    def _laid_out(self) -> Arrivals:
+        return Arrivals(self._records) if self._arrivals is None else self._arrivals
+
+    @functools.cached_property
+    def speed(self) -> Speed | None:
+        """The machine's own speed."""
+        return speed(self._laid_out.by, self._records, open_s=self.open_s, close_s=self.close_s)
+
+    @property
+    def widening(self) -> float:
+        """Of the intervals of percentiles, for how long the speed remembers."""
+        return 1.0 if self.speed is None else self.speed.widening()
 
     def _holds(self, at_s: float) -> bool:
         return self.open_s <= at_s < self.close_s
@@ -166,7 +183,8 @@ def _distributions(arrivals: Arrivals, window: Window) -> dict[str, Distribution
 def _distribution(metric: Metric, arrivals: Arrivals, window: Window) -> Distribution:
     """Over what the row says; a timeout ranks last where it says so."""
     if metric.over == "gaps":
-        return arrivals.gaps_s(open_s=window.open_s, close_s=window.close_s).distribution()
+        gaps_s = arrivals.gaps_s(open_s=window.open_s, close_s=window.close_s)
+        return gaps_s._replace(widening=window.widening).distribution()
     if metric.over == "due":
         return _over_due(metric, window)
     return _of_records(metric, window, window.answers(), waited=window.given_up() if metric.ranks_late else ())
@@ -202,6 +220,7 @@ def _of_records(
         waited=[_least_s(metric, record) for record in waited],
         cut=[_age_s(record) for record in cut],
         within=sections(at_s, open_s=window.open_s, close_s=window.close_s),
+        widening=window.widening,
     )
 
 

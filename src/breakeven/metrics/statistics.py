@@ -19,6 +19,8 @@ Cumulative = Callable[[Floats], Floats]
 
 BATCH_COUNTS: Final = (10, 20, 40)
 SHORTEST_BATCH_S: Final = 0.5
+LEAST_WINDOW_S: Final = BATCH_COUNTS[0] * SHORTEST_BATCH_S * (1 - 1e-9)
+"""A shorter one has no interval."""
 MEMORY_PARTS: Final = 60
 """Of a window, for how long the throughput remembers."""
 FEW_STRETCHES: Final = 20
@@ -130,17 +132,20 @@ class Memory(NamedTuple):
     """95 % of the mean, with that memory."""
 
 
-def memory(by: Cumulative, *, open_s: float, close_s: float) -> Memory | None:
-    """From the autocovariances of the rates of sixty parts, summed up to the first neighbouring two that are negative.
+def rates_of(by: Cumulative, edges_s: Floats) -> Floats:
+    """How much came a second between neighbouring times."""
+    return np.asarray(np.diff(by(edges_s)) / np.diff(edges_s))
+
+
+def memory(rates: Floats) -> Memory | None:
+    """From the autocovariances of the rates of a window's parts, summed up to the first two in a row that are negative.
 
     Geyer's initial positive sequence (Stat. Sci. 7, 1992): the variance of a mean of n is S / n with S the sum of c_k
     over all lags, and n c_0 / S independent values tell as much. About their own mean the 2 K + 1 lags that are summed
-    lack (2 K + 1) / n of S, which is given back. None in a window under 5 s and where nothing varies.
+    lack (2 K + 1) / n of S, which is given back. None where nothing varies.
     """
-    window_s, n = close_s - open_s, MEMORY_PARTS
-    rates = np.diff(by(np.linspace(open_s, close_s, n + 1))) / (window_s / n)
-    off = rates - rates.mean()
-    if window_s < BATCH_COUNTS[0] * SHORTEST_BATCH_S * (1 - 1e-9) or off @ off <= _TINY:
+    n, off = len(rates), rates - rates.mean()
+    if off @ off <= _TINY:
         return None
     covariances = np.correlate(off, off, mode="full")[n - 1 :] / n
     pairs = covariances[::2] + covariances[1::2]
@@ -155,10 +160,10 @@ def memory(by: Cumulative, *, open_s: float, close_s: float) -> Memory | None:
 def half_width(by: Cumulative, *, open_s: float, close_s: float) -> float | None:
     """The batch half-width, and that of a throughput with a long memory if it is wider; None in a window under 5 s."""
     batches = batch_half_width(by, open_s=open_s, close_s=close_s)
-    found = memory(by, open_s=open_s, close_s=close_s)
-    if batches is None or found is None or found.stretches >= FEW_STRETCHES:
-        return batches
-    return max(batches, found.half_width)
+    if batches is None:
+        return None
+    found = memory(rates_of(by, np.linspace(open_s, close_s, MEMORY_PARTS + 1)))
+    return batches if found is None or found.stretches >= FEW_STRETCHES else max(batches, found.half_width)
 
 
 def rate_estimate(by: Cumulative, *, open_s: float, close_s: float) -> Estimate:
@@ -238,6 +243,8 @@ class Sample(NamedTuple):
     whole: Counted
     parts: tuple[Counted, ...] = ()
     """Empty where it is not known when they came."""
+    widening: float = 1.0
+    """Of what the sections say: more than 1 where the speed remembers for longer than one of them."""
 
     def distribution(self) -> Distribution:
         """Of values that all came."""
@@ -253,10 +260,11 @@ def sections(at_s: Sequence[float] | Floats, *, open_s: float, close_s: float) -
     return np.clip(np.floor(SECTIONS * share), 0, SECTIONS - 1).astype(np.int64)
 
 
-def _sample(values: Floats, within: Whole | None) -> Sample:
+def _sample(values: Floats, within: Whole | None, widening: float) -> Sample:
     if within is None:
         return Sample(Counted(values))
-    return Sample(Counted(values), tuple(Counted(values[within == section]) for section in range(SECTIONS)))
+    parts = tuple(Counted(values[within == section]) for section in range(SECTIONS))
+    return Sample(Counted(values), parts, widening)
 
 
 def distribution(
@@ -265,12 +273,13 @@ def distribution(
     waited: Sequence[float] = (),
     cut: Sequence[float] = (),
     within: Whole | None = None,
+    widening: float = 1.0,
 ) -> Distribution:
     """Percentiles with intervals; each of `waited` never came to an end within that time and ranks as +infinity.
 
     So does each of `cut`, but as nobody knows how long it would have taken, a lower end is also that without them.
-    `within` has the section of each value, then of each that waited, then of each cut. The q-percentile is the
-    ceil(n q)-th smallest value. It is undefined below n = 1 / (1 - q).
+    `within` has the section of each value, then of each that waited, then of each cut; `widening` is that of a sample.
+    The q-percentile is the ceil(n q)-th smallest value. It is undefined below n = 1 / (1 - q).
     """
     known, waits = np.asarray(values, dtype=np.float64), np.asarray([*waited, *cut], dtype=np.float64)
     n, censored = len(known) + len(waits), len(waits)
@@ -278,8 +287,8 @@ def distribution(
         return Distribution()
     ranked = np.concatenate([known, np.full(censored, np.inf)])
     came = n - len(cut)
-    sample = _sample(ranked, within)
-    uncut = _sample(ranked[:came], None if within is None else within[:came]) if 0 < came < n else None
+    sample = _sample(ranked, within, widening)
+    uncut = _sample(ranked[:came], None if within is None else within[:came], widening) if 0 < came < n else None
     least = np.sort(np.concatenate([known, waits])) if censored else None
     quantiles = {name: _quantile(sample, q=q, least=least, uncut=uncut) for name, q in QUANTILES.items()}
     return Distribution(n=n, censored=censored, mean=None if censored else float(np.mean(known)), **quantiles)
@@ -352,7 +361,7 @@ def _by_sections(sample: Sample, *, q: float) -> Ends:
     own = [found for part in sample.parts if math.isfinite(found := part.at(q))]
     if len(own) < SECTIONS / 2:
         return value, value
-    half = t_quantile(len(own) - 1) * float(np.std(own, ddof=1)) / math.sqrt(len(own))
+    half = sample.widening * t_quantile(len(own) - 1) * float(np.std(own, ddof=1)) / math.sqrt(len(own))
     return max(0.0, value - half), value + half
 
 
@@ -366,7 +375,7 @@ def _by_shares(sample: Sample, *, q: float, order: Ends) -> Ends:
     share = whole.upto(value) / len(whole)
     off = np.array([part.upto(value) - share * len(part) for part in sample.parts])
     error = math.sqrt(float(off @ off) / (count * (count - 1))) * count / len(whole)
-    half = t_quantile(count - 1) * error
+    half = sample.widening * t_quantile(count - 1) * error
     low, high = math.floor(len(whole) * (q - half) + 1e-9), math.ceil(len(whole) * (q + half) - 1e-9) + 1
     most = whole[len(whole) - 1] if math.isfinite(order[1]) else math.inf
     return whole[low - 1] if low >= 1 else -math.inf, whole[high - 1] if high <= len(whole) else most
