@@ -2,9 +2,9 @@
 
 `python benchmarks/coverage_client.py` takes about nine minutes and wants the machine for itself. All times are scaled
 down (answers of 0.4 s, windows of 8 s), so that many windows fit: each row is one `breakeven run` of so many repeats,
-all rows at once, each with a server of its own. The truth is the same script's long run, by simulation; beside what
-the client's intervals hold stands what those of a client that takes no time hold, on simulated windows of that length.
-docs/STEADY.md has the tables.
+all rows at once, each with a server of its own. The truth is the same script's long run, by simulation, with a turn as much
+longer as this run's turns were found to be; beside what the client's intervals hold stands what those of simulated
+windows of that length hold. docs/STEADY.md has the tables.
 """
 
 import argparse
@@ -22,13 +22,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from coverage import ABOUT_INTERVALS, FIGURES, GATED, failing, holds, intervals
 from msgspec.structs import replace
-from scripted import Users, level, truth
+from scripted import Users, level, lost_s, truth
 
 from breakeven.app.runs import read_run
 from breakeven.cautions import judged_level
 from breakeven.client.reference import ReferenceServer, Settings
 from breakeven.clock import wall_now
 from breakeven.metrics.summary import LevelSummary
+from breakeven.store.folder import RunFolder
 from breakeven.telemetry.host import host_facts
 
 WARM_UP_S: Final = 2.0
@@ -75,9 +76,10 @@ class Found(NamedTuple):
     windows: int
 
 
-def simulated(name: str, windows: int, window_s: float) -> tuple[dict[str, float], Found]:
-    """The truth of a row, and what a client that takes no time would have found."""
+def simulated(name: str, turn_s: float, windows: int, window_s: float) -> tuple[dict[str, float], Found]:
+    """The truth of a row whose turns take so much longer than the script, and what simulated windows of it hold."""
     row = _seeded(name)
+    row = row._replace(users=row.users._replace(turn_s=turn_s))
     true = truth(row.settings, row.users, open_s=WARM_UP_S)
     scripts = (replace(row.settings, seed=row.settings.seed + 1 + run) for run in range(windows))
     levels = [judged_level(*level(one, row.users, open_s=WARM_UP_S, window_s=window_s)) for one in scripts]
@@ -110,6 +112,8 @@ class Measured(NamedTuple):
 
     levels: list[LevelSummary]
     server_late_p99_s: float | None
+    turn_s: float
+    """What a turn took beyond the script."""
 
 
 def measured(names: Sequence[str], *, windows: int, window_s: float) -> dict[str, Measured]:
@@ -125,10 +129,13 @@ def measured(names: Sequence[str], *, windows: int, window_s: float) -> dict[str
         for name, code in [(name, process.wait()) for name, (process, _) in runs.items()]:
             if code:
                 raise SystemExit(f"{name}: breakeven run ended with code {code}")
-        return {
-            name: Measured(list(read_run(next(out.iterdir())).levels), servers[name].truth()["lateness_p99_s"])
-            for name, (_, out) in runs.items()
-        }
+        return {name: _measured(_seeded(name), next(out.iterdir()), servers[name]) for name, (_, out) in runs.items()}
+
+
+def _measured(row: Row, run: Path, server: ReferenceServer) -> Measured:
+    records = [kept for _, kept in RunFolder(run).levels()]
+    turn_s = lost_s(records, server.stamps(), think_s=row.users.think_s)
+    return Measured(list(read_run(run).levels), server.truth()["lateness_p99_s"], turn_s)
 
 
 def _quiet() -> dict[str, Any]:
@@ -145,7 +152,7 @@ def _argv(row: Row, url: str, out: Path, windows: int, window_s: float) -> list[
 
 
 def main() -> None:
-    """Simulate, measure, print both tables."""
+    """Measure, simulate, print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=WINDOWS, help=f"levels a row (default: {WINDOWS})")
     parser.add_argument("--window", type=float, default=WINDOW_S, help=f"their length in s (default: {WINDOW_S:g})")
@@ -154,10 +161,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON")
     asked = parser.parse_args()
     names = [name for name in ROWS if asked.only is None or asked.only in name]
+    runs = measured(names, windows=asked.windows, window_s=asked.window)
+    turns_s = [runs[name].turn_s for name in names]
     with ProcessPoolExecutor() as pool:
         count = len(names)
-        known = list(pool.map(simulated, names, [asked.simulated] * count, [asked.window] * count))
-    runs = measured(names, windows=asked.windows, window_s=asked.window)
+        known = list(pool.map(simulated, names, turns_s, [asked.simulated] * count, [asked.window] * count))
     found = {
         name: (true, judge(true, runs[name].levels), without)
         for name, (true, without) in zip(names, known, strict=True)
@@ -201,6 +209,7 @@ def _document(found: Rows, runs: dict[str, Measured], settings: dict[str, Any]) 
                 "simulated": _finite(without._asdict()),
                 "client_lag_p99_s": max(filter(None, lags_s[name]), default=None),
                 "server_late_p99_s": runs[name].server_late_p99_s,
+                "turn_s": runs[name].turn_s,
                 "read": {one: _reads(runs[name].levels, one) for one in true},
             }
             for name, (true, ours, without) in found.items()

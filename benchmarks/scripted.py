@@ -1,15 +1,16 @@
 """A closed loop of users on the reference server's script, simulated: what it comes to in the long run."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from coverage import LATENCIES, SHOWN
 from msgspec.structs import replace
 
-from breakeven.client.reference import Settings
+from breakeven.client.reference import Settings, Stamps
 from breakeven.client.reference.script import Answers, Machine, Seconds
+from breakeven.metrics.definitions import e2e_s
 from breakeven.record import LevelFacts, Record
 
 LONG_S: Final = 400.0
@@ -24,6 +25,8 @@ class Users(NamedTuple):
     """Limit of every request; of a user's first one it is drawn anew, as `breakeven run` does."""
     think_s: float = 0.0
     ramp_s: float = 1.0
+    turn_s: float = 0.0
+    """What a turn takes beyond the script's answer and the pause; `lost_s` finds it."""
 
 
 class Answer(NamedTuple):
@@ -65,9 +68,30 @@ def simulate(settings: Settings, users: Users, *, until_s: float) -> Iterator[An
         arrived_s = machine.due_s(begun_s, work_s)
         end_s = float(arrived_s[-1])
         heapq.heappush(free_s, end_s)
-        heapq.heappush(waiting, (end_s + users.think_s, user, k + 1))
+        heapq.heappush(waiting, (end_s + users.think_s + users.turn_s, user, k + 1))
         number += 1
         yield Answer(user, k, due_s, arrived_s)
+
+
+def lost_s(levels: Sequence[Sequence[Record]], stamps: Stamps, *, think_s: float) -> float:
+    """What a turn took beyond the script's answer and the pause: on the way, on the client, and by a late server.
+
+    The mean answer as the client saw it less that by the script, from arrival to when the last token was due; and from
+    the last token to the next request of its user, less the pause.
+    """
+    seen_s, between_s = list[float](), list[float]()
+    for records in levels:
+        last_of: dict[int, float] = {}
+        for record in sorted(records, key=lambda one: one.due_s):
+            if record.user in last_of:
+                between_s.append(record.due_s - last_of.pop(record.user) - think_s)
+            e2e = e2e_s(record)
+            if record.status == "done" and e2e is not None:
+                last_of[record.user] = record.due_s + e2e
+                seen_s.append(e2e)
+    whole = np.flatnonzero(~stamps.gone & (np.diff(stamps.first) == stamps.output_tokens))
+    scripted_s = stamps.due_s[stamps.first[whole + 1] - 1] - stamps.arrival_s[whole]
+    return float(np.mean(seen_s) - np.mean(scripted_s) + np.mean(between_s))
 
 
 def truth(settings: Settings, users: Users, *, open_s: float, long_s: float = LONG_S) -> dict[str, float]:

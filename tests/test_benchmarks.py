@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from breakeven.client.reference import Settings, Stamps
 from breakeven.metrics.level import summarise_level
+from builders import a_record
 
 BENCHMARKS: Final = Path(__file__).resolve().parent.parent / "benchmarks"
 
@@ -123,9 +124,9 @@ def test_where_intervals_do_not_hold_a_run_says_so(coverage: ModuleType, name: s
 def test_a_speed_that_wavers_for_a_few_answers_is_told_in_short_windows_too() -> None:
     """The row of docs/STEADY.md through the real client: windows of 8 s, whose twentieths are shorter than 0.5 s."""
     client = _module("coverage_client")
-    _, found = client.simulated("uniform lengths, speed wavers by 10 %, τ 1 s", 30, 8.0)
+    _, found = client.simulated("uniform lengths, speed wavers by 10 %, τ 1 s", 0.0, 30, 8.0)
     assert found.cautions["speed_wavers"] > 0.8
-    _, steady = client.simulated("uniform lengths", 30, 8.0)
+    _, steady = client.simulated("uniform lengths", 0.0, 30, 8.0)
     assert steady.cautions.get("speed_wavers", 0.0) <= 0.05
 
 
@@ -236,6 +237,7 @@ SPEED: Final = math.exp((0.2**2 + 0.1**2) / 2)
         (UNEVEN, {"count": 10}, 10 * 32 / ANSWER_S * SPEED),
         (replace(UNEVEN, slots=4), {"count": 10}, 4 * 32 / ANSWER_S * SPEED),
         (replace(UNEVEN, noise=0.0, wave=0.0), {"count": 10, "think_s": 0.2}, 10 * 32 / (ANSWER_S + 0.2)),
+        (replace(UNEVEN, noise=0.0, wave=0.0), {"count": 10, "turn_s": 0.05}, 10 * 32 / (ANSWER_S + 0.05)),
         (replace(UNEVEN, lengths="0.5*8+0.5*56"), {"count": 10}, 10 * 32 / ANSWER_S * SPEED),
     ],
 )
@@ -258,6 +260,15 @@ def test_the_records_of_a_simulated_level_are_those_of_its_answers(scripted: Mod
     )
     assert summary.output_tok_per_s.value == pytest.approx(tokens / 4.0, rel=1e-3)
     assert {record.user for record in records} == set(range(5))
+
+
+def test_what_a_turn_takes_beyond_its_script_by_hand(scripted: ModuleType) -> None:
+    """Answers of 2 and 3 s by the script are seen in 2.25 and 3.25 s; 0.25 s and a pause of 1 s lie between them."""
+    stamps = _stamps([0.125, 3.625], tokens=[2, 3])
+    first = a_record(user=1, k=0, due_s=0.0, chunks_at_s=[1.25, 2.25])
+    then = a_record(user=1, k=1, due_s=3.5, chunks_at_s=[4.75, 5.75, 6.75])
+    cut = a_record(user=1, k=2, due_s=8.0, chunks_at_s=[9.0], status="cut")
+    assert scripted.lost_s([[first, then, cut]], stamps, think_s=1.0) == pytest.approx(0.25 + 0.25)
 
 
 def test_an_engine_is_busy_from_a_tool_s_first_request_to_the_last_token_for_it() -> None:
