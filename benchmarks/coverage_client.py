@@ -2,9 +2,9 @@
 
 `python benchmarks/coverage_client.py` takes about nine minutes and wants the machine for itself. All times are scaled
 down (answers of 0.4 s, windows of 8 s), so that many windows fit: each row is one `breakeven run` of so many repeats,
-all rows at once, each with a server of its own. The truth is the same script's long run, by simulation, with a turn as much
-longer as this run's turns were found to be; beside what the client's intervals hold stands what those of simulated
-windows of that length hold. docs/STEADY.md has the tables.
+all rows at once, each with a server of its own. The truth is the same script's long run, by simulation, with turns that
+take as much longer as this run's were found to; beside what the client's intervals hold stands what those of
+simulated windows of that length hold. docs/STEADY.md has the tables.
 """
 
 import argparse

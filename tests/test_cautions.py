@@ -321,7 +321,13 @@ def test_a_short_window_says_how_long_would_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stopped", "option"), [("duration", "--duration"), ("requests", "more --requests"), ("precision", "--duration")]
+    ("stopped", "option"),
+    [
+        ("duration", "--duration"),
+        ("requests", "more --requests"),
+        ("precision", "--duration"),
+        ("slo", "a run without --find-max"),
+    ],
 )
 def test_a_remedy_names_the_option_that_made_the_level_as_short_as_it_is(stopped: str, option: str) -> None:
     level = an_honest_level(window=(2.0, 6.9), chunks=15, stopped=stopped)

@@ -414,6 +414,27 @@ def test_a_load_that_no_answer_met_is_missed_at_once_and_the_command_to_repeat_i
     assert report.json["service_level"]["slo"]["limits"] == [{"metric": "ttft_p95", "limit_s": 0.02}]
 
 
+def test_a_level_of_a_search_ends_once_its_limit_is_missed_whatever_comes(tmp_path: Path) -> None:
+    """Windows of 20 s; answers that wait 100 ms for 50 ms decide a p95 once a tenth of one is over."""
+    flags = ("--find-max", "--slo", "ttft_p95=50ms", "--duration", "20", "--warmup", "0.2", "--output-tokens", "2")
+    with FaultServer(answer(ttft_s=0.1)) as server:
+        done = breakeven("run", "--url", server.url, *flags, "--users", "1", "--out", tmp_path, "--json", "-")
+    assert done.code == 3, done.err
+    (level,) = done.json["levels"]
+    assert (level["stopped"], level["status"], level["extra"]["verdict"]) == ("slo", "done", "missed")
+    assert level["window_s"] < 8
+    told = r"1 user: ttft_p95 <= 50.0 ms is missed whatever comes \((\d+) of \1 are beyond it\); ended after \d.\d+ s"
+    assert re.search(told, done.err)
+    assert "slo" in breakeven("show", run_folder(tmp_path)).out
+
+
+def test_without_a_search_a_level_lasts_as_long_as_asked(tmp_path: Path) -> None:
+    flags = ("--slo", "ttft_p95=50ms", "--duration", "1.5", "--warmup", "0.2", "--output-tokens", "2", "--users", "1")
+    with FaultServer(answer(ttft_s=0.1)) as server:
+        done = breakeven("run", "--url", server.url, *flags, "--out", tmp_path, "--json", "-")
+    assert [one["stopped"] for one in done.json["levels"]] == ["duration"]
+
+
 def test_a_search_by_a_count_of_requests_begins_where_the_count_is_enough_and_ends_there(tmp_path: Path) -> None:
     flags = ("--find-max", "--slo", "ttft_p50=5s", "--requests", "8", "--output-tokens", "2", "--out", tmp_path)
     with FaultServer() as server:

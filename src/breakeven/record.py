@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from breakeven.caution import Caution
 
 Status = Literal["done", "cut", "error"]
-Stopped = Literal["precision", "max", "duration", "requests", "interrupted", "failed"]
+Stopped = Literal["precision", "max", "duration", "requests", "slo", "interrupted", "failed"]
 WarmUpBy = Literal["asked", "ramp", "least", "answers", "longest", "filling", "first_tokens"]
 """What made the least warm-up: `--warmup`, the ramp, a second, three turns of the users, or the most that is waited for
 these; or what was waited for after it: an open loop's early requests, a user's first token."""

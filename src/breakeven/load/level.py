@@ -16,6 +16,9 @@ from breakeven.load.crew import Crew
 from breakeven.load.stop import Series, StopRule
 from breakeven.load.warmup import Least, least_warmup
 from breakeven.load.worker import Counts, LevelSpec
+from breakeven.metrics.foregone import Foregone
+from breakeven.metrics.goodput import Counted
+from breakeven.metrics.slo import Slo
 from breakeven.record import LevelFacts, Record, Stopped, WarmUpBy
 
 TICK_S: Final = 0.1
@@ -87,6 +90,7 @@ class Level:
         progress: Callable[[Progress], None],
         check: Callable[[], None],
         same_host: bool,
+        slo: Slo | None = None,
     ) -> None:
         self._plan = plan
         self._crew = crew
@@ -99,6 +103,9 @@ class Level:
         self._rule = StopRule(precision=plan.precision)
         self._least = self._least_warmup()
         self._is_precise = False
+        self._foregone = None if slo is None else Foregone(slo)
+        self.missed: Counted | None = None
+        """The limit that ended the level, since it is missed whatever comes."""
         self._done_at_open = 0
         self._start_s = now_s()
         self._open_s: float | None = None
@@ -136,7 +143,13 @@ class Level:
             zero_s=self._zero_s,
             start_s=self._start_s + (0.0 if plan.times_s is None else TRACE_LEAD_S),
         )
-        await self._crew.start(spec, emit)
+
+        def counted(record: Record) -> None:
+            emit(record)
+            if self._foregone is not None and self._open_s is not None and (plan.requests is None or record.measured):
+                self._foregone.add(record, open_s=self._open_s - self._zero_s)
+
+        await self._crew.start(spec, counted)
         stopped: Stopped = "interrupted"
         try:
             stopped = await self._warm_up()
@@ -201,8 +214,12 @@ class Level:
         assert self._open_s is not None
         plan = self._plan
         window_s = now_s() - self._open_s
+        if plan.requests is not None and counts.measured_ended >= plan.requests:
+            return "requests"
+        if self._is_missed(counts, window_s=window_s):
+            return "slo"
         if plan.requests is not None:
-            return "requests" if counts.measured_ended >= plan.requests else None
+            return None
         if plan.duration_s is not None:
             return "duration" if window_s >= plan.duration_s else None
         self._is_precise = self._is_precise or self._rule.should_stop(
@@ -211,6 +228,14 @@ class Level:
         if self._is_precise and self._can_be_judged(counts):
             return "precision"
         return "max" if window_s >= plan.max_duration_s else None
+
+    def _is_missed(self, counts: Counts, *, window_s: float) -> bool:
+        """The limits that would end the level are missed, whatever comes until its end."""
+        plan = self._plan
+        if self._foregone is not None:
+            share = window_s / (plan.duration_s or plan.max_duration_s)
+            self.missed = self._foregone.missed(share=share, in_flight=counts.in_flight, requests=plan.requests)
+        return self.missed is not None
 
     def _can_be_judged(self, counts: Counts) -> bool:
         """Enough answers came, and few enough are awaited, for the percentiles that an SLO limits."""
@@ -258,7 +283,7 @@ class Level:
         """Close the window where the level's way of ending says."""
         open_s, close_s = self._open_s, cut_s
         measured = self._plan.requests
-        if stopped == "requests" and self._counts is not None and self._counts.measured_due_s is not None:
+        if stopped in ("requests", "slo") and self._counts is not None and self._counts.measured_due_s is not None:
             open_s, last_s = self._counts.measured_due_s
             measured = self._counts.measured_started
             close_s = last_s if last_s > open_s else cut_s  # a trace may ask everything at one moment

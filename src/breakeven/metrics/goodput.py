@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
-from breakeven.metrics.definitions import METRICS
+from breakeven.metrics.definitions import METRICS, Metric
 from breakeven.metrics.level import Window, is_timeout
 from breakeven.metrics.slo import Limit, Slo
 from breakeven.metrics.summary import LevelSummary
@@ -86,14 +86,18 @@ def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary
 def _counted(window: Window, limit: Limit) -> Counted:
     """Failed requests are left out; one that still waits for its first token, or was given up, counts by how long."""
     metric = METRICS[limit.of[0]]
-    found: list[float] = []
-    for record in window.due if metric.over == "due" else [*window.answers(), *window.given_up()]:
-        value = metric.of(record) if record.status != "error" else None
-        if value is None and metric.ranks_late and (record.status != "error" or is_timeout(record)):
-            value = record.end_s - record.due_s
-        found += [] if value is None else [value]
+    of = window.due if metric.over == "due" else [*window.answers(), *window.given_up()]
+    found = [value for record in of if (value := counts_as(record, metric)) is not None]
     beyond = sum(value > limit.limit_s for value in found)
     return Counted(metric=limit.metric, limit_s=limit.limit_s, requests=len(found), beyond=beyond)
+
+
+def counts_as(record: Record, metric: Metric) -> float | None:
+    """What a request counts for; where it has no value and ranks late, how long it was waited for."""
+    value = metric.of(record) if record.status != "error" else None
+    if value is None and metric.ranks_late and (record.status != "error" or is_timeout(record)):
+        return record.end_s - record.due_s
+    return value
 
 
 def _margin(level: LevelSummary, limit: Limit) -> str:

@@ -27,7 +27,7 @@ def is_timeout(record: Record) -> bool:
     return record.error is not None and kind_of(record.error).ranks_last
 
 
-MOVABLE: Final = ("precision", "max")
+MOVABLE: Final = ("precision", "max", "slo")
 """Ways of stopping in which the length of the window was ours to choose."""
 
 

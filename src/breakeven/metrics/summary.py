@@ -87,7 +87,7 @@ class LevelSummary(Struct, frozen=True, kw_only=True):
     req_per_s_offered: float | None = None
     repeat: int = 0
     status: Literal["done", "interrupted", "failed"]
-    stopped: Literal["precision", "max", "duration", "requests", "interrupted", "failed"] | None = None
+    stopped: Literal["precision", "max", "duration", "requests", "slo", "interrupted", "failed"] | None = None
     window_s: float | None = None
     warm_up_s: float | None = None
     settle_s: float | None = None
@@ -122,9 +122,12 @@ class LevelSummary(Struct, frozen=True, kw_only=True):
 
 def longer_with(stopped: str | None) -> str:
     """The option that makes a level longer which was stopped so: a given length or count; else the longest window."""
-    return {"duration": "--duration", "precision": "--duration", "requests": "more --requests"}.get(
-        stopped or "", "--max-duration"
-    )
+    return {
+        "duration": "--duration",
+        "precision": "--duration",
+        "requests": "more --requests",
+        "slo": "a run without --find-max",
+    }.get(stopped or "", "--max-duration")
 
 
 class RunFacts(Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ from breakeven.report.live import Live
 from breakeven.session.asks import arrivals_of, run_salt
 from breakeven.session.crew import crew_for
 from breakeven.session.defaults import level_plan, level_plans, output_tokens
-from breakeven.session.search import search_levels
+from breakeven.session.search import ended_early_text, search_levels
 from breakeven.session.server import Server, describe_engine, find_server
 from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder
@@ -322,6 +322,7 @@ class Measurement:
 
     async def _level(self, plan: LevelPlan, *, crew: Crew, server: Server) -> LevelSummary:
         assert self.folder is not None
+        slo = None if self.plan.slo is None else parse_slo(self.plan.slo)
         level = Level(
             plan,
             crew=crew,
@@ -330,6 +331,7 @@ class Measurement:
             progress=self._live.show,
             check=lambda: self._check(log.check),
             same_host=server.target.is_local,
+            slo=slo if self.plan.find_max else None,
         )
         self._is_alone, self._next_look_s = True, 0.0
         self._look_around()
@@ -339,10 +341,11 @@ class Measurement:
         finally:
             log.close()
         self._live.clear()
+        if level.missed is not None:
+            self._live.say(ended_early_text(level.missed, facts))
         facts = await self._settled(facts, server=server)
         notes = *facts.notes, *server.notes, *(() if self._is_alone else (OTHER_RUN,))
         facts = replace(facts, notes=notes, extra=facts.extra | _ceiling(len(facts.clients)))
-        slo = None if self.plan.slo is None else parse_slo(self.plan.slo)
         summary = judged_level(*self.folder.seal_level(facts), slo=slo)
         self._live.finished(summary)
         return summary

@@ -6,10 +6,13 @@ from typing import Final, NamedTuple
 
 from breakeven.load.level import LevelPlan
 from breakeven.metrics.bracket import Bracket, bracket, load_of, most_load, next_load, outcome, outcomes
+from breakeven.metrics.goodput import Counted
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.summary import LevelSummary
 from breakeven.plan import Plan
+from breakeven.record import LevelFacts
 from breakeven.session.defaults import first_load, level_plan
+from breakeven.units import load_text, short_s
 
 MOST_AGAIN: Final = 2
 """A load whose clients were lost is measured again so often, at most."""
@@ -91,3 +94,11 @@ def meets(level: LevelSummary, slo: Slo) -> bool:
     """Every limit is met for sure, and the server keeps up: what cannot be told counts as missed."""
     found = outcome(level, slo)
     return found is not None and found.verdict == "met"
+
+
+def ended_early_text(missed: Counted, facts: LevelFacts) -> str:
+    """Why a level of a search ended before its time."""
+    load, took_s = load_text(facts.users, facts.req_per_s_offered), (facts.close_s or 0.0) - (facts.open_s or 0.0)
+    limit = f"{missed.metric} <= {short_s(missed.limit_s)}"
+    bad = f"{missed.beyond} of {missed.requests} are beyond it"
+    return f"{load}: {limit} is missed whatever comes ({bad}); ended after {short_s(took_s)}"
