@@ -273,14 +273,14 @@ def test_collect_takes_what_came_back_while_nobody_looked(handed: Handed) -> Non
         if "came back" in shown.out:
             break
         time.sleep(0.1)
-    assert handed.outcomes() == ["running"]
+    assert handed.outcomes() == ["waiting"]
     assert breakeven("fleet", "collect", handed.path).code == 0
     assert handed.outcomes() == ["done"]
 
 
 @pytest.mark.parametrize(
     ("words", "why"),
-    [(("--on", "lokal"), "did you mean 'local'"), (("--on", "nosana"), "no place is called 'nosana'")],
+    [(("--on", "lokal"), "did you mean 'local'"), (("--on", "dstack"), "no place is called 'dstack'")],
 )
 def test_a_place_that_is_not_known_is_one_line(handed: Handed, words: tuple[str, ...], why: str) -> None:
     handed.render(count=1)

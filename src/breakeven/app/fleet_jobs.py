@@ -63,7 +63,7 @@ def submit_fleet(path: Path, *, on: str | None) -> int:
 def show_status(path: Path) -> int:
     """How the jobs stand, also while another command is at work on them."""
     fleet = opened(path)
-    print(fleet_text(fleet, come_back=come_back(fleet)))
+    print(fleet_text(fleet, come_back=come_back(fleet, work_of(fleet))))
     return 0
 
 

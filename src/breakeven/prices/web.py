@@ -1,8 +1,9 @@
-"""One file over HTTP, with a limit on time and on size, from the host that was asked and from no other."""
+"""One answer over HTTP, with a limit on time and on size, from the host that was asked and from no other."""
 
 import http.client
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import IO, Final
 from urllib.parse import urlsplit
 
@@ -11,6 +12,17 @@ from breakeven.clock import now_s
 from breakeven.errors import RunFailedError, one_line
 
 CHUNK_BYTES: Final = 64 * 1024
+
+
+class StatusError(RunFailedError):
+    """The answer was a status that is none of success."""
+
+    def __init__(self, code: int, reason: str, body: bytes, retry_after: str | None) -> None:
+        super().__init__(f"HTTP {code} {one_line(reason, limit=100)}")
+        self.code = code
+        self.body = body
+        self.retry_after = retry_after
+        """The header, as it came."""
 
 
 class _SameHost(urllib.request.HTTPRedirectHandler):
@@ -33,14 +45,28 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
 
 def get(url: str, *, timeout_s: float, most_bytes: int) -> bytes:
     """The body of a GET; RunFailedError says why there is none. `timeout_s` is for all of it, however it trickles."""
+    return ask(url, timeout_s=timeout_s, most_bytes=most_bytes)
+
+
+def ask(
+    url: str,
+    *,
+    timeout_s: float,
+    most_bytes: int,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> bytes:
+    """The body of the answer; StatusError for a status of no success, else RunFailedError says why there is none."""
     until_s = now_s() + timeout_s
     opener = urllib.request.build_opener(_SameHost)
-    asked = urllib.request.Request(url, headers={"User-Agent": f"breakeven/{__version__}"})
+    told = {"User-Agent": f"breakeven/{__version__}", **(headers or {})}
     try:
+        asked = urllib.request.Request(url, headers=told, data=body, method=method)
         with opener.open(asked, timeout=timeout_s) as answer:
             return _body(answer, until_s=until_s, most_bytes=most_bytes, timeout_s=timeout_s)
     except urllib.error.HTTPError as error:
-        raise RunFailedError(f"HTTP {error.code} {one_line(error.reason, limit=100)}") from None
+        raise StatusError(error.code, error.reason, error.read(CHUNK_BYTES), error.headers.get("Retry-After")) from None
     except TimeoutError:
         raise RunFailedError(f"no answer within {timeout_s:g} s") from None
     except urllib.error.URLError as error:

@@ -49,6 +49,7 @@ class Local:
     """Jobs in `FOLDER/local/`, with their output, their errors and their end; see runner.py."""
 
     ending: ClassVar[str] = "json"
+    poll_s: ClassVar[float] = 1.0
 
     def __init__(self, folder: Path, *, command: Sequence[str] = OURS) -> None:
         """`command` is what stands for `breakeven node`."""

@@ -26,7 +26,7 @@ class Nosana:
 
     @staticmethod
     def document(task: Task) -> dict[str, Any]:
-        """`idempotency_key` is the job's name, so that asking twice makes one deployment."""
+        """Its name, which is the job's, finds it again; a server that reads `idempotency_key` refuses a second one."""
         if task.plan is not None:
             raise UsageError(
                 "nosana keeps no files of a job, so no run folder comes home; render a study --to skypilot"

@@ -2,15 +2,28 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import ClassVar, Final, Protocol, cast
 
 from msgspec import Struct
 
+from breakeven.errors import RunFailedError
 from breakeven.fleet.job import Outcome
 from breakeven.fleet.jobs.task import Task
 from breakeven.registry import load
 
-PLACES: Final = {"local": "breakeven.fleet.jobs.local:Local"}
+PLACES: Final = {
+    "local": "breakeven.fleet.jobs.local:Local",
+    "nosana": "breakeven.fleet.jobs.nosana_place:NosanaPlace",
+}
+
+
+class NotNowError(RunFailedError):
+    """The place does not answer now, or asks to wait: the same may be asked again."""
+
+    def __init__(self, why: str, *, wait_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.wait_s = wait_s
+        """What the place asks to wait, at least."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -27,11 +40,17 @@ class Seen(Struct, frozen=True, kw_only=True):
 class Place(Protocol):
     """A try has a name of ours, made before it is asked for. RunFailedError where the place does not play along."""
 
+    poll_s: ClassVar[float]
+    """Between two looks at all jobs that are out."""
+
     def check(self, task: Task) -> None:
         """UsageError for what cannot be done here, before anything is."""
 
     def submit(self, task: Task, *, name: str) -> str:
-        """Start it, once: a second call with the same name starts nothing. The place's own name of it."""
+        """Start it, once: a second call with the same name starts nothing. The place's own name of it.
+
+        After a NotNowError it may have started: who asked looks for it first.
+        """
 
     def find(self, name: str) -> str | None:
         """The place's own name of the try that we call so; None where it has none."""

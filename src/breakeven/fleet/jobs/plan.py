@@ -27,6 +27,8 @@ class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Jobs under way at once."""
     tries: Annotated[int, Meta(ge=1, le=10)] = 1
     """How often a job is given out that no node took, whose image failed or that was lost; each may be paid."""
+    wait_s: Amount = 3600.0
+    """How long a job waits for a node; then it is taken back."""
     max_usd: Amount | None = None
     """Nothing is submitted that could take more, all jobs at their time limit."""
     cron: Cron | None = None

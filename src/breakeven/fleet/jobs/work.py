@@ -5,19 +5,20 @@ place whether it has it. Nothing here is remembered elsewhere than in the jobs' 
 """
 
 import datetime
+import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from breakeven.clock import wall_now
+from breakeven.clock import now_s, wall_now
 from breakeven.errors import UsageError, one_line
 from breakeven.fleet.checked import REFUSALS, Refused, Told, from_job, seconds
 from breakeven.fleet.job import OUTCOMES, OVER, Job, Outcome
-from breakeven.fleet.jobs.folder import Fleet
-from breakeven.fleet.jobs.place import Place, Seen, place
+from breakeven.fleet.jobs.folder import FILES, Fleet
+from breakeven.fleet.jobs.place import NotNowError, Place, Seen, place
 from breakeven.fleet.result import find_result, read_result
 from breakeven.units import S_PER_H
 
@@ -26,6 +27,12 @@ AGAIN: Final[frozenset[Outcome]] = frozenset({"no_node", "image_failed", "lost"}
 BACK_OFF_S: Final = 30.0
 """Before the second try; twice as long before each further one, at most MOST_BACK_OFF_S."""
 MOST_BACK_OFF_S: Final = 1800.0
+ASKS: Final = 9
+"""How often a place is asked the same that does not answer: about four minutes in all."""
+STOP_S: Final = 60.0
+"""How long what a stopped job leaves is waited for."""
+
+T = TypeVar("T")
 
 
 class Work(Struct, frozen=True, kw_only=True):
@@ -33,8 +40,11 @@ class Work(Struct, frozen=True, kw_only=True):
 
     key: str | None
     """That signs results; None: unsigned ones are taken."""
-    poll_s: float = 1.0
+    poll_s: float | None = None
+    """Between two looks; None: as the place wants it."""
     back_off_s: float = BACK_OFF_S
+    again_s: float = 1.0
+    """Before a place that did not answer is asked again; twice as long each further time."""
     tell: Callable[[Job], object] = lambda _: None
     """Hears of each job that is given out or over."""
 
@@ -63,6 +73,16 @@ def most_usd(job: Job, *, time_limit_s: float) -> float | None:
     return job.usd_per_h * (max(job.tries - 1, 0) * time_limit_s + last_s) / S_PER_H
 
 
+def patiently(work: Work, ask: Callable[[], T]) -> T:
+    """What the place answers; asked again while it does not answer, up to ASKS times."""
+    for number in range(ASKS - 1):
+        try:
+            return ask()
+        except NotNowError as error:
+            time.sleep(max(error.wait_s, work.again_s * 2.0**number))
+    return ask()
+
+
 def submit(fleet: Fleet, at: Place, work: Work, *, on: str) -> list[Job]:
     """Hand out until every job is over; returns those that the money does not reach.
 
@@ -71,16 +91,21 @@ def submit(fleet: Fleet, at: Place, work: Work, *, on: str) -> list[Job]:
     _check(fleet, at, on=on)
     while True:
         for meant in [job for job in fleet.jobs.values() if is_out(job) and job.remote is None]:
-            _ask_for(fleet, meant, at)
+            _ask_for(fleet, meant, at, work)
         collect(fleet, work, at=lambda _: at)
         unpaid = _hand_out(fleet, at, work, on=on)
         out = [job for job in fleet.jobs.values() if is_out(job)]
         if not out and len(_waiting(fleet)) == len(unpaid):
             return unpaid
-        time.sleep(work.poll_s)
+        time.sleep(at.poll_s if work.poll_s is None else work.poll_s)
 
 
 def _check(fleet: Fleet, at: Place, *, on: str) -> None:
+    if fleet.head.cron is not None:
+        raise UsageError(
+            "cron: submit takes one result a job; leave it out and let your own cron submit, or create"
+            f" the files of {fleet.path / FILES} by the grid's own program"
+        )
     for job in fleet.jobs.values():
         if job.tries and job.place != on:
             raise UsageError(f"{fleet.path}: its jobs run on {job.place}; submit it there, or render a folder for {on}")
@@ -117,7 +142,7 @@ def _hand_out(fleet: Fleet, at: Place, work: Work, *, on: str) -> list[Job]:
                 reason=None,
             )
             fleet.keep(meant)
-            _ask_for(fleet, meant, at)
+            _ask_for(fleet, meant, at, work)
             work.tell(fleet.jobs[job.id])
     return unpaid
 
@@ -141,49 +166,76 @@ def _is_due(job: Job, work: Work, *, now: datetime.datetime) -> bool:
     return ended_s is None or now.timestamp() - ended_s >= wait_s
 
 
-def _ask_for(fleet: Fleet, job: Job, at: Place) -> None:
-    """Give it out, unless the place has it."""
-    name = try_name(job)
-    remote = at.find(name) or at.submit(fleet.task(job), name=name)
-    fleet.keep(replace(job, remote=remote, outcome="running"))
+def _ask_for(fleet: Fleet, job: Job, at: Place, work: Work) -> None:
+    """Give it out, unless the place has it: asked before each time, as an answer that was lost may have been a yes."""
+    name, task = try_name(job), fleet.task(job)
+    remote = patiently(work, lambda: at.find(name) or at.submit(task, name=name))
+    fleet.keep(replace(job, remote=remote, outcome="waiting"))
 
 
 def collect(fleet: Fleet, work: Work, *, at: Callable[[str], Place] | None = None) -> None:
     """Take what has come back of every job that is out; a try that was meant and never given out stays so."""
-    at = at or (lambda name: place(name, fleet.path))
+    at = at or _places(fleet)
     digests = dict(_digests(fleet))
     for job in [job for job in fleet.jobs.values() if is_out(job)]:
         there = at(job.place)
-        remote = job.remote or there.find(try_name(job))
+        remote = job.remote or patiently(work, functools.partial(there.find, try_name(job)))
         if remote is None:
             continue
-        now = settled(replace(job, remote=remote), there.look(remote), key=work.key, told=digests)
+        seen = _seen(fleet, job, remote, there, work)
+        now = settled(replace(job, remote=remote), seen, key=work.key, told=digests)
         if now != job:
             fleet.keep(now)
         if now.outcome in OVER:
             work.tell(now)
 
 
+def _places(fleet: Fleet) -> Callable[[str], Place]:
+    return functools.cache(lambda name: place(name, fleet.path))
+
+
+def _seen(fleet: Fleet, job: Job, remote: str, there: Place, work: Work) -> Seen:
+    """How it stands; one that has waited too long for a node is taken back."""
+    seen = patiently(work, lambda: there.look(remote))
+    submitted_s = seconds(job.submitted)
+    waits_s = 0.0 if submitted_s is None else wall_now().timestamp() - submitted_s
+    if seen.outcome != "waiting" or waits_s <= fleet.head.wait_s:
+        return seen
+    patiently(work, lambda: there.stop(remote))
+    why = f"no node took it within {fleet.head.wait_s:g} s"
+    return Seen(outcome="no_node", reason=f"{why}: {seen.reason}" if seen.reason else why)
+
+
 def stop(fleet: Fleet, work: Work) -> list[Job]:
     """End every job that is out, take what it left, and return them."""
-    out = [job for job in fleet.jobs.values() if is_out(job)]
+    out, at = [job for job in fleet.jobs.values() if is_out(job)], _places(fleet)
     for job in out:
-        there = place(job.place, fleet.path)
-        remote = job.remote or there.find(try_name(job))
+        there = at(job.place)
+        remote = job.remote or patiently(work, functools.partial(there.find, try_name(job)))
         if remote is None:
-            fleet.keep(replace(job, outcome="failed", reason="stopped", ended=wall_now().isoformat()))
+            fleet.keep(_stopped(job))
         else:
-            there.stop(remote)
-    collect(fleet, work)
+            patiently(work, functools.partial(there.stop, remote))
+    until_s = now_s() + STOP_S
+    collect(fleet, work, at=at)
+    while any(is_out(job) for job in fleet.jobs.values()) and now_s() < until_s:
+        time.sleep(work.again_s)
+        collect(fleet, work, at=at)
+    for job in [job for job in fleet.jobs.values() if is_out(job)]:
+        fleet.keep(_stopped(job))
     return [fleet.jobs[job.id] for job in out]
+
+
+def _stopped(job: Job) -> Job:
+    return replace(job, outcome="failed", reason="stopped", ended=wall_now().isoformat())
 
 
 def settled(job: Job, seen: Seen, *, key: str | None, told: dict[int, str]) -> Job:
     """The job as its place sees it, with its result where it is one of this job; `told` has who told which levels."""
-    job = replace(job, outcome=seen.outcome, node=seen.node or job.node)
+    job = replace(job, outcome=seen.outcome, node=seen.node or job.node, reason=seen.reason)
     if seen.outcome not in OVER:
         return job
-    over = replace(job, ended=wall_now().isoformat(), reason=seen.reason)
+    over = replace(job, ended=wall_now().isoformat())
     line = find_result(seen.output)
     if line is None:
         missing = seen.reason or "it ended well and told no result"
@@ -220,10 +272,10 @@ def _digests(fleet: Fleet) -> Iterator[tuple[int, str]]:
             yield found["digest"], job.id
 
 
-def come_back(fleet: Fleet) -> int:
+def come_back(fleet: Fleet, work: Work) -> int:
     """Jobs that are out by our record, and over at their place; nothing is written."""
-    out = [job for job in fleet.jobs.values() if is_out(job) and job.remote is not None]
-    return sum(place(job.place, fleet.path).look(job.remote or "").outcome in OVER for job in out)
+    out, at = [job for job in fleet.jobs.values() if is_out(job) and job.remote is not None], _places(fleet)
+    return sum(patiently(work, functools.partial(at(job.place).look, job.remote or "")).outcome in OVER for job in out)
 
 
 def counted(fleet: Fleet) -> dict[Outcome, list[Job]]:
