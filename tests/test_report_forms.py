@@ -178,8 +178,8 @@ def test_no_hostile_text_becomes_an_element_of_the_page() -> None:
     page = to_html(evil())
     assert "window.hacked" in page
     assert "<img" not in page
-    assert page.count("<script") == 7
-    assert page.count("</script") == 7
+    assert page.count("<script") == 9
+    assert page.count("</script") == 9
 
 
 def test_no_hostile_text_becomes_markdown() -> None:
@@ -214,7 +214,7 @@ def test_the_policy_allows_exactly_the_scripts_of_the_page() -> None:
     assert policy is not None
     assert "unsafe" not in policy[1]
     assert "default-src &#x27;none&#x27;" in policy[1]
-    assert policy[1].count("sha256-") == 7
+    assert policy[1].count("sha256-") == 9
 
 
 def test_the_page_is_small_and_names_no_address_but_those_of_standards_and_licences() -> None:
@@ -238,7 +238,9 @@ def test_the_vendored_libraries_are_the_ones_that_were_taken() -> None:
         assert hashlib.sha256((folder / taken["file"]).read_bytes()).hexdigest() == taken["sha256"]
         assert taken["licence"] == "ISC"
         assert "Permission to use" in library(taken["file"])
-    assert "</script" not in "".join(page_file(name) for name in ("money.js", "charts.js", "page.js", "index.js"))
+    assert "</script" not in "".join(
+        page_file(name) for name in ("money.js", "kit.js", "charts.js", "save.js", "page.js", "index.js")
+    )
 
 
 def test_the_command_writes_each_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

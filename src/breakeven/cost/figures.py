@@ -58,7 +58,7 @@ _MTOK: Final = "load_factor * 3600"
 
 SIDE: Final[dict[str, Row]] = {
     "investment_usd": Row("count * (purchase_usd + host_usd)", "purchase", "USD", "owner"),
-    "rent_usd_per_h_set": Row("count * rent_usd_per_h", "rent, set", "USD/h", "owner"),
+    "rent_usd_per_h_set": Row("count * rent_usd_per_h", "rent of all its cards", "USD/h", "owner"),
     "energy_usd_per_h": Row(
         f"count * {_KWH} * (rented_share * power_load_w + (1 - rented_share) * power_idle_w + host_w) / 1000",
         "energy",
@@ -191,14 +191,14 @@ SIDE: Final[dict[str, Row]] = {
     "serving_usd_per_h": Row("owner_usd_per_h_set", "an hour of serving", "USD/h", "tokens"),
     "usd_per_mtok_output": Row(
         f"over(serving_usd_per_h * 1e6, count * tok_per_s * {_MTOK})",
-        "all on output",
+        "cost of output {tokens}",
         "USD/Mtok",
         "tokens",
         undefined=_IDLE,
     ),
     "usd_per_mtok_output_hours_used": Row(
         "usd_per_mtok_output * load_factor",
-        "all on output, rented only for the hours used",
+        "cost of output {tokens}, rented only for the hours used",
         "USD/Mtok",
         "tokens",
         undefined=_IDLE,
@@ -257,7 +257,7 @@ SIDE: Final[dict[str, Row]] = {
     ),
     "api_usd_per_mtok_all_on_output": Row(
         f"over(api_usd_per_h * 1e6, count * tok_per_s * {_MTOK})",
-        "the API, all on output",
+        "the API's cost of output {tokens}",
         "USD/Mtok",
         "api",
         undefined=_IDLE,
@@ -316,7 +316,7 @@ COMPARISON: Final[dict[str, Row]] = {
         "known(over(candidate_investment_usd / reference_break_even_h + candidate_running_usd_per_h,"
         " candidate_rented_share * candidate_availability * (1 - candidate_fee_share)"
         " * kept(reference_break_even_h, candidate_price_decline_per_year)), reference_break_even_h)",
-        "ROI parity rent, set",
+        "ROI parity rent, all cards",
         "USD/h",
         "both",
         undefined=_NO_REFERENCE,

@@ -54,7 +54,7 @@ def _counts(case: Money, gpus: dict[str, str]) -> list[Field | None]:
     cards = case.inputs.get("reference.count", 1.0)
     k = count / cards
     return [
-        _made("k", "k: {candidate} for one {reference}", "cards", k, high=max(3 * k, 2)),
+        _made("k", "{candidate} that do the work of one {reference} (k)", "cards", k, high=max(3 * k, 2)),
         _made("cards", "Number of {reference} to replace", "cards", cards, high=max(4 * cards, 8)),
     ]
 

@@ -32,7 +32,8 @@ def money_sections(found: Findings) -> Iterator[Html]:
     """All about money where there are prices; else how to add them. Energy stands in either."""
     if not found.money:
         yield _invitation()
-        yield energy_section(found, None)
+        if _has_energy(found, None):
+            yield energy_section(found, None)
         return
     case = found.money[found.best_money or 0]
     yield el(
@@ -46,7 +47,16 @@ def money_sections(found: Findings) -> Iterator[Html]:
         el("div", el("div", what_if(found, case), class_="side"), el("div", *_columns(found, case)), class_="money"),
         id="money",
     )
-    yield energy_section(found, case)
+    if _has_energy(found, case):
+        yield energy_section(found, case)
+
+
+def _has_energy(found: Findings, case: Money | None) -> bool:
+    """Whether power was measured, or a scenario declares it."""
+    sides = [] if case is None else [case.report.candidate, case.report.reference]
+    return any(level.tok_per_j is not None for one in found.subjects for level in one.levels) or any(
+        side is not None and "power_load_w" in side.inputs for side in sides
+    )
 
 
 def _invitation() -> Html:
@@ -128,7 +138,8 @@ def _tornado(case: Money) -> Html:
         chart(
             "tornado",
             "What moves the result most",
-            "One input at a time at its P10 (first colour) and P90 (second), all others as they stand.",
+            "One input at a time at its P10 (first colour: one draw in ten is lower) and its P90 (second: one in ten "
+            "is higher), all others as they stand.",
             label="Tornado: the result with each uncertain input at its P10 and P90.",
             legend=None,
         ),

@@ -10,12 +10,14 @@ from breakeven.cost.inputs import Scenario
 from breakeven.cost.limits import RULES
 from breakeven.cost.sensitivity import TARGETS
 from breakeven.cost.words import PLACES, label_text
-from breakeven.findings import Findings, Level, LevelSeries, Money, Subject
+from breakeven.findings import Findings, Level, LevelSeries, Money, Ranked, Subject
 from breakeven.findings.names import load as load_of
+from breakeven.metrics.definitions import output_tok_per_s_per_user
 from breakeven.metrics.summary import Distribution, Estimate
 from breakeven.report.fields import fields, gpus_of
 from breakeven.report.formulas import case_rows
 from breakeven.report.sentence import answer_parts, sure_text
+from breakeven.report.shortnames import short_names, sides_of
 from breakeven.report.words import counted_as, is_priced, price_kind, speed_axis
 from breakeven.say import unit_of
 from breakeven.units import load_text
@@ -31,10 +33,11 @@ def page_data(found: Findings) -> dict[str, Any]:
     return {
         "unit": found.unit,
         "counted": counted,
-        "floor": found.floor_tok_per_s_per_user if found.interactivity == "load" else None,
+        "floor": found.floor_tok_per_s_per_user,
         "speed": speed_axis(found),
+        "speed_mean": f"{found.unit}/s a user on average (throughput / users)",
         "best": found.best_money or 0,
-        "subjects": [_subject(subject) for subject in found.subjects],
+        "subjects": [_subject(*one) for one in zip(found.subjects, short_names(found), strict=True)],
         "money": [_money(case, found) for case in found.money],
         "priced": is_priced(found),
         "ranking": [
@@ -44,6 +47,9 @@ def page_data(found: Findings) -> dict[str, Any]:
                 "missed": row.run is not None and row.capacity_tok_per_s.value is None,
                 "kind": "" if row.price is None else price_kind(row.price),
                 "rel": _relative(row.usd_per_mtok),
+                "run": row.run,
+                "each": _speed_there(row, found),
+                "capacity": _six(row.capacity_tok_per_s.value),
             }
             for row in found.ranking
         ],
@@ -62,11 +68,19 @@ def encode(data: dict[str, Any]) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").replace("\u2028", "\\u2028")
 
 
-def _subject(subject: Subject) -> dict[str, Any]:
+def _speed_there(row: Ranked, found: Findings) -> float | None:
+    """tok/s of a user where the run stands in the ranking: throughput of its machine / its users."""
+    rate, users = row.capacity_tok_per_s.value, row.users.value
+    return None if row.run is None or rate is None or not users else rate * found.subjects[row.run].gpu_count / users
+
+
+def _subject(subject: Subject, short: str) -> dict[str, Any]:
     means = {load_of(one.summary): one.summary.output_tok_per_s.value for one in subject.levels}
     return {
         "letter": subject.letter,
         "label": subject.label,
+        "short": short,
+        "predicted": bool(subject.mark),
         "levels": [_level(level) for level in subject.levels],
         "series": [series_data(one, means) for one in subject.series],
     }
@@ -84,12 +98,13 @@ def _level(level: Level) -> dict[str, Any]:
         "hi": _six(high),
         "perGpu": level.tok_per_s_per_gpu.value,
         "perUser": _six(level.tok_per_s_per_user),
+        "each": _six(output_tok_per_s_per_user(summary).value),
         "ttft": _quantiles(summary.of("ttft_s")),
         "tpot": _quantiles(summary.of("tpot_s")),
         "watts": _six(level.power_w),
         "tokJ": _six(level.tok_per_j),
         "front": level.on_front,
-        "cautions": [caution.text for caution in summary.cautions],
+        "cautions": len(summary.cautions),
     }
 
 
@@ -137,6 +152,7 @@ def _money(case: Money, found: Findings) -> dict[str, Any]:
         "k_ci95": case.k_ci95,
         "k_scale": 1.0 if k is None or not k.value else _cards(case, found),
         "gpus": {"reference": None, **gpus_of(case)},
+        "sides": {"reference": None, **sides_of(case, found)},
         "target": target,
         "answer": [part if isinstance(part, str) else part._asdict() for part in answer_parts(found, case.answer)],
         "sure": sure_text(found, case.answer),

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from breakeven.caution import Caution
 from breakeven.findings import Findings, Level, Subject
 from breakeven.metrics.definitions import METRICS, RATES, shown_metrics
 from breakeven.report import words
 from breakeven.report.chart import chart
 from breakeven.report.enginetold import ENGINE_SHARES
+from breakeven.report.marks import mark
 from breakeven.report.markup import Html, el, joined
 from breakeven.say import share
 from breakeven.units import short_count, short_rate, short_s
@@ -32,8 +32,9 @@ def _panel(found: Findings, index: int) -> Html:
     drawn = chart(
         "time",
         "Throughput over time",
-        "Each line a level; of several repeats the first. Shaded: warm-up. Dotted: the level's throughput.",
-        label=f"Throughput over time of {name}, one line a level.",
+        "A panel a level, of several repeats the first: faint as it was read, strong its moving mean. Shaded: warm-up, "
+        "which is thrown away. Dotted: the level's throughput.",
+        label=f"Throughput over time of {name}, one panel a level.",
         run=index,
         legend=None,
     )
@@ -47,7 +48,6 @@ def _panel(found: Findings, index: int) -> Html:
             if subject.limits
             else ()
         ),
-        cautions(subject),
         class_="run",
         open=index < OPEN_RUNS,
         data_print=index < OPEN_RUNS,
@@ -182,38 +182,28 @@ def _errors(level: Level) -> tuple[str, str]:
 
 
 def level_table(subject: Subject) -> Html:
-    """One row a level, with the cautions that are not of all levels."""
+    """One row a level, with a mark at those that have cautions."""
     columns = table_columns(subject)
-    shared = _of_all(subject)
     heads = [el("th", "Load", scope="col"), *(el("th", column.head, scope="col", class_="n") for column in columns)]
-    rows = [_level_row(level, columns, shared) for level in subject.levels]
+    rows = [_level_row(level, columns, f"{subject.letter}-{at}") for at, level in enumerate(subject.levels)]
     table = el("table", el("thead", el("tr", *heads)), el("tbody", *rows), class_="levels")
-    return joined(el("div", table, class_="scroll"), el("p", footnote(subject), class_="lead"))
+    box = el("div", table, class_="scroll", tabindex=0, role="region", aria_label=f"Levels of {subject.label}")
+    return joined(box, el("p", footnote(subject), class_="lead"))
 
 
-def _of_all(subject: Subject) -> set[str]:
-    """Cautions that every level carries: said once, under the table."""
-    each = [{caution.id for caution in level.summary.cautions} for level in subject.levels]
-    return set.intersection(*each) if len(each) > 1 else set()
-
-
-def _level_row(level: Level, columns: Sequence[Column], shared: set[str]) -> Html:
-    """The numbers, and under them the reasons to doubt them."""
+def _level_row(level: Level, columns: Sequence[Column], name: str) -> Html:
+    """The numbers, and how many reasons there are to doubt them."""
     one = level.summary
     marks = [f"{one.status}"] if one.status != "done" else []
-    cautions = [_caution(caution) for caution in one.cautions if caution.id not in shared]
-    cells = [column.cell(level) for column in columns]
-    row = el(
+    doubts = mark([_short(caution.text) for caution in one.cautions], f"doubts-{name}", about=level.load)
+    return el(
         "tr",
-        el("th", level.load, *(el("small", text) for text in marks), scope="row"),
-        *(el("td", value, el("small", small) if small else None, class_="n") for value, small in cells),
-        class_="noted" if cautions else None,
+        el("th", level.load, doubts, *(el("small", text) for text in marks), scope="row"),
+        *(
+            el("td", value, el("small", small) if small else None, class_="n")
+            for value, small in (column.cell(level) for column in columns)
+        ),
     )
-    return joined(row, el("tr", el("td", *cautions, colspan=len(cells) + 1), class_="note") if cautions else None)
-
-
-def _caution(caution: Caution) -> Html:
-    return el("div", _short(caution.text), ". ", el("em", caution.remedy), class_="caution")
 
 
 def _short(text: str) -> str:
@@ -222,19 +212,6 @@ def _short(text: str) -> str:
 
 def _kinds(kinds: dict[str, int]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-
-
-def cautions(subject: Subject) -> Html | None:
-    """What holds for every level, with its remedy; the others stand at their levels."""
-    if not subject.cautions:
-        return el("p", "No cautions.", class_="lead")
-    shared = _of_all(subject) if len(subject.levels) > 1 else set()
-    items = [
-        el("li", el("span", f"{one.levels}: {one.caution.text}. ", class_="caution"), el("em", one.caution.remedy))
-        for one in subject.cautions
-        if one.caution.id in shared
-    ]
-    return el("ul", *items, class_="cautions") if items else None
 
 
 def records(found: Findings) -> Html:
@@ -250,7 +227,8 @@ def records(found: Findings) -> Html:
 
 def _record(found: Findings, subject: Subject, index: int) -> Html:
     name = f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else subject.label
-    run = {"run": subject.id, "started": subject.started, "model": subject.model, "cards": subject.gpu_count}
+    started = None if subject.started is None else subject.started[:16].replace("T", " ")
+    run = {"run": subject.id, "started": started, "model": subject.model, "cards": subject.gpu_count}
     notes = [el("li", note) for note in subject.notes]
     return el(
         "details",
@@ -271,24 +249,49 @@ def _record(found: Findings, subject: Subject, index: int) -> Html:
         ),
         el("ul", *notes) if notes else None,
         class_="run",
-        open=index < OPEN_RUNS,
         data_print=index < OPEN_RUNS,
     )
 
 
 def _facts(title: str, facts: dict[str, Any]) -> Html:
     rows = [
-        el("tr", el("th", name.replace("_", " "), scope="row"), el("td", _value(value)))
-        for name, value in facts.items()
-        if value is not None
+        el("tr", el("th", *_fact(name, value)[:1], scope="row"), el("td", _fact(name, value)[1]))
+        for name, value in _told(facts)
     ]
     return el("div", el("h3", title), el("table", el("tbody", *rows)))
 
 
+def _told(facts: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What a person asks of a machine or an engine; each of its starts stands in the run folder."""
+    return [(name, value) for name, value in facts.items() if value is not None and not name.startswith("starts[")]
+
+
+def _fact(name: str, value: Any) -> tuple[str, str]:
+    """What a fact is called, and the fact with its unit."""
+    label = name.removeprefix("settings.").replace("_", " ").replace(".", ": ")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    for ending, said in ((" bytes", _size), (" s", short_s), (" w", lambda watts: f"{watts:.4g} W")):
+        if is_number and label.endswith(ending):
+            return label.removesuffix(ending), said(float(value))
+    return ("command" if label == "argv" else label), _value(value)
+
+
+def _size(value: float) -> str:
+    return f"{value / 1e9:.3g} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
+
+
 def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " ".join(str(item) for item in value)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and value >= 10_000 else str(value)
+    return (
+        f"{value:,}"
+        if isinstance(value, int) and value >= 10_000
+        else f"{value:.4g}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 def repeat(found: Findings) -> Html:

@@ -3,22 +3,27 @@
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
+from breakeven.compare.types import Comparison
 from breakeven.compare.words import rests_on
 from breakeven.findings import Findings
 from breakeven.report import words
-from breakeven.report.chart import chart
+from breakeven.report.chart import chart, save_menu
+from breakeven.report.marks import cautions_section, mark
 from breakeven.report.markup import Html, el, joined
 from breakeven.report.moneysections import money_sections
-from breakeven.report.ranktable import ranking
+from breakeven.report.rankbars import ranking
 from breakeven.report.runsections import records, repeat, time_panels
-from breakeven.report.sentence import answer_parts, sure_text
+from breakeven.report.sentence import answer_parts, level_text, sure_text
+from breakeven.report.shortnames import short_names, sides_of
 
 NAV: Final = (
-    ("ranking", "Ranking"),
+    ("ranking-section", "Ranking"),
     ("throughput", "Throughput"),
     ("latency", "Latency"),
-    ("pareto", "Front"),
     ("money", "Money"),
+    ("cautions", "Cautions"),
     ("method", "Method"),
     ("repeat", "Repeat"),
 )
@@ -26,14 +31,18 @@ NAV: Final = (
 
 def body(found: Findings) -> Html:
     """Everything that is seen."""
+    shown = [*sections(found)]
+    links = [el("a", text, href=f"#{to}") for to, text in NAV if any(f'id="{to}"' in one for one in shown)]
     return joined(
         el("a", "Skip to the answer", href="#main", class_="skip"),
         el(
             "nav",
-            el("div", el("strong", "breakeven"), *(el("a", text, href=f"#{to}") for to, text in NAV), class_="wrap"),
+            el("div", el("strong", "breakeven"), *links, class_="wrap"),
             aria_label="Sections",
         ),
-        el("main", *sections(found), id="main", class_="wrap"),
+        el("main", *shown, id="main", class_="wrap"),
+        save_menu(),
+        el("p", id="reading", class_="unseen", role="status"),
         el("footer", _made_by(found), class_="wrap"),
     )
 
@@ -41,46 +50,62 @@ def body(found: Findings) -> Html:
 def sections(found: Findings) -> Iterator[Html]:
     """In the order that the reader needs."""
     yield answer(found)
-    yield ranking(found)
+    ranked = ranking(found)
+    if ranked is not None:
+        yield ranked
     yield throughput(found)
-    yield latency(found)
-    yield pareto(found)
+    if _is_streamed(found):
+        yield latency(found)
+    if words.is_priced(found):
+        yield pareto(found)
     yield from money_sections(found)
+    doubts = cautions_section(found)
+    if doubts is not None:
+        yield doubts
     yield method(found)
     yield records(found)
     yield repeat(found)
 
 
 def answer(found: Findings) -> Html:
-    """The sentence, how sure it is, and the few numbers that carry it."""
-    runs = " · ".join(
-        f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else subject.label
-        for subject in found.subjects[:4]
-    )
-    more = f" · and {len(found.subjects) - 4} more" if len(found.subjects) > 4 else ""
+    """The sentence and how sure it is; beneath it the chart that is the answer, and the three figures that carry it."""
     models = list(dict.fromkeys(subject.model for subject in found.subjects if subject.model))
+    runs = f"{len(found.subjects)} runs" if len(found.subjects) > 1 else found.subjects[0].label
     return el(
         "header",
-        el("p", " — ".join(filter(None, [runs + more, ", ".join(models[:2])])), class_="eyebrow"),
+        el("p", " · ".join([runs, *models[:2]]), class_="eyebrow"),
         el("h1", *_sentence(found), id="answer", aria_live="polite"),
         el("p", sure_text(found), class_="sure", id="sure"),
         el("noscript", el("p", "The charts and the sliders need JavaScript; every number is in the tables.")),
-        _kpis(found),
-        _cost_chart(found),
+        el("div", _answer_chart(found), _kpis(found), class_="first"),
     )
 
 
-def _cost_chart(found: Findings) -> Html | None:
-    """What a faster answer costs on each card: the answer as a picture."""
-    if not words.is_priced(found):
-        return None
-    at = " Dashed: the service level." if found.floor_tok_per_s_per_user and found.interactivity == "load" else ""
+def _answer_chart(found: Findings) -> Html:
+    """What a faster answer costs on each card, or, without prices, what a card gives at each speed."""
+    priced = words.is_priced(found)
+    counted = words.counted_as(found)
+    at = f"dashed upright: the {found.floor_tok_per_s_per_user:g} {found.unit}/s that each user gets at least"
+    told = [
+        "lower is cheaper" if priced else "higher is more",
+        "further right is faster for a user",
+        "bands: 95 %",
+        "numbers: users at once",
+        *([at] if found.floor_tok_per_s_per_user else []),
+        *(["dashed lines: predicted"] if any(one.mark for one in found.subjects) else []),
+    ]
+    what = f"USD per million output {counted}" if priced else f"Output {counted} a second of a card"
     return chart(
-        "cost",
-        f"USD per million output {words.counted_as(found)} against speed",
-        f"What a faster answer costs: lower is cheaper, further right is faster. Numbers at the marks: users.{at}",
-        label="Cost per million of output against the speed of one user, one line a run.",
+        "answer",
+        f"{what}, by the speed that a user gets",
+        f"{_capital('; '.join(told))}.",
+        label=f"{what} against the speed of one user, one line a run; the ranking has the numbers.",
+        legend="runs" if len(found.subjects) > 1 else None,
     )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _sentence(found: Findings) -> list[Html | str]:
@@ -90,61 +115,87 @@ def _sentence(found: Findings) -> list[Html | str]:
     ]
 
 
+MOST_FIGURES: Final = 3
+"""Beside the chart."""
+
+
 def _kpis(found: Findings) -> Html | None:
-    cards = list(_money_kpis(found)) if found.money else list(_plain_kpis(found))
+    cards = [*_money_kpis(found), *_plain_kpis(found)][:MOST_FIGURES]
     return el("dl", *cards, class_="kpis") if cards else None
 
 
-def _kpi(label: str, value: str, note: str, *, figure: str | None = None) -> Html:
+def _kpi(
+    label: Html | str, value: str, note: Html | str, *, figure: str | None = None, doubts: Html | None = None
+) -> Html:
     number, _, unit = value.partition(" ")
     split = joined(number, " ", el("small", unit)) if unit else joined(value)
     shown = el("output", split, data_fig=figure, data_kpi=True) if figure is not None else split
-    return el("div", el("dt", label), el("dd", shown), el("dd", note), class_="kpi")
+    return el("div", el("dt", label), el("dd", shown, doubts), el("dd", note), class_="kpi")
 
 
 def _money_kpis(found: Findings) -> Iterator[Html]:
+    if not found.money:
+        return
     case = found.money[found.best_money or 0]
-    unit = found.unit
+    unit, names = found.unit, sides_of(case, found)
+    token = "token" if unit == "tok" else "word"
     candidate, comparison = case.report.candidate.figures, case.report.comparison
-    if case.cost_ratio.value is not None and case.candidate is not None:
-        pair = joined(", ", el("span", found.subjects[case.candidate].letter, data_letter=True), " / A")
+    gpu = el("span", names["candidate"], data_gpu="candidate")
+    doubts = _doubts(found, case.candidate, "kpi")
+    if "usd_per_mtok_output" in candidate and not candidate["usd_per_mtok_output"].is_missing:
+        text = words.figure(candidate["usd_per_mtok_output"], unit=unit)
+        note = joined(gpu, ", ", level_text(found) or "as the scenario declares it")
+        yield _kpi(f"What output {token}s cost", text, note, figure="candidate.usd_per_mtok_output", doubts=doubts)
+    if case.cost_ratio.value is not None:
+        ends = words.ends_text(case.cost_ratio) or "prices taken as they stand"
+        other = el("span", names.get("reference", "the reference"), data_gpu="reference")
+        note = joined(gpu, " beside ", other, f"; {ends}")
         yield _kpi(
-            joined(f"Cost per {'token' if unit == 'tok' else 'word'}", pair),
-            words.say_digits(case.cost_ratio.value),
-            words.ends_text(case.cost_ratio) or "prices taken as they stand",
-            figure="cost_ratio",
+            f"Cost per {token}, of the other's", words.say_digits(case.cost_ratio.value), note, figure="cost_ratio"
         )
-    for name, label, note in (
+    if "break_even_days" in candidate and not candidate["break_even_days"].is_missing:
+        text = words.figure(candidate["break_even_days"], unit=unit)
+        yield _kpi(
+            "Pays for itself in", text, joined(gpu, ", bought and rented out"), figure="candidate.break_even_days"
+        )
+    for name, label, tells in (
+        ("parity_usd_per_h_card", "Rent with the other's return", "a card; below it, the other pays back sooner"),
         (
-            "usd_per_mtok_output",
-            "Output tokens" if unit == "tok" else "Output words",
-            "candidate, at the service level",
+            "cost_parity_usd_per_h_card",
+            f"Rent at which {token}s cost the same",
+            "a card; below it, they cost less here",
         ),
-        ("break_even_days", "Break-even", "candidate, bought and rented out"),
     ):
-        if name in candidate and not candidate[name].is_missing:
-            yield _kpi(label, words.figure(candidate[name], unit=unit), note, figure=f"candidate.{name}")
-    if "parity_usd_per_h_card" in comparison and not comparison["parity_usd_per_h_card"].is_missing:
-        text = words.figure(comparison["parity_usd_per_h_card"], unit=unit)
-        yield _kpi(
-            "ROI parity rent, a card", text, "as good a return as the reference's", figure="parity_usd_per_h_card"
-        )
-    if "cost_parity_usd_per_h_card" in comparison and not comparison["cost_parity_usd_per_h_card"].is_missing:
-        text = words.figure(comparison["cost_parity_usd_per_h_card"], unit=unit)
-        yield _kpi(
-            "Cost parity rent, a card", text, "tokens cost a renter the same", figure="cost_parity_usd_per_h_card"
-        )
+        if name in comparison and not comparison[name].is_missing:
+            yield _kpi(label, words.figure(comparison[name], unit=unit), joined(gpu, ", ", tells), figure=name)
+
+
+def _doubts(found: Findings, run: int | None, where: str) -> Html | None:
+    """The mark of the ranking's line of a run, once more beside a figure that rests on it."""
+    rows = [row for row in found.ranking if row.run == run and run is not None]
+    texts = [words.caution(place) for row in rows[:1] for place in row.cautions]
+    return mark(texts, f"doubts-{where}", about=words.name(rows[0])) if rows else None
 
 
 def _plain_kpis(found: Findings) -> Iterator[Html]:
-    for row in found.ranking[:4]:
-        if row.capacity_tok_per_s.value is None or row.run is None:
-            continue
-        subject = found.subjects[row.run]
-        name = f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else "Capacity, a card"
-        users = f"{words.people(row.users.value)} users"
-        note = ", ".join(filter(None, [words.rate_range(row.capacity_tok_per_s), users]))
-        yield _kpi(name, f"{words.rate(row.capacity_tok_per_s.value)} {found.unit}/s", note)
+    """Of the first of the ranking: what it gives, to how many, and how fast one user alone is served."""
+    row = next((row for row in found.ranking if row.run is not None), None)
+    if row is None or row.run is None:
+        return
+    subject, level = found.subjects[row.run], level_text(found)
+    name = short_names(found)[row.run] if len(found.subjects) > 1 else "a card"
+    if row.capacity_tok_per_s.value is not None:
+        ends = words.rate_range(row.capacity_tok_per_s)
+        value = f"{words.rate(row.capacity_tok_per_s.value)} {found.unit}/s"
+        doubts = None if found.money else _doubts(found, row.run, "plain")
+        yield _kpi("Output", value, f"{name}; 95 %: {ends}" if ends else name, doubts=doubts)
+        if row.users.value is not None:
+            yield _kpi("Users at once", words.people(row.users.value), f"{name}, {level}" if level else name)
+    alone = min(
+        (one for one in subject.levels if one.summary.users), key=lambda one: one.summary.users or 0, default=None
+    )
+    if alone is not None and alone.tok_per_s_per_user is not None:
+        yield _kpi("Speed of a user", f"{words.rate(alone.tok_per_s_per_user)} {found.unit}/s", f"with {alone.load}")
 
 
 def throughput(found: Findings) -> Html:
@@ -162,55 +213,50 @@ def throughput(found: Findings) -> Html:
         chart(
             "throughput",
             "Against users",
-            "Bars and bands: 95 % intervals. A hollow mark carries a caution.",
+            "Bars and bands: 95 % intervals.",
             label="Output throughput against users, one line a run; the numbers are in the tables below.",
+            legend="runs" if len(found.subjects) > 1 else None,
         ),
         time_panels(found),
         id="throughput",
     )
 
 
+def _is_streamed(found: Findings) -> bool:
+    return any(level.summary.of("ttft_s").p50.value is not None for one in found.subjects for level in one.levels)
+
+
 def latency(found: Findings) -> Html:
     """TTFT and TPOT against users."""
-    streamed = any(level.summary.of("ttft_s").p50.value is not None for one in found.subjects for level in one.levels)
-    note = "Line with marks: median. Thin line: p95."
+    note = "Line with marks: median. Thin line: p95, which 95 of 100 answers stay below."
+    legend = "runs" if len(found.subjects) > 1 else None
     return el(
         "section",
         el("h2", "Latency"),
-        el(
-            "p",
-            "How long a user waits for the first token, and for each one after it."
-            if streamed
-            else "These runs were not streamed: there is no time to first token.",
-            class_="lead",
-        ),
+        el("p", "How long a user waits for the first token (TTFT), and for each one after it (TPOT).", class_="lead"),
         el(
             "div",
-            chart("ttft", "Time to first token", note, label="TTFT against users: median and p95 of each run."),
-            chart("tpot", "Time per output token", note, label="TPOT against users: median and p95 of each run."),
+            chart("ttft", "Time to first token", note, label="TTFT against users: median and p95.", legend=legend),
+            chart("tpot", "Time per output token", note, label="TPOT against users: median and p95.", legend=legend),
             class_="grid",
-        )
-        if streamed
-        else None,
+        ),
         id="latency",
     )
 
 
 def pareto(found: Findings) -> Html:
-    """Throughput of a GPU against the speed of a user."""
+    """Throughput of a card against the speed of a user."""
+    note = "Numbers at the marks: users at once. On the grey line nothing that was measured gives more of both."
     return el(
         "section",
         el("h2", "Throughput or speed"),
-        el(
-            "p",
-            f"A GPU that serves more users serves each more slowly. Across: {words.speed_axis(found)}.",
-            class_="lead",
-        ),
+        el("p", "A card that serves more users serves each of them more slowly.", class_="lead"),
         chart(
             "pareto",
-            "The front",
-            "Numbers at the marks: users. On the grey line no other measurement gives more of both.",
-            label="Throughput per GPU against speed per user, with the Pareto front.",
+            "What a card gives, by the speed that a user sees",
+            note,
+            label="Throughput of a card against the speed of a user; what nothing beats in both is on the grey line.",
+            legend="runs" if len(found.subjects) > 1 else None,
         ),
         id="pareto",
     )
@@ -240,13 +286,22 @@ def method(found: Findings) -> Html:
 def _warnings(found: Findings) -> Html | None:
     """What every comparison rests on, then what one of several does, with the run that it is about."""
     known = {subject.id: subject.label for subject in found.subjects}
-    told = [(known.get(one.candidate_id, one.candidate_id), rests_on(one)) for one in found.comparisons]
+    told = [
+        (known.get(one.candidate_id, one.candidate_id), rests_on(_without_cautions(one, found)))
+        for one in found.comparisons
+    ]
     shared = [text for text in (told[0][1] if told else ()) if all(text in texts for _, texts in told)]
     own = [f"{run}: {text}" for run, texts in told for text in texts if text not in shared]
     items = shared + own
     if not items:
         return None
     return joined(el("h3", "What the comparison rests on"), el("ul", *(el("li", text) for text in items)))
+
+
+def _without_cautions(one: Comparison, found: Findings) -> Comparison:
+    """Without those that stand in the section of cautions, in words and with their remedies."""
+    told = {place.caution.id for subject in found.subjects for place in subject.cautions}
+    return replace(one, warnings=tuple(each for each in one.warnings if each.caution not in told))
 
 
 def _made_by(found: Findings) -> str:

@@ -13,7 +13,7 @@ from breakeven.errors import BreakevenError, one_line
 from breakeven.report.html import LIBRARIES, content_policy, library, page_file, policy
 from breakeven.report.markup import Html, el, joined
 
-INDEX_SCRIPTS: Final = ("charts.js", "index.js")
+INDEX_SCRIPTS: Final = ("kit.js", "charts.js", "index.js")
 MOST_CONNECTIONS: Final = 128
 SLOWEST_S: Final = 10.0
 """A connection that says nothing for so long is closed."""

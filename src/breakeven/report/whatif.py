@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from string import Formatter
 
 from breakeven.findings import Findings, Money
-from breakeven.report.fields import Field, fields, gpus_of
+from breakeven.report.fields import Field, fields
 from breakeven.report.markup import Html, el, joined
+from breakeven.report.shortnames import sides_of
 
 
 def what_if(found: Findings, case: Money) -> Html:
@@ -17,7 +18,7 @@ def what_if(found: Findings, case: Money) -> Html:
         el("h3", "What if"),
         el("p", "Slider or number. A dot marks what differs from the scenario."),
         chooser,
-        *(_field(field, i, case) for i, field in enumerate(fields(case))),
+        *(_field(field, i, sides_of(case, found)) for i, field in enumerate(fields(case))),
         el(
             "div",
             el("button", "Copy as scenario.toml", type="button", id="copy-toml"),
@@ -39,12 +40,12 @@ def what_if(found: Findings, case: Money) -> Html:
     )
 
 
-def _field(field: Field, index: int, case: Money) -> Html:
-    number = f"{field.value:.8g}"
+def _field(field: Field, index: int, sides: dict[str, str]) -> Html:
+    number = f"{field.value:.0f}" if abs(field.value) >= 1000 else f"{field.value:.4g}"
     name = f"f{index}"
     return el(
         "div",
-        el("label", *_label(field.label, case), " ", el("small", field.unit), for_=name, id=f"{name}-label"),
+        el("label", *_label(field.label, sides), " ", el("small", field.unit), for_=name, id=f"{name}-label"),
         el(
             "input",
             type="number",
@@ -71,10 +72,9 @@ def _field(field: Field, index: int, case: Money) -> Html:
     )
 
 
-def _label(text: str, case: Money) -> Iterator[Html | str]:
+def _label(text: str, sides: dict[str, str]) -> Iterator[Html | str]:
     """The label with the names of the cards set apart, as they change with the candidate."""
-    gpus = gpus_of(case)
     for plain, side, *_ in Formatter().parse(text):
         yield plain
         if side is not None:
-            yield el("span", gpus[side], data_gpu=side)
+            yield el("span", sides[side], data_gpu=side)

@@ -41,7 +41,7 @@
     if (run.error !== null) name.append(cell("small", run.error, "caution"));
     if (run.running) { const mark = cell("small", "running"), dot = cell("span", "", "dot"); mark.prepend(dot); name.append(mark); }
     row.append(pick, name, cell("td", run.hardware), cell("td", run.engine), cell("td", run.model),
-      cell("td", run.levels === null ? "–" : String(run.levels), "n"), cell("td", run.best === null ? "–" : Charts.si(run.best), "n"));
+      cell("td", run.levels === null ? "–" : String(run.levels), "n"), cell("td", run.best === null ? "–" : Kit.si(run.best), "n"));
     return row;
   };
 
@@ -79,7 +79,7 @@
       }
       one("h3", box).replaceChildren(cell("span", "", "dot"), reportLink(run.id, run.id));
       one("p", box).textContent = told.now;
-      if (told.series.length) Charts.draw(one(".chart", box), Charts.overTime({ series: told.series, label: run.id }, 0, told.unit), `Throughput over time of ${run.id}, as it goes on`);
+      if (told.series.length) Kit.draw(one(".chart", box), Charts.overTime({ series: told.series, label: run.id }, 0, told.unit), `Throughput over time of ${run.id}, as it goes on`);
     }
   };
 

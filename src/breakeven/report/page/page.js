@@ -118,28 +118,36 @@
   };
 
   /* The ranking: the same rows, each at its own price, the cheapest first. */
-  const renderRanking = (works) => {
-    if (!data.priced) return;
+  const rankedRows = (works) => {
+    if (!works) return data.ranking.map((row, i) => ({ ...row, i }));
     const rows = data.ranking.map((row, i) => {
       const part = row.money === null ? null : works[row.money][row.side];
       const usd = !part || row.missed ? null : Money.shown(part.usd_per_mtok_output);
       const hour = !part ? null : Money.shown(part.serving_usd_per_h === undefined ? undefined : part.serving_usd_per_h / part.count);
-      return { ...row, i, usd, hour };
+      return { ...row, i, usd, hour, ends: row.rel.map((r) => (usd === null || r === null ? null : usd * r)) };
     });
-    const ranked = rows.filter((row) => row.usd !== null).sort((a, b) => a.usd - b.usd || a.i - b.i);
+    return [...rows.filter((row) => row.usd !== null).sort((a, b) => a.usd - b.usd || a.i - b.i), ...rows.filter((row) => row.usd === null)];
+  };
+  const renderRanking = (works) => {
     const table = one("#ranking");
-    [...ranked, ...rows.filter((row) => row.usd === null)].forEach((row, place) => {
-      const line = one(`#ranking tbody[data-row="${row.i}"]`);
-      const ends = row.rel.map((r) => (row.usd === null || r === null ? null : row.usd * r));
-      const before = ranked[place - 1];
-      const tie = row.usd !== null && place > 0 && ends[0] !== null && before.rel[1] !== null && ends[0] <= before.usd * before.rel[1];
-      line.classList.toggle("best", row.usd !== null && place === 0);
-      one(".rank", line).textContent = row.usd === null ? "–" : `${place + 1}`;
+    if (!data.priced || !table) return;
+    const rows = rankedRows(works), first = rows[0].usd;
+    const most = Math.max(...rows.flatMap((row) => [row.usd ?? 0, row.ends[1] ?? 0]));
+    rows.forEach((row, place) => {
+      const line = one(`tbody[data-row="${row.i}"]`, table), { usd, ends } = row, before = rows[place - 1];
+      const tie = usd !== null && place > 0 && ends[0] !== null && before.ends[1] !== null && ends[0] <= before.ends[1];
+      line.classList.toggle("best", usd !== null && place === 0);
+      one(".rank", line).textContent = usd === null ? "–" : `${place + 1}`;
       const tell = (name, text) => { const cell = one(name, line); if (cell) cell.textContent = text; };
       tell(".price", row.hour === null ? "–" : `${price(row.hour)} ${row.kind}`);
-      tell(".usd", row.usd === null ? "–" : short(row.usd));
-      tell(".usd-ci", ends[0] === null || ends[1] === null ? "" : `${short(ends[0])}–${short(ends[1])}`);
-      one(".margin", line).textContent = row.usd === null ? "–" : place === 0 ? "cheapest" : `+${whole(100 * (row.usd / ranked[0].usd - 1))} %${tie ? ", a tie with the line above" : ""}`;
+      tell(".figure", usd === null ? "–" : short(usd));
+      tell(".ends", ends[0] === null || ends[1] === null ? "" : `${short(ends[0])}–${short(ends[1])}`);
+      one(".margin", line).textContent = usd === null ? "–" : place === 0 ? "cheapest" : `+${whole(100 * (usd / first - 1))} %${tie ? ", a tie with the line above" : ""}`;
+      const bar = one("svg.bar", line), at = (value) => `${Math.max(0, Math.min(100, (100 * value) / most)).toFixed(2)}%`;
+      if (bar && usd !== null) {
+        one("rect", bar).setAttribute("width", at(usd));
+        if (ends[0] !== null && ends[1] !== null) for (const [name, value] of [["x1", ends[0]], ["x2", ends[1]]]) one("line", bar)?.setAttribute(name, at(value));
+      }
       table.append(line);
     });
   };
@@ -160,15 +168,15 @@
       const found = Money.along(scenario(), `${side}.rent_usd_per_h`, rents, paths);
       const each = (value, i) => (value === null ? null : perCard ? value / found[`${side}.count`][i] : value);
       const count = worked[side].count, now = Money.shown(worked[side][name]);
-      return { index: indexOf(side), label: `${side}: ${current().gpus[side]}`,
+      return { index: indexOf(side), label: `${side}: ${current().sides[side]}`,
         y: found[`${side}.${name}`].map(each), rent: worked[side].rent_usd_per_h, now: now === null ? null : perCard ? now / count : now };
     });
 
   /* For the tornado: what only a ready range gives counts as its middle, as in the library. */
   const drawn0 = () => ({ ...scenario(), inputs: { ...current().middles, ...scenario().inputs } });
 
-  const moneyCharts = (worked) => {
-    const rents = rentLine(worked), builds = { cost: Charts.costAgainstSpeed(data, cardCosts()) };
+  const moneyCharts = (works, worked) => {
+    const rents = rentLine(worked), builds = data.priced ? { answer: Charts.answer(data, costs(), stands(works)) } : {};
     if (!rents.length) return builds;
     const parity = Money.shown(figure(worked, "parity_usd_per_h_card")), cost = Money.shown(figure(worked, "cost_parity_usd_per_h_card"));
     const lines = [[parity, "ROI parity"], [cost, "cost parity"]].filter(([at]) => at !== null).map(([at, label]) => ({ at, label }));
@@ -184,7 +192,7 @@
   };
 
   /* What a level's tokens cost: the serving hour of a card of that run, with the changed prices. */
-  const cardCosts = () => {
+  const costs = () => {
     const works = data.money.map((_, b) => Money.workOut(scenario(b)));
     const found = data.subjects.map((_, run) => {
       let b = data.money.findIndex((money) => money.candidate === run), side = "candidate";
@@ -193,7 +201,24 @@
       const hour = part && part.serving_usd_per_h !== undefined ? Money.shown(part.serving_usd_per_h) : null;
       return hour === null ? null : [hour / part.count, part.load_factor];
     });
-    return (run, level) => (found[run] === null || !level.perGpu ? null : (found[run][0] * 1e6) / (level.perGpu * found[run][1] * 3600));
+    const of = (run, level) => {
+      if (found[run] === null || !level.perGpu) return { at: null };
+      const at = (found[run][0] * 1e6) / (level.perGpu * found[run][1] * 3600), by = (rate) => (rate ? (at * level.y) / rate : null);
+      return { at, low: by(level.hi), high: by(level.lo) };
+    };
+    return Object.assign(of, data.unit === "tok" ? { label: "USD per million output tokens", unit: "USD per million tokens" } : { label: "USD per million words", unit: "USD per million words" });
+  };
+  const rates = Object.assign((_, level) => {
+    const by = (rate) => (rate === null || !level.y ? null : (level.perGpu * rate) / level.y);
+    return { at: level.perGpu, low: by(level.lo), high: by(level.hi) };
+  }, { label: `output ${data.unit}/s a card`, unit: `${data.unit}/s a card` });
+
+  /* Where each run stands at the service level; the first of the ranking with its name and what it comes to. */
+  const stands = (works) => {
+    const ranked = rankedRows(works).filter((row) => row.run !== null && Number.isFinite(row.each));
+    const at = (row) => (works ? row.usd : row.capacity);
+    return ranked.filter((row) => at(row) !== null).map((row, place) => ({ run: row.run, each: row.each, at: at(row), first: place === 0,
+      text: `${data.subjects.length > 1 ? `${data.subjects[row.run].short}: ` : ""}${works ? `${short(Number(at(row).toPrecision(3)))} USD` : `${count(at(row))} ${data.unit}/s`}` }));
   };
 
   const renderCrossings = (worked) => {
@@ -217,22 +242,23 @@
     tpot: Charts.latency(data, "tpot", "TPOT"),
     pareto: Charts.pareto(data),
     energy: Charts.energy(data),
+    ...(data.priced ? {} : { answer: Charts.answer(data, rates, stands(null)) }),
   };
   let live = {};
   const drawn = new Map();
   const drawOne = (element, width) => {
     const { chart, run } = element.dataset;
     const build = chart === "time" ? Charts.overTime(data.subjects[run], Number(run), data.unit) : fixed[chart] ?? live[chart];
-    if (build) Charts.draw(element, build, element.dataset.label, width);
-    else element.textContent = element.dataset.empty ?? "";
+    if (build) Kit.draw(element, build, element.dataset.label, width);
+    else { element.textContent = ""; element.dataset.drawn = "empty"; }
     if (element.clientWidth) drawn.set(element, element.clientWidth);
   };
 
   const sideLegend = () => {
     for (const list of all(".legend[data-legend=sides]")) {
-      list.replaceChildren(...["candidate", "reference"].filter((side) => current().gpus[side]).map((side) => {
+      list.replaceChildren(...["candidate", "reference"].filter((side) => current().sides[side]).map((side) => {
         const item = document.createElement("li");
-        item.append(Charts.swatch(indexOf(side)), `${side}: ${current().gpus[side]}`);
+        item.append(Kit.swatch(indexOf(side)), `${side}: ${current().sides[side]}`);
         return item;
       }));
     }
@@ -240,7 +266,7 @@
   /* What names the candidate that is looked at; what was worked out for the first one alone is hidden at another. */
   const showCase = (worked) => {
     const letter = data.subjects[current().candidate]?.letter;
-    all("[data-gpu]").forEach((element) => { element.textContent = current().gpus[element.dataset.gpu]; });
+    all("[data-gpu]").forEach((element) => { element.textContent = current().sides[element.dataset.gpu]; });
     all("[data-letter]").forEach((element) => { element.textContent = letter; });
     all("th[data-side]").forEach((element) => {
       const side = element.dataset.side;
@@ -257,7 +283,7 @@
       renderAnswer(worked);
       renderRanking(works);
       renderCrossings(worked);
-      live = moneyCharts(worked);
+      live = moneyCharts(works, worked);
       for (const element of drawn.keys()) if (element.dataset.chart in live) drawOne(element);
       sideLegend();
       showCase(worked);
@@ -291,7 +317,7 @@
     if (value === undefined) return;
     if (value > Number(range.max)) range.max = String(value * 2);
     range.value = String(value);
-    if (document.activeElement !== number) number.value = String(Number(value.toPrecision(8)));
+    if (document.activeElement !== number) number.value = String(Math.abs(value) >= 1000 ? Math.round(value) : Number(value.toPrecision(4)));
     const given = current().inputs, base = { k: given["candidate.count"] / (given["reference.count"] ?? 1), cards: given["reference.count"] }[field.dataset.place] ?? given[field.dataset.place] ?? value0(field);
     one("label", field).classList.toggle("changed", Math.abs(value - base) > 1e-12 * Math.abs(base));
   };
@@ -400,11 +426,11 @@
 
   /* Start: legends, fields, figures, charts; all of them again before printing. */
   for (const list of all(".legend[data-legend=runs]")) {
-    list.replaceChildren(...data.subjects.slice(0, Charts.COLOURED).map((subject, i) => {
+    list.replaceChildren(...data.subjects.slice(0, Kit.COLOURED).map((subject, i) => {
       const item = document.createElement("li");
-      item.append(Charts.swatch(i), data.subjects.length > 1 ? `${subject.letter}: ${subject.label}` : subject.label);
+      item.append(Kit.swatch(i, subject.predicted), data.subjects.length > 1 ? `${subject.letter}: ${subject.short}${subject.predicted && !subject.short.includes("predicted") ? " (predicted)" : ""}` : subject.label);
       return item;
-    }), ...(data.subjects.length > Charts.COLOURED ? [(() => { const li = document.createElement("li"); li.textContent = `in grey: ${data.subjects.length - Charts.COLOURED} more`; return li; })()] : []));
+    }), ...(data.subjects.length > Kit.COLOURED ? [(() => { const li = document.createElement("li"); li.textContent = `in grey: ${data.subjects.length - Kit.COLOURED} more`; return li; })()] : []));
   }
   recall();
   if (one("#case")) one("#case").value = String(state.b);
@@ -429,6 +455,9 @@
   });
   window.addEventListener("afterprint", () => all(".chart").forEach((element) => drawOne(element)));
   all("details").forEach((element) => element.addEventListener("toggle", () => all(".chart", element).forEach((c) => { if (!drawn.has(c)) drawOne(c); })));
+  Save.start();
+  for (const button of all("button.mark")) button.addEventListener("click", () => { const box = document.getElementById(button.getAttribute("popovertarget")); if (box) Save.beside(box, button); });
+  for (const link of all(".marked a")) link.addEventListener("click", () => link.closest("[popover]").hidePopover?.());
   document.documentElement.dataset.ready = "yes";
   window.breakeven = { data, scenario, tornado: () => Money.tornado(drawn0(), current().target.path, current().ranges), worked: () => Money.workOut(scenario()), toml: scenarioToml, amount };
 })();

@@ -1,0 +1,196 @@
+/* What every chart is made of: colours, axes, labels that cover nothing, values by pointer and keyboard, the drawing itself. */
+"use strict";
+
+const Kit = (() => {
+  const SYMBOLS = ["circle", "square", "triangle", "diamond2", "cross", "star", "wye", "hexagon"];
+  const COLOURED = 8, PREDICTED = "5 4", FONT = "12px system-ui, sans-serif";
+  const colour = (index) => (index < COLOURED ? `var(--s${index})` : "var(--rest)");
+  const symbol = (index) => SYMBOLS[index % SYMBOLS.length];
+
+  const si = (value) => {
+    const size = Math.abs(value);
+    if (size >= 1e6) return `${+(value / 1e6).toPrecision(3)}M`;
+    return size >= 1e4 ? `${+(value / 1e3).toPrecision(3)}k` : `${+value.toPrecision(3)}`;
+  };
+  const known = (rows, ...names) => rows.filter((row) => names.every((name) => Number.isFinite(row[name])));
+  const extent = (values) => [Math.min(...values), Math.max(...values)];
+  const read = (of, row) => (typeof of === "function" ? of(row) : row[of]);
+
+  /* An axis whose ticks are listed shows each of them: Plot would leave some of a log scale without its number. */
+  const listed = (options) => {
+    const axes = [];
+    for (const [scale, axis, grid] of [["x", Plot.axisX, null], ["y", Plot.axisY, Plot.gridY]]) {
+      const given = options[scale];
+      if (!Array.isArray(given.ticks)) continue;
+      if (grid) axes.push(grid(given.ticks));
+      axes.push(axis(given.ticks, { text: given.tickFormat, label: given.label, labelAnchor: given.labelAnchor, labelArrow: "none" }));
+      options[scale] = { ...given, axis: null, grid: false };
+    }
+    return { ...options, marks: [...axes, ...options.marks] };
+  };
+
+  /* Room for the axis, few ticks where it is narrow. */
+  let onPaper = false;
+  const heightOf = (width) => Math.round(onPaper ? Math.min(Math.max(width * 0.35, 170), 235) : Math.min(Math.max(width * 0.52, 230), 380));
+  const frame = (width, more) => listed({
+    width, height: heightOf(width),
+    marginLeft: 52, marginRight: 18, marginTop: 28, marginBottom: 42,
+    style: { overflow: "visible" }, ...more,
+    x: { grid: false, nice: false, ticks: width < 420 ? 4 : 7, labelAnchor: "center", labelArrow: "none", ...more.x },
+    y: { grid: true, nice: true, ticks: 5, labelArrow: "none", tickFormat: si, ...more.y },
+  });
+
+  /* 1, 2, 5 and their tens inside a range, few enough to read. */
+  const logTicks = (low, high) => {
+    const found = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1)
+      for (const digit of [1, 2, 5]) found.push(digit * 10 ** power);
+    const inside = found.filter((v) => v >= low * 0.999 && v <= high * 1.001);
+    return inside.length > 8 ? inside.filter((v) => `${v}`.replace(/[.0]/g, "").startsWith("1")) : inside;
+  };
+  /* A log axis where values span a range that a linear one would squash. */
+  const spanned = (values, limit) => {
+    const [low, high] = extent(values);
+    if (!(low > 0) || high / low <= limit) return { type: "linear", zero: true };
+    const [from, to] = [low / 1.15, high * 1.15];
+    return { type: "log", nice: false, domain: [from, to], ticks: logTicks(from, to) };
+  };
+
+  /* Loads as ticks, the outer ones first, and of the others those that have room for their number. */
+  const loads = (values, width) => {
+    const seen = [...new Set(values)].sort((a, b) => a - b), [low, high] = [seen[0], seen.at(-1)];
+    const type = low > 0 && high / low > 8 ? "log" : "linear", at = (v) => (type === "log" ? Math.log(v) : v);
+    const place = (v) => ((at(v) - at(low)) / (at(high) - at(low) || 1)) * (width - 70);
+    const kept = [];
+    for (const v of [low, high, ...seen]) {
+      const room = 8 + 4 * `${v}`.length;
+      if (kept.every((one) => Math.abs(place(one) - place(v)) > room + 4 * `${one}`.length)) kept.push(v);
+    }
+    return { type, ticks: kept.sort((a, b) => a - b), tickFormat: (d) => `${+d.toPrecision(4)}` };
+  };
+
+  /* How wide a text is. */
+  const canvas = document.createElement("canvas").getContext("2d");
+  const wide = (text, font = FONT) => { canvas.font = font; return canvas.measureText(text).width; };
+
+  /* Texts beside points, the first the most wanted: each goes to the first place where it covers no other, no point and no
+   * edge, and is left out where there is none; pointer and keyboard read what is left out.
+   * items: [{x, y, text, strong, fill}]; points: [{x, y}] in the units of the scales. */
+  const texts = (items, points) => (_, scales, __, frame_, context) => {
+    const { width, height, marginTop, marginBottom, marginLeft } = frame_, doc = context.document;
+    const at = (one) => [scales.x(one.x), scales.y(one.y)];
+    const taken = points.map(at).map(([x, y]) => [x - 5, y - 5, x + 5, y + 5]);
+    const group = doc.createElementNS("http://www.w3.org/2000/svg", "g");
+    group.setAttribute("class", "texts");
+    for (const item of items) {
+      const [x, y] = at(item), w = wide(item.text, item.strong ? `600 ${FONT}` : FONT), h = 13;
+      const near = [[0, -14], [0, 15], [w / 2 + 10, 0], [-w / 2 - 10, 0], [w / 2 + 7, -13], [-w / 2 - 7, -13], [w / 2 + 7, 14], [-w / 2 - 7, 14]];
+      const far = item.strong ? [[0, -30], [0, 30], [w / 2 + 20, -28], [-w / 2 - 20, -28], [w / 2 + 20, 28], [-w / 2 - 20, 28], [0, -48], [0, 48], [w / 2 + 20, -60], [-w / 2 - 20, -60]] : [];
+      const boxes = [...near, ...far].map(([dx, dy]) => [x + dx - w / 2, y + dy - h / 2, x + dx + w / 2, y + dy + h / 2]);
+      const free = boxes.find((b) => b[0] >= marginLeft + 2 && b[2] <= width - 2 && b[1] >= marginTop - 6 && b[3] <= height - marginBottom - 2
+        && taken.every((t) => b[2] + 2 < t[0] || t[2] + 2 < b[0] || b[3] < t[1] || t[3] < b[1]));
+      if (!free) continue;
+      taken.push(free);
+      const text = doc.createElementNS("http://www.w3.org/2000/svg", "text");
+      for (const [name, value] of Object.entries({ x: (free[0] + free[2]) / 2, y: (free[1] + free[3]) / 2, dy: "0.35em", "text-anchor": "middle",
+        fill: item.fill ?? "var(--muted)", stroke: "var(--bg)", "stroke-width": 3, "paint-order": "stroke", ...(item.strong ? { "font-weight": 600 } : {}) })) text.setAttribute(name, value);
+      text.textContent = item.text;
+      group.append(text);
+    }
+    return group;
+  };
+
+  /* The value at a point: a tip for the pointer, and the same text for whoever walks the points by arrow keys. */
+  const POINTS = new WeakMap();
+  const values = (rows, x, y, title) => [
+    Plot.tip(rows, Plot.pointer({ x, y, title, fill: "var(--bg)", stroke: "var(--line)", fontSize: 12, maxRadius: 40 })),
+    (_, scales, __, ___, context) => {
+      POINTS.set(context.ownerSVGElement, rows.map((row) => ({ at: [scales.x(read(x, row)), scales.y(read(y, row))], text: title(row) })));
+      return null;
+    },
+  ];
+
+  const marks = (rows, index, x, y, more = {}) => {
+    const predicted = rows.some((row) => row.predicted);
+    return [
+      Plot.line(rows, { x, y, stroke: colour(index), strokeDasharray: predicted ? PREDICTED : "", strokeWidth: 2, ...more }),
+      Plot.dot(rows, { x, y, symbol: symbol(index), stroke: colour(index), strokeWidth: 1.8, r: 4, fill: predicted ? "var(--bg)" : colour(index) }),
+    ];
+  };
+
+  /* Plot's own style element is left out: page.css has what it says. */
+  const plotted = (options, label) => {
+    const { rows, panels, ...rest } = options;
+    const svg = Plot.plot({ ...rest, style: undefined, marks: options.marks.filter((mark) => mark !== null), ariaLabel: label });
+    svg.querySelectorAll("style").forEach((style) => style.remove());
+    return svg;
+  };
+
+  /* Panels beside and below each other, as one picture. */
+  const tiled = ({ panels, columns }, width, label) => {
+    const outer = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const rows = Math.ceil(panels.length / columns), { height } = panels[0];
+    for (const [name, value] of Object.entries({ width, height: rows * height, viewBox: `0 0 ${width} ${rows * height}`, "aria-label": label })) outer.setAttribute(name, value);
+    panels.forEach((panel, i) => {
+      const inner = plotted(panel, panel.label);
+      inner.setAttribute("x", (i % columns) * (width / columns));
+      inner.setAttribute("y", Math.floor(i / columns) * height);
+      outer.append(inner);
+    });
+    return outer;
+  };
+
+  /* Arrow keys go from value to value, as the pointer would. */
+  const withKeys = (svg) => {
+    const stops = () => [svg, ...svg.querySelectorAll("svg")].flatMap((owner) => (POINTS.get(owner) ?? []).map((point) => ({ owner, ...point })));
+    let place = -1, last = null;
+    const leave = () => last?.dispatchEvent(new PointerEvent("pointerleave"));
+    svg.addEventListener("keydown", (event) => {
+      const all = stops(), step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (event.key === "Escape") { leave(); return; }
+      if (!all.length || (step === undefined && event.key !== "Home" && event.key !== "End")) return;
+      event.preventDefault();
+      place = event.key === "Home" ? 0 : event.key === "End" ? all.length - 1 : Math.min(Math.max(place + step, 0), all.length - 1);
+      const { owner, at, text } = all[place], spot = new DOMPoint(...at).matrixTransform(owner.getScreenCTM());
+      if (last !== owner) leave();
+      last = owner;
+      owner.dispatchEvent(new PointerEvent("pointermove", { clientX: spot.x, clientY: spot.y, pointerType: "mouse", bubbles: true }));
+      const heard = document.getElementById("reading");
+      if (heard) heard.textContent = text;
+    });
+    svg.addEventListener("blur", leave);
+  };
+
+  const ROWS = new WeakMap();
+  const EMPTY = "Nothing to draw here: no level has these figures.";
+  const draw = (element, build, label, forced) => {
+    const width = forced ?? Math.floor(element.clientWidth);
+    if (!width) return;
+    onPaper = forced !== undefined;
+    const options = build(width);
+    element.dataset.drawn = options === null ? "empty" : "yes";
+    if (options === null) { element.textContent = EMPTY; return; }
+    const svg = options.panels ? tiled(options, width, label) : plotted(options, label);
+    svg.setAttribute("role", "img");
+    svg.setAttribute("tabindex", "0");
+    withKeys(svg);
+    ROWS.set(element, options.rows ?? []);
+    element.replaceChildren(svg);
+  };
+  const rowsOf = (element) => ROWS.get(element) ?? [];
+
+  const swatch = (index, predicted = false) => {
+    const made = (tag, attributes) => {
+      const one = document.createElementNS("http://www.w3.org/2000/svg", tag);
+      for (const [name, value] of Object.entries(attributes)) one.setAttribute(name, value);
+      return one;
+    };
+    const svg = made("svg", { width: 26, height: 12, viewBox: "0 0 26 12", "aria-hidden": "true" });
+    const shape = { circle: d3.symbolCircle, square: d3.symbolSquare, triangle: d3.symbolTriangle, diamond2: d3.symbolDiamond2, cross: d3.symbolCross, star: d3.symbolStar, wye: d3.symbolWye, hexagon: d3.symbolCircle }[symbol(index)];
+    svg.append(made("path", { d: "M0 6H26", stroke: colour(index), "stroke-width": 2, "stroke-dasharray": predicted ? PREDICTED : "none" }),
+      made("path", { d: d3.symbol(shape, 48)(), transform: "translate(13 6)", fill: predicted ? "var(--bg)" : colour(index), stroke: colour(index), "stroke-width": 1.5 }));
+    return svg;
+  };
+
+  return { COLOURED, PREDICTED, colour, symbol, si, known, extent, frame, heightOf, spanned, loads, wide, texts, values, marks, draw, rowsOf, swatch };
+})();

@@ -1,0 +1,33 @@
+"""What tells the runs of a report apart: `vLLM` and `llama.cpp` on one card, `L4` and `A100` with one engine."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from breakeven.findings import Findings, Money, Subject
+from breakeven.report.fields import gpus_of
+
+_PARTS: Final[tuple[Callable[[Subject], str], ...]] = (
+    lambda one: one.hardware,
+    lambda one: one.engine,
+    lambda one: one.mark,
+)
+
+
+def short_names(found: Findings) -> list[str]:
+    """A name for each run from the parts that differ; the letter where runs are alike in all of them."""
+    parts = [part for part in _PARTS if len({part(one) for one in found.subjects}) > 1] or [_PARTS[0]]
+    names = [" · ".join(filter(None, (part(one) for part in parts))) or one.label for one in found.subjects]
+    return [_apart(names, index, one.letter) for index, one in enumerate(found.subjects)]
+
+
+def _apart(names: Sequence[str], index: int, letter: str) -> str:
+    return names[index] if names.count(names[index]) == 1 else f"{names[index]} ({letter})"
+
+
+def sides_of(case: Money, found: Findings) -> dict[str, str]:
+    """What the two sides are called: by what differs where both are runs, else by their cards."""
+    names, runs = short_names(found), {"candidate": case.candidate, "reference": case.reference}
+    gpus = gpus_of(case)
+    if any(runs[side] is None for side in gpus):
+        return gpus
+    return {side: names[index] for side, index in runs.items() if index is not None and side in gpus}

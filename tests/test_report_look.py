@@ -1,0 +1,200 @@
+"""What a person sees of the page: a picture that answers, every chart drawn, no label on another, cautions as small marks."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from breakeven.app.report import Asked, Loaded, find, findings_of, load_scenario
+from breakeven.cost.presets import PRESETS
+from breakeven.findings import Findings, Prices
+from breakeven.prices import known_quotes
+from breakeven.reference import find_run
+from breakeven.report.html import to_html
+from browser import Browser
+from browser import find as find_browser
+from report_findings import PRICES, pair, single
+from test_report_page import set_field
+
+pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH (chromium, google-chrome)")
+STUDY = Path(__file__).parent.parent / "examples" / "cpu-llamacpp-vs-vllm"
+
+OVERLAPS = """(() => {
+  const seen = [];
+  for (const chart of document.querySelectorAll(".chart")) {
+    const box = chart.getBoundingClientRect();
+    if (!box.width) continue;
+    const texts = [...chart.querySelectorAll("svg text")].filter((one) => !one.closest('[aria-label="tip"]') && one.textContent.trim())
+      .map((one) => ({ text: one.textContent, r: one.getBoundingClientRect() })).filter(({ r }) => r.width > 0);
+    for (const [i, a] of texts.entries()) {
+      if (a.r.left < box.left - 1 || a.r.right > box.right + 1 || a.r.top < box.top - 1 || a.r.bottom > box.bottom + 1) seen.push(`${chart.dataset.chart}: ${a.text} leaves its box`);
+      for (const b of texts.slice(i + 1)) {
+        const [w, h] = [Math.min(a.r.right, b.r.right) - Math.max(a.r.left, b.r.left), Math.min(a.r.bottom, b.r.bottom) - Math.max(a.r.top, b.r.top)];
+        if (w > 1 && h > 2.5) seen.push(`${chart.dataset.chart}: ${a.text} on ${b.text}`);
+      }
+    }
+  }
+  return seen;
+})()"""
+UNDRAWN = "[...document.querySelectorAll('.chart')].filter((one) => one.clientWidth && !one.querySelector('svg') && one.dataset.drawn !== 'empty').map((one) => one.dataset.chart)"
+CUT = """[...document.querySelectorAll('.field input[type=number]')].filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.value)"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    profile = tmp_path_factory.mktemp("profile")
+    with Browser(profile) as one:
+        yield one
+    shutil.rmtree(profile, ignore_errors=True)
+
+
+@pytest.fixture
+def show(browser: Browser, tmp_path: Path) -> Any:
+    def opened(found: Findings, *, width: int = 1280, dark: bool = False) -> None:
+        path = tmp_path / "report.html"
+        path.write_text(to_html(found), encoding="utf-8")
+        browser.look(width=width, dark=dark, phone=width < 500)
+        browser.open(path.as_uri())
+
+    return opened
+
+
+def measured() -> Findings:
+    """The two engines on one machine, of the stored study."""
+    runs = tuple(str(STUDY / f"smollm2-135m-{engine}-chat") for engine in ("llamacpp", "vllm"))
+    return find(Asked(runs=runs, scenarios=(str(STUDY / "prices.toml"),), floors=(12.0,)))
+
+
+def fleet(name: str | None, *gpus: str) -> Findings:
+    """Runs of the 2024 fleet with a ready scenario."""
+    scenarios = () if name is None else (load_scenario(name),)
+    runs = [Loaded(find_run(gpu, data="nosana-2024")) for gpu in gpus]
+    return findings_of(runs, prices=Prices(scenarios=scenarios, ranges="default", quotes=known_quotes()))
+
+
+PAGES = {
+    **{name: (name, "rtx-4090") for name in PRESETS},
+    "one run": (None, "rtx-4090"),
+    "three runs": (None, "a100-80-pcie", "rtx-4090", "rtx-3090"),
+    "five runs": (None, "a100-80-pcie", "rtx-4090", "rtx-3090", "rtx4070ti", "rtxa5000"),
+    "article": ("nosana-2024", "a100-80", "rtx-4090"),
+}
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
+@pytest.mark.parametrize("page", ["measured", "priced", *PAGES])
+def test_every_chart_is_drawn_when_the_page_opens_and_no_label_covers_another(
+    show: Any, browser: Browser, page: str, width: int, *, dark: bool
+) -> None:
+    found = measured() if page == "measured" else pair(ranges="default") if page == "priced" else fleet(*PAGES[page])
+    show(found, width=width, dark=dark)
+    assert browser.console == []
+    assert browser.run(UNDRAWN) == []
+    assert browser.run(OVERLAPS) == []
+    assert browser.run(CUT) == []
+    assert browser.run("document.documentElement.scrollWidth") <= width
+
+
+def test_the_first_screen_is_the_answer_its_chart_and_three_figures(show: Any, browser: Browser) -> None:
+    show(measured())
+    bottom = browser.run("document.querySelector('[data-chart=answer]').getBoundingClientRect().bottom")
+    assert bottom < 900
+    assert browser.run("document.querySelectorAll('.kpi').length") == 3
+    shown = browser.run("document.querySelector('[data-chart=answer]').textContent")
+    assert "vLLM: 0.0925 USD" in shown
+    assert "at least 12 tok/s" in shown
+
+
+def test_the_label_of_the_winner_follows_the_prices(show: Any, browser: Browser) -> None:
+    show(measured())
+    set_field(browser, "reference.rent_usd_per_h", 0.001)
+    assert "llama.cpp: 0.00248 USD" in browser.run("document.querySelector('[data-chart=answer]').textContent")
+    assert browser.run("document.querySelector('#ranking tbody svg.bar rect').getAttribute('width')") == "1.53%"
+
+
+def test_a_run_alone_has_no_ranking_and_two_have_bars(show: Any, browser: Browser) -> None:
+    show(single())
+    assert browser.run("document.querySelector('#ranking')") is None
+    show(pair())
+    assert browser.run("document.querySelectorAll('#ranking svg.bar').length") == 2
+
+
+def test_cautions_are_a_mark_with_a_number_and_all_stand_at_the_end_with_their_remedies(
+    show: Any, browser: Browser
+) -> None:
+    found = measured()
+    show(found)
+    text = browser.run("document.body.innerText")
+    for subject in found.subjects:
+        for place in subject.cautions:
+            assert place.caution.id not in text, "no raw ids"
+            assert place.caution.remedy[1:] in browser.run("document.querySelector('#cautions').textContent")
+    mark = "document.querySelector('#ranking .mark')"
+    assert browser.run(f"{mark}.textContent") == f"⚠ {len(found.ranking[0].cautions)}"
+    assert browser.run("document.querySelectorAll(':popover-open').length") == 0
+    browser.run(f"{mark}.click()")
+    listed = browser.run("[...document.querySelectorAll(':popover-open li')].map((one) => one.textContent)")
+    assert len(listed) == len(found.ranking[0].cautions)
+    box = browser.run(
+        "(({left, right, top}) => [left, right, top])(document.querySelector(':popover-open').getBoundingClientRect())"
+    )
+    assert box[0] >= 0
+    assert box[1] <= 1280
+    assert box[2] >= 0
+
+
+def test_the_page_dumps_no_raw_facts(show: Any, browser: Browser) -> None:
+    show(measured())
+    text = browser.run("document.querySelector('#records').textContent")
+    assert "starts[" not in text
+    assert "1.7065416690002166" not in text
+    assert "25.3 GB" in text
+
+
+def test_machines_that_differ_by_engine_are_named_by_it(show: Any, browser: Browser) -> None:
+    show(measured())
+    labels = browser.run("[...document.querySelectorAll('.field label')].map((one) => one.textContent)")
+    assert any(one.startswith("Rent, vLLM") for one in labels)
+    assert any(one.startswith("Rent, llama.cpp") for one in labels)
+    assert len(set(labels)) == len(labels)
+
+
+def press(browser: Browser, key: str) -> None:
+    browser.call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key)
+    browser.run("new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))")
+
+
+def test_arrow_keys_read_the_values_of_a_chart(show: Any, browser: Browser) -> None:
+    show(measured())
+    browser.run("document.querySelector('[data-chart=throughput] > svg').focus()")
+    press(browser, "ArrowRight")
+    heard = browser.run("document.querySelector('#reading').textContent")
+    assert heard.startswith("AMD EPYC (2 cores) · llama.cpp, 1 user\n77.5 tok/s")
+    assert "77.5 tok/s" in browser.run("document.querySelector('[data-chart=throughput] [aria-label=tip]').textContent")
+    press(browser, "End")
+    assert "100 users" in browser.run("document.querySelector('#reading').textContent")
+
+
+def test_each_chart_can_be_saved_as_svg_and_png_and_copied_as_data(show: Any, browser: Browser) -> None:
+    show(measured())
+    charts = "[...document.querySelectorAll('.chart')].filter((one) => one.querySelector('svg'))"
+    count = browser.run(f"{charts}.length")
+    assert browser.run("document.querySelectorAll('figure .save').length") >= count > 5
+    texts = browser.run(f"{charts}.map(Save.svg)")
+    assert all(text.startswith("<svg") and "var(--" not in text for text in texts)
+    assert "USD per million output tokens" in texts[0]
+    tables = browser.run(f"{charts}.map(Save.table)")
+    assert all(len(table.splitlines()) > 1 for table in tables)
+    assert tables[0].splitlines()[0].split("\t")[:2] == ["run", "load"]
+    picture = browser.run(f"Save.png({charts}[0])")
+    assert picture.startswith("data:image/png;base64,")
+    assert len(picture) > 10_000
+    browser.run("document.querySelector('.save').click()")
+    assert browser.run("document.querySelector('#save-menu').matches(':popover-open')")
+
+
+def test_a_page_of_words_says_words(show: Any, browser: Browser) -> None:
+    show(single(text=PRICES))
+    assert "words" in browser.run("document.querySelector('[data-chart=answer]').closest('figure').textContent")
