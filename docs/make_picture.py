@@ -1,65 +1,88 @@
-"""Make the picture of the page that the README shows: `python docs/make_picture.py [--dark] [--out FILE] [RUN…]`.
+"""Make the pictures of the page in docs/: `python docs/make_picture.py`, or of runs of your own: `… RUN… --out FILE`.
 
-Without RUN it takes the two runs of examples/cpu-llamacpp-vs-vllm/ with the prices there. It needs a Chromium browser
-on PATH.
+Of the two runs of examples/cpu-llamacpp-vs-vllm/ with the prices there, of four predicted cards, and of the list of
+runs. It needs a Chromium browser on PATH.
 """
 
 import argparse
+import contextlib
+import io
 import os
-import subprocess
+import shutil
 import tempfile
+import threading
 from pathlib import Path
+from typing import Final
 
 from breakeven.app.report import Asked, find
+from breakeven.app.serve import Shelf
+from breakeven.cli import main as breakeven
+from breakeven.report.browser import Browser, showing
 from breakeven.report.html import to_html
-from breakeven.report.pdf import find_browser
+from breakeven.report.server import make_server
 
-HERE = Path(__file__).parent
-STUDY = HERE.parent / "examples" / "cpu-llamacpp-vs-vllm"
-RUNS = [str(STUDY / f"smollm2-135m-{engine}-chat") for engine in ("llamacpp", "vllm")]
-FLAGS = (
-    "--headless",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--virtual-time-budget=5000",
-)
+HERE: Final = Path(__file__).parent
+STUDY: Final = HERE.parent / "examples" / "cpu-llamacpp-vs-vllm"
+RUNS: Final = tuple(str(STUDY / f"smollm2-135m-{engine}-chat") for engine in ("llamacpp", "vllm"))
+MEASURED: Final = Asked(runs=RUNS, scenarios=(str(STUDY / "prices.toml"),), floors=(12.0,))
+PREDICTED: Final = "predict --model llama-3.1-8b --gpu a100-80-pcie,h100-sxm,l40s,rtx4090 --users 1,4,16,64,128 --out"
 
 
-def make(asked: Asked, out: Path, *, width: int, height: int, dark: bool) -> None:
-    """Photograph the top of the page."""
+def page(asked: Asked, out: Path, *, height: int, dark: bool = False) -> None:
+    """Photograph the top of a page."""
+    with showing(to_html(find(asked)), "a picture") as browser:
+        browser.look(width=1200, height=height, dark=dark)
+        shoot(browser, out)
+
+
+def shoot(browser: Browser, out: Path) -> None:
+    """When the charts have taken the window's width."""
+    browser.run("new Promise((done) => setTimeout(done, 500))")
+    browser.screenshot(out)
+
+
+def predicted(out: Path) -> None:
+    """Four cards that nobody measured, at their newest quotes."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        os.environ["BREAKEVEN_CACHE"] = str(Path(folder) / "empty")
+        assert breakeven([*PREDICTED.split(), folder]) == 0
+        runs = sorted(str(path) for path in Path(folder).glob("*predicted*"))
+        page(Asked(runs=tuple(runs), floors=(25.0,)), out, height=1130)
+
+
+def served(out: Path) -> None:
+    """The list of `breakeven report --serve` over the study's runs."""
     with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "report.html"
-        page.write_text(to_html(find(asked)), encoding="utf-8")
-        command = [
-            find_browser(),
-            *FLAGS,
-            f"--user-data-dir={folder}/profile",
-            f"--window-size={width},{height}",
-            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
-            f"--screenshot={out.resolve()}",
-            *(["--no-sandbox"] if os.geteuid() == 0 else []),
-            page.as_uri(),
-        ]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        for run in RUNS:
+            shutil.copytree(run, Path(folder) / Path(run).name)
+        server = make_server(Shelf(Path(folder)).source(), host="127.0.0.1", port=0)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Browser(Path(folder) / "profile") as browser:
+            browser.look(width=1200, height=560)
+            browser.open(f"http://127.0.0.1:{server.server_address[1]}/")
+            shoot(browser, out)
+        server.shutdown()
+        server.server_close()
 
 
 def main() -> None:
     """Read the options."""
-    parser = argparse.ArgumentParser(description="Make the picture of the page.")
-    parser.add_argument("runs", nargs="*", default=RUNS, metavar="RUN")
-    parser.add_argument("--scenario", default=str(STUDY / "prices.toml"))
-    parser.add_argument("--floor", type=float, default=12.0)
+    parser = argparse.ArgumentParser(description="Make the pictures of the page.")
+    parser.add_argument("runs", nargs="*", metavar="RUN")
+    parser.add_argument("--scenario", action="append", default=[])
+    parser.add_argument("--floor", type=float)
     parser.add_argument("--out", type=Path, default=HERE / "report.png")
-    parser.add_argument("--width", type=int, default=1200)
-    parser.add_argument("--height", type=int, default=1560)
+    parser.add_argument("--height", type=int, default=1130)
     parser.add_argument("--dark", action="store_true")
     given = parser.parse_args()
-    asked = Asked(runs=tuple(given.runs), scenarios=(given.scenario,), floors=(given.floor,))
-    make(asked, given.out, width=given.width, height=given.height, dark=given.dark)
+    if given.runs:
+        floors = () if given.floor is None else (given.floor,)
+        asked = Asked(runs=tuple(given.runs), scenarios=tuple(given.scenario), floors=floors)
+        page(asked, given.out, height=given.height, dark=given.dark)
+        return
+    page(MEASURED, HERE / "report.png", height=1130)
+    predicted(HERE / "report-predicted.png")
+    served(HERE / "report-runs.png")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ import io
 import json
 import math
 import re
-import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
@@ -15,7 +15,7 @@ import pytest
 from breakeven.app.level import Level
 from breakeven.app.report import Loaded, findings_of, write
 from breakeven.cli import main
-from breakeven.errors import UsageError
+from breakeven.errors import RunFailedError, UsageError
 from breakeven.findings import Findings, Prices
 from breakeven.metrics.summary import RunSummary
 from breakeven.reference import find_run
@@ -127,33 +127,38 @@ def test_the_page_says_the_same_numbers() -> None:
             )
 
 
-def test_pictures_carry_every_number(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'breakeven[png]'")
-    image: Any = pytest.importorskip("PIL.Image")
-    from breakeven.report.png import KEY, write_png
-
-    found = pair(ranges="default")
-    made = write_png(found, tmp_path / "charts")
-    assert {path.name for path in made} >= {
-        "throughput.png",
-        "front.png",
-        "cost.png",
-        "profit.png",
-        "break-even.png",
-        "tornado.png",
-    }
-    for path in made:
-        with image.open(path) as picture:
-            picture.load()
-            assert picture.size == (1152, 648)
-            told = json.loads(picture.info[KEY])
-        assert told == msgspec.to_builtins(list(numbers(found)))
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH")
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_pictures_are_the_charts_of_the_page(tmp_path: Path, form: str) -> None:
+    folder = tmp_path / "charts"
+    write(pair(ranges="default"), form, where=str(folder))
+    names = {"answer", "throughput", "pareto", "breakeven", "profit", "tornado", "energy"}
+    assert {path.name for path in folder.iterdir()} == {f"{name}.{form}" for name in names}
+    for path in folder.iterdir():
+        data = path.read_bytes()
+        assert data.startswith(b"\x89PNG" if form == "png" else b"<svg ")
+        assert len(data) > 5_000
+    if form == "svg":
+        root = ElementTree.fromstring((folder / "answer.svg").read_text(encoding="utf-8"))
+        assert "USD per million output words, by the speed that a user gets" in "".join(root.itertext())
 
 
-def test_pictures_without_matplotlib_say_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UsageError, match=r"pip install 'breakeven\[png\]'"):
-        write(single(), "png", where=str(tmp_path))
+@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
+def test_without_a_browser_one_line_says_so_and_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match=rf"^--{form} needs a browser on PATH .*; install one .*apt install chromium"):
+        write(single(), form, where=str(tmp_path / "x"))
+    assert not (tmp_path / "x").exists()
+
+
+def test_pictures_that_cannot_be_written_say_so(tmp_path: Path) -> None:
+    if find_browser() is None:
+        pytest.skip("no Chromium on PATH")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFailedError, match="cannot write"):
+        write(single(), "svg", where=str(tmp_path / "file"))
 
 
 @pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH")
@@ -166,12 +171,6 @@ def test_the_pdf_says_the_answer_and_the_figures(tmp_path: Path) -> None:
     assert re.sub(r"\s+", "", answer_text(found)) in joined
     for row in found.ranking:
         assert f"{row.usd_per_mtok.value:.4g}" in joined
-
-
-def test_a_pdf_without_a_browser_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match="needs a browser on PATH"):
-        write(single(), "pdf", where=str(tmp_path / "x.pdf"))
 
 
 def test_no_hostile_text_becomes_an_element_of_the_page() -> None:

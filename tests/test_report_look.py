@@ -67,19 +67,20 @@ def measured() -> Findings:
     return find(Asked(runs=runs, scenarios=(str(STUDY / "prices.toml"),), floors=(12.0,)))
 
 
-def fleet(name: str | None, *gpus: str) -> Findings:
+def fleet(page: str) -> Findings:
     """Runs of the 2024 fleet with a ready scenario."""
+    name, gpus = PAGES[page]
     scenarios = () if name is None else (load_scenario(name),)
     runs = [Loaded(find_run(gpu, data="nosana-2024")) for gpu in gpus]
     return findings_of(runs, prices=Prices(scenarios=scenarios, ranges="default", quotes=known_quotes()))
 
 
-PAGES = {
-    **{name: (name, "rtx-4090") for name in PRESETS},
-    "one run": (None, "rtx-4090"),
-    "three runs": (None, "a100-80-pcie", "rtx-4090", "rtx-3090"),
-    "five runs": (None, "a100-80-pcie", "rtx-4090", "rtx-3090", "rtx4070ti", "rtxa5000"),
-    "article": ("nosana-2024", "a100-80", "rtx-4090"),
+PAGES: dict[str, tuple[str | None, tuple[str, ...]]] = {
+    **{name: (name, ("rtx-4090",)) for name in PRESETS},
+    "one run": (None, ("rtx-4090",)),
+    "three runs": (None, ("a100-80-pcie", "rtx-4090", "rtx-3090")),
+    "five runs": (None, ("a100-80-pcie", "rtx-4090", "rtx-3090", "rtx4070ti", "rtxa5000")),
+    "article": ("nosana-2024", ("a100-80", "rtx-4090")),
 }
 
 
@@ -88,7 +89,7 @@ PAGES = {
 def test_every_chart_is_drawn_when_the_page_opens_and_no_label_covers_another(
     show: Any, browser: Browser, page: str, width: int, *, dark: bool
 ) -> None:
-    found = measured() if page == "measured" else pair(ranges="default") if page == "priced" else fleet(*PAGES[page])
+    found = measured() if page == "measured" else pair(ranges="default") if page == "priced" else fleet(page)
     show(found, width=width, dark=dark)
     assert browser.console == []
     assert browser.run(UNDRAWN) == []

@@ -30,7 +30,15 @@ from breakeven.store.folder import RunFolder, is_run
 from breakeven.store.log import cannot_write
 
 STDOUT: Final = "-"
-_CALLED: Final = {"html": "page", "md": "Markdown", "csv": "CSV", "json": "JSON", "png": "pictures", "pdf": "PDF"}
+_CALLED: Final = {
+    "html": "page",
+    "md": "Markdown",
+    "csv": "CSV",
+    "json": "JSON",
+    "png": "pictures",
+    "svg": "pictures",
+    "pdf": "PDF",
+}
 
 
 class Loaded(NamedTuple):
@@ -193,17 +201,9 @@ def _name(text: str, loaded: Loaded) -> str:
 
 
 def write(found: Findings, form: str, *, where: str) -> None:
-    """One form into a file, a folder (png) or stdout; RunFailedError where the disk does not take it."""
-    if form == "png":
-        from breakeven.report.png import write_png
-
-        write_png(found, Path(where))
-        return
-    if form == "pdf":
-        from breakeven.report.html import to_html
-        from breakeven.report.pdf import write_pdf
-
-        write_pdf(to_html(found), Path(where))
+    """One form into a file, a folder (png, svg) or stdout; RunFailedError where the disk does not take it."""
+    if form in ("png", "svg", "pdf"):
+        _drawn(found, form, Path(where))
         return
     text = _maker(form)(found)
     if where == STDOUT:
@@ -214,6 +214,17 @@ def write(found: Findings, form: str, *, where: str) -> None:
         Path(where).write_text(text, encoding="utf-8")
     except OSError as error:
         raise RunFailedError(cannot_write(Path(where), error)) from None
+
+
+def _drawn(found: Findings, form: str, where: Path) -> None:
+    """What a browser makes of the page."""
+    from breakeven.report.html import to_html
+    from breakeven.report.pictures import write_pdf, write_pictures
+
+    if form == "pdf":
+        write_pdf(to_html(found), where)
+    else:
+        write_pictures(to_html(found), where, form="png" if form == "png" else "svg")
 
 
 def _maker(form: str) -> Callable[[Findings], str]:

@@ -9,7 +9,7 @@ from breakeven.cli.money import FLOOR, SET, SLO
 from breakeven.errors import UsageError
 from breakeven.options import PATH, TEXTS, WHOLE, Option
 
-FORMS: Final = ("html", "md", "csv", "json", "png", "pdf")
+FORMS: Final = ("html", "md", "csv", "json", "png", "svg", "pdf")
 DEFAULT_HTML: Final = "report.html"
 DEFAULT_PORT: Final = 8700
 _EXAMPLES: Final = """  breakeven report runs/2026-11-23T0210-vllm-llama --html report.html
@@ -88,7 +88,8 @@ COMMANDS: Final = (
             Option("--md", "Markdown for a pull request; - is stdout", "FILE", group=_FORMS),
             Option("--csv", "every number, one a line; - is stdout", "FILE", group=_FORMS),
             Option("--json", "the findings as JSON; - is stdout", "FILE", kind=WRITABLE, group=_FORMS),
-            Option("--png", "the charts as pictures (needs breakeven[png])", "FOLDER", group=_FORMS),
+            Option("--png", "the charts as pictures (needs a Chromium browser on PATH)", "FOLDER", group=_FORMS),
+            Option("--svg", "the charts as drawings (needs a Chromium browser on PATH)", "FOLDER", group=_FORMS),
             Option("--pdf", "the page printed (needs a Chromium browser on PATH)", "FILE", group=_FORMS),
             Option("--title", "title of the page", "TEXT", group=_FORMS),
             Option(

@@ -61,7 +61,7 @@ const Save = (() => {
     return [heads, ...rows.map((row) => heads.map((head) => row[head]))].map((row) => row.map(cell).join("\t")).join("\n");
   };
 
-  const nameOf = (element) => ["breakeven", element.dataset.chart, element.dataset.run].filter((part) => part !== undefined).join("-");
+  const nameOf = (element) => [element.dataset.chart, element.dataset.run].filter((part) => part !== undefined).join("-");
   const download = (address, name) => Object.assign(document.createElement("a"), { href: address, download: name }).click();
 
   const start = (root = document) => {
@@ -73,8 +73,8 @@ const Save = (() => {
       button.addEventListener("click", () => { chosen = button.closest("figure").querySelector(".chart"); status.textContent = ""; beside(menu, button); menu.showPopover(); });
     }
     const ways = {
-      svg: (element) => download(URL.createObjectURL(new Blob([svg(element)], { type: "image/svg+xml" })), `${nameOf(element)}.svg`),
-      png: async (element) => download(await png(element), `${nameOf(element)}.png`),
+      svg: (element) => download(URL.createObjectURL(new Blob([svg(element)], { type: "image/svg+xml" })), `breakeven-${nameOf(element)}.svg`),
+      png: async (element) => download(await png(element), `breakeven-${nameOf(element)}.png`),
       copy: (element) => navigator.clipboard.writeText(table(element)),
     };
     menu.addEventListener("click", async (event) => {
@@ -92,5 +92,5 @@ const Save = (() => {
     box.style.top = `${Math.min(at.bottom + 6, window.innerHeight * 0.6)}px`;
   };
 
-  return { svg, png, table, beside, start };
+  return { svg, png, table, nameOf, beside, start };
 })();
