@@ -1,37 +1,18 @@
 """A fleet on Nosana: each job is one deployment, whatever is lost or killed, and its result comes home."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from breakeven.fleet.job import Job
-from breakeven.fleet.jobs.folder import open_fleet
-from commands import Done, breakeven, finish
+from commands import breakeven, finish
 from grid_server import serving, until
+from handed import HandedOut
 from nosana_server import NosanaServer
 
-PLAN = """
-[fleet]
-name = "grid"
-wait_s = {wait}
-{head}
-[job]
-template = "t"
-image = "registry.example/node:1"
-users = [1, 2]
-duration_s = 0.1
-time_limit_s = 60
-[[nodes]]
-count = {count}
-market = "97G9NnvBDQ2WpKu6fasoMsAKmfj63C9rhysJnkeWodAf"
-usd_per_h = 0.5
-"""
+MARKET = "97G9NnvBDQ2WpKu6fasoMsAKmfj63C9rhysJnkeWodAf"
 CREATE, ONE, JOBS, JOB = (
     "/api/deployments/create",
     "/api/deployments/Dep[0-9]+",
@@ -40,34 +21,13 @@ CREATE, ONE, JOBS, JOB = (
 )
 
 
-class Handed:
-    """A rendered fleet, and processes that hand out its jobs at the server."""
+class Handed(HandedOut):
+    """With the server of the test."""
 
     def __init__(self, server: NosanaServer, folder: Path) -> None:
-        self.server, self.path = server, folder / "grid"
-        self.env = {**os.environ, "NOSANA_API_URL": f"{server.url}/api", "NOSANA_API_KEY": server.key}
-
-    def render(self, *, count: int, head: str = "", wait: float = 600.0) -> None:
-        plan = self.path.with_name("plan.toml")
-        plan.write_text(PLAN.format(count=count, head=head, wait=wait))
-        done = breakeven("fleet", "render", "--to", "nosana", plan, "--out", self.path)
-        assert done.code == 0, done.err
-
-    def start(self) -> "subprocess.Popen[str]":
-        words = [sys.executable, str(Path(__file__).with_name("hand_out.py")), str(self.path)]
-        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.env)
-
-    def submit(self) -> Done:
-        return finish(self.start())
-
-    def says(self, action: str, **env: str) -> Done:
-        return breakeven("fleet", action, self.path, env={**self.env, **env})
-
-    def jobs(self) -> list[Job]:
-        return list(open_fleet(self.path, cells_of=lambda _: ()).jobs.values())
-
-    def outcomes(self) -> list[str]:
-        return [job.outcome for job in self.jobs()]
+        env = {"NOSANA_API_URL": f"{server.url}/api", "NOSANA_API_KEY": server.key}
+        super().__init__(folder, to="nosana", env=env, node=f'market = "{MARKET}"')
+        self.server = server
 
 
 @pytest.fixture

@@ -218,20 +218,9 @@ from dstack._internal.core.models.configurations import parse_apply_configuratio
 for f in sys.argv[1:]:
     parse_apply_configuration(yaml.safe_load(open(f)))
 """
-KUBERNETES = """
-import json, sys, yaml
-from types import SimpleNamespace
-from kubernetes import client
-api = client.ApiClient()
-for f in sys.argv[1:]:
-    told = yaml.safe_load(open(f))
-    read = api.deserialize(SimpleNamespace(data=json.dumps(told)), "V1" + told["kind"])
-    assert api.sanitize_for_serialization(read) == told, f
-"""
 CHECKS = {
     "skypilot": ("BREAKEVEN_SKYPILOT_PYTHON", "sky", SKYPILOT),
     "dstack": ("BREAKEVEN_DSTACK_PYTHON", "dstack", DSTACK),
-    "kubernetes": ("BREAKEVEN_KUBERNETES_PYTHON", "kubernetes", KUBERNETES),
 }
 
 

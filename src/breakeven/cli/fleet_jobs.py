@@ -72,7 +72,10 @@ ACTIONS: Final = (
         "submit",
         "hand out the jobs of a fleet, watch them and take their results; again to go on",
         _submit,
-        (_FOLDER, Option("--on", "where: local, nosana (default: what the folder was rendered for)", "PLACE")),
+        (
+            _FOLDER,
+            Option("--on", "where (default: what the folder was rendered for)", "PLACE"),
+        ),
         examples=_WORK_EXAMPLES,
     ),
     Command("status", "how the jobs of a fleet stand", _status, (_FOLDER,)),

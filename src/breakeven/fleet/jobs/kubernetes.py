@@ -8,6 +8,8 @@ from breakeven.fleet.jobs.task import Served, Task, benchmark_image
 from breakeven.fleet.result import KEY_VARIABLE
 from breakeven.hardware.names import may_mean
 
+BENCHMARK: Final = "benchmark"
+"""Its container's name."""
 KEYS_IN: Final = "breakeven"
 """The cluster's Secret with the keys, by the names of their variables; it may be absent."""
 _PRODUCT: Final = "nvidia.com/gpu.product"
@@ -24,14 +26,16 @@ class Kubernetes:
 
     @staticmethod
     def document(task: Task) -> dict[str, Any]:
-        """A failed pod is not started again: whether to pay once more is the operator's to say."""
+        """A failed pod is not started again: whether to pay once more is the operator's to say.
+
+        Its time counts from when a node takes the pod, and a pod that ran out of it is kept with its log.
+        """
         if task.plan is not None:
             raise UsageError(
                 "no run folder comes home from a pod that has ended; render a study --to skypilot (infra k8s)"
             )
         spec = {
             "backoffLimit": 0,
-            "activeDeadlineSeconds": math.ceil(task.time_limit_s),
             "ttlSecondsAfterFinished": _KEPT_S,
             "template": {"metadata": {"labels": _labels(task)}, "spec": pod(task)},
         }
@@ -53,12 +57,12 @@ def _labels(task: Task) -> dict[str, str]:
 
 def pod(task: Task) -> dict[str, Any]:
     """The pod's spec."""
-    told: dict[str, Any] = {"restartPolicy": "Never"}
+    told: dict[str, Any] = {"restartPolicy": "Never", "activeDeadlineSeconds": math.ceil(task.time_limit_s)}
     selector = task.nodes.selector or _selector(task.nodes.gpu)
     if selector:
         told["nodeSelector"] = selector
     benchmark: dict[str, Any] = {
-        "name": "benchmark",
+        "name": BENCHMARK,
         "image": benchmark_image(task),
         "command": list(task.words[:1]),
         "args": list(task.words[1:]),

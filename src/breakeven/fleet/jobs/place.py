@@ -14,6 +14,7 @@ from breakeven.registry import load
 PLACES: Final = {
     "local": "breakeven.fleet.jobs.local:Local",
     "nosana": "breakeven.fleet.jobs.nosana_place:NosanaPlace",
+    "kubernetes": "breakeven.fleet.jobs.kubernetes_place:KubernetesPlace",
 }
 
 

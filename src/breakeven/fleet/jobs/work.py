@@ -195,8 +195,10 @@ def _places(fleet: Fleet) -> Callable[[str], Place]:
 
 
 def _seen(fleet: Fleet, job: Job, remote: str, there: Place, work: Work) -> Seen:
-    """How it stands; one that has waited too long for a node is taken back."""
+    """How it stands; one that has waited too long for a node is taken back, and one that no node can start."""
     seen = patiently(work, lambda: there.look(remote))
+    if seen.outcome in ("no_node", "image_failed"):
+        patiently(work, lambda: there.stop(remote))
     submitted_s = seconds(job.submitted)
     waits_s = 0.0 if submitted_s is None else wall_now().timestamp() - submitted_s
     if seen.outcome != "waiting" or waits_s <= fleet.head.wait_s:
@@ -221,8 +223,9 @@ def stop(fleet: Fleet, work: Work) -> list[Job]:
     while any(is_out(job) for job in fleet.jobs.values()) and now_s() < until_s:
         time.sleep(work.again_s)
         collect(fleet, work, at=at)
-    for job in [job for job in fleet.jobs.values() if is_out(job)]:
-        fleet.keep(_stopped(job))
+    for job in [fleet.jobs[job.id] for job in out]:
+        if is_out(job) or job.outcome == "lost":
+            fleet.keep(_stopped(job))
     return [fleet.jobs[job.id] for job in out]
 
 
