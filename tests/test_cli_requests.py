@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from breakeven.cli import main
+from breakeven.record import request_id
+from breakeven.store.folder import RunFolder
 from commands import Done, breakeven, run_folder
 from fault_answers import answer, reply
 from fault_server import FaultServer
@@ -52,6 +54,30 @@ def needs(header: str, value: str, then: Play) -> Play:
     """403, which names the header, without it."""
     refuse = status(403, message=f"the header {header} is missing")
     return lambda wire: (then if wire.request.headers.get(header.lower()) == value else refuse)(wire)
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_every_request_has_an_id_that_its_record_tells(load: str, tmp_path: Path) -> None:
+    """Of what was cut at the end the server may not have read all."""
+    done, requests = measured(None, out=tmp_path / "runs", load=LOADS[load])
+    assert done.code == 0, done.err
+    seen = [name for request in asked(requests) if (name := request.headers.get("x-request-id")) is not None]
+    records = [
+        (facts, record) for facts, found in RunFolder(run_folder(tmp_path / "runs")).levels() for record in found
+    ]
+    known = {request_id(facts, record): record.status for facts, record in records}
+    assert len(seen) == len(set(seen))
+    assert len(known) == len(records)
+    assert {name for name, status in known.items() if status == "done"} <= set(seen) <= set(known)
+    assert all(name.startswith("breakeven-") for name in seen)
+
+
+def test_an_id_of_the_user_s_own_is_left_as_it_is(tmp_path: Path) -> None:
+    done, requests = measured(None, "--header", "x-request-id=mine", out=tmp_path / "runs")
+    assert done.code == 0, done.err
+    assert {request.headers["x-request-id"] for request in asked(requests)} == {"mine"}
+    [(facts, records)] = RunFolder(run_folder(tmp_path / "runs")).levels()
+    assert {request_id(facts, record) for record in records} == {None}
 
 
 @pytest.mark.parametrize("load", LOADS)

@@ -1,6 +1,6 @@
 """What is kept of a run: one Record a request, raw observations and nothing derived; one LevelFacts a level."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -122,6 +122,8 @@ class LevelFacts(Struct, frozen=True, kw_only=True):
     clients: tuple[ClientFacts, ...] = ()
     same_host: bool = False
     """The engine runs on the client's machine, so that it can be the cause of the client's lag."""
+    request_ids: str | None = None
+    """What the id of every request begins with (`request_id`); None: they had none of ours."""
     notes: tuple[Caution, ...] = ()
     """Cautions that only the load could see."""
     extra: dict[str, float | None] = field(default_factory=dict)
@@ -136,6 +138,21 @@ class LevelFacts(Struct, frozen=True, kw_only=True):
     def clients_lost(self) -> int:
         """Clients that ended in mid-level, as the notes say."""
         return sum(note.id == "client_died" for note in self.notes)
+
+
+def request_id(facts: LevelFacts, record: Record) -> str | None:
+    """The `X-Request-Id` of a request, by which an engine's traces know it; None where it had none of ours."""
+    if facts.request_ids is None or record.sent_s is None:
+        return None
+    return id_text(facts.request_ids, user=record.user, k=record.k) + (AGAIN if record.reconnected else "")
+
+
+def id_text(request_ids: str, *, user: int, k: int) -> str:
+    """Of the k-th request of a user; one that is sent once more has AGAIN behind it."""
+    return f"{request_ids}-{user}-{k}"
+
+
+AGAIN: Final = "-again"
 
 
 def facts_of(stored: Any) -> LevelFacts:

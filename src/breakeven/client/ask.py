@@ -14,7 +14,7 @@ from breakeven.client.usage import token_counts
 from breakeven.clock import now_s
 from breakeven.errors import LONGEST_NAME, one_line
 from breakeven.hidden import hidden
-from breakeven.record import Record, Status
+from breakeven.record import AGAIN, Record, Status
 
 _STALE_IN_A_ROW = 3
 _REFUSED_IN_A_ROW = 20
@@ -47,6 +47,11 @@ class Route:
         self._refusal = refusal
         if self._refused >= _REFUSED_IN_A_ROW:
             self._closed_until_s = now_s() + min(_LONGEST_WAIT_S, 0.1 * (self._refused - _REFUSED_IN_A_ROW + 1))
+
+    def request(self, body: bytes, named: str | None) -> bytes:
+        """All bytes of a request, with its id where it has one."""
+        name = b"" if named is None else b"\r\nX-Request-Id: %b" % named.encode()
+        return b"%b%d%b\r\n\r\n%b" % (self.head, len(body), name, body)
 
     @property
     def reuses(self) -> bool:
@@ -90,19 +95,20 @@ class Asker:
         """The answer under way has brought output text."""
         return self.answer is not None and self.answer.has_output()
 
-    async def ask(self, body: bytes, *, due_s: float, meanwhile: Callable[[], None] | None = None) -> Seen:
+    async def ask(
+        self, body: bytes, *, due_s: float, named: str | None = None, meanwhile: Callable[[], None] | None = None
+    ) -> Seen:
         """Send `body` and wait for the whole answer. Cancelling cuts the request: that is a result, not an error.
 
-        `meanwhile` is called when it has been sent, after what is ready on the loop by then; a second time where it
-        had to be sent again.
+        `named` is the id that it is sent with. `meanwhile` is called when it has been sent, after what is ready on the
+        loop by then; a second time where it had to be sent again.
         """
         seen = Seen()
-        data = b"%b%d\r\n\r\n%b" % (self.route.head, len(body), body)
         task = asyncio.current_task()
         left_s = due_s + self.route.target.access.timeout_s - now_s()
         timer = asyncio.get_running_loop().call_later(max(0.0, left_s), _time_out, task, seen)
         try:
-            await self._exchange(data, seen, meanwhile)
+            await self._exchange(body, seen, named=named, meanwhile=meanwhile)
         except asyncio.CancelledError:
             assert task is not None
             task.uncancel()
@@ -113,12 +119,15 @@ class Asker:
         self._finish(seen)
         return seen
 
-    async def _exchange(self, data: bytes, seen: Seen, meanwhile: Callable[[], None] | None) -> None:
+    async def _exchange(
+        self, body: bytes, seen: Seen, *, named: str | None, meanwhile: Callable[[], None] | None
+    ) -> None:
         if self._connection is not None and self._connection.is_open and self.route.reuses:
-            await self._send(self._connection, data, seen, meanwhile)
+            await self._send(self._connection, self.route.request(body, named), seen, meanwhile)
             if not self._was_stale(seen):
                 return
             seen.reconnected = True
+            named = None if named is None else named + AGAIN
             _let_go(seen.answer)
         self.drop()
         start_s = now_s()
@@ -134,7 +143,7 @@ class Asker:
             return
         self.route.was_reached(None)
         seen.connect_s = now_s() - start_s
-        await self._send(self._connection, data, seen, meanwhile)
+        await self._send(self._connection, self.route.request(body, named), seen, meanwhile)
 
     async def _send(
         self, connection: Connection, data: bytes, seen: Seen, meanwhile: Callable[[], None] | None

@@ -98,6 +98,10 @@ class Target(Struct, frozen=True, kw_only=True):
         }
         return _replaced(authorization, told)
 
+    def has_header(self, name: str) -> bool:
+        """The user gave this header."""
+        return name.lower() in {given.lower() for given in self.headers}
+
     def hide_key_in(self, body: bytes) -> bytes:
         """The same for the body of an answer, before anybody reads it."""
         return self.hide_key(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

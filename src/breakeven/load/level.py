@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
@@ -91,6 +92,7 @@ class Level:
         check: Callable[[], None],
         same_host: bool,
         slo: Slo | None = None,
+        names_requests: bool = False,
     ) -> None:
         self._plan = plan
         self._crew = crew
@@ -121,6 +123,7 @@ class Level:
             measured_requests=plan.requests,
             think_s=plan.think_s,
             same_host=same_host,
+            request_ids=f"breakeven-{secrets.token_hex(6)}" if names_requests else None,
         )
 
     async def run(self, emit: Callable[[Record], None], note: Callable[[LevelFacts], None]) -> LevelFacts:
@@ -138,6 +141,7 @@ class Level:
             repeat=plan.repeat,
             seed=plan.seed,
             salt=plan.salt,
+            request_ids=self.facts.request_ids,
             ramp_s=plan.ramp_s,
             think_s=plan.think_s,
             zero_s=self._zero_s,

@@ -18,7 +18,7 @@ from breakeven.client.request import RequestMaker
 from breakeven.client.target import Target
 from breakeven.client.wire import read_arrived
 from breakeven.clock import cpu_s, now_s
-from breakeven.record import ClientFacts, Record
+from breakeven.record import ClientFacts, Record, id_text
 from breakeven.workload.base import Ask, Salted, Workload
 
 _PAUSE_AFTER_ERROR_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -44,6 +44,8 @@ class LevelSpec(Struct, frozen=True, kw_only=True):
     repeat: int
     seed: int
     salt: int
+    request_ids: str | None = None
+    """What the ids of its requests begin with; None: they are sent without."""
     ramp_s: float
     think_s: float
     zero_s: float
@@ -217,7 +219,9 @@ class Worker:
             self._measured_started += 1
             self._measured_due_s = (self._measured_due_s or (due_s, due_s))[0], due_s
         ask = made.ask
-        seen = await user.asker.ask(made.body, due_s=due_s, meanwhile=meanwhile)
+        ids = self._spec.request_ids
+        named = None if ids is None else id_text(ids, user=user.number, k=k)
+        seen = await user.asker.ask(made.body, due_s=due_s, named=named, meanwhile=meanwhile)
         if measured:
             self._measured_ended += 1
         record = to_record(

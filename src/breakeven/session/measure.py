@@ -332,6 +332,7 @@ class Measurement:
             check=lambda: self._check(log.check),
             same_host=server.target.is_local,
             slo=slo if self.plan.find_max else None,
+            names_requests=not server.target.has_header("X-Request-Id"),
         )
         self._is_alone, self._next_look_s = True, 0.0
         self._look_around()
