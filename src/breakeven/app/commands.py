@@ -16,8 +16,9 @@ from breakeven.report.live import Live
 from breakeven.report.terminal import print_run
 from breakeven.say import WIDTH
 from breakeven.session.run import resume_run, run_plan
-from breakeven.session.summary import summarise
+from breakeven.session.summary import fresh_summary, summarise
 from breakeven.store.folder import RunFolder, find_runs
+from breakeven.store.study import StudyFolder, find_studies, is_study
 
 WIDE: Final = 180
 """Columns of a list of runs where it goes to no terminal: names are whole there."""
@@ -42,15 +43,20 @@ def resume(
 
 
 def show(path: Path, *, json_to: str | None) -> int:
-    """Print a stored run."""
+    """Print a stored run, or a study."""
+    if is_study(path):
+        from breakeven.app.study import show_study
+
+        return show_study(path, json_to=json_to)
     output(read_run(path), where=str(path), json_to=json_to)
     return 0
 
 
 def runs(out: Path) -> int:
-    """List the runs in a folder."""
+    """List the runs and studies in a folder."""
     found = find_runs(out)
-    if not found:
+    studies = find_studies(out)
+    if not found and not studies:
         raise UsageError(f"{out} holds no runs yet; `breakeven run` makes one")
     table = Table(box=None, header_style="bold")
     for head in ("run", "model", "engine", "levels", "best tok/s"):
@@ -58,6 +64,8 @@ def runs(out: Path) -> int:
     read = [(folder.id, readable(folder, summarise)) for folder in found]
     for name, summary in read:
         table.add_row(*((name, "unreadable") if isinstance(summary, str) else _row(summary)))
+    for name, cells, counted, best in map(_study_row, studies):
+        table.add_row(name, "study", cells, counted, best)
     to = console(sys.stdout, width=WIDE)
     to.print(table)
     for _, why in read:
@@ -73,6 +81,17 @@ def _row(summary: RunSummary) -> list[str]:
     kind = "" if summary.run.kind == "measured" else summary.run.kind
     engine = ", ".join(filter(None, (summary.run.engine.get("name"), kind))) or "–"
     return [summary.run.id, summary.run.model or "–", engine, str(done), best]
+
+
+def _study_row(folder: StudyFolder) -> tuple[str, str, str, str]:
+    """What can be said of a study without reading its plan: its cells that were begun, and what they reached."""
+    told = [readable(cell, fresh_summary) for cell in folder.begun()]
+    runs = [one for one in told if not isinstance(one, str)]
+    failed = len(folder.state().failures)
+    speeds = [level.output_tok_per_s.value for run in runs for level in run.levels if level.output_tok_per_s.value]
+    done = sum(level.status == "done" for run in runs for level in run.levels)
+    cells = f"{len(told)} cells" + (f", {failed} failed" if failed else "")
+    return folder.path.name, cells, str(done), f"{max(speeds):.0f}" if speeds else "–"
 
 
 def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_to: str | None) -> int:

@@ -1,7 +1,7 @@
 """What the commands about plan files print: `run PLAN`, `run --dry-run`, `plan check`, `plan init`."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from breakeven.app.runs import write_json
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
 from breakeven.report.live import Live
+from breakeven.report.studywords import cause
 from breakeven.session.asks import workload_of
 from breakeven.session.defaults import level_plans
 from breakeven.session.plan_file import PlanFile, read_file, understood
@@ -22,7 +23,7 @@ from breakeven.session.run import check_plan
 from breakeven.session.study import StudyRun, cell_summary, resume_study, start_study
 from breakeven.store.log import cannot_write
 from breakeven.study.cells import Cell
-from breakeven.units import short_count
+from breakeven.units import load_text, short_count
 
 Wanted = Mapping[str, Sequence[str]]
 INTERRUPTED, LIMIT_MISSED = 130, 3
@@ -95,7 +96,19 @@ def _code(study: StudyRun, summaries: Sequence[RunSummary]) -> int:
         return INTERRUPTED
     if study.failures:
         return 1
+    for summary in summaries:
+        for line in missed_lines(summary):
+            print(f"breakeven: {line}", file=sys.stderr)
     return LIMIT_MISSED if study.is_out_of_budget else max(map(slo_code, summaries), default=0)
+
+
+def missed_lines(summary: RunSummary) -> Iterator[str]:
+    """Each level that missed a limit, or cannot show that it met it: the limits, cell, load, and what was seen."""
+    for level in summary.levels:
+        if level.extra.get("verdict") in ("missed", "unknown"):
+            load = load_text(level.users, level.req_per_s_offered, repeat=level.repeat or None)
+            seen = "; ".join((level.extra["verdict"], *map(str, level.extra.get("missed") or ())))
+            yield f"{level.extra['slo']}: {summary.run.id}, {load}: {seen}"
 
 
 def _print(study: StudyRun, summaries: Mapping[str, RunSummary | None], *, to_stderr: bool) -> None:
@@ -107,9 +120,8 @@ def _print(study: StudyRun, summaries: Mapping[str, RunSummary | None], *, to_st
     stream = sys.stderr if to_stderr else sys.stdout
     screen = console(stream)
     screen.print(table)
-    begun = [str(study.folder.path / name) for name, summary in summaries.items() if summary is not None]
-    if len(begun) > 1:
-        screen.print(f"compare: breakeven compare {' '.join(begun)}", soft_wrap=True)
+    if sum(summary is not None for summary in summaries.values()) > 1:
+        screen.print(f"see:     breakeven show {study.folder.path}", soft_wrap=True)
     if study.is_interrupted or study.is_out_of_budget or study.failures:
         screen.print(f"go on:   breakeven run --resume {study.folder.path}", soft_wrap=True)
 
@@ -120,7 +132,8 @@ def _row(study: StudyRun, cell: Cell, summary: RunSummary | None) -> list[str]:
     done = sum(level.status == "done" for level in levels)
     speeds = [level.output_tok_per_s.value for level in levels if level.output_tok_per_s.value]
     start_s = study.folder.state().start_s.get(cell.name)
-    state = study.failures.get(cell.name) or ("complete" if done >= wanted else "not finished")
+    failure = study.failures.get(cell.name)
+    state = cause(failure) if failure else ("complete" if done >= wanted else "not finished")
     return [
         cell.name,
         f"{done}/{wanted}",

@@ -13,6 +13,7 @@ from breakeven.app.compare import compared
 from breakeven.app.level import ANY_LEVEL, Level
 from breakeven.app.prices import quotes
 from breakeven.app.runs import read_run
+from breakeven.app.study import StoredStudy
 from breakeven.compare.types import Comparison
 from breakeven.cost.inputs import Scenario
 from breakeven.cost.presets import PRESETS, preset_text
@@ -21,6 +22,7 @@ from breakeven.errors import RunFailedError, UsageError, unknown
 from breakeven.findings import Findings, LevelSeries, Prices, findings, throughput_series
 from breakeven.findings.level import choose_level
 from breakeven.findings.money import NO_PRICES
+from breakeven.findings.study import StudyFindings
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 from breakeven.reference import DATA_SETS, find_run
@@ -28,8 +30,11 @@ from breakeven.report.sentence import answer_text, sure_text
 from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder, is_run
 from breakeven.store.log import cannot_write
+from breakeven.store.study import is_study
 
 STDOUT: Final = "-"
+MOST_CELLS: Final = 4
+"""Cells of a study whose curves its report draws."""
 _CALLED: Final = {
     "html": "page",
     "md": "Markdown",
@@ -77,11 +82,18 @@ def report(asked: Asked, *, forms: Mapping[str, str]) -> int:
 
 
 def find(asked: Asked) -> Findings:
-    """Read the runs and the scenario, and work everything out."""
-    loaded = [load_run(text) for text in asked.runs]
-    return findings_of(
+    """Read the runs and the scenario, and work everything out; of a study its best cells stand for the runs."""
+    level = Level(floors=asked.floors, slo=asked.slo)
+    study = None
+    if any(is_study(Path(text)) for text in asked.runs):
+        if len(asked.runs) > 1:
+            raise UsageError("report: a study is reported by itself; name single cells, STUDY/CELL, to compare them")
+        loaded, study = best_cells(Path(asked.runs[0]), level)
+    else:
+        loaded = [load_run(text) for text in asked.runs]
+    found = findings_of(
         loaded,
-        level=Level(floors=asked.floors, slo=asked.slo),
+        level=level,
         prices=Prices(
             scenarios=tuple(load_scenario(text) for text in asked.scenarios),
             overrides=asked.overrides,
@@ -91,6 +103,19 @@ def find(asked: Asked) -> Findings:
         title=asked.title,
         commands=[command(asked, loaded)],
     )
+    return replace(found, study=study)
+
+
+def best_cells(path: Path, level: Level) -> tuple[list[Loaded], StudyFindings]:
+    """What a study says, and the runs of its MOST_CELLS best cells, best first."""
+    stored = StoredStudy(path)
+    study, runs = stored.findings(level), stored.runs()
+    if not runs:
+        raise UsageError(f"{path} has no measured cell yet; `breakeven run --resume {path}` goes on")
+    sign = 1 if study.of == "usd_per_mtok" else -1
+    best = sorted((cell for cell in study.cells if cell.figure.value), key=lambda cell: sign * (cell.figure.value or 0))
+    names = [cell.name for cell in best[:MOST_CELLS] if cell.name in runs] or list(runs)[:1]
+    return [Loaded(runs[name]) for name in names], study
 
 
 def load_run(text: str) -> Loaded:
@@ -185,7 +210,7 @@ def command(asked: Asked, loaded: Sequence[Loaded]) -> str:
     """How to make the report again; runs and scenarios by their names, without the folders of this machine."""
     import shlex
 
-    words = ["breakeven", "report", *(_name(text, one) for text, one in zip(asked.runs, loaded, strict=True))]
+    words = ["breakeven", "report", *(_name(text, one) for text, one in zip(asked.runs, loaded, strict=False))]
     for text in asked.scenarios:
         words += ["--scenario", Path(text).name]
     for text in asked.overrides:
@@ -197,6 +222,8 @@ def command(asked: Asked, loaded: Sequence[Loaded]) -> str:
 
 
 def _name(text: str, loaded: Loaded) -> str:
+    if is_study(Path(text)):
+        return f"runs/{Path(text).resolve().name}"
     return f"runs/{loaded.run.run.id}" if is_run(Path(text)) else Path(text).name
 
 

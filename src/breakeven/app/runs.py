@@ -15,6 +15,7 @@ from breakeven.session.summary import summarise
 from breakeven.store.facts import run_summary
 from breakeven.store.folder import PLAN, SUMMARY, RunFolder, is_run
 from breakeven.store.log import cannot_write
+from breakeven.store.study import is_study
 
 T = TypeVar("T")
 
@@ -26,6 +27,8 @@ def read_run(path: Path) -> RunSummary:
     if path.is_dir():
         if is_run(path):
             return summarise(RunFolder(path))
+        if is_study(path):
+            raise UsageError(f"{path} is a study; this takes one run: name a cell of it, {path}/CELL")
         raise UsageError(f"{path} is no run folder (it has neither {PLAN} nor {SUMMARY}); `breakeven runs` lists them")
     if not path.exists():
         raise UsageError(f"{path} does not exist; `breakeven runs` lists the runs")

@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from breakeven.app.level import Level
 from breakeven.app.prices import quotes
-from breakeven.app.report import findings_of, load_folder, load_scenario
+from breakeven.app.report import best_cells, findings_of, load_folder, load_scenario
 from breakeven.app.runs import readable
 from breakeven.cost.inputs import Scenario
-from breakeven.errors import BreakevenError, RunFailedError, UsageError
+from breakeven.errors import RunFailedError, UsageError
 from breakeven.findings import Prices, names, throughput_series
 from breakeven.findings.scrub import clean, scrubbed
-from breakeven.metrics.summary import RunSummary
 from breakeven.report.html import to_html
 from breakeven.report.pagedata import series_data
 from breakeven.report.server import Source, make_server
-from breakeven.session.summary import stored_summary, summarise
-from breakeven.store.folder import RECORDS, SUMMARY, RunFolder, find_runs
+from breakeven.session.summary import fresh_summary
+from breakeven.store.folder import RECORDS, RunFolder, find_runs
+from breakeven.store.study import StudyFolder, find_studies
 from breakeven.units import load_text
 
 QUIET_S: Final = 15.0
@@ -72,11 +74,37 @@ class Shelf:
         return Source(runs=self.runs, report=self.report, live=self.live)
 
     def runs(self) -> list[dict[str, Any]]:
-        """A line for each run, newest first."""
-        return [self._row(folder) for folder in reversed(find_runs(self._out))]
+        """A line for each run, newest first, and for each study."""
+        rows = [self._row(folder) for folder in find_runs(self._out)]
+        rows += [self._study_row(folder) for folder in find_studies(self._out)]
+        return sorted(rows, key=lambda row: str(row["id"]), reverse=True)
+
+    def _study_row(self, folder: StudyFolder) -> dict[str, Any]:
+        rows = [self._row(cell) for cell in folder.begun()]
+        known = dict.fromkeys(("hardware", "model"))
+        return {
+            **known,
+            "id": folder.path.name,
+            "error": None,
+            "engine": f"study, {len(rows)} cells",
+            "levels": sum(row["levels"] or 0 for row in rows),
+            "best": max((row["best"] for row in rows if row["best"] is not None), default=None),
+            "running": any(row["running"] for row in rows),
+        }
+
+    def _study(self, path: Path, ids: Sequence[str]) -> str:
+        """The page of a study."""
+        if len(ids) > 1:
+            raise UsageError("a study has a page by itself; pick runs to compare them")
+        level = Level(floors=tuple(self._floors), slo=self._slo)
+        loaded, study = best_cells(path, level)
+        return to_html(replace(findings_of(loaded, level=level, prices=Prices(quotes=quotes())), study=study))
 
     def report(self, ids: Sequence[str]) -> str:
         """The page of some runs."""
+        studies = [study for study in find_studies(self._out) if study.path.name in ids]
+        if studies:
+            return self._study(studies[0].path, ids)
         loaded = [load_folder(self._folder(name)) for name in ids]
         scenarios = self._scenarios if len(ids) == 1 or all(one.reference for one in self._scenarios) else ()
         prices = Prices(scenarios=tuple(scenarios), quotes=quotes())
@@ -106,10 +134,11 @@ class Shelf:
     def _row(self, folder: RunFolder) -> dict[str, Any]:
         stamp = _stamp(folder)
         running = _is_running(folder)
-        known = self._rows.get(folder.id)
+        key = str(folder.path)
+        known = self._rows.get(key)
         if known is None or known[0] != stamp:
             known = (stamp, _about(folder))
-            self._rows[folder.id] = known
+            self._rows[key] = known
         return {**known[1], "running": running}
 
 
@@ -134,7 +163,7 @@ def _is_running(folder: RunFolder) -> bool:
 
 
 def _about(folder: RunFolder) -> dict[str, Any]:
-    run = readable(folder, lambda folder: scrubbed(_summary(folder)))
+    run = readable(folder, lambda folder: scrubbed(fresh_summary(folder)))
     if isinstance(run, str):
         unknown = dict.fromkeys(("hardware", "engine", "model", "levels", "best"))
         return {"id": folder.id, "error": clean(run), **unknown}
@@ -148,14 +177,3 @@ def _about(folder: RunFolder) -> dict[str, Any]:
         "levels": sum(level.status == "done" for level in run.levels),
         "best": max(speeds, default=None),
     }
-
-
-def _summary(folder: RunFolder) -> RunSummary:
-    """The stored summary where it is as new as the records, else made again."""
-    stored = folder.path / SUMMARY
-    files = _files(folder)
-    if stored.is_file() and all(path.suffix == ".parquet" for path in files):
-        if stored.stat().st_mtime >= max((stat.st_mtime for stat in files.values()), default=0.0):
-            with contextlib.suppress(BreakevenError):
-                return stored_summary(folder)
-    return summarise(folder)

@@ -35,7 +35,7 @@ COMMANDS: Final = (
         "write a run in another tool's format",
         _export,
         (
-            Option("RUN", "run folder or summary", kind=PATH),
+            Option("RUN", "run folder, summary, or study (a folder a cell)", kind=PATH),
             Option(
                 "--as", "vllm-json (default), llmd-report or openmetrics", "FORMAT", field="form", default="vllm-json"
             ),

@@ -22,6 +22,7 @@ _COST_EXAMPLES: Final = """  breakeven cost --preset nosana-2024 --explain
 def _compare(arguments: argparse.Namespace) -> int:
     from breakeven.app.compare import DataRuns, compare
     from breakeven.app.level import Level
+    from breakeven.store.study import is_study
 
     runs: list[Path] | DataRuns = arguments.runs
     candidates = arguments.candidate or ()
@@ -37,6 +38,8 @@ def _compare(arguments: argparse.Namespace) -> int:
         )
     elif {arguments.reference, *candidates, arguments.data_workload, arguments.tokens_per_word} != {None}:
         raise UsageError("compare: --reference, --candidate, --data-workload and --tokens-per-word go with --data NAME")
+    elif len(arguments.runs) == 1 and is_study(arguments.runs[0]):
+        return _compare_study(arguments)
     elif len(arguments.runs) < 2:
         raise UsageError("compare: give a reference and at least one candidate, such as `compare runs/a runs/b`")
     level = Level(
@@ -50,6 +53,17 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.gate_strict and not arguments.gate:
         raise UsageError("compare: --gate-strict is about gates; give one with --gate CONDITION")
     return compare(runs, level, gates=arguments.gate or (), strict=arguments.gate_strict, json_to=arguments.json)
+
+
+def _compare_study(arguments: argparse.Namespace) -> int:
+    """The cells of a study against one another."""
+    from breakeven.app.level import Level
+    from breakeven.app.study import show_study
+
+    if arguments.gate or arguments.at_users:
+        raise UsageError("compare: --gate and --at-users take runs; of a study give two of its cells, STUDY/CELL")
+    level = Level(floors=arguments.floor or (), slo=arguments.slo)
+    return show_study(arguments.runs[0], level, json_to=arguments.json)
 
 
 def _cost(arguments: argparse.Namespace) -> int:
@@ -85,7 +99,9 @@ COMMANDS: Final = (
         "how many of B do the work of one A",
         _compare,
         (
-            Option("RUN", "the reference, then one or more candidates", kind=PATH, field="runs", values="*"),
+            Option(
+                "RUN", "the reference, then one or more candidates; or one study", kind=PATH, field="runs", values="*"
+            ),
             FLOOR,
             SLO,
             SEED,

@@ -66,7 +66,12 @@ COMMANDS: Final = (
         "make a page, tables or pictures of runs and prices",
         _report,
         (
-            Option("RUN", "run folder, summary.json, another tool's result, or DATA:GPU", field="runs", values="*"),
+            Option(
+                "RUN",
+                "run folder, study, summary.json, another tool's result, or DATA:GPU",
+                field="runs",
+                values="*",
+            ),
             Option(
                 "--scenario",
                 "scenario file or name (nosana-2024, owner, renter, self-host); one more for each further candidate",

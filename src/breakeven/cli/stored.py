@@ -20,6 +20,8 @@ def _runs(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: Final = (
-    Command("show", "print a stored run again", _show, (Option("RUN", "run folder", kind=PATH), JSON)),
-    Command("runs", "list the stored runs", _runs, (OUT,)),
+    Command(
+        "show", "print a stored run or study again", _show, (Option("RUN", "run folder or study", kind=PATH), JSON)
+    ),
+    Command("runs", "list the stored runs and studies", _runs, (OUT,)),
 )

@@ -106,7 +106,7 @@ def _level(condition: Gate, a: Pooled, b: Pooled, *, users: int, tests: int) -> 
     sides = (a, b) if condition.relative else (b,)
     figure = _figure(b, condition.metric, users)
     if condition.relative:
-        figure = _quotient(figure, _figure(a, condition.metric, users))
+        figure = quotient(figure, _figure(a, condition.metric, users))
     narrow = any(_may_be_narrow(side, condition.metric, users) for side in sides)
     return GateLevel(
         users=users,
@@ -139,7 +139,7 @@ def _pooled(pooled: Pooled, users: int) -> PooledLevel:
     return next(level for level in pooled.levels if level.users == users)
 
 
-def _quotient(one: Measured, other: Measured) -> Measured:
+def quotient(one: Measured, other: Measured) -> Measured:
     """one / other on the log scale: half widths add as squares; no interval where a side has none."""
     if one.value is None or other.value is None:
         return Measured()
@@ -169,11 +169,11 @@ def _verdict(condition: Gate, figure: Measured, tests: int, *, least: float) -> 
     good, bad = figure.ci95 if condition.at_least else reversed(figure.ci95)
     if margin >= figure.log_half and good is not None:
         return "passed"
-    fails = -margin > max(figure.log_half, least) * _widening(tests, figure.df) and bad is not None
+    fails = -margin > max(figure.log_half, least) * widening(tests, figure.df) and bad is not None
     return "failed" if fails else "undecided"
 
 
-def _widening(tests: int, df: int) -> float:
+def widening(tests: int, df: int) -> float:
     """How much wider an interval must be for `tests` of them to hold together, at 95 %."""
     return t_quantile(df, tests) / t_quantile(df)
 

@@ -9,6 +9,7 @@ from breakeven.compare.types import Comparison, Holds, NextLevel, OperatingPoint
 from breakeven.compare.types import Reason as Why
 from breakeven.cost.result import CostReport, Crossing
 from breakeven.findings.series import LevelSeries
+from breakeven.findings.study import StudyFindings
 from breakeven.metrics.bracket import Bracket
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, LevelSummary
@@ -200,6 +201,8 @@ class Findings(Struct, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...] = ()
     money: tuple[Money, ...] = ()
     best_money: int | None = None
+    study: StudyFindings | None = None
+    """Of which the runs are the best cells."""
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     """How to make this report again."""

@@ -1,6 +1,5 @@
 """The findings as Markdown for a pull request: the answer, the ranking, and the rest folded away."""
 
-import html
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -9,10 +8,11 @@ from breakeven.cost.result import Figure
 from breakeven.cost.words import set_text
 from breakeven.findings import Findings, Money, Ranked, Subject
 from breakeven.report import words
+from breakeven.report.mdtext import table, text
 from breakeven.report.runsections import footnote, limits_text, table_columns, verdict_lines
 from breakeven.report.sentence import answer_text, level_text, sure_text
+from breakeven.report.studymarkdown import study_markdown
 
-_SPECIAL: Final = re.compile(r"([\\`*_\[\]|#~])")
 FEW: Final = 10
 """Runs whose levels are listed."""
 
@@ -24,22 +24,11 @@ def to_markdown(found: Findings) -> str:
     )
 
 
-def text(value: str) -> str:
-    """Text that Markdown leaves as it is."""
-    plain = _SPECIAL.sub(r"\\\1", html.escape(value, quote=False))
-    return plain.replace("@", "@\u200b").replace("://", ":\u200b//").replace("www.", "www\u200b.")
-
-
 def _head(found: Findings) -> Iterator[str]:
+    if found.study is not None:
+        yield from study_markdown(found.study)
+        yield from (f"### The best {len(found.subjects)} of its cells", "") if len(found.subjects) > 1 else ()
     yield from (f"**{text(answer_text(found))}**", "", text(sure_text(found)), "")
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 2) -> Iterator[str]:
-    """`left` columns stand to the left, the others to the right."""
-    yield f"| {' | '.join(heads)} |"
-    yield "|" + "|".join(":--" if i < left else "--:" for i in range(len(heads))) + "|"
-    yield from (f"| {' | '.join(row)} |" for row in rows)
-    yield ""
 
 
 def _ranking(found: Findings) -> Iterator[str]:
@@ -47,7 +36,7 @@ def _ranking(found: Findings) -> Iterator[str]:
     heads = ["", "GPU · engine", *(["price, a card"] if priced else []), f"{found.unit}/s a card", "users"]
     heads += [words.per_mtok(found)] if priced else []
     heads += ["against the first"]
-    yield from _table(heads, [_rank(found, row, priced=priced) for row in found.ranking], left=3 if priced else 2)
+    yield from table(heads, [_rank(found, row, priced=priced) for row in found.ranking], left=3 if priced else 2)
     level = level_text(found)
     if level is not None:
         yield from (f"<sub>At {text(level)}; in brackets 95 % intervals.</sub>", "")
@@ -137,14 +126,14 @@ def _figures(found: Findings, case: Money) -> Iterator[str]:
         ]
         for name, label in names.items()
     ]
-    yield from _table(["figure", *(text(set_text(side)) for side in sides)], _known(rows), left=1)
+    yield from table(["figure", *(text(set_text(side)) for side in sides)], _known(rows), left=1)
     both = [
         [text(words.counted(one.label, found)), text(words.figure(one, unit=found.unit))]
         for one in report.comparison.values()
         if one.shown
     ]
     if both:
-        yield from _table(["candidate against reference", ""], _known(both), left=1)
+        yield from table(["candidate against reference", ""], _known(both), left=1)
 
 
 def _known(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
@@ -157,7 +146,7 @@ def _levels(found: Findings, subject: Subject) -> Iterator[str]:
     columns = table_columns(subject)
     yield from (f"**{text(name)}** {text(subject.model or '')}".rstrip(), "")
     rows = [[text(level.load), *(text(_with(*column.cell(level))) for column in columns)] for level in subject.levels]
-    yield from _table(["load", *(column.head for column in columns)], rows, left=1)
+    yield from table(["load", *(column.head for column in columns)], rows, left=1)
     if limits := limits_text(subject):
         yield from (text(limits), "", *(f"- {text(line)}" for line in verdict_lines(subject)), "")
     if note := footnote(subject):

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from breakeven.cost.result import Figure, Side
 from breakeven.findings import Findings, Level, Money, Subject
+from breakeven.findings.study import StudyFindings
 from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.summary import Estimate
 from breakeven.report import words
@@ -21,7 +22,7 @@ class Number(Struct, frozen=True, kw_only=True):
     """One number with its 95 % interval where it has one."""
 
     part: str
-    """ranking, level, search, comparison, money or crossing."""
+    """study, effect, ranking, level, search, comparison, money or crossing."""
     subject: str
     at: str
     """Load, service level or scenario."""
@@ -34,6 +35,7 @@ class Number(Struct, frozen=True, kw_only=True):
 
 def numbers(found: Findings) -> Iterator[Number]:
     """In the order of the page; what is undefined is None."""
+    yield from _study(found.study)
     yield from _ranking(found)
     for subject in found.subjects:
         for level in subject.levels:
@@ -42,6 +44,17 @@ def numbers(found: Findings) -> Iterator[Number]:
     yield from _comparisons(found)
     for case in found.money:
         yield from _money(case)
+
+
+def _study(found: StudyFindings | None) -> Iterator[Number]:
+    if found is None:
+        return
+    at = "" if found.service_level is None else found.service_level.text()
+    unit = "USD/Mtok" if found.of == "usd_per_mtok" else "tok/s"
+    for cell in found.cells:
+        yield _number("study", cell.name, at, found.of, cell.figure, unit)
+    for one in found.effects:
+        yield _number("effect", f"{one.factor}={one.value}", f"{one.factor}={one.against}", "ratio", one.ratio, "x")
 
 
 def _ranking(found: Findings) -> Iterator[Number]:

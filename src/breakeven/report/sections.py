@@ -17,6 +17,7 @@ from breakeven.report.rankbars import ranking
 from breakeven.report.runsections import records, repeat, time_panels
 from breakeven.report.sentence import answer_parts, level_text, sure_text
 from breakeven.report.shortnames import short_names, sides_of
+from breakeven.report.studysection import study_section
 
 NAV: Final = (
     ("ranking-section", "Ranking"),
@@ -49,19 +50,14 @@ def body(found: Findings) -> Html:
 
 def sections(found: Findings) -> Iterator[Html]:
     """In the order that the reader needs."""
-    yield answer(found)
-    ranked = ranking(found)
-    if ranked is not None:
-        yield ranked
+    yield from filter(None, (study_section(found.study), answer(found), ranking(found)))
     yield throughput(found)
     if _is_streamed(found):
         yield latency(found)
     if words.is_priced(found):
         yield pareto(found)
     yield from money_sections(found)
-    doubts = cautions_section(found)
-    if doubts is not None:
-        yield doubts
+    yield from filter(None, (cautions_section(found),))
     yield method(found)
     yield records(found)
     yield repeat(found)

@@ -94,7 +94,7 @@ class StudyRun:
             self._note(cell, summary, repeat=turn.repeat)
         except RunFailedError as error:
             self._live.say(f"{cell.name}: {error}")
-            self._keep(failures=self._state.failures | {cell.name: one_line(str(error), limit=600)})
+            self._keep(failures=self._state.failures | {cell.name: one_line(str(error).splitlines()[0], limit=300)})
         finally:
             folder.unlock()
             self._spend()

@@ -1,5 +1,6 @@
 """The summary of a stored run: made again from its records, each time."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from breakeven.cautions import judged_level, judged_together
-from breakeven.errors import RunFailedError
+from breakeven.errors import BreakevenError, RunFailedError
 from breakeven.metrics.bracket import bracket, load_of
 from breakeven.metrics.machine import declared_energy
 from breakeven.metrics.repeats import repeats
@@ -18,7 +19,7 @@ from breakeven.plan import Plan
 from breakeven.predict.roofline import with_roofline
 from breakeven.record import LevelFacts, Record
 from breakeven.store.facts import run_summary
-from breakeven.store.folder import SUMMARY, RunFolder
+from breakeven.store.folder import RECORDS, SUMMARY, RunFolder
 from breakeven.store.samples import read_samples
 
 
@@ -70,6 +71,17 @@ def stored_summary(folder: RunFolder) -> RunSummary:
         return run_summary(path.read_bytes(), where=path)
     except OSError as error:
         raise RunFailedError(f"{path}: {error.strerror}") from None
+
+
+def fresh_summary(folder: RunFolder) -> RunSummary:
+    """The stored summary where it is as new as the records, which is quick; else made again from them."""
+    stored, records = folder.path / SUMMARY, folder.path / RECORDS
+    with contextlib.suppress(OSError, BreakevenError):
+        files = list(records.iterdir())
+        newest_s = max((path.stat().st_mtime for path in files), default=0.0)
+        if all(path.suffix == ".parquet" for path in files) and stored.stat().st_mtime >= newest_s:
+            return stored_summary(folder)
+    return summarise(folder)
 
 
 def _with_watts(level: LevelSummary, plan: Plan) -> LevelSummary:

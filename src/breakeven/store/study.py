@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.plan import Plan, plan_table
-from breakeven.store.folder import PLAN, RECORDS, RunFolder, slug
+from breakeven.store.folder import PLAN, RECORDS, RunFolder, find_runs, slug
 from breakeven.store.log import cannot_write, write_atomically
 from breakeven.store.mark import leave_mark
 
@@ -100,6 +100,10 @@ class StudyFolder:
         path = self.path / name
         return RunFolder.open(path) if (path / PLAN).is_file() else None
 
+    def begun(self) -> list[RunFolder]:
+        """The run folders of cells that were begun, by name."""
+        return find_runs(self.path)
+
     def make_cell(self, name: str, plan: Plan) -> RunFolder:
         """The run folder of a cell, made where there is none; UsageError where it holds another plan."""
         found = self.cell(name)
@@ -119,9 +123,17 @@ class StudyFolder:
         return found
 
 
+def find_studies(out: Path) -> list[StudyFolder]:
+    """The studies in `out`, oldest first. A link is none."""
+    return [StudyFolder(path) for path in sorted(out.iterdir()) if is_study(path) and not path.is_symlink()]
+
+
 def is_study(path: Path) -> bool:
-    """The folder holds a study."""
-    return (path / STUDY).is_file()
+    """The folder holds a study; one that we may not look into holds none."""
+    try:
+        return (path / STUDY).is_file()
+    except OSError:
+        return False
 
 
 def _new_folder(path: Path) -> Path:

@@ -1,0 +1,22 @@
+"""Text and tables of Markdown, safe in a pull request."""
+
+import html
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+_SPECIAL: Final = re.compile(r"([\\`*_\[\]|#~])")
+
+
+def text(value: str) -> str:
+    """Text that Markdown leaves as it is."""
+    plain = _SPECIAL.sub(r"\\\1", html.escape(value, quote=False))
+    return plain.replace("@", "@\u200b").replace("://", ":\u200b//").replace("www.", "www\u200b.")
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 2) -> Iterator[str]:
+    """`left` columns stand to the left, the others to the right."""
+    yield f"| {' | '.join(heads)} |"
+    yield "|" + "|".join(":--" if i < left else "--:" for i in range(len(heads))) + "|"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+    yield ""

@@ -1,0 +1,83 @@
+"""A study on the page: the answer, the matrix as a heat map, what each setting does, what failed. Without a script."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from breakeven.findings.study import StudyCell, StudyFindings
+from breakeven.report import studywords as words
+from breakeven.report.markup import Html, el
+
+SHADES: Final = 9
+"""Classes `heat-0` (worst) to `heat-8` (best) of page.css."""
+
+
+def study_section(found: StudyFindings | None) -> Html | None:
+    """None where the report is of runs."""
+    if found is None:
+        return None
+    lines = (*words.interaction_lines(found), *words.trouble_lines(found))
+    return el(
+        "section",
+        el("h2", words.best_text(found)),
+        el("p", words.ties_text(found), class_="lead"),
+        _heat_map(found),
+        _effects(found),
+        el("ul", *(el("li", line) for line in lines)) if lines else None,
+        el("p", " ".join((*words.caveat_lines(found), words.used_text(found))), class_="lead"),
+        id="study",
+    )
+
+
+def _heat_map(found: StudyFindings) -> Html:
+    laid = words.matrix(found)
+    heads = [el("th", name, scope="col") for name in laid.down or ("cell",)]
+    across = f"{laid.across} " if laid.across else ""
+    heads += [el("th", f"{across}{one}", scope="col", class_="n") for one in laid.columns or (words.unit(found),)]
+    rows = [
+        el(
+            "tr",
+            *(el("th", one, scope="row") for one in place or ("",)),
+            *(_cell(found, cell) for cell in cells),
+        )
+        for place, cells in laid.rows
+    ]
+    caption = f"{words.unit(found)} {words.at(found)}; darker is better, * cannot be told from the best."
+    table = el("table", el("caption", caption), el("thead", el("tr", *heads)), el("tbody", *rows), class_="heat")
+    return el("div", table, class_="scroll")
+
+
+def _cell(found: StudyFindings, cell: StudyCell | None) -> Html:
+    if cell is None or cell.figure.value is None:
+        return el("td", words.cell_text(found, cell), class_="n")
+    mark = "*" if cell.ties else ""
+    inside = words.ends(found, cell.figure)
+    shade = f"n heat-{shade_of(found, cell.figure.value)}"
+    return el("td", f"{words.cell_text(found, cell)}{mark}", el("small", inside) if inside else None, class_=shade)
+
+
+def shade_of(found: StudyFindings, value: float) -> int:
+    """0 for the worst cell, SHADES - 1 for the best, in between by the log of the figure."""
+    known = [math.log(cell.figure.value) for cell in found.cells if cell.figure.value]
+    low, high = min(known), max(known)
+    part = 1.0 if low == high else (math.log(value) - low) / (high - low)
+    return round((1 - part if found.of == "usd_per_mtok" and low < high else part) * (SHADES - 1))
+
+
+def _effects(found: StudyFindings) -> Html | None:
+    if not found.effects:
+        return None
+    return el(
+        "div",
+        el(
+            "table",
+            el("caption", "What each setting does alone"),
+            el("thead", el("tr", *(el("th", head, scope="col") for head in ("Setting", "against", "alone", "cells")))),
+            el("tbody", *(_row(words.effect_row(one)) for one in found.effects)),
+        ),
+        class_="scroll",
+    )
+
+
+def _row(texts: Sequence[str]) -> Html:
+    return el("tr", *(el("td", text) for text in texts))
