@@ -112,14 +112,14 @@ def test_the_label_of_the_winner_follows_the_prices(show: Any, browser: Browser)
     show(measured())
     set_field(browser, "reference.rent_usd_per_h", 0.001)
     assert "llama.cpp: 0.00248 USD" in browser.run("document.querySelector('[data-chart=answer]').textContent")
-    assert browser.run("document.querySelector('#ranking tbody svg.bar rect').getAttribute('width')") == "1.53%"
+    assert browser.run("document.querySelector('#ranking tbody svg.rankbar rect').getAttribute('width')") == "1.53%"
 
 
 def test_a_run_alone_has_no_ranking_and_two_have_bars(show: Any, browser: Browser) -> None:
     show(single())
     assert browser.run("document.querySelector('#ranking')") is None
     show(pair())
-    assert browser.run("document.querySelectorAll('#ranking svg.bar').length") == 2
+    assert browser.run("document.querySelectorAll('#ranking svg.rankbar').length") == 2
 
 
 def test_cautions_are_a_mark_with_a_number_and_all_stand_at_the_end_with_their_remedies(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from breakeven.app.serve import Shelf, serve
@@ -22,7 +23,7 @@ from breakeven.report.server import MOST_CONNECTIONS, allowed_hosts, make_server
 from breakeven.store.folder import RunFolder
 from browser import Browser
 from browser import find as find_browser
-from commands import finish, start
+from commands import finish, heard, start
 from report_runs import make_run, records
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"
@@ -98,6 +99,8 @@ def test_the_list_names_every_run_newest_first(served: Served) -> None:
     assert {run["id"] for run in told} == {run.id for run in served.runs}
     one = next(run for run in told if run["hardware"] == "RTX 4090")
     assert (one["engine"], one["levels"], one["running"], one["error"]) == ("vLLM 0.23.1", 3, False, None)
+    assert (one["status"], one["workload"], one["load"], one["errors"]) == ("done", "fixed", "1, 5 and 20 users", 0)
+    assert one["started"].startswith("2026-11-01T12:00")
     assert one["best"] > 100
 
 
@@ -218,6 +221,90 @@ def test_the_list_is_filtered_and_two_runs_are_compared_in_a_browser(served: Ser
         assert browser.run("window.hacked") is None
         assert browser.console == []
         assert all(url.startswith(f"http://127.0.0.1:{served.port}/") for url in browser.requests)
+
+
+def rows(out: Path) -> dict[str, Any]:
+    return {row["id"]: row for row in Shelf(out).runs()}
+
+
+def test_a_run_that_did_not_come_to_its_end_is_marked(tmp_path: Path) -> None:
+    whole = make_run(tmp_path, users=(1, 5), window_s=4.0, name="whole")
+    died = make_run(tmp_path, users=(1, 5), window_s=4.0, name="died")
+    host = died.host()
+    host["engine"]["exit_code"] = -9
+    died.write_host(host)
+    early = make_run(tmp_path, users=(1, 5), window_s=4.0, name="early")
+    next(path for path in (early.path / "records").iterdir() if "u00005" in path.name).unlink()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "summary.json").write_text("{")
+    told = rows(tmp_path)
+    assert told[whole.id]["status"] == "done"
+    assert (told[died.id]["status"], told[died.id]["why"]) == ("engine died", "exit code -9")
+    assert told[early.id]["status"] == "ended early"
+    assert told["broken"]["status"] == "unreadable"
+    assert told["broken"]["error"]
+
+
+@pytest.mark.engine
+def test_a_real_engine_that_is_killed_is_told_in_the_list(tmp_path: Path) -> None:
+    process = start("run", "--users", "1", "--max-duration", "30", "--out", tmp_path, "--name", "killed")
+    heard(process, "measuring")
+    engine = next(
+        one
+        for one in psutil.Process(process.pid).children(recursive=True)
+        if "breakeven.launch.llamacpp_server" in one.cmdline() and "breakeven.launch.guard" not in one.cmdline()
+    )
+    engine.kill()
+    assert "the engine ended by itself" in finish(process).line()
+    (row,) = Shelf(tmp_path).runs()
+    assert row["status"] == "engine died"
+    assert row["why"].startswith("exit code ")
+
+
+def test_errors_are_counted_and_a_study_is_listed_with_its_runs_and_failures(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    run = make_run(study, users=(1, 5), window_s=4.0, error="it broke")
+    (study / "study.toml").write_text("")
+    (study / "study.json").write_text('{"failures": {"l4-vllm": "no card /home/me/secret"}}')
+    (tmp_path / "linked").symlink_to(study)
+    told = rows(tmp_path)
+    assert list(told) == [f"study/{run.id}"]
+    assert told[f"study/{run.id}"]["errors"] == 2, "one at each level"
+    assert Shelf(tmp_path).studies() == [
+        {"id": "study", "runs": [f"study/{run.id}"], "failures": {"l4-vllm": "no card …/secret"}}
+    ]
+    assert "RTX 4090 with vLLM" in Shelf(tmp_path).report([f"study/{run.id}"])
+    with pytest.raises(UsageError, match="no run of that name"):
+        Shelf(tmp_path).report(["study/../study"])
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH")
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_the_list_fits_a_phone_and_shows_those_with_problems(tmp_path: Path, width: int, *, dark: bool) -> None:
+    make_run(tmp_path / "runs", users=(1, 5), window_s=4.0, name="whole")
+    died = make_run(tmp_path / "runs", users=(1, 5), window_s=4.0, name="died")
+    host = died.host()
+    host["engine"]["exit_code"] = 1
+    died.write_host(host)
+    server = make_server(Shelf(tmp_path / "runs").source(), host="127.0.0.1", port=0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    with Browser(tmp_path / "profile") as browser:
+        browser.look(width=width, dark=dark, phone=width < 500)
+        browser.open(f"http://127.0.0.1:{server.server_address[1]}/")
+        assert browser.console == []
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        browser.run(
+            "(() => { const s = document.querySelector('#state'); s.value = 'with problems';"
+            "s.dispatchEvent(new Event('change')); })()"
+        )
+        assert browser.run("[...document.querySelectorAll('#runs tbody th')].map((one) => one.textContent)") == [
+            died.id
+        ]
+        assert "engine died" in browser.run("document.querySelector('#runs tbody').textContent")
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 def test_a_folder_that_is_none_and_a_port_that_is_taken_are_told(tmp_path: Path) -> None:

@@ -14,16 +14,20 @@ from breakeven.app.prices import quotes
 from breakeven.app.report import best_cells, findings_of, load_folder, load_scenario
 from breakeven.app.runs import readable
 from breakeven.cost.inputs import Scenario
-from breakeven.errors import RunFailedError, UsageError
+from breakeven.errorkinds import kind_of
+from breakeven.errors import BreakevenError, RunFailedError, UsageError
 from breakeven.findings import Prices, names, throughput_series
 from breakeven.findings.scrub import clean, scrubbed
+from breakeven.metrics.failures import has_mostly_failed
+from breakeven.metrics.summary import RunSummary
 from breakeven.report.html import to_html
 from breakeven.report.pagedata import series_data
 from breakeven.report.server import Source, make_server
+from breakeven.session.measure import missing
 from breakeven.session.summary import fresh_summary
 from breakeven.store.folder import RECORDS, RunFolder, find_runs
 from breakeven.store.study import StudyFolder, find_studies
-from breakeven.units import load_text
+from breakeven.units import load_text, loads_text
 
 QUIET_S: Final = 15.0
 """A run whose records have not grown for so long is not running."""
@@ -71,28 +75,25 @@ class Shelf:
 
     def source(self) -> Source:
         """What a server needs."""
-        return Source(runs=self.runs, report=self.report, live=self.live)
+        return Source(runs=self.runs, studies=self.studies, report=self.report, live=self.live)
 
     def runs(self) -> list[dict[str, Any]]:
-        """A line for each run, newest first, and for each study."""
-        rows = [self._row(folder) for folder in find_runs(self._out)]
-        rows += [self._study_row(folder) for folder in find_studies(self._out)]
-        return sorted(rows, key=lambda row: str(row["id"]), reverse=True)
+        """A line for each run, newest first; runs of a study have its name before theirs."""
+        rows = [self._row(name, folder) for name, folder in self._all().items()]
+        return sorted(rows, key=lambda row: (row["running"], row["started"] or "", row["id"]), reverse=True)
 
-    def _study_row(self, folder: StudyFolder) -> dict[str, Any]:
-        rows = [self._row(cell) for cell in folder.begun()]
-        known = dict.fromkeys(("hardware", "model"))
-        return {
-            **known,
-            "id": folder.path.name,
-            "error": None,
-            "engine": f"study, {len(rows)} cells",
-            "levels": sum(row["levels"] or 0 for row in rows),
-            "best": max((row["best"] for row in rows if row["best"] is not None), default=None),
-            "running": any(row["running"] for row in rows),
-        }
+    def studies(self) -> list[dict[str, Any]]:
+        """A line for each study: its runs, and how many cells could not be measured."""
+        return [_study(folder) for folder in find_studies(self._out)]
 
-    def _study(self, path: Path, ids: Sequence[str]) -> str:
+    def _all(self) -> dict[str, RunFolder]:
+        """Every run of this folder, and of the studies in it, by its name."""
+        found = {folder.id: folder for folder in find_runs(self._out)}
+        for study in find_studies(self._out):
+            found |= {f"{study.path.name}/{folder.id}": folder for folder in find_runs(study.path)}
+        return found
+
+    def _study_page(self, path: Path, ids: Sequence[str]) -> str:
         """The page of a study."""
         if len(ids) > 1:
             raise UsageError("a study has a page by itself; pick runs to compare them")
@@ -104,7 +105,7 @@ class Shelf:
         """The page of some runs."""
         studies = [study for study in find_studies(self._out) if study.path.name in ids]
         if studies:
-            return self._study(studies[0].path, ids)
+            return self._study_page(studies[0].path, ids)
         loaded = [load_folder(self._folder(name)) for name in ids]
         scenarios = self._scenarios if len(ids) == 1 or all(one.reference for one in self._scenarios) else ()
         prices = Prices(scenarios=tuple(scenarios), quotes=quotes())
@@ -120,26 +121,36 @@ class Shelf:
             facts, _, records = found[-1]
             load = load_text(facts.users, facts.req_per_s_offered)
             state = "window open" if facts.open_s is not None else "warming up"
-            now = f"{load}: {state}, {records} answers so far; {len(found) - 1} levels done"
+            done = len(found) - 1
+            levels = f"{done} level{'' if done == 1 else 's'} done"
+            now = f"{load}: {state}, {records} answer{'' if records == 1 else 's'} so far; {levels}"
         unit = "tok"
         return {"id": folder.id, "now": now, "unit": unit, "series": series}
 
     def _folder(self, name: str) -> RunFolder:
         """A run of this folder by its name, and nothing else on the disk."""
-        for folder in find_runs(self._out):
-            if folder.id == name:
-                return folder
-        raise UsageError("no run of that name is here")
+        found = self._all().get(name)
+        if found is None:
+            raise UsageError("no run of that name is here")
+        return found
 
-    def _row(self, folder: RunFolder) -> dict[str, Any]:
-        stamp = _stamp(folder)
+    def _row(self, name: str, folder: RunFolder) -> dict[str, Any]:
         running = _is_running(folder)
-        key = str(folder.path)
-        known = self._rows.get(key)
+        stamp = (_stamp(folder), running)
+        known = self._rows.get(name)
         if known is None or known[0] != stamp:
-            known = (stamp, _about(folder))
-            self._rows[key] = known
-        return {**known[1], "running": running}
+            known = (stamp, _about(folder, running=running))
+            self._rows[name] = known
+        return {**known[1], "id": name, "running": running}
+
+
+def _study(folder: StudyFolder) -> dict[str, Any]:
+    runs = [f"{folder.path.name}/{run.id}" for run in find_runs(folder.path)]
+    try:
+        failures = {clean(name): clean(why) for name, why in folder.state().failures.items()}
+    except BreakevenError as error:
+        failures = {"study.json": clean(f"{error}")}
+    return {"id": folder.path.name, "runs": runs, "failures": failures}
 
 
 def _files(folder: RunFolder) -> dict[Path, os.stat_result]:
@@ -162,18 +173,51 @@ def _is_running(folder: RunFolder) -> bool:
     return any(path.suffix == ".log" and now - stat.st_mtime < QUIET_S for path, stat in _files(folder).items())
 
 
-def _about(folder: RunFolder) -> dict[str, Any]:
-    run = readable(folder, lambda folder: scrubbed(fresh_summary(folder)))
-    if isinstance(run, str):
-        unknown = dict.fromkeys(("hardware", "engine", "model", "levels", "best"))
-        return {"id": folder.id, "error": clean(run), **unknown}
+def _about(folder: RunFolder, *, running: bool) -> dict[str, Any]:
+    told = readable(folder, lambda folder: _told(folder, running=running))
+    if isinstance(told, str):
+        fields = ("started", "hardware", "engine", "model", "workload", "load", "levels", "best")
+        return {"error": clean(told), "status": "unreadable", "why": "", "errors": 0, **dict.fromkeys(fields)}
+    return told
+
+
+def _told(folder: RunFolder, *, running: bool) -> dict[str, Any]:
+    run = scrubbed(fresh_summary(folder))
     speeds = [level.output_tok_per_s.value for level in run.levels if level.output_tok_per_s.value is not None]
+    status, why = _status(folder, run, running=running)
     return {
-        "id": folder.id,
         "error": None,
+        "status": status,
+        "why": why,
+        "started": run.run.started,
         "hardware": names.hardware(run.run.host),
         "engine": names.engine(run.run.engine, version=True),
         "model": run.run.model,
+        "workload": run.run.workload.get("name"),
+        "load": loads_text((level.users, level.req_per_s_offered) for level in run.levels),
         "levels": sum(level.status == "done" for level in run.levels),
+        "errors": sum(level.errors for level in run.levels),
         "best": max(speeds, default=None),
     }
+
+
+def _status(folder: RunFolder, run: RunSummary, *, running: bool) -> tuple[str, str]:
+    """How a run stands, and why where it did not come to its end."""
+    if run.run.kind != "measured" or not folder.is_measured:
+        return run.run.kind, ""
+    code = run.run.engine.get("exit_code")
+    if code is not None:
+        return "engine died", f"exit code {code}"
+    mostly = next((level for level in run.levels if has_mostly_failed(level)), None)
+    if mostly is not None:
+        kind = str(mostly.extra.get("commonest_error") or "")
+        load = load_text(mostly.users, mostly.req_per_s_offered)
+        return "failed", f"most requests failed at {load}" + (f": {kind_of(kind).what}" if kind else "")
+    if running:
+        return "running", ""
+    plan = folder.plan()
+    is_open = plan.find_max or plan.auto or plan.is_replay
+    broken_off = any(level.status == "interrupted" for level in run.levels)
+    if broken_off or not run.levels or (not is_open and missing(plan, folder)):
+        return "ended early", "not every level of its plan is measured"
+    return "done", ""

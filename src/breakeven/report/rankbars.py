@@ -1,11 +1,16 @@
 """The ranking on the page: each GPU with its engine as a bar with its interval and price, the cheapest first."""
 
+from typing import Final
+
 from breakeven.findings import Findings, Price, Ranked
 from breakeven.metrics.summary import Estimate
 from breakeven.report import words
 from breakeven.report.marks import mark
 from breakeven.report.markup import Html, el
 from breakeven.report.sentence import level_text
+
+COLOURED: Final = 8
+"""Runs that have a colour of their own."""
 
 
 def ranking(found: Findings) -> Html | None:
@@ -80,6 +85,7 @@ def _bar(figure: Estimate, row: Ranked, found: Findings, *, most: float) -> Html
         return None
     low, high = figure.ci95
     predicted = row.run is not None and bool(found.subjects[row.run].mark)
+    colour = row.run if row.run is not None and row.run < COLOURED else "rest"
     interval = (
         None
         if low is None or high is None
@@ -89,7 +95,7 @@ def _bar(figure: Estimate, row: Ranked, found: Findings, *, most: float) -> Html
         "svg",
         el("rect", x=0, y="15%", width=_share(figure.value, most), height="70%", rx=2),
         interval,
-        class_=f"bar s{row.run if row.run is not None and row.run < 8 else 'rest'}{' predicted' if predicted else ''}",
+        class_=f"rankbar s{colour}{' predicted' if predicted else ''}",
         aria_hidden="true",
     )
 

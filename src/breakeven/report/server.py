@@ -25,6 +25,7 @@ class Source(NamedTuple):
     """Where the pages come from. Each function may raise a BreakevenError, which is shown as text."""
 
     runs: Callable[[], list[dict[str, Any]]]
+    studies: Callable[[], list[dict[str, Any]]]
     report: Callable[[Sequence[str]], str]
     """The page of some runs, by id."""
     live: Callable[[str], dict[str, Any]]
@@ -103,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/":
             self._send(200, "text/html; charset=utf-8", index_page(), policy=index_policy())
         elif path == "/api/runs":
-            self._json({"runs": self.of.runs()})
+            self._json({"runs": self.of.runs(), "studies": self.of.studies()})
         elif path == "/api/live" and len(asked) == 1:
             self._json(self.of.live(asked[0]))
         elif path == "/report" and 1 <= len(asked) <= MOST_RUNS:
@@ -160,21 +161,25 @@ def _style() -> str:
     return page_file("page.css") + page_file("index.css")
 
 
+HEADS: Final = ("", "Run", "Status", "Time", "Machine · engine", "Model", "Workload", "Load", "Errors", "Best tok/s")
+STATES: Final = ("all", "running", "done", "with problems")
+
+
 def index_page() -> str:
     """The list; its script fills it."""
-    heads = [
-        ("", None),
-        ("Run", None),
-        ("Hardware", None),
-        ("Engine", None),
-        ("Model", None),
-        ("Levels", "n"),
-        ("Best tok/s", "n"),
-    ]
-    head = el("thead", el("tr", *(el("th", text, scope="col", class_=name) for text, name in heads)))
+    numbers = ("Errors", "Best tok/s")
+    heads = (
+        el("th" if text else "td", text, scope="col" if text else None, class_="n" if text in numbers else None)
+        for text in HEADS
+    )
+    filters = el(
+        "input", type="search", id="filter", placeholder="Filter: GPU, model, study …", aria_label="Filter runs"
+    )
+    states = el("select", *(el("option", one) for one in STATES), id="state", aria_label="Which runs")
+    compare = el("button", "Pick two to compare", type="button", id="compare", class_="main", disabled=True)
     body = el(
         "body",
-        el("nav", el("div", el("strong", "breakeven"), class_="wrap")),
+        el("nav", el("div", el("strong", "breakeven"), class_="wrap"), aria_label="breakeven"),
         el(
             "main",
             el(
@@ -187,21 +192,11 @@ def index_page() -> str:
                 ),
             ),
             el("div", id="live"),
-            el(
-                "div",
-                el(
-                    "input",
-                    type="search",
-                    id="filter",
-                    placeholder="Filter: GPU, engine, model …",
-                    aria_label="Filter runs",
-                ),
-                el("button", "Pick two to compare", type="button", id="compare", class_="main", disabled=True),
-                el("span", id="count", class_="status", role="status"),
-                class_="bar",
-            ),
+            el("div", filters, states, compare, el("span", id="count", class_="status", role="status"), class_="bar"),
             el("p", id="error", role="alert"),
-            el("div", el("table", head, el("tbody"), id="runs"), class_="scroll"),
+            el("ul", id="studies"),
+            el("table", el("thead", el("tr", *heads)), el("tbody"), id="runs", class_="stack"),
+            el("p", id="reading", class_="unseen", role="status"),
             class_="wrap",
         ),
         *(el("script", library(name)) for name in LIBRARIES),

@@ -275,6 +275,7 @@ class Measurement:
             began = datetime.datetime.fromisoformat(earlier["run"]["started"])
             self._zero_s -= (self._started - began).total_seconds()
             earlier["run"]["resumed"] = [*earlier["run"].get("resumed", []), self._started.isoformat()]
+            earlier["engine"].pop("exit_code", None)
             earlier["engine"]["starts"] = [*earlier["engine"].get("starts", []), *self._start()]
             self.folder.write_host(earlier)
             return
@@ -357,10 +358,19 @@ class Measurement:
         process = self._launched.process if self._launched is not None else None
         if process is not None and process.exit_code() is not None:
             last = process.tail()
+            self._note_end(process.exit_code())
             raise RunFailedError(
                 f"the engine ended by itself (exit code {process.exit_code()}); its log is {process.log_path}"
                 + (f"; its last line: {last[-1]}" if last else "")
             )
+
+    def _note_end(self, exit_code: int | None) -> None:
+        """The engine ended by itself: that stands with the run, for whoever looks at it later."""
+        assert self.folder is not None
+        host = self.folder.host()
+        if host:
+            host["engine"]["exit_code"] = exit_code
+            self.folder.write_host(host)
 
     async def _settled(self, facts: LevelFacts, *, server: Server) -> LevelFacts:
         """Wait until the engine is idle, or the user wants to stop."""

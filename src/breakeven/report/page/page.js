@@ -143,7 +143,7 @@
       tell(".figure", usd === null ? "–" : short(usd));
       tell(".ends", ends[0] === null || ends[1] === null ? "" : `${short(ends[0])}–${short(ends[1])}`);
       one(".margin", line).textContent = usd === null ? "–" : place === 0 ? "cheapest" : `+${whole(100 * (usd / first - 1))} %${tie ? ", a tie with the line above" : ""}`;
-      const bar = one("svg.bar", line), at = (value) => `${Math.max(0, Math.min(100, (100 * value) / most)).toFixed(2)}%`;
+      const bar = one("svg.rankbar", line), at = (value) => `${Math.max(0, Math.min(100, (100 * value) / most)).toFixed(2)}%`;
       if (bar && usd !== null) {
         one("rect", bar).setAttribute("width", at(usd));
         if (ends[0] !== null && ends[1] !== null) for (const [name, value] of [["x1", ends[0]], ["x2", ends[1]]]) one("line", bar)?.setAttribute(name, at(value));
