@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,21 @@ def fleet(page: str) -> Findings:
     return findings_of(runs, prices=Prices(scenarios=scenarios, ranges="default", quotes=known_quotes()))
 
 
+def made(page: str) -> Findings:
+    """A page by its name."""
+    return measured() if page == "measured" else pair(ranges="default") if page == "priced" else fleet(page)
+
+
+def axe(browser: Browser) -> list[Any]:
+    """What axe-core finds wrong: the rule, and the first element that breaks it."""
+    browser.run(resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+    found: list[Any] = browser.run(
+        "axe.run(document, { resultTypes: ['violations'] })"
+        ".then((told) => told.violations.map((one) => [one.id, one.nodes[0].html.slice(0, 200)]))"
+    )
+    return found
+
+
 PAGES: dict[str, tuple[str | None, tuple[str, ...]]] = {
     **{name: (name, ("rtx-4090",)) for name in PRESETS},
     "one run": (None, ("rtx-4090",)),
@@ -89,13 +105,26 @@ PAGES: dict[str, tuple[str | None, tuple[str, ...]]] = {
 def test_every_chart_is_drawn_when_the_page_opens_and_no_label_covers_another(
     show: Any, browser: Browser, page: str, width: int, *, dark: bool
 ) -> None:
-    found = measured() if page == "measured" else pair(ranges="default") if page == "priced" else fleet(page)
-    show(found, width=width, dark=dark)
+    show(made(page), width=width, dark=dark)
     assert browser.console == []
     assert browser.run(UNDRAWN) == []
     assert browser.run(OVERLAPS) == []
     assert browser.run(CUT) == []
     assert browser.run("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+@pytest.mark.parametrize("page", ["measured", "priced", "one run", "article"])
+def test_axe_finds_nothing_that_keeps_somebody_out(
+    show: Any, browser: Browser, page: str, width: int, *, dark: bool
+) -> None:
+    show(made(page), width=width, dark=dark)
+    browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert axe(browser) == []
+
+
+def test_a_page_of_two_runs_is_below_a_megabyte() -> None:
+    assert len(to_html(measured()).encode()) < 1_000_000
 
 
 def test_the_first_screen_is_the_answer_its_chart_and_three_figures(show: Any, browser: Browser) -> None:

@@ -411,4 +411,5 @@ def test_a_hundred_runs_open_within_two_seconds(show: Any, browser: Browser) -> 
     seconds = show(many(100))
     assert browser.console == []
     assert browser.run("document.querySelectorAll('#ranking tbody').length") == 100
+    assert browser.run("document.querySelector('[data-chart=answer]').dataset.drawn") == "yes"
     assert seconds < 2.0

@@ -25,6 +25,7 @@ from browser import Browser
 from browser import find as find_browser
 from commands import finish, heard, start
 from report_runs import make_run, records
+from test_report_look import axe
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 
@@ -294,6 +295,7 @@ def test_the_list_fits_a_phone_and_shows_those_with_problems(tmp_path: Path, wid
         browser.open(f"http://127.0.0.1:{server.server_address[1]}/")
         assert browser.console == []
         assert browser.run("document.documentElement.scrollWidth") <= width
+        assert axe(browser) == []
         browser.run(
             "(() => { const s = document.querySelector('#state'); s.value = 'with problems';"
             "s.dispatchEvent(new Event('change')); })()"

@@ -3,11 +3,20 @@
 from breakeven.report.markup import Html, el
 
 
-def chart(name: str, title: str, note: str, *, label: str, run: int | None = None, legend: str | None = "runs") -> Html:
+def chart(
+    name: str,
+    title: str,
+    note: str,
+    *,
+    label: str,
+    run: int | None = None,
+    legend: str | None = "runs",
+    head: str = "h3",
+) -> Html:
     """A figure that page.js draws; the label is what a screen reader says of it."""
     return el(
         "figure",
-        el("figcaption", el("h3", title), el("p", note) if note else None),
+        el("figcaption", el(head, title), el("p", note) if note else None),
         el(
             "button",
             "Save",

@@ -112,7 +112,7 @@ def _energy_table(found: Findings, case: Money) -> Html | None:
     ]
     if not known:
         return None
-    heads = [el("th", "", scope="col"), *(_side_head(n, s) for n, s in known)]
+    heads = [el("td"), *(_side_head(n, s) for n, s in known)]
     watts = el(
         "tr",
         el("th", "power of a card under load", scope="row", class_="wide"),

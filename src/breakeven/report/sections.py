@@ -96,6 +96,7 @@ def _answer_chart(found: Findings) -> Html:
         f"{what}, by the speed that a user gets",
         f"{_capital('; '.join(told))}.",
         label=f"{what} against the speed of one user, one line a run; the ranking has the numbers.",
+        head="h2",
         legend="runs" if len(found.subjects) > 1 else None,
     )
 

@@ -123,6 +123,11 @@ const Kit = (() => {
     const { rows, panels, ...rest } = options;
     const svg = Plot.plot({ ...rest, style: undefined, marks: options.marks.filter((mark) => mark !== null), ariaLabel: label });
     svg.querySelectorAll("style").forEach((style) => style.remove());
+    /* What is drawn is one picture with one name; its parts have none of their own. */
+    const inside = document.createElementNS("http://www.w3.org/2000/svg", "g");
+    inside.setAttribute("aria-hidden", "true");
+    inside.append(...svg.childNodes);
+    svg.append(inside);
     return svg;
   };
 
@@ -133,6 +138,7 @@ const Kit = (() => {
     for (const [name, value] of Object.entries({ width, height: rows * height, viewBox: `0 0 ${width} ${rows * height}`, "aria-label": label })) outer.setAttribute(name, value);
     panels.forEach((panel, i) => {
       const inner = plotted(panel, panel.label);
+      inner.removeAttribute("aria-label");
       inner.setAttribute("x", (i % columns) * (width / columns));
       inner.setAttribute("y", Math.floor(i / columns) * height);
       outer.append(inner);

@@ -455,6 +455,8 @@
   });
   window.addEventListener("afterprint", () => all(".chart").forEach((element) => drawOne(element)));
   all("details").forEach((element) => element.addEventListener("toggle", () => all(".chart", element).forEach((c) => { if (!drawn.has(c)) drawOne(c); })));
+  /* What can be scrolled can be scrolled by keyboard. */
+  for (const box of all(".scroll:not([tabindex])")) box.tabIndex = 0;
   Save.start();
   for (const button of all("button.mark")) button.addEventListener("click", () => { const box = document.getElementById(button.getAttribute("popovertarget")); if (box) Save.beside(box, button); });
   for (const link of all(".marked a")) link.addEventListener("click", () => link.closest("[popover]").hidePopover?.());

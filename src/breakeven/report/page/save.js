@@ -18,7 +18,7 @@ const Save = (() => {
     const width = Number(drawn.getAttribute("width")), height = Number(drawn.getAttribute("height"));
     const outer = made("svg", { xmlns: NS, "font-family": FONT, "font-size": 12, fill: "currentColor", color: "var(--ink)" });
     let y = PAD;
-    const title = figure?.querySelector("h3")?.textContent ?? element.dataset.label;
+    const title = figure?.querySelector("figcaption > :first-child")?.textContent ?? element.dataset.label;
     outer.append(made("text", { x: PAD, y: (y += 10), "font-size": 15, "font-weight": 600 }, title));
     let x = PAD;
     y += 12;
