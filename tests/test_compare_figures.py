@@ -313,7 +313,7 @@ def test_the_levels_are_named_that_narrow_k_most_and_by_how_much() -> None:
     assert second.factor == first.factor_then
     assert (second.factor_then or 0) < (first.factor_then or 0) < (first.factor or 0)
     assert next_levels_text((first, second)).endswith(
-        f"the interval would be about ± {100 * ((second.factor_then or 0) - 1):.0f} % instead of "
+        f"the interval would be about ± {100 * ((second.factor_then or 0) - 1):.1f} % instead of "
         f"a factor of {first.factor:.2f} either way; most of the interval is what may lie between levels"
     )
 

@@ -26,7 +26,6 @@ from breakeven.compare.types import (
 )
 from breakeven.compare.words import (
     engine_comparison_text,
-    range_text,
     reason_text,
     rests_on,
     scope_lines,
@@ -38,6 +37,7 @@ from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.slo import limited, parse_slo
 from breakeven.metrics.statistics import STATISTICS
 from breakeven.metrics.summary import Estimate, Quantile, RunFacts, RunSummary
+from breakeven.say import interval
 from compare_fixture import a_level, a_run, one_metric, quantile, with_ttft_p99
 
 A = {1: 100.0, 10: 800.0, 100: 3000.0}
@@ -318,9 +318,9 @@ def test_a_spread_that_is_said_is_in_the_interval() -> None:
 
 
 def test_an_interval_is_printed_as_open_as_it_is() -> None:
-    assert range_text(0.95, 1.2) == "0.95 to 1.20"
-    assert range_text(0.99, None) == "0.99, no bound above"
-    assert range_text(None, 1.2) == "no bound below, 1.20"
+    assert interval(0.95, 1.2) == "0.95–1.20"
+    assert interval(0.99, None) == "0.99, no bound above"
+    assert interval(None, 1.2) == "no bound below, 1.20"
     open_ends = compared(a_run(A, share=0.5), a_run(A, share=0.5), floors=(95.0,))
     assert open_ends.k_at_slo[0].ci95 == (None, None)
     assert "One A does the work of 1.00 B (no bound on either side, a tie)" in verdict_text(open_ends.k_at_slo)
@@ -529,7 +529,7 @@ def test_a_gate_can_hold_a_latency_to_a_limit_at_one_level() -> None:
     assert gate("ttft_p99@10 <= 1.5s", run, run).verdict == "passed"
     assert gate("ttft_p99@100 <= 1500ms", run, run).verdict == "failed"
     assert gate("ttft_p95@10 <= 1s", run, run).verdict == "undecided"
-    assert "ttft_p99 1.00 s (980 ms to 1.02 s): passed" in render_gate(gate("ttft_p99@10 <= 1.5s", run, run))
+    assert "ttft_p99 1.00 s (980 ms–1.02 s): passed" in render_gate(gate("ttft_p99@10 <= 1.5s", run, run))
 
 
 def test_a_latency_that_never_ended_fails_a_gate_on_latency() -> None:

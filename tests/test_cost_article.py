@@ -68,7 +68,7 @@ def test_the_page_shows_the_article_s_figures() -> None:
 
 def test_the_page_shows_how_the_headline_moves() -> None:
     page = render(article())
-    for text in ("3.34x", "3.25x", "4.07x", "4.68x", "7.82x", "2.43x", "0.87 to 0.92", "5.44x to 5.75x"):
+    for text in ("3.34x", "3.25x", "4.07x", "4.68x", "7.82x", "2.43x", "0.87–0.92", "5.44x–5.75x"):
         assert text in page
     assert "equal users: not k" in page
 

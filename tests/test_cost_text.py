@@ -40,7 +40,7 @@ def test_a_half_rounds_up_even_where_binary_arithmetic_fell_short() -> None:
 
 
 def test_an_interval_shows_its_lower_end_first() -> None:
-    assert between([5.75, 5.44], "x") == "5.44x to 5.75x"
+    assert between([5.75, 5.44], "x") == "5.44x–5.75x"
     assert between([5.0, 5.0], "x") == "5.00x"
     assert between([5.0, None], "x") == "5.00x to never"
 

@@ -9,6 +9,8 @@ import pytest
 from breakeven.metrics.summary import Estimate, LevelSummary
 from breakeven.report.table import Column, Styled, Table, lines, screen
 from breakeven.report.terminal import throughput_chart
+from breakeven.say import interval, more, plus_minus
+from breakeven.units import short_count
 from terminal import at_a_terminal, without_styles
 
 RUN = Path(__file__).parent.parent / "examples/cpu-llamacpp-vs-vllm/smollm2-135m-llamacpp-chat"
@@ -86,3 +88,37 @@ def test_bars_are_as_long_as_their_values_and_light_from_the_low_end_on() -> Non
     assert chart is not None
     bars = [line.split()[-1] for line in lines(chart)]
     assert bars == ["█" * 4 + "░" * 16, "█" * 36 + "░" * 4]
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ((0.95, 1.2), "0.95–1.20"),
+        ((0.0034, 0.0041), "0.0034–0.0041"),
+        ((0.99, None), "0.99, no bound above"),
+        ((None, 1.2), "no bound below, 1.20"),
+        ((None, None), "no bound on either side"),
+    ],
+)
+def test_an_interval_has_one_form(ends: tuple[float | None, float | None], told: str) -> None:
+    assert interval(*ends) == told
+
+
+def test_an_interval_of_signed_ends_is_not_written_with_a_dash() -> None:
+    assert interval(-0.031, 0.012, more) == "-3.1 % to +1.2 %"
+
+
+@pytest.mark.parametrize(
+    ("value", "ends", "told"),
+    [
+        (100.0, (95.0, 105.0), "5.0 %"),
+        (100.0, (90.0, 110.0), "10 %"),
+        (77.5, (57.0, 103.2), "30 %"),
+        (100.0, (40.0, 160.0), "40.0–160"),
+        (100.0, (90.0, None), "open"),
+        (100.0, (None, None), "–"),
+        (None, (1.0, 2.0), "–"),
+    ],
+)
+def test_a_half_width_has_one_form(value: float | None, ends: tuple[float | None, float | None], told: str) -> None:
+    assert plus_minus(value, ends, short_count) == told

@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from breakeven.say import more, percent
 from breakeven.units import short_s
 
 Value = float | int | str | Mapping[str, float | int] | None
@@ -16,8 +17,8 @@ _SAID: Final[dict[str, Callable[[float], str]]] = {
     "one": "{:.1f}".format,
     "two": "{:.2f}".format,
     "few": "{:.2g}".format,
-    "share": "{:.0%}".format,
-    "change": "{:+.1%}".format,
+    "share": lambda value: percent(value, digits=0),
+    "change": more,
 }
 
 

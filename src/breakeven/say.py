@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Literal
 
@@ -11,6 +11,8 @@ from breakeven.units import H_PER_DAY, short_count
 WIDTH: Final = 116
 """Columns of a line of running text or of a formula."""
 
+WIDE_HALF: Final = 0.5
+Ends = tuple[float | None, float | None]
 Counted = Literal["tokens", "words"]
 
 _IN_WORDS: Final = {
@@ -60,6 +62,16 @@ def more(value: float | None) -> str:
     return "-" if value is None else f"{value * 100:+.1f} %"
 
 
+def percent(part: float | None, *, digits: int = 1) -> str:
+    """`4.2 %` of 0.042; `-` where it is not known."""
+    return "-" if part is None else f"{part * 100:.{digits}f} %"
+
+
+def half_width(part: float) -> str:
+    """Half of an interval as a share of its value, to about two digits: `5.2 %`, `30 %`."""
+    return percent(part, digits=1 if part < 0.0995 else 0)
+
+
 def chance(p: float) -> str:
     """A share of draws: draws never prove that something is sure or impossible."""
     if 0.001 <= p <= 0.999:
@@ -95,6 +107,40 @@ def usd_per_h(value: float) -> str:
     return f"{fixed(value, 2)} USD/h" if value >= 0.1 else f"{value:.3g} USD/h"
 
 
+def digits(value: float) -> str:
+    """A figure near 1 with two decimals, one from 10 on, none from 100 on: `1.07`, `12.3`, `140`, `0.0034`."""
+    if 0 < abs(value) < 0.0995:
+        return f"{value:.2g}"
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
+
+
+def interval(low: float | None, high: float | None, said: Callable[[float], str] = digits) -> str:
+    """The one form of an interval: `0.95–1.20`, `+1.0 % to +3.2 %`, `0.95, no bound above`."""
+    if low is None:
+        return "no bound on either side" if high is None else f"no bound below, {said(high)}"
+    if high is None:
+        return f"{said(low)}, no bound above"
+    ends = said(low), said(high)
+    return (" to " if any(end.startswith(("+", "-")) for end in ends) else "–").join(ends)
+
+
+def closed(ci95: Ends, said: Callable[[float], str] = digits, *, otherwise: str = "") -> str:
+    """The same for a small space: an interval that is open on a side is not shown."""
+    low, high = ci95
+    return otherwise if low is None or high is None else interval(low, high, said)
+
+
+def plus_minus(value: float | None, ci95: Ends, said: Callable[[float], str]) -> str:
+    """Half of an interval in per cent of its value; from a half on, where it is far from symmetric, its two ends."""
+    low, high = ci95
+    if not value or (low is None and high is None):
+        return "–"
+    if low is None or high is None:
+        return "open"
+    half = (high - low) / 2 / value
+    return interval(low, high, said) if half >= WIDE_HALF else half_width(half)
+
+
 def between(values: Sequence[float | None], unit: str) -> str:
     """One value or the two ends of an interval, the lower first."""
     known = [value for value in values if value is not None]
@@ -103,7 +149,7 @@ def between(values: Sequence[float | None], unit: str) -> str:
     low, high = min(known), max(known)
     if low == high or bare(low, unit) == bare(high, unit):
         return bare(low, unit)
-    return f"{bare(low, unit)} to {bare(high, unit)}"
+    return interval(low, high, lambda value: bare(value, unit))
 
 
 def bare(value: float, unit: str) -> str:

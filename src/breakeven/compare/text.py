@@ -23,12 +23,10 @@ from breakeven.compare.words import (
 )
 from breakeven.errors import one_line
 from breakeven.metrics.pooling import cannot_tell
-from breakeven.metrics.summary import Estimate
+from breakeven.say import plus_minus
 from breakeven.units import short_count, short_s
 
 FORMAT: Final = 3
-_WIDE: Final = 0.5
-"""From this half width on an interval is far from symmetric, and is printed by its ends."""
 _LATENCIES: Final = (
     ("ttft_p50", "TTFT p50"),
     ("ttft_p95", "TTFT p95"),
@@ -103,10 +101,10 @@ def _level_lines(row: LevelRow, names: Sequence[str], *, repeated: bool) -> Iter
 
 
 def _side(side: LevelSide, names: Sequence[str]) -> list[str]:
-    latencies = (side.latency_s[name] for name in names)
+    rate, latencies = side.output_tok_per_s, (side.latency_s[name] for name in names)
     return [
-        _count(side.output_tok_per_s.value),
-        "?" if cannot_tell(side.repeats, side.output_tok_per_s.ci95) else _half_width(side.output_tok_per_s),
+        _count(rate.value),
+        "?" if cannot_tell(side.repeats, rate.ci95) else plus_minus(rate.value, rate.ci95, short_count),
         _count(side.output_tok_per_s_per_user.value),
         *("–" if value is None else short_s(value) for value in latencies),
     ]
@@ -114,16 +112,6 @@ def _side(side: LevelSide, names: Sequence[str]) -> list[str]:
 
 def _count(value: float | None) -> str:
     return "–" if value is None else short_count(value)
-
-
-def _half_width(estimate: Estimate) -> str:
-    low, high = estimate.ci95
-    if estimate.value is None or (low is None and high is None):
-        return "–"
-    if low is None or high is None:
-        return "open"
-    half = (high - low) / 2 / estimate.value
-    return f"{_count(low)}–{_count(high)}" if half >= _WIDE else f"{100 * half:.1f} %"
 
 
 def _figures(one: Comparison) -> Iterator[str]:

@@ -21,6 +21,7 @@ from breakeven.compare.types import (
     WarnedId,
 )
 from breakeven.errors import one_line
+from breakeven.say import digits, half_width, interval, percent
 from breakeven.units import load_text, short_s
 
 TWO: Final = 2
@@ -35,18 +36,6 @@ def people(users: float | None) -> str:
     return f"{users:g} user{'' if users == 1 else 's'}"
 
 
-def digits(value: float) -> str:
-    """A figure near 1 with two decimals, one from 10 on, none from 100 on: `1.07`, `12.3`, `140`."""
-    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
-
-
-def range_text(low: float | None, high: float | None, said: Callable[[float], str] = digits) -> str:
-    """An interval: `0.95 to 1.20`, `0.95, no bound above`, `no bound below, 1.20`."""
-    if low is None:
-        return "no bound on either side" if high is None else f"no bound below, {said(high)}"
-    return f"{said(low)}, no bound above" if high is None else f"{said(low)} to {said(high)}"
-
-
 def value_text(figure: Equivalence) -> str:
     """`1.07`, `at least 1.40`, `at most 0.80`; a dash where there is none."""
     words = {"=": "", ">=": "at least ", "<=": "at most ", None: ""}
@@ -57,7 +46,7 @@ def interval_text(figure: Equivalence) -> str:
     """The figure's interval, or that it has none; a dash where there is no figure."""
     if figure.status == "none":
         return "–"
-    return "no interval" if figure.interval_holds == "nothing" else range_text(*figure.ci95)
+    return "no interval" if figure.interval_holds == "nothing" else interval(*figure.ci95)
 
 
 def verdict_text(figures: Sequence[Equivalence]) -> str:
@@ -103,7 +92,7 @@ def _fewer(reason: Reason) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return f"{100 * (share or 0.0):.0f} %"
+    return percent(share or 0.0, digits=0)
 
 
 def reason_text(reason: Reason) -> str:
@@ -142,7 +131,7 @@ def _half_width(factor: float | None) -> str:
     """`± 9 %`; from twofold on the factor, as the interval is far from symmetric."""
     if factor is None:
         return "open"
-    return f"± {100 * (factor - 1):.0f} %" if factor < _FAR else f"a factor of {digits(factor)} either way"
+    return f"± {half_width(factor - 1)}" if factor < _FAR else f"a factor of {digits(factor)} either way"
 
 
 def scope_lines(scope: Scope) -> Iterator[str]:
@@ -277,8 +266,8 @@ def _gated(level: GateLevel, result: GateResult) -> str:
         return "not known"
     of = " x reference" if result.relative else ""
     known = level.measured.ci95 != NO_INTERVAL
-    interval = f" ({range_text(*level.measured.ci95, said)})" if known else ", no interval: measure it more than once"
-    return f"{said(level.measured.value)}{of}{interval}"
+    ends = f" ({interval(*level.measured.ci95, said)})" if known else ", no interval: measure it more than once"
+    return f"{said(level.measured.value)}{of}{ends}"
 
 
 def rests_on(one: Comparison) -> tuple[str, ...]:

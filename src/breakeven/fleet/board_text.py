@@ -11,7 +11,7 @@ from breakeven.fleet.checked import MARKS
 from breakeven.fleet.leaderboard import Board, marks_of
 from breakeven.fleet.scores import CAUTIONS, FEW_NODES, Stratum
 from breakeven.hardware import gpus
-from breakeven.say import Counted, amount, bare, columns, more, number, unit_of, wrapped
+from breakeven.say import Counted, amount, bare, closed, columns, more, number, unit_of, wrapped
 
 TOP: Final = 10
 LAST: Final = 3
@@ -76,7 +76,7 @@ def _table(board: Board, place: int, top: int, gaps: Sequence[list[Any]]) -> lis
 
 
 def _cells(board: Board, line: int, gap: float | None, low: float | None, high: float | None) -> list[str]:
-    ends = "-" if low is None else f"{more(low)} to {more(high)}"
+    ends = closed((low, high), more, otherwise="-")
     figures = (
         (board.tok_per_s, "tok/s"),
         (board.usd_per_h, "USD/h"),

@@ -8,8 +8,8 @@ import msgspec
 from breakeven.fleet.causes import KINDS
 from breakeven.fleet.inspect import FALSE_SHARE, Found, Inspection
 from breakeven.fleet.scores import CAUTIONS, UNTESTABLE
-from breakeven.fleet.strata_text import name_of, per_cent
-from breakeven.say import wrapped
+from breakeven.fleet.strata_text import name_of
+from breakeven.say import interval, percent, wrapped
 
 
 def to_json(found: Inspection) -> str:
@@ -34,7 +34,7 @@ def _head(found: Inspection) -> Iterator[str]:
         f"{found.jobs:,} jobs of {found.nodes:,} nodes. The speed of {found.tested:,} nodes could be tested: "
         f"{found.slow:,} {_are(found.slow)} more than 5 % slower than the median of their like, beyond their "
         f"own error, and {found.weak:,} of them weak: further off than their like differ, or with a cause. On "
-        f"average {per_cent(FALSE_SHARE, digits=0)} of such calls are wrong."
+        f"average {percent(FALSE_SHARE, digits=0)} of such calls are wrong."
     )
 
 
@@ -72,8 +72,8 @@ def _gap(one: Found) -> str:
     if not one.is_slow or one.gap is None:
         return ""
     low, high = one.gap_ci95
-    ends = "" if low is None or high is None else f", {per_cent(-high, digits=0)} to {per_cent(-low, digits=0)}"
-    return f"{per_cent(-one.gap, digits=0)} slower{ends}"
+    ends = "" if low is None or high is None else f", {interval(-high, -low, lambda part: percent(part, digits=0))}"
+    return f"{percent(-one.gap, digits=0)} slower{ends}"
 
 
 def _untestable(found: Inspection) -> Iterator[str]:

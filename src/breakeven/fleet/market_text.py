@@ -5,15 +5,14 @@ from itertools import groupby
 
 import msgspec
 
-from breakeven.compare.words import range_text
 from breakeven.fleet.fairprice import FairPrice
 from breakeven.fleet.feedback import evidence
 from breakeven.fleet.market import MarketReport
 from breakeven.fleet.scores import CAUTIONS
 from breakeven.fleet.simulate import Outcome
-from breakeven.fleet.strata_text import card_name, icc_text, per_cent, sd_text, short_names
+from breakeven.fleet.strata_text import card_name, icc_text, sd_text, short_names
 from breakeven.fleet.verdicts import Verdict
-from breakeven.say import amount, columns, number, share, short, usd_per_h, wrapped
+from breakeven.say import amount, columns, interval, number, percent, share, short, usd_per_h, wrapped
 
 
 def to_json(report: MarketReport) -> str:
@@ -39,7 +38,7 @@ def _strata(report: MarketReport) -> Iterator[str]:
     for one, name, means in zip(report.strata, short_names(report.strata), report.mean_tok_per_s, strict=True):
         known = [mean for mean in means if mean is not None]
         ends = (short(known[0]), short(known[-1])) if known else ("-", "-")
-        spread = per_cent(one.sd_log) + (f", {one.outside} outside" if one.outside else "")
+        spread = percent(one.sd_log) + (f", {one.outside} outside" if one.outside else "")
         rows.append([name, f"{one.nodes:,}", f"{one.jobs:,}", *ends, spread, sd_text(one.within), icc_text(one.icc)])
     yield f"Nodes by market and card ({_unit(report)})"
     yield from columns(rows)
@@ -79,7 +78,7 @@ def _outcomes(report: MarketReport) -> Iterator[str]:
     for place, group in groupby(report.outcomes, key=lambda one: one.stratum):
         tried = list(group)
         first = tried[0]
-        before = [per_cent(first.before_mean_pct / 100), per_cent(first.before_sd_log)]
+        before = [percent(first.before_mean_pct / 100), percent(first.before_sd_log)]
         nodes = report.strata[place].nodes
         rows.append([names[place], "none", f"{nodes}", "", "", *before, "", "", ""])
         rows += [_outcome(one) for one in tried]
@@ -111,8 +110,8 @@ def _outcome(one: Outcome) -> list[str]:
         f"{one.premium}",
         f"{one.community}",
         f"{one.dropped}",
-        per_cent(one.mean_pct / 100) if one.mean_pct is not None else "-",
-        per_cent(one.sd_log),
+        percent(one.mean_pct / 100) if one.mean_pct is not None else "-",
+        percent(one.sd_log),
         number(one.wrong, digits=1),
         "-" if usd is None else amount(usd, "USD"),
         number(one.missed, digits=1),
@@ -131,7 +130,7 @@ def _fair(report: MarketReport) -> Iterator[str]:
 
 def _fair_row(one: FairPrice, report: MarketReport, name: str) -> list[str]:
     reference = report.strata[one.reference]
-    ends = "" if one.k.ci95 == (None, None) else f" ({range_text(*one.k.ci95)})"
+    ends = "" if one.k.ci95 == (None, None) else f" ({interval(*one.k.ci95)})"
     return [
         name,
         f"{card_name(reference.gpu)} at {usd_per_h(one.reference_usd_per_h)}",

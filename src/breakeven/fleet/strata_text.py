@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from breakeven.fleet.scores import Stratum
 from breakeven.fleet.spread import Icc
 from breakeven.hardware import gpus
-from breakeven.say import short
+from breakeven.say import digits, interval, percent, short
 
 
 def card_name(key: str) -> str:
@@ -29,21 +29,16 @@ def short_names(strata: Sequence[Stratum]) -> list[str]:
     return [" · ".join(filter(None, part)) for part in parts]
 
 
-def per_cent(share: float | None, *, digits: int = 1) -> str:
-    """`4.2 %` of 0.042."""
-    return "-" if share is None else f"{100 * share:.{digits}f} %"
-
-
 def sd_text(variance: float | None) -> str:
     """The sd of a variance of logs, in per cent."""
-    return "-" if variance is None else per_cent(math.sqrt(variance))
+    return "-" if variance is None else percent(math.sqrt(variance))
 
 
 def icc_text(one: Icc) -> str:
     """`0.96 (0.94–0.98)`."""
     if one.value is None or one.low is None or one.high is None:
         return "-"
-    return f"{one.value:.2f} ({one.low:.2f}–{one.high:.2f})"
+    return f"{digits(one.value)} ({interval(one.low, one.high)})"
 
 
 def rates_text(one: Stratum) -> str:

@@ -12,6 +12,7 @@ from breakeven.metrics.level import Window, is_timeout
 from breakeven.metrics.slo import Limit, Slo
 from breakeven.metrics.summary import LevelSummary
 from breakeven.record import LevelFacts, Record
+from breakeven.say import percent
 from breakeven.units import short_s
 
 TOO_LATE_S: Final = 0.25
@@ -159,7 +160,7 @@ def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:
     """
     failed_share = level.extra.get("failed_share") or 0.0
     if failed_share > limit.allowed_share + 1e-9:
-        return "missed", f"{limit.metric} falls on failed requests ({failed_share:.0%} failed)"
+        return "missed", f"{limit.metric} falls on failed requests ({percent(failed_share, digits=0)} failed)"
     name, statistic = limit.of
     of, found = level.of(name), level.of(name).at(statistic)
     if found.value is not None:

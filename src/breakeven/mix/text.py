@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
-from breakeven.compare.words import range_text, reason_text
+from breakeven.compare.words import reason_text
 from breakeven.errors import one_line
 from breakeven.mix.types import Doubt, Fleet, LoadClass, MixReport, Offer
-from breakeven.say import amount, chance, columns, share, short, usd_per_h, wrapped
+from breakeven.say import amount, chance, columns, interval, share, short, usd_per_h, wrapped
 from breakeven.units import H_PER_YEAR, load_text, short_rate, short_s
 
 H_PER_MONTH: Final = H_PER_YEAR / 12
@@ -87,7 +87,7 @@ def _capacity(offer: Offer, number: int) -> str:
     if one.value is None:
         return "–"
     more = "at least " if offer.at_least else ""
-    ends = "" if one.ci95 == (None, None) else f" ({range_text(*one.ci95)})"
+    ends = "" if one.ci95 == (None, None) else f" ({interval(*one.ci95)})"
     return f"{more}{short(one.value)}{ends}"
 
 

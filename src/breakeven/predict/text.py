@@ -6,7 +6,7 @@ from typing import Final
 from breakeven.hardware import PRECISIONS, ModelShape
 from breakeven.predict.fits import Fit
 from breakeven.predict.memory import GB, USABLE
-from breakeven.say import columns, fixed, number
+from breakeven.say import columns, fixed, number, percent
 
 _FIT_HEAD: Final = ("card", "GB", "cards", "GB for contexts", "users", "longest context", "")
 
@@ -32,7 +32,7 @@ def _fit_lines(model: ModelShape, fits: Sequence[Fit], *, context_tokens: int) -
 
 def share_text() -> str:
     """What of the memory an engine is taken to use."""
-    return f"{USABLE:.0%} of the memory, less weights and a workspace of up to 3 GB a card"
+    return f"{percent(USABLE, digits=0)} of the memory, less weights and a workspace of up to 3 GB a card"
 
 
 def _row(fit: Fit) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from breakeven.findings.choice import Candidate, Choice
 from breakeven.metrics.summary import Estimate
 from breakeven.predict.run import BOUND_SAYS
 from breakeven.report.predicted import left_lines
-from breakeven.say import chance, columns, fixed, short, wrapped
+from breakeven.say import chance, columns, fixed, interval, short, wrapped
 from breakeven.units import short_count
 
 _UNIT: Final = {"usd_per_mtok": "USD per million output tokens", "usd_per_month": "USD a month"}
@@ -148,4 +148,4 @@ def _ends(one: Estimate) -> str:
     low, high = one.ci95
     if low is None or high is None:
         return "-" if low is None else f"{_usd(low)} or more"
-    return f"{_usd(low)}–{_usd(high)}"
+    return interval(low, high, _usd)

@@ -10,7 +10,7 @@ from breakeven.hardware import Gpu, find_gpus, gpus
 from breakeven.metrics.summary import RunSummary
 from breakeven.prices import KINDS, Quote, age_days, is_old, old_warning, quotes_for
 from breakeven.reference import nodes, reference_runs
-from breakeven.say import columns, number
+from breakeven.say import columns, number, percent
 
 WIDTH: Final = 120
 
@@ -131,5 +131,5 @@ def _run_row(run: RunSummary, users: Sequence[int]) -> tuple[str, ...]:
     return (
         *(host["gpu"], str(host["gpu_count"]), run.run.workload["name"]),
         *(number(rates.get(n)) for n in users),
-        *(str(nodes(run)), f"{100 * max(spreads):.0f} %" if spreads else "-"),
+        *(str(nodes(run)), percent(max(spreads), digits=0) if spreads else "-"),
     )

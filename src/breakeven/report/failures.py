@@ -5,6 +5,7 @@ from rich.text import Text
 from breakeven.errors import one_line
 from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import RunSummary
+from breakeven.say import percent
 from breakeven.units import load_text
 
 
@@ -21,6 +22,7 @@ def failure_lines(summary: RunSummary) -> Text | None:
         )
         example = f": {one_line(str(says), limit=200)}" if says and (kind, says) not in told else ""
         told.add((kind, says))
+        part = percent(float(share or 1.0), digits=0)
         often = f"{level.extra.get('commonest_errors')} x {kind}"
-        lines.append(f"! {load}: {float(share or 1.0):.0%} of the requests failed, most often {often}{example}")
+        lines.append(f"! {load}: {part} of the requests failed, most often {often}{example}")
     return Text("\n".join(lines) + "\n", "red") if lines else None

@@ -12,7 +12,8 @@ from breakeven.hidden import hidden
 from breakeven.load.level import LevelPlan, Progress
 from breakeven.metrics.summary import LevelSummary
 from breakeven.report.ahead import Ahead
-from breakeven.report.terminal import plus_minus
+from breakeven.report.terminal import doubt
+from breakeven.say import half_width
 from breakeven.units import load_text, short_count
 
 _EVERY_S: Final = 0.25
@@ -98,8 +99,7 @@ class Live:
         self._shown = None
         self._ahead.finished()
         speed = level.output_tok_per_s.value
-        doubt = plus_minus(level.output_tok_per_s)
-        rate = "nothing measured" if speed is None else f"{short_count(speed)} tok/s ± {doubt}"
+        rate = "nothing measured" if speed is None else f"{short_count(speed)} tok/s ± {doubt(level.output_tok_per_s)}"
         errors = f", {level.errors} errors" if level.errors else ""
         load = load_text(level.users, level.req_per_s_offered)
         lost = level.extra.get("clients_lost")
@@ -116,7 +116,7 @@ def _parts(progress: Progress) -> Iterator[str]:
     if progress.tok_per_s is not None:
         yield f"{short_count(progress.tok_per_s)} tok/s now"
     if progress.half_width is not None:
-        yield f"± {progress.half_width:.1%}"
+        yield f"± {half_width(progress.half_width)}"
     yield f"{progress.done} answers"
     if progress.errors:
         yield f"{progress.errors} errors"

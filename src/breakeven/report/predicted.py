@@ -6,9 +6,9 @@ from typing import Any, Final
 from breakeven.findings import names
 from breakeven.findings.choice import Left
 from breakeven.hardware import ModelShape
-from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
+from breakeven.metrics.summary import Distribution, LevelSummary, RunFacts, RunSummary
 from breakeven.predict.run import BOUND_SAYS, TIER_SAYS
-from breakeven.say import columns, wrapped
+from breakeven.say import closed, columns, wrapped
 from breakeven.units import short_count, short_s
 
 _HEAD: Final = ("users", "tok/s", "95 %", "a user", "TTFT", "95 %", "p95", "TPOT", "95 %", "p95", "held back by")
@@ -65,7 +65,7 @@ def _row(run: RunSummary, level: LevelSummary) -> tuple[str, ...]:
     return (
         str(level.users),
         short_count(speed.value or 0.0),
-        _ends(speed, short_count),
+        closed(speed.ci95, short_count, otherwise="-"),
         short_count(each),
         *_latency(ttft),
         *_latency(tpot),
@@ -76,9 +76,4 @@ def _row(run: RunSummary, level: LevelSummary) -> tuple[str, ...]:
 def _latency(of: Distribution) -> tuple[str, str, str]:
     """The middle, its interval, and p95."""
     middle, far = ("-" if one.value is None else short_s(one.value) for one in (of.p50, of.p95))
-    return middle, _ends(of.p50, short_s), far
-
-
-def _ends(one: Estimate | Quantile, say: Any) -> str:
-    low, high = one.ci95
-    return "-" if low is None or high is None else f"{say(low)}–{say(high)}"
+    return middle, closed(of.p50.ci95, short_s, otherwise="-"), far

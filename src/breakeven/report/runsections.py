@@ -10,7 +10,7 @@ from breakeven.report.chart import chart
 from breakeven.report.enginetold import ENGINE_SHARES
 from breakeven.report.marks import mark
 from breakeven.report.markup import Html, el, joined
-from breakeven.say import share
+from breakeven.say import percent, share
 from breakeven.units import short_count, short_rate, short_s
 
 PER_USER: Final = RATES["output_tok_per_s_per_user"]
@@ -144,7 +144,8 @@ def _sent_late(level: Level) -> tuple[str, str]:
 def _goodput(level: Level) -> tuple[str, str]:
     """Answers within every limit, a second, and which part of all they are."""
     rate, share = (_number(level.summary.extra.get(name)) for name in ("goodput_req_per_s", "good_share"))
-    return (words.DASH if rate is None else short_rate(rate)), ("" if share is None else f"{share:.0%} good")
+    good = "" if share is None else f"{percent(share, digits=0)} good"
+    return (words.DASH if rate is None else short_rate(rate)), good
 
 
 def _number(value: object) -> float | None:

@@ -18,6 +18,7 @@ from breakeven.report.runsections import records, repeat, time_panels
 from breakeven.report.sentence import answer_parts, level_text, sure_text
 from breakeven.report.shortnames import short_names, sides_of
 from breakeven.report.studysection import study_section
+from breakeven.say import closed, digits
 
 NAV: Final = (
     ("ranking-section", "Ranking"),
@@ -144,11 +145,11 @@ def _money_kpis(found: Findings) -> Iterator[Html]:
         note = joined(gpu, ", ", level_text(found) or "as the scenario declares it")
         yield _kpi(f"What output {token}s cost", text, note, figure="candidate.usd_per_mtok_output", doubts=doubts)
     if case.cost_ratio.value is not None:
-        ends = words.ends_text(case.cost_ratio) or "prices taken as they stand"
+        ends = f"95 %: {ends}" if (ends := closed(case.cost_ratio.ci95)) else "prices taken as they stand"
         other = el("span", names.get("reference", "the reference"), data_gpu="reference")
         note = joined(gpu, " beside ", other, f"; {ends}")
         yield _kpi(
-            f"Cost per {token}, of the other's", words.say_digits(case.cost_ratio.value), note, figure="cost_ratio"
+            f"Cost per {token}, of the other's", digits(case.cost_ratio.value), note, figure="cost_ratio"
         )
     if "break_even_days" in candidate and not candidate["break_even_days"].is_missing:
         text = words.figure(candidate["break_even_days"], unit=unit)

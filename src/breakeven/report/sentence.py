@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from breakeven.compare.words import digits, next_levels_text, range_text, reasons_text
+from breakeven.compare.words import next_levels_text, reasons_text
 from breakeven.findings import Answer, Findings, Subject
 from breakeven.findings.types import NO_ENDS
 from breakeven.metrics.summary import Estimate
-from breakeven.say import amount
+from breakeven.say import amount, digits, interval
 from breakeven.units import short_count
 
 
@@ -115,17 +115,17 @@ def sure_text(found: Findings, answer: Answer | None = None) -> str:
     low, high = answer.speed.ci95
     if low is None or high is None:
         return "The throughput has no interval."
-    return f"95 %: {short_count(low)}–{short_count(high)} {found.unit}/s."
+    return f"95 %: {interval(low, high, short_count)} {found.unit}/s."
 
 
 def _sure(parts: Sequence[tuple[str, Estimate]], answer: Answer) -> str:
     held = "95 %" if answer.k_holds == "sampling" else "what may lie between the levels only"
-    told = [f"{ends(one.ci95)} {what}" for what, one in parts if one.value is not None]
+    ends = [f"{interval(*one.ci95)} {what}" for what, one in parts if one.value is not None]
     known = answer.k_holds != "nothing" and any(one.ci95 != NO_ENDS for _, one in parts)
-    interval = f"{held}: {', '.join(told)}." if known else "Without an interval."
+    how_sure = f"{held}: {', '.join(ends)}." if known else "Without an interval."
     tie = " A tie in throughput: neither is shown to be ahead." if answer.tie else ""
     bound = f" A bound: {reasons_text(answer.why)}." if answer.why else ""
-    return interval + tie + bound
+    return how_sure + tie + bound
 
 
 def _next_text(found: Findings, answer: Answer) -> str:
@@ -134,11 +134,3 @@ def _next_text(found: Findings, answer: Answer) -> str:
         return ""
     text = next_levels_text(answer.measure_next, {subject.id: subject.letter for subject in found.subjects})
     return f" {text[0].upper()}{text[1:]}."
-
-
-def ends(interval: tuple[float | None, float | None]) -> str:
-    """`0.37–0.46`; an open end is said: `0.37, no bound above`."""
-    low, high = interval
-    if low is None or high is None:
-        return range_text(low, high)
-    return f"{digits(low)}–{digits(high)}"

@@ -7,6 +7,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from breakeven.metrics.summary import LevelSummary, RunSummary
+from breakeven.say import percent
 from breakeven.units import load_text, short_count, short_rate
 
 _STYLES = {"met": "green", "missed": "red", "unknown": "yellow"}
@@ -34,7 +35,7 @@ def _line(level: LevelSummary, *, repeats: bool) -> Text:
     verdict, share = told["verdict"], told["good_share"]
     load = load_text(level.users, level.req_per_s_offered, repeat=level.repeat if repeats else None)
     good = f"{short_rate(told['goodput_req_per_s'])} req/s, {short_count(told['goodput_tok_per_s'])} tok/s"
-    part = "" if share is None else f" ({share:.0%} good)"
+    part = "" if share is None else f" ({percent(share, digits=0)} good)"
     why = "; ".join((*told["missed"], *told.get("met", ())))
     return Text.assemble(
         (f"{load}: ", "bold"), (verdict, _STYLES[verdict]), f", goodput {good}{part}", f"; {why}" if why else ""

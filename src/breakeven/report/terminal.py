@@ -28,6 +28,7 @@ from breakeven.report.openloop import open_loop_lines
 from breakeven.report.roofline import roofline_line
 from breakeven.report.slo import slo_lines
 from breakeven.report.table import GAP, Cell, Column, Styled, Table, parts, screen
+from breakeven.say import plus_minus
 from breakeven.units import load_text, short_count
 
 _DASH: Final = "–"
@@ -107,7 +108,7 @@ def _columns(levels: Sequence[LevelSummary]) -> list[_Column]:
         _Column(Column("req/s due" if due else "users"), _load, _load),
         *(repeats if any(level.repeat for level in levels) else []),
         _Column(Column("tok/s"), lambda level: _rate(level.output_tok_per_s), lambda mean: _rate(_throughput(mean))),
-        _Column(Column("±"), lambda level: plus_minus(level.output_tok_per_s), _plus_minus_of_mean),
+        _Column(Column("±"), lambda level: doubt(level.output_tok_per_s), _plus_minus_of_mean),
         *(column for name, metric in metrics for column in _metric(name, metric, levels, p99=p99)),
         _Column(Column("requests", goes=_GOES["requests"]), lambda level: str(level.requests)),
         _Column(Column("errors"), lambda level: Styled(str(level.errors), "red" if level.errors else "")),
@@ -184,19 +185,15 @@ def believed(figure: RepeatFigure) -> Estimate:
     return Estimate(value=figure.mean, ci95=figure.within if figure.believe == "within" else figure.between)
 
 
-def plus_minus(estimate: Estimate) -> str:
+def doubt(estimate: Estimate) -> str:
     """Half of the interval, in per cent of the value."""
-    low, high = estimate.ci95
-    if low is None or high is None or not estimate.value:
-        return _DASH
-    percent = (high - low) / 2 / estimate.value * 100
-    return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
+    return plus_minus(estimate.value, estimate.ci95, short_count)
 
 
 def _plus_minus_of_mean(mean: RepeatSummary) -> str:
     """A question mark where two repeats cannot tell, as a caution says."""
     found = _throughput(mean)
-    return "?" if cannot_tell(mean.n, found.ci95) else plus_minus(found)
+    return "?" if cannot_tell(mean.n, found.ci95) else doubt(found)
 
 
 def throughput_chart(

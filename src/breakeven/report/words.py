@@ -1,7 +1,7 @@
 """How the reports write a number: the same in every form."""
 
 from breakeven import say
-from breakeven.compare.words import digits, reason_text
+from breakeven.compare.words import reason_text
 from breakeven.cost import words
 from breakeven.cost.figures import COMPARISON, SIDE
 from breakeven.cost.formula import readable
@@ -96,8 +96,7 @@ def rate(value: float | None) -> str:
 
 def rate_range(estimate: Estimate) -> str:
     """`790–835`; empty where an end is open."""
-    low, high = estimate.ci95
-    return "" if low is None or high is None else f"{short_count(low)}–{short_count(high)}"
+    return say.closed(estimate.ci95, short_count)
 
 
 def cost(value: float | None) -> str:
@@ -107,8 +106,7 @@ def cost(value: float | None) -> str:
 
 def cost_range(estimate: Estimate) -> str:
     """`0.11–0.13`; empty where an end is open."""
-    low, high = estimate.ci95
-    return "" if low is None or high is None else f"{say.short(low)}–{say.short(high)}"
+    return say.closed(estimate.ci95, say.short)
 
 
 def people(value: float | None) -> str:
@@ -160,14 +158,3 @@ def figure(found: Figure | None, *, unit: str) -> str:
 def counted(text: str, found: Findings) -> str:
     """A label with tokens called words where words were counted."""
     return say.label_of(text, counted_as(found))
-
-
-def say_digits(value: float) -> str:
-    """A ratio or a number of cards: `0.41`, `12.3`."""
-    return digits(value)
-
-
-def ends_text(estimate: Estimate) -> str:
-    """`95 %: 0.37–0.46`; empty where an end is open."""
-    low, high = estimate.ci95
-    return "" if low is None or high is None else f"95 %: {digits(low)}–{digits(high)}"

@@ -39,7 +39,7 @@
     return `${unit === "tok/USD" ? count(value) : short(value)} ${said}`.trimEnd();
   };
   const price = (value) => (value >= 0.1 ? `${grouped((Math.round(value * 100 * (1 + 1e-12)) / 100).toFixed(2))} USD/h` : `${general(value, 3)} USD/h`);
-  const digits = (value) => value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
+  const digits = (value) => (0 < value && value < 0.0995 ? general(value, 2) : value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0));
   /* A label by what is counted. */
   const labelOf = (text) => text.replaceAll("{tokens}", data.counted);
 
