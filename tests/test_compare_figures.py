@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from breakeven.compare.capacity import operating_point
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
 from breakeven.compare.interpolate import load_at_speed, throughput_at
-from breakeven.compare.nextlevel import next_level
+from breakeven.compare.nextlevel import levels_for, next_level
 from breakeven.compare.side import Side, make_side
 from breakeven.compare.types import Equivalence, Reason
-from breakeven.compare.words import next_levels_text, reason_text, reasons_text
+from breakeven.compare.words import ONLY, next_levels_text, reason_text, reasons_text
 from breakeven.metrics.slo import Limit, ServiceLevel, Slo
 from breakeven.metrics.summary import Quantile, RunFacts, RunSummary
 from compare_fixture import a_level, a_run, quantile, with_ttft_p99
@@ -349,6 +349,20 @@ def test_measuring_the_named_level_narrows_the_interval() -> None:
 def test_no_level_is_named_where_sampling_error_dominates() -> None:
     assert next_level(a_run(A, share=0.8)) is None
     assert next_level(a_run({1: 100.0, 2: 150.0}, share=0.001)) is None
+
+
+def test_the_levels_of_one_run_that_narrow_its_capacity_most_are_named() -> None:
+    """40 tok/s a user is lost between 10 and 100 users; the first of them is the one that `--users auto` measures."""
+    level = ServiceLevel(floor_tok_per_s_per_user=40.0)
+    run = a_run(A, share=0.001)
+    named = levels_for(run, level)
+    assert 1 <= len(named) <= 2
+    assert all(10 < one.users < 100 for one in named)
+    assert (named[-1].factor_then or 9) < (named[0].factor or 0)
+    assert named[0] == next_level(run, floors=(40.0,))
+    only = next_levels_text(named, {"run": ONLY}, figure="the capacity")
+    assert only.startswith(f"to narrow the capacity, measure {named[0].users} users")
+    assert levels_for(a_run(A, share=0.8), level) == ()
 
 
 def test_without_service_levels_the_widest_gap_is_named() -> None:

@@ -1,6 +1,8 @@
 """What findings say: the sentence, the ranking, the front, the series over time, and what must not be in them."""
 
+import io
 import math
+import re
 import shlex
 from pathlib import Path
 
@@ -8,13 +10,14 @@ import msgspec
 import pytest
 from msgspec import to_builtins
 from msgspec.structs import replace
+from rich.console import Console
 
 from breakeven.app.report import Asked, find, findings_of, load_run
 from breakeven.caution import Caution
 from breakeven.cli import parser
 from breakeven.compare.capacity import operating_point
 from breakeven.errors import UsageError
-from breakeven.findings import Findings, Prices, throughput_series
+from breakeven.findings import Findings, Prices, findings, throughput_series
 from breakeven.findings.pooled import one_a_load
 from breakeven.findings.repeat import run_command
 from breakeven.findings.scrub import clean, scrubbed
@@ -28,6 +31,8 @@ from breakeven.record import LevelFacts, Record
 from breakeven.reference import find_run
 from breakeven.report import words
 from breakeven.report.sentence import answer_text, sure_text
+from breakeven.report.terminal import print_run
+from compare_fixture import a_run
 from report_findings import ANY_CARDS, PRICES, pair, scenario, single
 from report_runs import make_run
 
@@ -147,6 +152,37 @@ def test_one_run_alone_is_told_by_its_capacity() -> None:
     assert answer_text(found).startswith("RTX 4090 serves")
     assert "40 words/s a user on average" in answer_text(found)
     assert single(text=PRICES).money[0].report.candidate.figures["usd_per_mtok_output"].value is not None
+
+
+def test_one_run_alone_names_the_levels_that_would_narrow_its_capacity() -> None:
+    run = a_run({1: 100.0, 10: 800.0, 100: 3000.0}, share=0.001)
+    found = findings([run], service_level=ServiceLevel(floor_tok_per_s_per_user=40.0))
+    assert re.search(r"\. To narrow it, measure \d\d users( and \d\d users)?: the interval would be", sure_text(found))
+    assert found.answer.measure_next
+    top = findings([run], service_level=ServiceLevel(floor_tok_per_s_per_user=20.0))
+    said = "To narrow it, measure 200 users: the run still meets it at its top level, 100 users."
+    assert sure_text(top).endswith(said)
+    assert not findings([run]).answer.measure_next
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"floors": [40.0]}, r"to narrow the capacity with at least 40 tok/s a user on average, measure \d\d users"),
+        ({"slo": "ttft_p99=2s"}, ""),
+        ({}, ""),
+        ({"slo": "from a later version"}, ""),
+    ],
+)
+def test_a_run_in_the_terminal_names_the_levels_for_what_it_was_measured_for(
+    settings: dict[str, object], said: str
+) -> None:
+    run = a_run({1: 100.0, 10: 800.0, 100: 3000.0}, share=0.001, settings=settings)
+    shown = Console(file=io.StringIO(), width=200)
+    print_run(shown, run)
+    assert isinstance(shown.file, io.StringIO)
+    assert re.search(said, shown.file.getvalue())
+    assert ("to narrow" in shown.file.getvalue()) == ("floors" in settings)
 
 
 def test_nothing_on_the_front_is_beaten_in_both() -> None:

@@ -22,6 +22,8 @@ from breakeven.metrics.summary import RunSummary
 
 Array = NDArray[np.float64]
 MOST_NAMED: Final = 2
+THE_RUN: Final = "the run"
+"""What the only run is called."""
 _TRIED: Final = 5
 """Loads that are tried on a side."""
 _DRAWS: Final = 100
@@ -136,24 +138,34 @@ def next_level(
     With service levels: where the capacity at one of them is least sure. Without: the gap between neighbouring levels
     in whose middle most may lie between them. A gap counts only where that exceeds the sampling error.
     """
-    side = make_side(run, role=run.run.id, seed=seed)
+    side = make_side(run, role=THE_RUN, seed=seed)
     levels = service_levels(floors=floors, slo=slo)
     found = _of_service_levels(side, levels) if levels else _of_gaps(side)
     best = max(found, key=lambda one: one[0], default=None)
     return None if best is None else best[1]
 
 
+def levels_for(run: RunSummary, level: ServiceLevel, *, seed: int = 0) -> tuple[NextLevel, ...]:
+    """The level that would make the capacity of one run exact; of an exact one, the one or two that narrow it most.
+
+    None where more levels would not help.
+    """
+    return _levels_for(make_side(run, role=THE_RUN, seed=seed), level)
+
+
 def _of_service_levels(side: Side, levels: Iterable[ServiceLevel]) -> Iterator[tuple[float, NextLevel]]:
     for level in levels:
         found = capacity(side, level)
-        if status_of(found) != "exact":
-            named = at_capacity(side, level, found)
-            if named is not None:
-                yield math.inf, named
-            continue
-        spread = interval_of(side, found)
-        for one in next_levels((side,), partial(_doubt_of_capacity, level))[:1]:
-            yield spread.width_log, one
+        size = interval_of(side, found).width_log if status_of(found) == "exact" else math.inf
+        yield from ((size, one) for one in _levels_for(side, level)[:1])
+
+
+def _levels_for(side: Side, level: ServiceLevel) -> tuple[NextLevel, ...]:
+    found = capacity(side, level)
+    if status_of(found) == "exact":
+        return next_levels((side,), partial(_doubt_of_capacity, level))
+    named = at_capacity(side, level, found)
+    return () if named is None else (named,)
 
 
 def _doubt_of_capacity(level: ServiceLevel, sides: Sequence[Side]) -> Doubt:

@@ -26,6 +26,8 @@ from breakeven.units import load_text, short_s
 
 TWO: Final = 2
 MOSTLY_LEVELS: Final = "most of the interval is what may lie between levels"
+ONLY: Final = ""
+"""The name of a run where there is no other."""
 _FAR: Final = 2.0
 """A half width that is told as a factor."""
 ANOTHER: Final = "another of the same type may differ by several per cent"
@@ -105,13 +107,15 @@ def reasons_text(reasons: Iterable[Reason]) -> str:
     return "; ".join(map(reason_text, reasons))
 
 
-def next_levels_text(following: Sequence[NextLevel], letters: Mapping[str, str] | None = None) -> str:
+def next_levels_text(
+    following: Sequence[NextLevel], letters: Mapping[str, str] | None = None, *, figure: str = "it"
+) -> str:
     """`to narrow it, measure B (runs/b) at 34 users: the interval would be about ± 9 % instead of ± 41 %; most …`.
 
-    Where the reader knows runs by letters, `letters` has each run's.
+    Where the reader knows runs by letters, `letters` has each run's; ONLY for one that needs none.
     """
-    what = " and ".join(f"{_run_text(one, letters)} at {people(one.users)}" for one in following)
-    return f"to narrow it, measure {what}: {why_next_text(following)}"
+    what = " and ".join(f"{_run_text(one, letters)}{people(one.users)}" for one in following)
+    return f"to narrow {figure}, measure {what}: {why_next_text(following)}"
 
 
 def why_next_text(following: Sequence[NextLevel]) -> str:
@@ -124,7 +128,8 @@ def why_next_text(following: Sequence[NextLevel]) -> str:
 
 
 def _run_text(one: NextLevel, letters: Mapping[str, str] | None) -> str:
-    return f"{one.role} ({one_line(one.run_id, limit=80)})" if letters is None else letters.get(one.run_id, one.role)
+    name = f"{one.role} ({one_line(one.run_id, limit=80)})" if letters is None else letters.get(one.run_id, one.role)
+    return f"{name} at " if name else ONLY
 
 
 def _half_width(factor: float | None) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from breakeven.compare.types import Comparison, Equivalence, OperatingPoint
+from breakeven.compare.types import Comparison, Equivalence, NextLevel, OperatingPoint
 from breakeven.findings.types import Answer, Money, Subject
 from breakeven.metrics.summary import Estimate
 
@@ -25,7 +25,7 @@ def compared(index: int, figure: Equivalence | None, *, money: Money | None) -> 
     )
 
 
-def alone(subject: Subject, *, money: Money | None) -> Answer:
+def alone(subject: Subject, *, money: Money | None, measure_next: tuple[NextLevel, ...] = ()) -> Answer:
     """Of the only run: at the service level, else its best level; with what its tokens cost where that is known."""
     cost = None if money is None else _cost(money)
     point = subject.capacity
@@ -36,13 +36,21 @@ def alone(subject: Subject, *, money: Money | None) -> Answer:
             speed=_speed(subject, point),
             users=point.users.value,
             is_least=point.status == "bound",
+            measure_next=measure_next,
             usd_per_mtok=cost,
         )
     known = [one for one in subject.levels if one.summary.output_tok_per_s.value is not None]
     if not known:
         return Answer(kind="nothing", subject=0)
     best = max(known, key=lambda one: one.summary.output_tok_per_s.value or 0.0)
-    return Answer(kind="alone", subject=0, speed=best.summary.output_tok_per_s, load=best.load, usd_per_mtok=cost)
+    return Answer(
+        kind="alone",
+        subject=0,
+        speed=best.summary.output_tok_per_s,
+        load=best.load,
+        measure_next=measure_next,
+        usd_per_mtok=cost,
+    )
 
 
 def _cost(money: Money) -> float | None:

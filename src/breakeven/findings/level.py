@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import msgspec
 
 from breakeven.compare.capacity import operating_point
+from breakeven.compare.nextlevel import levels_for
 from breakeven.compare.runs import compare_runs
-from breakeven.compare.types import Comparison, Equivalence, OperatingPoint
+from breakeven.compare.types import Comparison, Equivalence, NextLevel, OperatingPoint
 from breakeven.errors import UsageError
-from breakeven.metrics.slo import ServiceLevel, Slo
+from breakeven.metrics.slo import ServiceLevel, Slo, parse_slo, service_levels
 from breakeven.metrics.summary import LevelSummary, RunSummary
 
 INPUT_RATE = "input_tok_per_s"
@@ -52,6 +53,25 @@ def point_at(run: RunSummary, level: ServiceLevel | None) -> OperatingPoint | No
         return operating_point(with_input_rate(run), level)
     except UsageError:
         return None
+
+
+def narrowing(run: RunSummary, level: ServiceLevel | None) -> tuple[NextLevel, ...]:
+    """The levels that would narrow the run's capacity there most; empty where it has none to be told at."""
+    if level is None:
+        return ()
+    try:
+        return levels_for(run, level)
+    except UsageError:
+        return ()
+
+
+def own_levels(run: RunSummary) -> tuple[ServiceLevel, ...]:
+    """What a run was measured for: floors of a user's speed, limits. None where another version wrote them."""
+    floors, slo = (run.run.settings.get(name) for name in ("floors", "slo"))
+    try:
+        return service_levels(floors=floors or (), slo=parse_slo(str(slo)) if slo else None)
+    except UsageError:
+        return ()
 
 
 def with_input_rate(run: RunSummary) -> RunSummary:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from breakeven import __version__
-from breakeven.compare.types import Comparison
+from breakeven.compare.types import Comparison, NextLevel
 from breakeven.findings.answer import alone, best_comparison, compared
-from breakeven.findings.level import figure_at, point_at
+from breakeven.findings.level import figure_at, narrowing, point_at
 from breakeven.findings.measured import Measured
 from breakeven.findings.money import NO_PRICES, Prices, money_cases, told
 from breakeven.findings.names import labels, unit
@@ -51,7 +51,8 @@ def findings(
     shown = [replace(run, levels=one_a_load(run.levels)) for run in runs]
     interactivity = interactivity_of(shown)
     subjects = subjects_of(shown, points=points, series=series, money=money, interactivity=interactivity)
-    answers = _answers(subjects, comparisons, money, service_level)
+    following = narrowing(runs[0], service_level) if len(runs) == 1 else ()
+    answers = _answers(subjects, comparisons, money, service_level, following=following)
     best = best_comparison(comparisons, money, figures)
     money = [replace(case, answer=answer) for case, answer in zip(money, answers, strict=False)]
     return scrubbed(
@@ -78,10 +79,12 @@ def _answers(
     comparisons: Sequence[Comparison],
     money: Sequence[Money],
     service_level: ServiceLevel | None,
+    *,
+    following: tuple[NextLevel, ...],
 ) -> list[Answer]:
     """The answer of each candidate; of the only run where there is none."""
     if not comparisons:
-        return [alone(subjects[0], money=money[0] if money else None)]
+        return [alone(subjects[0], money=money[0] if money else None, measure_next=following)]
     return [
         compared(index, figure_at(comparison, service_level), money=money[index - 1] if index <= len(money) else None)
         for index, comparison in enumerate(comparisons, 1)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from breakeven.compare.words import next_levels_text, reasons_text
+from breakeven.compare.words import ONLY, next_levels_text, reasons_text
 from breakeven.findings import Answer, Findings, Subject
 from breakeven.findings.types import NO_ENDS
 from breakeven.metrics.summary import Estimate
@@ -114,8 +114,8 @@ def sure_text(found: Findings, answer: Answer | None = None) -> str:
         return "Nothing was measured to the end."
     low, high = answer.speed.ci95
     if low is None or high is None:
-        return "The throughput has no interval."
-    return f"95 %: {interval(low, high, short_count)} {found.unit}/s."
+        return "The throughput has no interval." + _next_text(found, answer)
+    return f"95 %: {interval(low, high, short_count)} {found.unit}/s." + _next_text(found, answer)
 
 
 def _sure(parts: Sequence[tuple[str, Estimate]], answer: Answer) -> str:
@@ -129,8 +129,9 @@ def _sure(parts: Sequence[tuple[str, Estimate]], answer: Answer) -> str:
 
 
 def _next_text(found: Findings, answer: Answer) -> str:
-    """Which levels would narrow k, where it is no figure or mostly what may lie between levels."""
+    """Which levels would narrow k, or the only run's capacity, where most of it is what may lie between levels."""
     if not answer.measure_next:
         return ""
-    text = next_levels_text(answer.measure_next, {subject.id: subject.letter for subject in found.subjects})
+    letters = {one.id: one.letter if len(found.subjects) > 1 else ONLY for one in found.subjects}
+    text = next_levels_text(answer.measure_next, letters)
     return f" {text[0].upper()}{text[1:]}."

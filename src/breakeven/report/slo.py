@@ -6,6 +6,9 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from breakeven.compare.words import ONLY, next_levels_text
+from breakeven.findings import names
+from breakeven.findings.level import narrowing, own_levels
 from breakeven.metrics.summary import LevelSummary, RunSummary
 from breakeven.say import percent
 from breakeven.units import load_text, short_count, short_rate
@@ -40,3 +43,14 @@ def _line(level: LevelSummary, *, repeats: bool) -> Text:
     return Text.assemble(
         (f"{load}: ", "bold"), (verdict, _STYLES[verdict]), f", goodput {good}{part}", f"; {why}" if why else ""
     )
+
+
+def narrowing_lines(summary: RunSummary) -> RenderableType | None:
+    """Which levels would narrow the capacity most at what the run was measured for; None where none would."""
+    unit = f"{names.unit(summary.run)}/s"
+    lines = [
+        next_levels_text(following, {summary.run.id: ONLY}, figure=f"the capacity with {level.text(unit=unit)}")
+        for level in own_levels(summary)
+        if (following := narrowing(summary, level))
+    ]
+    return Text("\n".join(lines) + "\n") if lines else None
