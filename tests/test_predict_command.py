@@ -46,7 +46,9 @@ def test_a_model_that_is_too_large_says_by_how_much_and_what_would_fit() -> None
     assert "int4 fits on 1" in next(line for line in done.out.splitlines() if "H100" in line)
     none = asked("fit", "llama-3.1-405b", "--gpu", "rtx4090")
     assert none.code == 1
-    assert "does not fit: weights take 811.7 of 192 GB" in none.out
+    assert "does not fit: weights take 811.7 of the 192 GB of 8 cards; 64 cards would hold it" in none.out
+    narrower = asked("fit", "llama-3.1-405b", "--gpu", "h100-80-sxm").out
+    assert "weights take 811.7 of the 640 GB of 8 cards; 16 cards or fp8 on 8 would hold it" in narrower
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,33 @@ def test_the_run_to_measure_next_is_a_command_that_is_understood(tmp_path: Path)
 def test_a_card_that_misses_or_does_not_fit_or_has_no_price_says_so() -> None:
     done = asked("choose", "--model", "llama-3.1-70b", "--floor", 25, "--gpus", "rtx3060,h100-80-sxm,rtx4090")
     assert done.code == 0, done.err
-    assert re.search(r"RTX 3060 +does not fit: weights take 141.1 of 96 GB", done.out)
+    assert re.search(
+        r"RTX 3060 +does not fit: weights take 141.1 of the 96 GB of 8 cards; 16 cards or int8 on 8 would hold it",
+        done.out,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("llama-3.1-405b", "--slo", "ttft_p95=1s", "--gpus", "rtx4090"),
+            "GeForce RTX 4090 does not fit: weights take 811.7 of the 192 GB of 8 cards; 64 cards would hold it;",
+        ),
+        (
+            ("llama-3.1-405b", "--floor", "25", "--gpus", "rtx4090,l4,l40s,a10"),
+            "; other cards left out: 1; `breakeven fit MODEL`",
+        ),
+        (("llama-3.1-8b", "--floor", "25", "--gpus", "gb300"), "GB300 .* no price; say what it costs by --prices"),
+    ],
+)
+def test_a_model_that_no_card_can_serve_is_one_line(words: tuple[str, ...], says: str) -> None:
+    """It said that no run has a ttft_p95."""
+    done = asked("choose", "--model", *words)
+    assert done.code == 1
+    assert done.out == ""
+    assert re.search(says, done.err)
+    assert done.err.count("\n") == 1
 
 
 def test_a_level_that_nothing_meets_is_exit_3_with_what_would() -> None:

@@ -132,6 +132,7 @@ def test_all_users_share_an_interval_only_where_a_class_of_them_is_too_small() -
     assert (few.users, many.users) == (1, 65)
     both = groups([(few, 0.1)] * 30 + [(many, 0.2)] * 30, "same")
     assert key not in {group.key for group in both if not group.users}
+    assert group_of(key, waits=True, users=100).users == 1
     lacks = groups([(few, 0.1)] * 30 + [(many, 0.2)] * 5, "same")
     assert len(lacks[few._replace(users=0)]) == 35
     assert many not in lacks

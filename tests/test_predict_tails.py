@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from breakeven.app.predict import CURVE
 from breakeven.app.runs import read_run
+from breakeven.compare.capacity import operating_point
 from breakeven.hardware import find_gpu, find_model
 from breakeven.metrics.slo import ServiceLevel, parse_slo
 from breakeven.metrics.summary import Quantile, RunSummary
 from breakeven.predict.calibrations import choose
 from breakeven.predict.closed import Closed
-from breakeven.predict.run import Wanted, may_decide, predicted_run
+from breakeven.predict.deciding import deciding_run
+from breakeven.predict.run import Wanted, predicted_run
 from breakeven.predict.tails import ratios, stray, wider
 from commands import Done, breakeven
 
@@ -80,15 +83,25 @@ def test_two_errors_that_know_nothing_of_each_other_add_up_as_squares() -> None:
     assert wider(None, 1.3) is None
 
 
-def test_where_the_middle_is_too_slow_percentiles_are_not_worked_out() -> None:
-    run = curve(1, 10, 100, 1000, has_tails=False)
-    assert run.levels[0].of("tpot_s").p95.value is None
-    slow = ServiceLevel(slo=parse_slo("ttft_p95=1h"))
-    assert may_decide(run, slow) == (1, 10, 100, 1000)
-    low = run.levels[1].of("tpot_s").p50.ci95[0]
-    assert low is not None
-    fast = ServiceLevel(slo=parse_slo(f"tpot_p99={low * 1.01}s"))
-    assert may_decide(run, fast) == (1, 10, 100)
+def test_percentiles_are_worked_out_only_where_they_may_decide() -> None:
+    """And what is decided is what the whole curve says."""
+    shape, card = find_model("llama-3.1-8b"), find_gpu("h100-sxm")
+    chosen = choose(shape, card, engine="vllm")
+    wanted = Wanted(model=shape, gpu=card, cards=1, engine="vllm", users=CURVE, input_tokens=512, output_tokens=256)
+    whole = predicted_run(wanted, chosen)
+    for limits in ("tpot_p99=20ms", "ttft_p95=300ms,tpot_p95=30ms", "e2e_p90=5s", "tpot_p99=1h"):
+        level = ServiceLevel(slo=parse_slo(limits))
+        few = deciding_run(wanted, chosen, level)
+        assert len(few.levels) < len(whole.levels)
+        point, other = operating_point(whole, level), operating_point(few, level)
+        assert point.status == other.status
+        assert point.users.value == other.users.value
+        assert point.output_tok_per_s.value == other.output_tok_per_s.value
+        if point.status == "exact":
+            assert other.users.ci95 == pytest.approx(point.users.ci95, rel=0.1)
+    middles = deciding_run(wanted, chosen, ServiceLevel(slo=parse_slo("tpot_p50=20ms")))
+    assert len(middles.levels) == len(whole.levels)
+    assert middles.levels[0].of("tpot_s").p95.value is None
 
 
 @pytest.mark.parametrize("name", ["llamacpp", "vllm"])

@@ -14,7 +14,7 @@ from breakeven.app.printed import put_out
 from breakeven.app.runs import read_run, read_text
 from breakeven.clock import wall_now
 from breakeven.engine import ENGINES
-from breakeven.errors import LimitMissedError, UsageError
+from breakeven.errors import LimitMissedError, RunFailedError, UsageError
 from breakeven.findings.choice import Choice, Left, ranked, ranked_by
 from breakeven.findings.money import Prices
 from breakeven.findings.names import card
@@ -26,16 +26,17 @@ from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 from breakeven.predict.calibrations import Calibration
 from breakeven.predict.calibrations import choose as calibration_for
+from breakeven.predict.deciding import deciding_run
 from breakeven.predict.fits import fit_on
 from breakeven.predict.own import machine
 from breakeven.predict.own import own as own_calibrations
 from breakeven.predict.roofline import known_parts
-from breakeven.predict.run import Wanted, limits_tails, machine_run, may_decide, predicted_run
+from breakeven.predict.run import Wanted, machine_run, predicted_run
 from breakeven.predict.silicon import kernel_row, lacks_points
 from breakeven.predict.text import lacks
 from breakeven.prices import read_quotes
 from breakeven.registry import load
-from breakeven.report.choice import choice_text
+from breakeven.report.choice import choice_text, nothing_text
 from breakeven.report.predicted import predicted_text
 from breakeven.store.kept import keep_summary
 
@@ -90,7 +91,10 @@ def predict(asked: Asked, *, users: tuple[int, ...], out: Path | None, json_to: 
 
 
 def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | None, json_to: str | None) -> int:
-    """Rank every card that can serve the model, at its own newest price of one kind; 3 where none meets the level."""
+    """Rank every card that can serve the model, at its own newest price of one kind; 3 where none meets the level.
+
+    RunFailedError where no card holds the model or none of those that do has a price.
+    """
     shape, service = asked.shape, level.service("choose")
     own = () if prices is None else read_quotes(read_text(prices), where=str(prices))
     measured = _measured(asked, shape)
@@ -119,6 +123,8 @@ def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | No
         left_out=tuple(left),
         next_run=following,
     )
+    if not candidates:
+        raise RunFailedError(nothing_text(choice))
     as_json = msgspec.json.format(msgspec.json.encode(choice), indent=2).decode()
     put_out(choice_text(choice, asked.engine), as_json=as_json, json_to=json_to)
     if not any(one.users.value for one in candidates):
@@ -183,14 +189,10 @@ def _predicted(
                 users=users,
                 input_tokens=asked.input_tokens,
                 output_tokens=asked.output_tokens,
-                has_tails=decide is None,
             )
             measured_kernels = _kernels(shape, gpu, asked.engine, cards=found.cards)
             chosen = calibration_for(shape, gpu, engine=asked.engine, own=mine, kernels=measured_kernels)
-            run = predicted_run(wanted, chosen)
-            if decide is not None and limits_tails(decide):
-                run = predicted_run(replace(wanted, users=may_decide(run, decide), has_tails=True), chosen)
-            yield run
+            yield predicted_run(wanted, chosen) if decide is None else deciding_run(wanted, chosen, decide)
         except UsageError as error:
             yield Left(gpu=gpu.name, why="not modelled", detail=str(error))
 

@@ -75,11 +75,10 @@ def side_of(pooled: Pooled, *, role: str, seed: tuple[int, int], node_sd_log: fl
     end of its intervals: no card gives more than it does on paper.
     """
     rng = np.random.default_rng(seed)
-    noise = rng.standard_normal((draws + 1, len(pooled.levels)))
+    noise = _noise(rng, pooled, draws + 1)
     measured = [level.figures["output_tok_per_s"] for level in pooled.levels]
     error_log = _sd_log(measured)
     if nodes_of(pooled) > 1 or _is_predicted(pooled):
-        noise[:] = noise[:, :1]
         error_log = np.zeros_like(error_log)
     node = node_sd_log * rng.standard_normal(draws + 1)
     noise[0], node[0] = 0.0, 0.0
@@ -102,11 +101,22 @@ def _fitted(users: Array, tput: Array) -> Array:
 def latency(side: Side, metric: str, keep: NDArray[np.intp]) -> Array:
     """Draws of a latency that does not decrease with load; a slower node is slower in both figures."""
     rng = np.random.default_rng((*side.seed, *metric.encode()))
-    noise = rng.standard_normal(side.throughput.shape)
+    noise = _noise(rng, side.pooled, len(side.throughput))
     noise[0] = 0.0
     figures = [level.figures[metric] for level in side.pooled.levels]
     chosen = [figures[i] for i in keep]
     return non_decreasing(_draw(chosen, noise[:, keep], -side.node, apart=_is_predicted(side.pooled)))
+
+
+def _noise(rng: np.random.Generator, pooled: Pooled, draws: int) -> Array:
+    """A row a draw, a column a level: all alike where what the levels are wrong by is the same at every one of them."""
+    levels = len(pooled.levels)
+    if _is_predicted(pooled):
+        return np.repeat(rng.standard_normal((draws, 1)), levels, axis=1)
+    noise = rng.standard_normal((draws, levels))
+    if nodes_of(pooled) > 1:
+        noise[:] = noise[:, :1]
+    return noise
 
 
 def _is_predicted(pooled: Pooled) -> bool:

@@ -8,7 +8,6 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from breakeven.compare.types import Reason
-from breakeven.findings.level import point_at
 from breakeven.findings.make import findings
 from breakeven.findings.money import Prices
 from breakeven.findings.names import card, gpu_count
@@ -103,8 +102,8 @@ def ranked_by(users: float | None) -> RankedBy:
 
 
 def _candidate(run: RunSummary, *, level: ServiceLevel, users: float | None, prices: Prices) -> Candidate:
-    row = findings([run], service_level=level, prices=prices).ranking[0]
-    point, cards = point_at(run, level), gpu_count(run.run.host)
+    found = findings([run], service_level=level, prices=prices)
+    row, point, cards = found.ranking[0], found.subjects[0].capacity, gpu_count(run.run.host)
     nodes = _nodes(users, row.users)
     node_usd_per_h = None if row.price is None else row.price.usd_per_h * cards
     return Candidate(

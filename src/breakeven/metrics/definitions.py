@@ -47,8 +47,10 @@ def answer_ttft_s(record: Record) -> float | None:
 
 def e2e_s(record: Record) -> float | None:
     """End-to-end latency: from when the request was due to the last chunk that carried output text."""
-    arrived_s = arrivals_s(record)
-    return float(arrived_s[-1]) - record.due_s if len(arrived_s) else None
+    if record.sent_s is None or not record.chunk_us:
+        return None
+    steps_us = int(np.frombuffer(record.chunk_us, dtype="<u4").sum(dtype=np.uint64))
+    return record.sent_s + steps_us / US_PER_S - record.due_s
 
 
 def hidden_tokens(record: Record) -> int:

@@ -28,7 +28,11 @@ class Fit(Struct, frozen=True, kw_only=True):
     longest_context_tokens: int
     """Of a single user, no longer than the model was made for."""
     other_precision: str | None = None
-    """The widest precision in which it fits on the asked number of cards, or on one, where it does not as it is."""
+    """The widest precision in which it fits on `other_cards`, where it does not as it is."""
+    other_cards: int = 1
+    """The asked number of cards; else one, or as many as a box has where not even they hold it as it is."""
+    needed_cards: int | None = None
+    """Where it does not fit: the fewest cards that hold it and that its heads can be split over."""
 
 
 def fit_on(model: ModelShape, gpu: Gpu, *, context_tokens: int, cards: int | None = None) -> Fit:
@@ -41,6 +45,7 @@ def fit_on(model: ModelShape, gpu: Gpu, *, context_tokens: int, cards: int | Non
     tried = CARDS if cards is None else (cards,)
     found = next((tp for tp in tried if _holds(model, gpu, tp, context_tokens)), None)
     held = memory(model, gpu, tp=found or tried[-1])
+    other_cards = tried[0] if found else tried[-1]
     return Fit(
         gpu=gpu.key,
         name=gpu.name,
@@ -49,7 +54,9 @@ def fit_on(model: ModelShape, gpu: Gpu, *, context_tokens: int, cards: int | Non
         held=held,
         users=0 if found is None else sequences(model, held, context_tokens=context_tokens),
         longest_context_tokens=longest_context(model, held),
-        other_precision=None if found == tried[0] else _narrower(model, gpu, tried[0], context_tokens),
+        other_precision=None if found == tried[0] else _narrower(model, gpu, other_cards, context_tokens),
+        other_cards=other_cards,
+        needed_cards=None if found else _needed(model, gpu, context_tokens),
     )
 
 
@@ -60,6 +67,10 @@ def longest_context(model: ModelShape, held: Memory) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if sequences(model, held, context_tokens=middle) else (low, middle - 1)
     return low
+
+
+def _needed(model: ModelShape, gpu: Gpu, context_tokens: int) -> int | None:
+    return next((tp for tp in range(1, model.heads + 1) if _holds(model, gpu, tp, context_tokens)), None)
 
 
 def _holds(model: ModelShape, gpu: Gpu, tp: int, context_tokens: int) -> bool:

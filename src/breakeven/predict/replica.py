@@ -47,7 +47,19 @@ class Engine(NamedTuple):
 class Job:
     """One request on its way through an engine. Steps are counted from 0 on the engine that has it."""
 
-    __slots__ = ("cached", "due_s", "ends", "first", "k", "left", "output_tokens", "prompt_tokens", "spans", "user")
+    __slots__ = (
+        "cached",
+        "due_s",
+        "ends",
+        "first",
+        "given",
+        "k",
+        "left",
+        "output_tokens",
+        "prompt_tokens",
+        "spans",
+        "user",
+    )
 
     def __init__(self, *, user: int, k: int, due_s: float, prompt_tokens: int, output_tokens: int) -> None:
         self.user, self.k, self.due_s = user, k, due_s
@@ -62,11 +74,8 @@ class Job:
         """The step that gives its last token."""
         self.spans: list[tuple[int, int]] = []
         """The first and the last step of each stretch of tokens."""
-
-    @property
-    def given(self) -> int:
-        """Output tokens of the stretches that are over."""
-        return sum(last - first + 1 for first, last in self.spans)
+        self.given = 0
+        """Output tokens of the stretches that ended because it lost its place."""
 
 
 class Replica:
@@ -198,6 +207,7 @@ class Replica:
                 self._context -= self._cached(job)
                 self._answering -= 1
                 job.spans.append((job.first, self._steps - 1))
+                job.given += self._steps - job.first
             job.left, job.cached, job.first, job.ends = job.prompt_tokens + job.given, 0, -1, -1
             self.waiting.appendleft(job)
             self.preemptions += 1

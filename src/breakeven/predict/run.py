@@ -1,8 +1,10 @@
 """A predicted curve as a run: what compare, cost, report and mix accept, with the mark that nobody measured it."""
 
+import functools
 import math
 from collections.abc import Mapping
 from statistics import median
+from types import MappingProxyType
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -11,7 +13,6 @@ from msgspec.structs import replace
 from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.hardware import Gpu, ModelShape
-from breakeven.metrics.slo import Limit, ServiceLevel
 from breakeven.metrics.statistics import inverted, reciprocal
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
 from breakeven.predict.calibrations import Chosen, Tier
@@ -20,10 +21,14 @@ from breakeven.predict.machine import Machine
 from breakeven.predict.memory import kv_tokens, memory, sequences
 from breakeven.predict.own import levels
 from breakeven.predict.steptime import PERFECT, step_time
-from breakeven.predict.tails import PERCENTILES, Ratios, Strayed, ratios, stray, wider
+from breakeven.predict.tails import Ratios, Strayed, ratios, stray, wider
 
 Figure = Literal["ttft_s", "tpot_s", "output_tok_per_s"]
 FIGURES: Final[tuple[Figure, ...]] = ("ttft_s", "tpot_s", "output_tok_per_s")
+NOTHING: Final[Mapping[int, LevelSummary]] = MappingProxyType({})
+LONG_LINE: Final = 3
+"""Users a place from which on more of them are simulated as so many: all wait longer alike, and what percentiles of
+TTFT are above the median only shrinks."""
 UNBOUNDED: Final = 1e6
 """So many times better than predicted is as good as without limit."""
 WIDER: Final = 1.959964 / 1.644854
@@ -59,10 +64,10 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """p90, p95 and p99 are worked out too, on the simulated engine: some hundredths of a second a level."""
 
 
-def predicted_run(wanted: Wanted, chosen: Chosen) -> RunSummary:
+def predicted_run(wanted: Wanted, chosen: Chosen, *, known: Mapping[int, LevelSummary] = NOTHING) -> RunSummary:
     """Throughput, TTFT, TPOT and E2E at each number of users; 95 % intervals from held-out errors of the same kind.
 
-    UsageError where not one context fits on the cards.
+    Levels that are `known` are not worked out again. UsageError where not one context fits on the cards.
     """
     closed = [(users, _closed(wanted, chosen, users)) for users in wanted.users]
     found = chosen.calibration
@@ -92,8 +97,13 @@ def predicted_run(wanted: Wanted, chosen: Chosen) -> RunSummary:
                 },
             },
         ),
-        levels=tuple(_level(wanted, chosen, users, one) for users, one in closed),
+        levels=tuple(known.get(users) or _level(wanted, chosen, users, one) for users, one in closed),
     )
+
+
+def predicted_level(wanted: Wanted, chosen: Chosen, users: int) -> LevelSummary:
+    """One of its levels."""
+    return _level(wanted, chosen, users, _closed(wanted, chosen, users))
 
 
 def _closed(wanted: Wanted, chosen: Chosen, users: int) -> Closed:
@@ -113,25 +123,6 @@ def _closed(wanted: Wanted, chosen: Chosen, users: int) -> Closed:
             f"`breakeven fit` shows what does"
         )
     return found
-
-
-def limits_tails(level: ServiceLevel) -> bool:
-    """A percentile beyond the middle is limited."""
-    return any(limit.of[1] in PERCENTILES for limit in level.slo.limits) if level.slo else False
-
-
-def may_decide(run: RunSummary, level: ServiceLevel) -> tuple[int, ...]:
-    """The loads of a predicted curve up to the first at which even the better end of a limited middle is beyond its
-    limit: further up percentiles, which are worse than the middle, decide nothing."""
-    limits = level.slo.limits if level.slo else ()
-    users = [one.users or 0 for one in run.levels]
-    missed = [any(_least(one, limit) > limit.limit_s for limit in limits) for one in run.levels]
-    return tuple(users[: missed.index(True) + 1] if True in missed else users)
-
-
-def _least(level: LevelSummary, limit: Limit) -> float:
-    middle = level.of(limit.of[0]).p50
-    return middle.ci95[0] or middle.value or 0.0
 
 
 def machine_run(run: RunSummary, found: Machine, *, users: tuple[int, ...]) -> RunSummary:
@@ -191,7 +182,7 @@ def _level(wanted: Wanted, chosen: Chosen, users: int, closed: Closed) -> LevelS
         lengths=(wanted.input_tokens, wanted.output_tokens),
         factor={name: chosen.factor(name, bound=closed.bound, users=users) for name in FIGURES},
         best=_best(wanted, users, closed),
-        tails=_tails(wanted, chosen, users, closed) if wanted.has_tails else {},
+        tails=_tails(*_as_simulated(wanted, chosen, users, closed)) if wanted.has_tails else {},
         caution=_caution(users, closed.bound, points=chosen.calibration.points, tier=chosen.tier),
     )
 
@@ -210,7 +201,6 @@ def _summary(
     input_tokens, output_tokens = lengths
     answers = closed.output_tok_per_s / output_tokens
     e2e_s = closed.ttft_s + (output_tokens - 1) * closed.tpot_s
-    slower = [one for one in (factor["ttft_s"], factor["tpot_s"]) if one is not None]
     speed = (factor["output_tok_per_s"], best.output_tok_per_s / closed.output_tok_per_s)
     best_e2e_s = best.ttft_s + (output_tokens - 1) * best.tpot_s
     ttft = _time("ttft_s", closed.ttft_s, factor["ttft_s"], best.ttft_s, tails)
@@ -225,10 +215,19 @@ def _summary(
         distributions={
             "ttft_s": ttft,
             **(speeds if output_tokens > 1 else {}),
-            "e2e_s": _time("e2e_s", e2e_s, max(slower) if len(slower) == 2 else None, best_e2e_s, tails),
+            "e2e_s": _time("e2e_s", e2e_s, _of_both(closed, output_tokens, factor), best_e2e_s, tails),
         },
         cautions=(caution,),
     )
+
+
+def _of_both(closed: Closed, output_tokens: float, factor: Mapping[Figure, float | None]) -> float | None:
+    """Of E2E = TTFT + (output - 1) x TPOT where both are as long as they may be; None where nobody knows of one."""
+    decode_s = (output_tokens - 1) * closed.tpot_s
+    first, each = factor["ttft_s"], factor["tpot_s"]
+    if first is None or each is None:
+        return None
+    return (closed.ttft_s * first + decode_s * each) / (closed.ttft_s + decode_s)
 
 
 def _caution(users: int, bound: str, *, points: int, tier: Tier) -> Caution:
@@ -293,12 +292,20 @@ def _ends(value: float, factor: float | None, least: float) -> Quantile:
     return Quantile(value=value, ci95=(max(value / factor**WIDER, min(value, least)), value * factor**WIDER))
 
 
-def _tails(wanted: Wanted, chosen: Chosen, users: int, closed: Closed) -> Ratios:
+def _as_simulated(wanted: Wanted, chosen: Chosen, users: int, closed: Closed) -> tuple[Wanted, Chosen]:
+    """With the users that are simulated for so many."""
+    return replace(wanted, users=(min(users, math.ceil(LONG_LINE * closed.slots)),)), chosen
+
+
+@functools.lru_cache(maxsize=64)
+def _tails(wanted: Wanted, chosen: Chosen) -> Ratios:
+    """Of its only number of users."""
+    [users] = wanted.users
     lengths = (wanted.input_tokens, wanted.output_tokens)
     held = memory(wanted.model, wanted.gpu, tp=wanted.cards)
     return ratios(
         step_time(wanted.model, wanted.gpu, chosen.efficiency, tp=wanted.cards).step_s,
-        closed,
+        _closed(wanted, chosen, users),
         lambda _user, _k: lengths,
         users=users,
         output_tokens=wanted.output_tokens,

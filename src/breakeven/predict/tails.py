@@ -25,7 +25,8 @@ STRAYED: Final[tuple[Strayed, ...]] = ("ttft_s", "tpot_s", "e2e_s")
 PERCENTILES: Final[tuple[Percentile, ...]] = ("p90", "p95", "p99")
 LEAST_ANSWERS: Final = 100
 """From which on there is a p99."""
-ANSWERS_A_USER: Final = 2
+MANY_ANSWERS: Final = 200
+"""From which on one of each user will do; of fewer users each has two."""
 STEP_TOKENS: Final = 2048
 """Tokens that a step takes on, where users are no more than that: vLLM's default of chunked prefill."""
 _SETTLING: Final = 1.5
@@ -40,12 +41,13 @@ def ratios(
 ) -> Ratios:
     """Percentile / median of TTFT, TPOT and E2E of `users` in a closed loop whose middle is `closed`.
 
-    Of the requests that are due while each user has two answers, and 100 in all, after one and a half of each; the
-    level runs on until nearly all of them are over, and those that are not are left out. A figure that no answer has,
-    such as the TPOT of answers of one token, is missing.
+    Of the requests that are due while each user has two answers (one from 200 users on), and 100 in all, after one and
+    a half of each; the level runs on until nearly all of them are over, and those that are not are left out. A figure
+    that no answer has, such as the TPOT of answers of one token, is missing.
     """
     e2e_s = closed.ttft_s + (output_tokens - 1) * closed.tpot_s
-    open_s, due_s = _SETTLING * e2e_s, e2e_s * max(ANSWERS_A_USER, LEAST_ANSWERS / users)
+    answers = max(1.0, min(2.0, MANY_ANSWERS / users), LEAST_ANSWERS / users)
+    open_s, due_s = _SETTLING * e2e_s, e2e_s * answers
     load = Load(lengths, users=users, warm_up_s=open_s, window_s=due_s + _SETTLING * e2e_s)
     engine = Engine(step_s, slots=users, step_tokens=max(STEP_TOKENS, users), kv_tokens=kv_tokens)
     seen = [one for one in simulate(engine, load).records if one.k and open_s <= one.due_s < open_s + due_s]

@@ -46,18 +46,26 @@ def _row(fit: Fit) -> tuple[str, ...]:
         _gb(fit.held.kv_bytes),
         number(fit.users),
         number(fit.longest_context_tokens),
-        "" if fit.other_precision is None else f"{fit.other_precision} fits on {1 if fit.cards > 1 else fit.cards}",
+        "" if fit.other_precision is None else f"{fit.other_precision} fits on {fit.other_cards}",
     )
 
 
 def lacks(fit: Fit) -> str:
-    """Why a model does not fit on a card, in numbers, and the precision that would."""
+    """Why a model does not fit on so many cards, in numbers, and what would: more of them, or another precision."""
     held = fit.held
-    tried = round(held.total_bytes / GB)
-    narrower = f"; {fit.other_precision} would fit" if fit.other_precision is not None else ""
-    if held.kv_bytes <= 0:
-        return f"weights take {_gb(held.weight_bytes)} of {tried} GB{narrower}"
-    return f"{_gb(held.kv_bytes)} of {tried} GB are left, too little for one context{narrower}"
+    has = f"the {round(held.total_bytes / GB)} GB of {_cards(fit.other_cards)}"
+    why = (
+        f"weights take {_gb(held.weight_bytes)} of {has}"
+        if held.kv_bytes <= 0
+        else f"{_gb(held.kv_bytes)} of {has} are left, too little for one context"
+    )
+    would = [] if fit.needed_cards is None else [_cards(fit.needed_cards)]
+    would += [] if fit.other_precision is None else [f"{fit.other_precision} on {fit.other_cards}"]
+    return f"{why}; {' or '.join(would)} would hold it" if would else why
+
+
+def _cards(number: int) -> str:
+    return f"{number} card{'s' if number > 1 else ''}"
 
 
 def _gb(size_bytes: float) -> str:

@@ -125,8 +125,8 @@ def _parts(measured: Sequence[Calibrated], tier: Tier, seed: int) -> list[Hashab
 
 
 def group_of(key: Key, *, waits: bool, users: int) -> Group:
-    """That of a single point, by its class of users."""
-    return Group(key, waits, max(fewest for fewest in CLASSES if fewest <= users))
+    """That of a single point, by its class of users; those who wait for a place are few enough points as they are."""
+    return Group(key, waits, 1 if waits else max(fewest for fewest in CLASSES if fewest <= users))
 
 
 def groups(rows: Iterable[tuple[Group, Row]], tier: Tier) -> dict[Group, list[Row]]:
@@ -145,7 +145,7 @@ def groups(rows: Iterable[tuple[Group, Row]], tier: Tier) -> dict[Group, list[Ro
     return {
         group: members
         for group, members in enough.items()
-        if group.users or not all(group._replace(users=fewest) in enough for fewest in CLASSES)
+        if group.users or not (group.waits or all(group._replace(users=fewest) in enough for fewest in CLASSES))
     }
 
 

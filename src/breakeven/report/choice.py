@@ -15,6 +15,8 @@ from breakeven.units import short_count
 _UNIT: Final = {"usd_per_mtok": "USD per million output tokens", "usd_per_month": "USD a month"}
 SOURCES: Final = 5
 """So many prices have their source in the text; the JSON has all."""
+MOST_LEFT: Final = 3
+"""Cards that a line without any candidate names."""
 LEAST_CHANCE: Final = 0.005
 """Below this chance that a run changes the first place, none is named."""
 
@@ -22,6 +24,15 @@ LEAST_CHANCE: Final = 0.005
 def choice_text(choice: Choice, engine: str) -> str:
     """The whole of it."""
     return "\n".join(_lines(choice, engine))
+
+
+def nothing_text(choice: Choice) -> str:
+    """No card is a candidate: in one line why not, of the first few."""
+    told = [f"{one.gpu} {one.why}" + (f": {one.detail}" if one.detail else "") for one in choice.left_out]
+    more = [f"other cards left out: {len(told) - MOST_LEFT}"] if len(told) > MOST_LEFT else []
+    prices = any(one.why == "no price" for one in choice.left_out)
+    do = "say what it costs by --prices FILE" if prices else "`breakeven fit MODEL` shows where it fits"
+    return f"{choice.model} in {choice.precision}: {'; '.join((*told[:MOST_LEFT], *more, do))}"
 
 
 def _lines(choice: Choice, engine: str) -> Iterator[str]:
