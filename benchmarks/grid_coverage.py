@@ -15,7 +15,7 @@ from grid_fleets import JOB_SD, OUTLIER, SC22_SD, jobs_of, silicon
 from breakeven.fleet.scores import scores
 
 SEED: Final = 16
-NODES: Final = (3, 5, 8, 20, 100)
+NODES: Final = (3, 4, 5, 8, 20, 100)
 JOBS: Final = (1, 2, 5, 30, 0)
 """Of each node; 0: any number from 1 to 30, each as likely."""
 OUTLIERS: Final = 0.05

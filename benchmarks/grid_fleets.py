@@ -54,5 +54,7 @@ def jobs_of(rng: np.random.Generator, theta: Floats, fleet: Whole, count: Whole,
         gpu=Codes(np.zeros(total, np.int32), ("rtx4090",)),
         card_name=Codes(np.zeros(total, np.int32), ("NVIDIA GeForce RTX 4090",)),
         output_tok_per_s=rates.astype(np.float32),
+        ci95_low=(rates * np.exp(-1.96 * LEVEL_SD)).astype(np.float32),
+        ci95_high=(rates * np.exp(1.96 * LEVEL_SD)).astype(np.float32),
         **own,
     )

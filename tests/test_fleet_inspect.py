@@ -135,14 +135,25 @@ def test_jobs_without_a_result_are_technical_trouble() -> None:
     assert (one.node, one.kind, one.causes[0].text) == ("a", "technical", "2 of its 3 jobs gave no result")
 
 
-def test_fewer_than_five_nodes_and_two_heaps_are_untestable() -> None:
+def test_two_nodes_and_two_heaps_are_untestable() -> None:
     few = inspect(fleet({"a": (1.0, 1.0), "b": (0.4, 0.4)}))
     heaps = inspect(fleet({f"n{i}": (0.5 + 0.001 * i + 0.5 * (i > 3),) * 2 for i in range(9)}))
-    for found, caution in ((few, "few_nodes"), (heaps, "two_modes")):
+    for found, caution in ((few, "two_nodes"), (heaps, "two_modes")):
         assert found.found == ()
         assert (found.tested, found.slow) == (0, 0)
         assert caution in found.untestable[0].cautions
         assert "Untestable by speed" in render(found)
+
+
+def test_the_slowed_one_of_four_nodes_is_found() -> None:
+    found = inspect(fleet({"a": (1.0,), "b": (1.02,), "c": (0.99,), "d": (0.6,)}))
+    (one,) = found.found
+    assert (found.tested, one.node, one.kind, one.is_slow) == (4, "d", "unexplained", True)
+    assert "Untestable" not in render(found)
+    low, high = one.gap_ci95
+    assert low is not None
+    assert high is not None
+    assert -0.5 < low < -0.4 < high < -0.3  # 0.6 of about 1, and the others differ by 1.5 %
 
 
 def test_false_discoveries_stay_below_five_in_a_hundred_calls() -> None:

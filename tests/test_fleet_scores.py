@@ -105,7 +105,8 @@ def test_scores_of_nodes_with_equal_jobs_shrink_and_a_slow_one_stays_slow() -> N
     ("speeds", "caution"),
     [
         ({"a": (1.0, 1.01)}, "one_node"),
-        ({"a": (1.0, 1.01), "b": (0.5, 0.51)}, "few_nodes"),
+        ({"a": (1.0, 1.01), "b": (0.5, 0.51)}, "two_nodes"),
+        ({"a": (1.0, 1.01), "b": (0.5, 0.51), "c": (1.0, 1.02)}, "few_nodes"),
         ({name: (1.0 + 0.01 * i,) for i, name in enumerate("abcdef")}, "no_repeats"),
         ({**{name: (1.0 + 0.01 * i,) for i, name in enumerate("abcdef")}, "g": (1.0, 1.01)}, "few_repeats"),
         ({name: (1.2**i, 1.2**i) for i, name in enumerate("abcdef")}, "wide"),
@@ -116,13 +117,36 @@ def test_a_stratum_says_what_it_cannot_tell(speeds: Mapping[str, Any], caution: 
     (stratum,) = scores(fleet(speeds)).strata
     assert caution in stratum.cautions
     assert set(stratum.cautions) <= set(CAUTIONS)
-    assert stratum.is_testable == (caution not in ("one_node", "few_nodes", "two_modes"))
+    assert stratum.is_testable == (caution not in ("one_node", "two_nodes", "two_modes"))
 
 
-def test_nothing_of_a_small_stratum_is_called_weak() -> None:
-    found = scores(fleet({"a": (1.0, 1.01), "b": (1.0, 0.99), "c": (0.4, 0.41)}))
+def test_one_of_two_nodes_is_never_called_weak() -> None:
+    found = scores(fleet({"a": (1.0, 1.01), "b": (0.4, 0.41)}))
     assert np.isnan(found.p_weak).all()
     assert np.isfinite(found.low).all()
+
+
+def test_one_of_few_nodes_is_held_against_what_the_others_leave_open() -> None:
+    # logs 0, 0.02, -0.02 and -0.5; the others of the last: mean 0, sd 0.02, so that a fourth has sd 0.02 x sqrt(4 / 3)
+    logs = {"a": 0.0, "b": 0.02, "c": -0.02, "d": -0.5}
+    found = scores(fleet({name: (math.exp(one),) for name, one in logs.items()}))
+    t = dict(zip("abcd", found.t_weak, strict=True))
+    assert t["d"] == pytest.approx((math.log(0.95) + 0.5) / (0.02 * math.sqrt(4 / 3)), rel=1e-3)
+    assert set(found.t_df) == {2.0}
+    assert all(t[name] < 0 for name in "abc")
+
+
+def test_fellows_that_are_alike_by_chance_accuse_nobody() -> None:
+    def told(half: float) -> float:
+        levels = [
+            {n: {"output_tok_per_s": 100 * f, "ci95_low": 100 * f * (1 - half), "ci95_high": 100 * f * (1 + half)}}
+            for f, n in ((1.0, 1), (1.0, 1), (1.0, 1), (0.9, 1))
+        ]
+        rows = make_rows([job(i, f"n{i}", levels=one) for i, one in enumerate(levels)], users=(1,))
+        return float(scores(rows).p_weak[3])
+
+    assert told(0.001) < 0.01
+    assert told(0.1) > 0.1
 
 
 def test_an_empty_table_has_no_strata() -> None:

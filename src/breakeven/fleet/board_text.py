@@ -104,7 +104,7 @@ def _left(lines: list[int], top: int) -> list[str]:
 def _few(board: Board, whole: list[int]) -> Iterator[str]:
     others = [board.scores.strata[place] for place in board.strata.tolist() if place not in whole]
     if others:
-        yield f"Fewer than {FEW_NODES} nodes, which cannot be told apart:"
+        yield f"Fewer than {FEW_NODES} nodes:"
         yield from columns(
             [
                 [

@@ -15,6 +15,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from breakeven.errors import UsageError
+from breakeven.fleet.few import FEWEST, by_the_others, told_variance
 from breakeven.fleet.medians import compact, counts_of, group_medians, row_medians
 from breakeven.fleet.rows import Codes, Rows
 from breakeven.fleet.spread import (
@@ -34,7 +35,7 @@ Figures = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 FEW_NODES: Final = 5
-"""Fewer cannot be told apart."""
+"""Fewer have no bulk: a node of three or four is tested by what the others leave open (few.py)."""
 MANY_NODES: Final = 25
 ONE_POPULATION_SD_LOG: Final = 0.08
 """Identical GPUs differ by so much (SC22, arXiv 2208.11035); more is hardly one population."""
@@ -46,7 +47,9 @@ MOST_SHRUNK: Final = 1.0
 """Standard errors by which a score is moved at most (Efron and Morris, J. Am. Stat. Assoc. 67, 1972)."""
 
 CAUTIONS: Final = {
-    "few_nodes": "fewer than five nodes: none can be called slow or fast, and no score is shrunk",
+    "few_nodes": "three or four nodes: one is called slow only where it is far below what the others leave open, and "
+    "no score is shrunk",
+    "two_nodes": "two nodes only: either may be the odd one",
     "one_node": "one node only: there is nothing to compare it with",
     "no_repeats": "no node was measured twice: how much a node wavers is not known, and all of the spread counts as "
     "its error",
@@ -56,7 +59,7 @@ CAUTIONS: Final = {
     "two_modes": "nodes stand in two heaps: not one population, as of two cards or settings of one name",
 }
 
-UNTESTABLE: Final = frozenset({"few_nodes", "one_node", "two_modes"})
+UNTESTABLE: Final = frozenset({"one_node", "two_nodes", "two_modes"})
 """With one of these no node of a stratum can be told from the others by its speed."""
 
 
@@ -222,9 +225,16 @@ def scores(rows: Rows) -> Scores:
     for place, kind in enumerate(kinds):
         mine = by_row[place]
         one, filled = _stratum(score[mine], jobs[mine], own[mine], off[by_job[place]], jobs[row[by_job[place]]])
+        score[mine] -= one.pop("shift")
+        if FEWEST <= len(mine) < FEW_NODES:
+            repeated = np.zeros(len(mine)) if one["within"] is None else filled["error"] ** 2
+            few = _few(rows, np.flatnonzero(used)[by_job[place]], score[mine], node[mine], repeated)
+            filled |= few | {
+                "low": np.maximum(filled["low"], few["low"]),
+                "high": np.minimum(filled["high"], few["high"]),
+            }
         for name, values in filled.items():
             columns[name][mine] = values
-        score[mine] -= one.pop("shift")
         rates = tuple(None if math.isnan(value) else math.exp(value) for value in centres[place])
         found.append(Stratum(**kind, users=rows.users, tok_per_s=rates, **one))
     return Scores(
@@ -312,7 +322,7 @@ def _stratum(
     alone = nodes < 2
     spread = np.full(nodes, total + doubt) if between is None else between + variance + doubt
     few = np.full(nodes, float(max(1, whole.inside - 1)))
-    is_known = not {"few_nodes", "one_node"} & set(cautions)
+    is_known = nodes >= FEW_NODES
     columns = {
         "error": np.full(nodes, np.nan) if alone else error,
         "error_df": df,
@@ -339,11 +349,22 @@ def _stratum(
     }, columns
 
 
+def _few(rows: Rows, jobs: Whole, score: Figures, node: NDArray[np.int32], repeated: Figures) -> dict[str, Figures]:
+    """Test and intervals of few nodes."""
+    of_job = told_variance(rows.ci95_low[jobs].astype(np.float64), rows.ci95_high[jobs].astype(np.float64))
+    whose = rows.node.codes[jobs][:, None] == node
+    told = np.where(whose, of_job[:, None], 0.0).sum(axis=0) / whose.sum(axis=0) ** 2
+    few = by_the_others(score, told=told, repeated=repeated, limit=math.log(1 - ORDINARY_GAP))
+    df = np.full(len(score), float(len(score) - 2))
+    return {"t_weak": few.t, "t_df": df, "low": score - few.half, "high": score + few.half}
+
+
 def _cautions(score: Figures, sd: float | None, *, within_df: float, within: float | None) -> tuple[str, ...]:
     nodes = len(score)
     seen = {
         "one_node": nodes == 1,
-        "few_nodes": 1 < nodes < FEW_NODES,
+        "two_nodes": nodes == 2,
+        "few_nodes": FEWEST <= nodes < FEW_NODES,
         "no_repeats": within is None,
         "few_repeats": within is not None and within_df < PRIOR_DF,
         "rough_spread": FEW_NODES <= nodes < MANY_NODES,
