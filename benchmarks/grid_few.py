@@ -34,6 +34,16 @@ def cell(nodes: int, jobs: int, sd: float, slower: float, *, fleets: int) -> tup
     return float(called[slow[found.node]].mean()) if slower > 1 else 0.0, len(healthy) / fleets
 
 
+def row(nodes: int, jobs: int, sd: float, *, fleets: int) -> str:
+    """One line of the table."""
+    told = [(slower, *cell(nodes, jobs, sd, slower, fleets=fleets)) for slower in SLOWER]
+    cells = [
+        f"{100 * found:.0f} / {100 * wrong:.1f}" if slower > 1 else f"{100 * wrong:.1f}"
+        for slower, found, wrong in told
+    ]
+    return f"{nodes} | {jobs} | {100 * sd:.0f} % | {' | '.join(cells)}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fleets", type=int, default=2000, metavar="N")
@@ -43,12 +53,7 @@ def main() -> None:
     for nodes in (3, 4):
         for jobs in (1, 3):
             for sd in SPREADS:
-                told = [cell(nodes, jobs, sd, slower, fleets=fleets) for slower in SLOWER]
-                cells = [
-                    f"{100 * found:.0f} / {100 * wrong:.1f}" if slower > 1 else f"{100 * wrong:.1f}"
-                    for slower, (found, wrong) in zip(SLOWER, told, strict=True)
-                ]
-                print(f"| {nodes} | {jobs} | {100 * sd:.0f} % | {' | '.join(cells)} |", flush=True)
+                print(f"| {row(nodes, jobs, sd, fleets=fleets)} |", flush=True)
 
 
 if __name__ == "__main__":
