@@ -25,12 +25,19 @@ def settings(tmp_path: Path) -> dict[str, dict[str, Any]]:
     prompts.write_text('{"prompt": "why?"}\n{"prompt": "how?"}\n')
     trace = tmp_path / "trace.csv"
     trace.write_text("arrival_s,input_tokens,output_tokens\n0,300,40\n1,200,30\n")
+    sessions = tmp_path / "sessions.jsonl"
+    sessions.write_text(
+        '{"session": "a", "input_tokens": 60, "output_tokens": 9}\n'
+        '{"session": "a", "input_tokens": 90, "output_tokens": 9}\n'
+        '{"session": "b", "input_tokens": 70, "output_tokens": 9}\n'
+    )
     return {
         "chat": {"output_tokens": 64},
         "fixed": {"input_tokens": 100, "output_tokens": 64},
         "lengths": {"input_tokens": "normal:200,20", "output_tokens": "uniform:10,20"},
         "dataset": {"path": prompts, "output_tokens": 64},
         "trace": {"path": trace},
+        "sessions": {"path": sessions},
         "conversation": {"input_tokens": 20, "output_tokens": 30, "turns": "uniform:1,4"},
     }
 

@@ -107,7 +107,7 @@ def _slower(seen: Seen) -> str:
 def little(seen: Seen) -> Iterator[Caution]:
     """Little's law accounts for the users."""
     users, found, tolerance = seen.facts.users, seen.checks.little_users, seen.checks.little_tolerance
-    if users is None:
+    if users is None or seen.facts.plays_once:
         return
     if found is None or tolerance is None:
         yield Caution(
@@ -274,7 +274,7 @@ def ended_without_done(seen: Seen) -> Iterator[Caution]:
 def cached_prompts(seen: Seen) -> Iterator[Caution]:
     """Prompts were read, not remembered."""
     share = seen.checks.cached_share
-    if share is not None and share > 0.05:
+    if share is not None and share > 0.05 + seen.level.extra.get("shared_input_share", 0.0):
         yield Caution(
             id="cached_prompts",
             seen="the server took {share:share} of the prompt tokens from its prefix cache",

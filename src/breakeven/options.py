@@ -248,7 +248,7 @@ PLAN_OPTIONS: tuple[Option, ...] = (
     ),
     *_in(
         WHAT,
-        Option("--workload", "chat, fixed, lengths, dataset, trace or conversation (default: chat)", "NAME"),
+        Option("--workload", "chat, fixed, lengths, dataset, trace, conversation or sessions (default: chat)", "NAME"),
         Option(
             "--input-tokens",
             "prompt length with the chat template, for fixed; for lengths also normal:MEAN,SD, "
@@ -262,7 +262,7 @@ PLAN_OPTIONS: tuple[Option, ...] = (
             "N",
             kind=_TOKENS,
         ),
-        Option("--file", "the data set or trace", "FILE"),
+        Option("--file", "the data set, trace or sessions", "FILE"),
         Option(
             "--body",
             "a field of every request, such as temperature=0 or tools=JSON; or a FILE.json of such fields",
@@ -289,8 +289,8 @@ PLAN_OPTIONS: tuple[Option, ...] = (
         MUCH,
         Option(
             "--users",
-            "users at once, one level each (default: 1,5,10,50,100; a trace is replayed by its times); auto adds the "
-            "levels whose absence leaves most doubt, with --resume to a run that is there",
+            "users at once, one level each (default: 1,5,10,50,100; recordings are replayed by their times); auto adds "
+            "the levels whose absence leaves most doubt, with --resume to a run that is there",
             "LIST",
             kind=_USERS_OR_AUTO,
         ),

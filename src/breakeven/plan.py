@@ -28,6 +28,18 @@ _DURATIONS = {
 }
 """Durations of a plan, and whether zero makes sense."""
 _OR_USERS = "or give --users, for whom only its lengths count"
+_OF_SESSIONS = {
+    "rate": "recorded sessions begin at their own times, or so many at once; give --users N, or leave --rate out",
+    "requests": "recorded sessions end with their last turns; use --option max-sessions=N, or --duration",
+    "think_s": "recorded sessions have pauses of their own; leave --think out; --option longest-pause-s=2 caps them",
+}
+"""What recorded sessions leave no room for, and what to do instead; at their recorded times also what a trace does."""
+_SESSIONS_AT_TIMES = {
+    "arrivals": "recorded sessions begin at times of their own; leave --arrivals out",
+    "find_max": "recorded times are one load; give --users 1 to search from, so many sessions at once",
+    "auto": "recorded times are one load; give --users LIST instead of auto, so many sessions at once",
+    "ramp_s": "sessions are replayed as they were recorded; leave --ramp out, or give --users",
+}
 _OF_A_REPLAY = {
     "rate": "a trace has arrival times of its own; leave --rate out, and use --option speed=2 to replay it faster",
     "arrivals": "a trace has arrival times of its own; leave --arrivals out",
@@ -76,7 +88,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     body: dict[str, Any] = {}
     """Fields of every request beside those that workload and engine say, such as `temperature`."""
     users: tuple[int, ...] | None = None
-    """Levels of a closed loop; None: DEFAULT_USERS, but a trace is replayed by its arrival times."""
+    """Levels of a closed loop; None: DEFAULT_USERS, but traces and sessions are replayed by their arrival times."""
     auto: bool = False
     """Then measure the levels whose absence leaves most doubt, one by one."""
     rate: tuple[float, ...] | None = None
@@ -142,13 +154,20 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
     @property
     def is_replay(self) -> bool:
-        """Requests come when a recorded trace says: one level. With `users` only its lengths count."""
-        return self.workload == "trace" and self.users is None
+        """Requests come when a recording says: one level. With `users` only the lengths of a trace count."""
+        return self.workload in ("trace", "sessions") and self.users is None
+
+    @property
+    def plays_whole(self) -> bool:
+        """A level ends with the last request of its file, and every one of them counts."""
+        return self.is_replay or (self.workload == "sessions" and self.duration_s is None)
 
     @property
     def file_says_lengths(self) -> bool:
         """How long answers are stands in a file, so that no default takes its place."""
-        return self.workload == "trace" or (self.workload == "lengths" and str(self.input_tokens).startswith("file:"))
+        return self.workload in ("trace", "sessions") or (
+            self.workload == "lengths" and str(self.input_tokens).startswith("file:")
+        )
 
     def __post_init__(self) -> None:
         problem = _problem(self)
@@ -158,7 +177,17 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
 def _problem(plan: Plan) -> FieldError | None:
     """The first thing that cannot be, with its fields; None when all is well."""
-    checks = (_bad_trace, _bad_load, _bad_end, _bad_number, _bad_models, _bad_headers, _bad_body, _bad_pages)
+    checks = (
+        _bad_trace,
+        _bad_sessions,
+        _bad_load,
+        _bad_end,
+        _bad_number,
+        _bad_models,
+        _bad_headers,
+        _bad_body,
+        _bad_pages,
+    )
     return _bad_users(plan.user_levels) or next(filter(None, (check(plan) for check in checks)), None)
 
 
@@ -186,9 +215,18 @@ def _bad_trace(plan: Plan) -> FieldError | None:
     return None
 
 
+def _bad_sessions(plan: Plan) -> FieldError | None:
+    if plan.workload != "sessions":
+        return None
+    at_times = _SESSIONS_AT_TIMES if plan.users is None else {}
+    return next(
+        (FieldError(why, field) for field, why in (_OF_SESSIONS | at_times).items() if getattr(plan, field)), None
+    )
+
+
 def check_given(given: Mapping[str, Any]) -> None:
     """UsageError for fields that were given together though one would be left out; a plan's defaults hide that."""
-    problem = None if given.get("workload") == "trace" else _bad_mix(given)
+    problem = None if given.get("workload") in ("trace", "sessions") else _bad_mix(given)
     if problem is not None:
         raise problem
 

@@ -51,6 +51,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The stream ended without `[DONE]`; its finish_reason or its usage was taken for the end."""
     asked_input_tokens: int | None = None
     """What the workload wanted the prompt to be; None when it promised nothing."""
+    asked_shared_tokens: int | None = None
+    """Of the prompt, those that stood at the start of an earlier one, as the workload wanted; None: it does not say."""
     asked_output_tokens: int | None = None
     """The length that the answer was to have exactly; None where it was free to end, as first answers are."""
     reconnected: bool = False
@@ -119,6 +121,9 @@ class LevelFacts(Struct, frozen=True, kw_only=True):
     think_s: float = 0.0
     own_pauses: bool = False
     """The workload said how long users think, so that what they did tells it."""
+    session_turns: tuple[int, ...] = ()
+    """Of recorded sessions, the turns of each: `user` of a record is the number of the session played, which goes on
+    counting where the file is played again, `k` its turn from 1, and `users` are the sessions in flight."""
     clients: tuple[ClientFacts, ...] = ()
     same_host: bool = False
     """The engine runs on the client's machine, so that it can be the cause of the client's lag."""
@@ -133,6 +138,11 @@ class LevelFacts(Struct, frozen=True, kw_only=True):
     def is_whole(self) -> bool:
         """No client was lost, and no record: it is what was asked for."""
         return not self.clients_lost and not any(note.id == "log_damaged" for note in self.notes)
+
+    @property
+    def plays_once(self) -> bool:
+        """Every recorded session was played to its end, so that fewer and fewer were in flight at the last."""
+        return bool(self.session_turns) and self.measured_requests is not None
 
     @property
     def clients_lost(self) -> int:

@@ -11,6 +11,7 @@ from breakeven.errors import RunFailedError
 from breakeven.exchange import Imported, export_run, import_file, merge
 from breakeven.metrics.summary import RunSummary
 from breakeven.report.terminal import print_run
+from breakeven.store.folder import RunFolder
 from breakeven.store.kept import keep_summary
 from breakeven.store.log import cannot_write
 from breakeven.store.study import is_study
@@ -37,16 +38,18 @@ def import_files(paths: Sequence[Path], *, out: Path) -> int:
 def export(path: Path, *, form: str, out: Path) -> int:
     """Write a run in another tool's format, one file a level; of a study each cell into a folder of its own."""
     if not is_study(path):
-        return _export(read_run(path), form=form, out=out)
+        return _export(read_run(path), RunFolder(path), form=form, out=out)
     from breakeven.app.study import StoredStudy
 
-    for name, run in StoredStudy(path).runs().items():
-        _export(run, form=form, out=out / name)
+    study = StoredStudy(path)
+    for name, run in study.runs().items():
+        _export(run, study.folder.cell(name), form=form, out=out / name)
     return 0
 
 
-def _export(run: RunSummary, *, form: str, out: Path) -> int:
-    files = export_run(run, form=form)
+def _export(run: RunSummary, folder: RunFolder | None, *, form: str, out: Path) -> int:
+    levels = folder.levels() if folder is not None and folder.is_measured else ()
+    files = export_run(run, form=form, levels=levels)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

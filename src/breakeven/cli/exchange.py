@@ -32,12 +32,16 @@ COMMANDS: Final = (
     ),
     Command(
         "export",
-        "write a run in another tool's format",
+        "write a run in another tool's format, or as recorded sessions",
         _export,
         (
             Option("RUN", "run folder, summary, or study (a folder a cell)", kind=PATH),
             Option(
-                "--as", "vllm-json (default), llmd-report or openmetrics", "FORMAT", field="form", default="vllm-json"
+                "--as",
+                "vllm-json (default), llmd-report, openmetrics or sessions",
+                "FORMAT",
+                field="form",
+                default="vllm-json",
             ),
             Option("--to", "where to write (default: here)", "FOLDER", kind=PATH, default=Path()),
         ),

@@ -1,7 +1,7 @@
 """The tables of formats, how a file's format is told by its content, and how files of one sweep become one run."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -11,6 +11,7 @@ from breakeven.exchange.document import parse
 from breakeven.exchange.imported import Imported, Importer
 from breakeven.metrics.repeats import repeats
 from breakeven.metrics.summary import LevelSummary, RunSummary
+from breakeven.record import LevelFacts, Record
 from breakeven.registry import load
 
 IMPORTERS: Final = {
@@ -32,8 +33,11 @@ EXPORTERS: Final = {
     "vllm-json": "breakeven.exchange.vllm_json:write",
     "llmd-report": "breakeven.exchange.llmd_report:write",
     "openmetrics": "breakeven.exchange.openmetrics:write",
+    "sessions": "breakeven.exchange.sessions:write",
 }
-"""Format -> function of a run that gives file name -> content."""
+"""Format -> function of a run that gives file name -> content; those of OF_RECORDS take its records too."""
+OF_RECORDS: Final = frozenset({"sessions"})
+"""Formats that are written from what was asked and seen, not from figures."""
 
 
 def import_file(data: bytes, *, where: str) -> list[Imported]:
@@ -71,9 +75,12 @@ def _read(document: Any, *, where: str) -> list[Imported]:
     raise UsageError(f"{where}: no known result file; known are those of {', '.join(IMPORTERS)}")
 
 
-def export_run(run: RunSummary, *, form: str) -> dict[str, bytes]:
-    """The run in another tool's format: file name -> content. UsageError for an unknown format."""
-    return cast("Callable[[RunSummary], dict[str, bytes]]", load("format", EXPORTERS, form))(run)
+def export_run(
+    run: RunSummary, *, form: str, levels: Iterable[tuple[LevelFacts, Sequence[Record]]] = ()
+) -> dict[str, bytes]:
+    """The run in another format: file name -> content. UsageError for an unknown format, or one that lacks records."""
+    write = cast("Callable[..., dict[str, bytes]]", load("format", EXPORTERS, form))
+    return write(run, levels) if form in OF_RECORDS else write(run)
 
 
 def merge(runs: Sequence[Imported]) -> Imported:

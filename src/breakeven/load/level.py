@@ -38,7 +38,9 @@ class LevelPlan(Struct, frozen=True, kw_only=True):
     req_per_s: float | None = None
     arrivals: str = "poisson"
     times_s: tuple[float, ...] | None = None
-    """Due times since the level's start, of a trace that is replayed."""
+    """Due times since the level's start, of a trace that is replayed, or when its sessions begin."""
+    plays_whole: bool = False
+    """From the first request of a recording to its last, without a warm-up unless one was asked for."""
     repeat: int = 0
     ramp_s: float
     warmup_s: float
@@ -93,6 +95,7 @@ class Level:
         same_host: bool,
         slo: Slo | None = None,
         names_requests: bool = False,
+        session_turns: tuple[int, ...] = (),
     ) -> None:
         self._plan = plan
         self._crew = crew
@@ -124,6 +127,7 @@ class Level:
             think_s=plan.think_s,
             same_host=same_host,
             request_ids=f"breakeven-{secrets.token_hex(6)}" if names_requests else None,
+            session_turns=session_turns,
         )
 
     async def run(self, emit: Callable[[Record], None], note: Callable[[LevelFacts], None]) -> LevelFacts:
@@ -145,7 +149,8 @@ class Level:
             ramp_s=plan.ramp_s,
             think_s=plan.think_s,
             zero_s=self._zero_s,
-            start_s=self._start_s + (0.0 if plan.times_s is None else TRACE_LEAD_S),
+            start_s=self._start_s + (TRACE_LEAD_S if plan.plays_whole else 0.0),
+            plays_whole=plan.plays_whole,
         )
 
         def counted(record: Record) -> None:
@@ -169,7 +174,7 @@ class Level:
         """Wait for the least warm-up and every user's first token; opens the window unless there is nothing to see."""
         plan = self._plan
         waited_for: WarmUpBy | None = None
-        while plan.times_s is None or plan.warmup_s > 0:  # a trace has no warm-up unless one was asked for
+        while not plan.plays_whole or plan.warmup_s > 0:
             counts = await self._tick("ramp" if now_s() < self._start_s + plan.ramp_s else "warm-up")
             if self._stop.is_set():
                 return "interrupted"

@@ -17,9 +17,11 @@ from breakeven.client.request import RequestMaker
 from breakeven.client.target import Access, Target
 from breakeven.clock import now_s
 from breakeven.load.arrivals import arrival_times_s
+from breakeven.load.session_worker import SessionWorker
 from breakeven.load.worker import Counts, LevelSpec, Made, User, Worker, mix
 from breakeven.record import ClientFacts, Record
 from breakeven.workload.base import Workload
+from breakeven.workload.sessions import Sessions
 
 MOST_UNSENT: Final = 100_000
 """Records of requests that were due and never sent: enough to show that a client was too slow."""
@@ -85,12 +87,6 @@ class OpenWorker(Worker):
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
         task.add_done_callback(self._watch)
-
-    def _counts_as_measured(self, k: int) -> bool:
-        """Of a trace every request counts that is sent while the window is open."""
-        if self._spec.times_s is not None:
-            return self._open_s is not None
-        return super()._counts_as_measured(k)
 
     def _another(self) -> User:
         user = User(len(self._users) * self._share[1] + self._share[0], Asker(self._route))
@@ -168,7 +164,7 @@ class Asking(Struct, frozen=True, kw_only=True):
 
     def worker(self, target: Target, *, client: int = 0) -> Worker:
         """The worker of a client, which asks `target`: what `access` stands for where the client runs."""
-        kind = OpenWorker if self.is_open else Worker
+        kind = SessionWorker if isinstance(self.workload, Sessions) else OpenWorker if self.is_open else Worker
         return kind(target=target, maker=self.maker, workload=self.workload, client=client)
 
 

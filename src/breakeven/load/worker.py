@@ -40,7 +40,9 @@ class LevelSpec(Struct, frozen=True, kw_only=True):
     variation: float = 1.0
     """Coefficient of variation of the gaps of an open loop."""
     times_s: list[float] | None = None
-    """Due times of an open loop that follows a trace, since the level's start."""
+    """Due times of an open loop that follows a trace, or when its sessions begin, since the level's start."""
+    plays_whole: bool = False
+    """Every request of the recording counts that is sent while the window is open, and it is played once."""
     repeat: int
     seed: int
     salt: int
@@ -231,6 +233,7 @@ class Worker:
             k=k,
             due_s=due_s,
             asked_input_tokens=ask.input_tokens,
+            asked_shared_tokens=ask.shared_tokens,
             asked_output_tokens=ask.output_tokens if ask.exact_length and k else None,
             prompt=ask.name,
             model=made.model,
@@ -241,6 +244,9 @@ class Worker:
         return record
 
     def _counts_as_measured(self, k: int) -> bool:
+        """Of what is played from end to end every request counts that is sent while the window is open."""
+        if self._spec.plays_whole:
+            return self._open_s is not None
         return (
             self._measured is not None
             and self._open_s is not None

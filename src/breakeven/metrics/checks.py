@@ -6,10 +6,12 @@ from typing import Final
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, hidden_tokens
-from breakeven.metrics.level import Window, estimated_share, settled_s
+from breakeven.metrics.level import Window, estimated_share, input_share, settled_s
+from breakeven.metrics.sessions import session_records
 from breakeven.metrics.speed import in_flight
 from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, Floats, t_quantile
 from breakeven.record import LevelFacts, Record
@@ -77,10 +79,11 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
     window = Window(facts, records, arrivals=arrivals)
     answers = window.answers()
     e2e = [value for record in answers if (value := METRICS["e2e_s"].of(record)) is not None]
-    little, tolerance = _little(facts, records, window)
+    of, users = _as_users(facts, records)
+    little, tolerance = _little(of, users, window if users is records else Window(of, users, arrivals=arrivals))
     halves, doubt = _halves(arrivals, window)
     return Checks(
-        in_flight=_in_flight(facts, records, window),
+        in_flight=None if facts.plays_once else _in_flight(of, users, window),
         halves_tok_per_s=halves,
         halves_doubt_tok_per_s=doubt,
         little_users=little,
@@ -91,7 +94,7 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
         estimated_share=estimated_share(arrivals, window) or 0.0,
         tokens_per_chunk=arrivals.tokens_per_chunk,
         tokens_in_first_chunk=_first_chunk(answers),
-        cached_share=_cached(answers),
+        cached_share=input_share(answers, lambda record: record.cached_tokens),
         input_misses=sum(_misses(record.asked_input_tokens, record.input_tokens) for record in answers),
         output_misses=sum(_misses(record.asked_output_tokens, record.output_tokens) for record in answers),
         in_one_piece=sum(len(record.chunk_us) == 4 and (record.output_tokens or 0) > 1 for record in answers),
@@ -115,6 +118,13 @@ def _one_length(facts: LevelFacts, answers: Sequence[Record]) -> bool:
     pauses = facts.think_s > 0 or facts.own_pauses
     lengths = {record.output_tokens for record in answers}
     return (facts.users or 0) > 1 and not pauses and len(lengths) == 1 and None not in lengths
+
+
+def _as_users(facts: LevelFacts, records: Sequence[Record]) -> tuple[LevelFacts, Sequence[Record]]:
+    """Recorded sessions as requests of users who never pause; other records as they are."""
+    if not facts.session_turns:
+        return facts, records
+    return replace(facts, own_pauses=False, session_turns=()), session_records(facts, records)
 
 
 def _misses(asked: int | None, got: int | None) -> bool:
@@ -233,9 +243,3 @@ def _hidden(answers: Sequence[Record]) -> float | None:
 def _first_chunk(answers: Sequence[Record]) -> float | None:
     firsts = [int.from_bytes(record.chunk_tokens[:4], "little") for record in answers if record.chunk_tokens]
     return sum(firsts) / len(firsts) if firsts else None
-
-
-def _cached(answers: Sequence[Record]) -> float | None:
-    said = [record for record in answers if record.cached_tokens is not None and record.input_tokens]
-    prompt_tokens = sum(record.input_tokens or 0 for record in said)
-    return sum(record.cached_tokens or 0 for record in said) / prompt_tokens if prompt_tokens else None

@@ -83,12 +83,20 @@ def tok_per_s_per_user(record: Record) -> float | None:
     return 1 / each_s if each_s else None
 
 
+def session_s(session: Record) -> float:
+    """Time to finish a session: from when its first turn was due to the end of its last, pauses included.
+
+    Of the record of a whole session, as `metrics.sessions` makes it.
+    """
+    return session.end_s - session.due_s
+
+
 def connect_s(record: Record) -> float | None:
     """Time for connection and TLS, inside TTFT; None on a kept connection."""
     return record.connect_s
 
 
-Over = Literal["due", "ended", "gaps"]
+Over = Literal["due", "ended", "gaps", "sessions"]
 
 
 class Metric(NamedTuple):
@@ -102,7 +110,8 @@ class Metric(NamedTuple):
     short: str
     """In limits and gates: the `ttft` of `ttft_p99`."""
     over: Over = "ended"
-    """What enters it: requests due in the window, answers that ended in it, or the gaps between chunks in it."""
+    """What enters it: requests due in the window, answers that ended in it, the gaps between chunks in it, or the
+    recorded sessions that ended in it."""
     ranks_late: bool = False
     """What never came to an end ranks last, as infinitely slow; else it is left out."""
     inverse_of: str | None = None
@@ -153,6 +162,15 @@ METRICS: dict[str, Metric] = {
         short="e2e",
         ranks_late=True,
         is_limited=True,
+    ),
+    "session_s": Metric(
+        *(session_s, "session", "s", "end of a session's last turn - its first due"),
+        short="session",
+        over="sessions",
+        ranks_late=True,
+        shown=("p50", "p95"),
+        is_limited=True,
+        unlike="e2e_s",
     ),
     "connect_s": Metric(*(connect_s, "connect", "s", "TCP and TLS, inside TTFT"), short="connect", over="due"),
 }

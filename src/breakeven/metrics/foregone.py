@@ -16,12 +16,14 @@ FASTER: Final = 2.0
 class Foregone:
     """Counts the requests of a level as they end, against every limit on a percentile of requests.
 
-    A limit is missed for sure once more are beyond it, or more failed, than may be of all that can come. Of a mean, and
-    of gaps between chunks, that is not told before the level's end.
+    A limit is missed for sure once more are beyond it, or more failed, than may be of all that can come. Of a mean, of
+    gaps between chunks and of recorded sessions, that is not told before the level's end.
     """
 
     def __init__(self, slo: Slo) -> None:
-        self._limits = [limit for limit in slo.limits if limit.of[1] in QUANTILES]
+        self._limits = [
+            limit for limit in slo.limits if limit.of[1] in QUANTILES and METRICS[limit.of[0]].over != "sessions"
+        ]
         self._found: dict[str, tuple[int, int]] = {limit.metric: (0, 0) for limit in self._limits}
         """Requests and those beyond the limit."""
         self._ended = self._failed = 0

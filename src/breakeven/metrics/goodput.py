@@ -8,7 +8,8 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from breakeven.metrics.definitions import METRICS, Metric
-from breakeven.metrics.level import Window, is_timeout
+from breakeven.metrics.level import Window, done, given_up, is_timeout
+from breakeven.metrics.sessions import turns_of
 from breakeven.metrics.slo import Limit, Slo
 from breakeven.metrics.summary import LevelSummary
 from breakeven.record import LevelFacts, Record
@@ -53,7 +54,12 @@ class Goodput(Struct, frozen=True, kw_only=True):
     met: tuple[str, ...] = ()
     """The limits that were met, with how much of each was used: `ttft_p99 112 ms of 2.00 s`."""
     counted: tuple[Counted, ...] = ()
-    """Of every limit on a percentile of requests, not of gaps."""
+    """Of every limit on a percentile of requests or sessions, not of gaps."""
+    goodput_sessions_per_s: float | None = None
+    """Of recorded sessions: those that met every limit with every turn, and those on sessions themselves, over the
+    time from the window's opening until the last of them had ended; None where none was played."""
+    good_session_share: float | None = None
+    """These over the sessions that ended, failed ones included."""
 
 
 def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary, slo: Slo) -> Goodput | None:
@@ -81,13 +87,34 @@ def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary
         missed=missed,
         met=tuple(_margin(known, limit) for limit in slo.limits if judge(known, limit)[0] == "met"),
         counted=counted,
+        **_good_sessions(window, records, slo),
     )
+
+
+def _good_sessions(window: Window, records: Sequence[Record], slo: Slo) -> dict[str, float | None]:
+    ended = [one for one in window.sessions if one.status in ("done", "error")]
+    if not ended:
+        return {}
+    turns = turns_of(records)
+    good = [one for one in done(ended) if _is_good_session(one, turns[one.user], slo)]
+    took_s = max(window.close_s, *(one.end_s for one in ended)) - window.open_s
+    return {"goodput_sessions_per_s": len(good) / took_s, "good_session_share": len(good) / len(ended)}
+
+
+def _is_good_session(session: Record, turns: Sequence[Record], slo: Slo) -> bool:
+    own = [limit for limit in slo.limits if _is_of_sessions(limit)]
+    return all(_is_within(session, limit) for limit in own) and all(_is_good(turn, slo) for turn in turns)
+
+
+def _is_of_sessions(limit: Limit) -> bool:
+    return METRICS[limit.of[0]].over == "sessions"
 
 
 def _counted(window: Window, limit: Limit) -> Counted:
     """Failed requests are left out; one that still waits for its first token, or was given up, counts by how long."""
     metric = METRICS[limit.of[0]]
-    of = window.due if metric.over == "due" else [*window.answers(), *window.given_up()]
+    ended = window.sessions if metric.over == "sessions" else window.ended
+    of = window.due if metric.over == "due" else [*done(ended), *given_up(ended)]
     found = [value for record in of if (value := counts_as(record, metric)) is not None]
     beyond = sum(value > limit.limit_s for value in found)
     return Counted(metric=limit.metric, limit_s=limit.limit_s, requests=len(found), beyond=beyond)
@@ -112,7 +139,8 @@ def figure(level: LevelSummary, limit: Limit) -> float | None:
 
 
 def _is_good(record: Record, slo: Slo) -> bool:
-    return all(_is_within(record, limit) for limit in slo.limits)
+    """A request against every limit on requests."""
+    return all(_is_within(record, limit) for limit in slo.limits if not _is_of_sessions(limit))
 
 
 def _is_within(record: Record, limit: Limit) -> bool:
@@ -158,9 +186,9 @@ def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:
     few requests so many were beyond it that a server which just meets it has as many in at most 5 % of the cases
     (binomial): where none of six was in time nobody has to wait for twenty.
     """
-    failed_share = level.extra.get("failed_share") or 0.0
+    failed_share, what = _failed(level, limit)
     if failed_share > limit.allowed_share + 1e-9:
-        return "missed", f"{limit.metric} falls on failed requests ({percent(failed_share, digits=0)} failed)"
+        return "missed", f"{limit.metric} falls on failed {what} ({percent(failed_share, digits=0)} failed)"
     name, statistic = limit.of
     of, found = level.of(name), level.of(name).at(statistic)
     if found.value is not None:
@@ -172,9 +200,17 @@ def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:
         return "missed", f"{limit.metric}: {within} of {counted['requests']} were within {short_s(limit.limit_s)}"
     if of.n < limit.least_requests:
         needs = f"it needs {limit.least_requests}: measure for longer"
-        return "unknown", f"{limit.metric} cannot be told from {of.n} requests; {needs}"
+        return "unknown", f"{limit.metric} cannot be told from {of.n} {what}; {needs}"
     waiting = f"{of.censored} of {of.n} requests had not come so far when the window closed"
     return "unknown", f"{limit.metric} cannot be told: {waiting}; measure for longer"
+
+
+def _failed(level: LevelSummary, limit: Limit) -> tuple[float, str]:
+    """The share of what the limit is on that failed, and what that is; a failed turn fails its session."""
+    if not _is_of_sessions(limit):
+        return level.extra.get("failed_share") or 0.0, "requests"
+    failed, good = (float(level.extra.get(name) or 0) for name in ("sessions_failed", "sessions"))
+    return (failed / (failed + good) if failed else 0.0), "sessions"
 
 
 def _of_few(level: LevelSummary, limit: Limit) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """The summary of one level: which request enters which number, by docs/METRICS.md."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from breakeven.errorkinds import kind_of
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, Metric, reasoning_tokens
 from breakeven.metrics.failures import failures, kinds_in
+from breakeven.metrics.sessions import session_records
 from breakeven.metrics.speed import Speed, speed
 from breakeven.metrics.statistics import Cumulative, Floats, cumulative, distribution, inverted, rate_estimate, sections
 from breakeven.metrics.steady import steady_from_s
@@ -48,6 +49,10 @@ class Window:
         self.due = self.all_due = [record for record in records if self._holds(record.due_s)]
         self.ended = [record for record in records if self.open_s < record.end_s <= self.close_s]
         self.all_ended = self.ended
+        sessions = session_records(facts, records)
+        self.plays_sessions = bool(facts.session_turns)
+        self.sessions = [one for one in sessions if one.measured or self.open_s < one.end_s <= self.close_s]
+        """Recorded sessions that ended in the window, or of those played once all; a turn of each was seen there."""
         if facts.measured_requests is not None:
             self.due = self.ended = [record for record in records if record.measured]
 
@@ -78,10 +83,20 @@ class Window:
 
     def answers(self) -> list[Record]:
         """Requests that came to an end in the window, each user's first answer excluded."""
-        return [record for record in self.ended if record.k > 0 and record.status == "done"]
+        return done(self.ended)
 
     def given_up(self) -> list[Record]:
-        return [record for record in self.ended if record.k > 0 and is_timeout(record)]
+        return given_up(self.ended)
+
+
+def done(ended: Sequence[Record]) -> list[Record]:
+    """Of what ended, requests or sessions, that with a good end; each user's first answer excluded."""
+    return [record for record in ended if record.k > 0 and record.status == "done"]
+
+
+def given_up(ended: Sequence[Record]) -> list[Record]:
+    """Of what ended, that which was given up after `--timeout`."""
+    return [record for record in ended if record.k > 0 and is_timeout(record)]
 
 
 def settled_s(facts: LevelFacts, arrivals: Arrivals) -> float:
@@ -124,10 +139,37 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: A
             "warm_up_by": facts.warm_up_by,
             **clocks(facts.clients),
             **failures(records),
+            **session_figures(window),
             "reasoning_token_share": reasoning_share(window.answers()),
             "estimated_token_share": estimated_share(arrivals, window),
         },
     )
+
+
+def session_figures(window: Window) -> dict[str, float]:
+    """How many recorded sessions came to a good end, how many failed, and what of the prompts was shared and cached.
+
+    Shares are of the prompt tokens of the window's answers: those that the workload had at the start of an earlier
+    prompt, and those that the engine says it took from its cache. Empty where no sessions were played.
+    """
+    if not window.plays_sessions:
+        return {}
+    failed = sum(one.status == "error" for one in window.sessions)
+    found: dict[str, float | None] = {
+        "sessions": len(done(window.sessions)),
+        "sessions_failed": failed,
+        "shared_input_share": input_share(window.answers(), lambda record: record.asked_shared_tokens),
+        "cached_input_share": input_share(window.answers(), lambda record: record.cached_tokens),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def input_share(answers: Sequence[Record], of: Callable[[Record], int | None]) -> float | None:
+    """Such tokens over the prompt tokens of the answers that tell both; None where none does."""
+    told = [
+        (part, record.input_tokens) for record in answers if record.input_tokens and (part := of(record)) is not None
+    ]
+    return sum(part for part, _ in told) / sum(tokens for _, tokens in told) if told else None
 
 
 def _tokens(arrivals: Arrivals, window: Window) -> dict[str, Any]:
@@ -187,7 +229,8 @@ def _distribution(metric: Metric, arrivals: Arrivals, window: Window) -> Distrib
         return gaps_s._replace(widening=window.widening).distribution()
     if metric.over == "due":
         return _over_due(metric, window)
-    return _of_records(metric, window, window.answers(), waited=window.given_up() if metric.ranks_late else ())
+    ended = window.sessions if metric.over == "sessions" else window.ended
+    return _of_records(metric, window, done(ended), waited=given_up(ended) if metric.ranks_late else ())
 
 
 def _over_due(metric: Metric, window: Window) -> Distribution:

@@ -16,6 +16,15 @@ from breakeven.report.sentence import level_text
 
 PERCENTILES: Final = ("p50", "p95", "p99")
 GOODPUT: Final = {"goodput_req_per_s": "req/s", "goodput_tok_per_s": "tok/s", "good_share": ""}
+SESSIONS: Final = {
+    "sessions": "sessions",
+    "sessions_failed": "sessions",
+    "shared_input_share": "share",
+    "cached_input_share": "share",
+    "goodput_sessions_per_s": "sessions/s",
+    "good_session_share": "",
+}
+"""Of recorded sessions; levels without them have none of these."""
 
 
 class Number(Struct, frozen=True, kw_only=True):
@@ -85,7 +94,7 @@ def _level(label: str, level: Level, *, unit: str) -> Iterator[Number]:
             yield _number("level", label, at, f"{name}_{which}", estimate, words.unit(metric.unit, unit))
     yield from (
         Number(part="level", subject=label, at=at, figure=figure, value=float(one.extra[figure]), unit=of_unit)
-        for figure, of_unit in GOODPUT.items()
+        for figure, of_unit in (GOODPUT | SESSIONS).items()
         if isinstance(one.extra.get(figure), int | float)
     )
     if one.extra.get("verdict") is not None:

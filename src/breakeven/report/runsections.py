@@ -74,6 +74,9 @@ def table_columns(subject: Subject) -> list[Column]:
         Column("sent late p99", _sent_late),
         Column("goodput, req/s", _goodput),
         Column("limits", _verdict),
+        Column("sessions", _sessions),
+        Column("prompts shared", _part("shared_input_share")),
+        Column("from the cache", _part("cached_input_share")),
         Column("answers", lambda level: (f"{level.summary.requests:,}" if level.summary.requests else words.DASH, "")),
         Column("errors", _errors),
         *(Column(head, _part(name)) for name, head in ENGINE_SHARES.items()),
@@ -146,6 +149,12 @@ def _goodput(level: Level) -> tuple[str, str]:
     rate, share = (_number(level.summary.extra.get(name)) for name in ("goodput_req_per_s", "good_share"))
     good = "" if share is None else f"{percent(share, digits=0)} good"
     return (words.DASH if rate is None else short_rate(rate)), good
+
+
+def _sessions(level: Level) -> tuple[str, str]:
+    """Recorded sessions that came to a good end, and which part of those that ended met every limit."""
+    count, share = (_number(level.summary.extra.get(name)) for name in ("sessions", "good_session_share"))
+    return (words.DASH if count is None else f"{count:.0f}"), ("" if share is None else f"{share:.0%} good")
 
 
 def _number(value: object) -> float | None:

@@ -26,6 +26,7 @@ from breakeven.report.enginetold import engine_line
 from breakeven.report.failures import failure_lines
 from breakeven.report.openloop import open_loop_lines
 from breakeven.report.roofline import roofline_line
+from breakeven.report.sessions import session_lines
 from breakeven.report.slo import narrowing_lines, slo_lines
 from breakeven.report.table import GAP, Cell, Column, Styled, Table, parts, screen
 from breakeven.say import plus_minus
@@ -47,7 +48,8 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
             console.print(Text(f"{metric.label}: {metric.formula}", style="dim"))
     if any(level.extra.get("clients_lost") for level in summary.levels):
         console.print(Text("! a client was lost: not the load that was asked for; --resume measures it again", "red"))
-    for lines in (failure_lines(summary), open_loop_lines(summary), slo_lines(summary), narrowing_lines(summary)):
+    told = (failure_lines, open_loop_lines, session_lines, slo_lines, narrowing_lines)
+    for lines in (of(summary) for of in told):
         if lines is not None:
             console.print(lines)
     chart = throughput_chart(summary.levels, means=summary.repeats, width=console.width)

@@ -5,10 +5,12 @@ from typing import Final
 
 import msgspec
 
+from breakeven.errors import UsageError
 from breakeven.plan import Plan
 from breakeven.session.defaults import output_tokens
 from breakeven.workload import make_workload
 from breakeven.workload.base import Workload
+from breakeven.workload.sessions import Sessions
 from breakeven.workload.trace import Trace
 
 SALT_BITS: Final = 64
@@ -19,6 +21,8 @@ def workload_of(plan: Plan) -> Workload:
     workload = make_workload(plan.workload, workload_settings(plan))
     if isinstance(workload, Trace) and plan.is_replay and plan.duration_s is not None:
         workload.end_after(plan.duration_s)
+    if isinstance(workload, Sessions) and plan.is_replay and arrivals_of(workload) is None:
+        raise UsageError(f"{plan.file}: does not say when its sessions began; give --users N, so many at once")
     return workload
 
 
@@ -42,5 +46,8 @@ def run_salt(plan: Plan) -> int:
 
 
 def arrivals_of(workload: Workload) -> tuple[float, ...] | None:
-    """When the requests of a trace are due, in seconds from the first; None for what is no trace."""
-    return tuple(workload.arrivals_s().tolist()) if isinstance(workload, Trace) else None
+    """When the requests of a trace are due, or recorded sessions begin, in seconds from the first; None for others."""
+    if isinstance(workload, Trace):
+        return tuple(workload.arrivals_s().tolist())
+    arrivals_s = workload.arrivals_s() if isinstance(workload, Sessions) else None
+    return None if arrivals_s is None else tuple(arrivals_s)

@@ -23,7 +23,7 @@ OPEN_LOOP_AS_USERS: Final = 10
 LONGEST_FILL: Final = 0.5
 """Of a window's longest: an open loop waits so long for its first answers to end before the window opens."""
 TRACE_DURATION_S: Final = math.inf
-"""A trace ends when its last request has been sent."""
+"""A recording ends when its last request has been sent."""
 _USERS: Final = (1, 5, 10, 50, 100)
 _LONGEST_WARMUP_S: Final = (2.0, 4.0, 5.0, 12.0, 20.0)
 _EMBEDDED_MAX_S: Final = (8.0, 18.0, 20.0, 38.0, 55.0)
@@ -83,7 +83,8 @@ def first_load(plan: Plan) -> tuple[int | None, float | None]:
 
 def _loads(plan: Plan, *, arrivals_s: tuple[float, ...] | None) -> list[tuple[int | None, float | None]]:
     if plan.is_replay:
-        return [(None, None if arrivals_s is None else _req_per_s(arrivals_s))]
+        is_rate = plan.workload == "trace"  # of sessions it would be none of requests
+        return [(None, None if arrivals_s is None or not is_rate else _req_per_s(arrivals_s))]
     if plan.rate is not None:
         return [(None, rate) for rate in plan.rate]
     return [(users, None) for users in plan.user_levels]
@@ -107,7 +108,7 @@ def level_plan(
     """A level with every default filled in; between the numbers of users of the table, in proportion."""
     load = OPEN_LOOP_AS_USERS if users is None else users
     most_s = float(np.interp(load, _USERS, _EMBEDDED_MAX_S)) if plan.is_embedded else URL_MAX_DURATION_S
-    is_bare = plan.requests is not None or plan.is_replay
+    is_bare = plan.requests is not None or plan.plays_whole
     ramp_s = 0.0 if users is None else min(RAMP_S_PER_USER * users, LONGEST_RAMP_S)
     longest_s = most_s if plan.max_duration_s is None else plan.max_duration_s
     is_told = is_bare or plan.warmup_s is not None
@@ -116,13 +117,14 @@ def level_plan(
         users=users,
         req_per_s=req_per_s,
         arrivals="trace" if plan.is_replay else plan.arrivals or "poisson",
-        times_s=arrivals_s,
+        times_s=arrivals_s if users is None else None,
+        plays_whole=plan.plays_whole,
         repeat=repeat,
         ramp_s=ramp_s if plan.ramp_s is None else plan.ramp_s,
         warmup_s=plan.warmup_s or 0.0 if is_told else LEAST_S,
         longest_warmup_s=0.0 if is_told else float(np.interp(load, _USERS, _LONGEST_WARMUP_S)),
         longest_fill_s=0.0 if is_told else LONGEST_FILL * max(longest_s, plan.duration_s or 0.0),
-        duration_s=TRACE_DURATION_S if plan.is_replay and plan.duration_s is None else plan.duration_s,
+        duration_s=TRACE_DURATION_S if plan.plays_whole and plan.duration_s is None else plan.duration_s,
         requests=plan.requests,
         max_duration_s=longest_s,
         precision=plan.precision,

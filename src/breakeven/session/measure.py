@@ -44,6 +44,7 @@ from breakeven.telemetry.handle import Sampler, Wanted, sources_for
 from breakeven.telemetry.host import host_facts, host_record, without_secrets
 from breakeven.units import load_text
 from breakeven.workload.base import Workload
+from breakeven.workload.sessions import Sessions
 
 MOST_AUTO_LEVELS: Final = 6
 """Levels that `--users auto` adds at most."""
@@ -334,6 +335,7 @@ class Measurement:
             same_host=server.target.is_local,
             slo=slo if self.plan.find_max else None,
             names_requests=not server.target.has_header("X-Request-Id"),
+            session_turns=self._workload.turn_counts() if isinstance(self._workload, Sessions) else (),
         )
         self._is_alone, self._next_look_s = True, 0.0
         self._look_around()

@@ -92,7 +92,7 @@ def check_plan(plan: Plan) -> None:
     for name, value in (("input", plan.input_tokens), ("output", plan.output_tokens)):
         if isinstance(value, str) and plan.workload in _WHOLE_NUMBERS:
             raise UsageError(f"--{name}-tokens {value}: the workload {plan.workload} takes a whole number of tokens")
-    if plan.rate is not None and plan.think_s > 0 and plan.workload != "trace":
+    if plan.rate is not None and plan.think_s > 0 and plan.workload not in ("trace", "sessions"):
         raise UsageError("--think goes with --users: requests of an open loop are due by the clock, so nobody thinks")
     if plan.workload == "fixed" and plan.input_tokens is None:
         raise UsageError("--workload fixed needs --input-tokens N (and --output-tokens N)")

@@ -36,6 +36,7 @@ def _are_facts(facts: LevelFacts) -> bool:
         and 0 <= facts.think_s <= LONGEST_S
         and _is_count(facts.measured_requests)
         and all(number is None or math.isfinite(number) for number in facts.extra.values())
+        and all(0 < turns < MOST_TOKENS for turns in facts.session_turns)
         and all(_is_client(client) for client in facts.clients)
         and (facts.open_s is None or facts.close_s is None or facts.open_s <= facts.close_s)
     )
@@ -62,6 +63,7 @@ def _is_record(record: Record) -> bool:
         and 0 <= (record.input_tokens or 0) < MOST_TOKENS
         and 0 <= (record.cached_tokens or 0) < MOST_TOKENS
         and 0 <= (record.asked_input_tokens or 0) < MOST_TOKENS
+        and 0 <= (record.asked_shared_tokens or 0) < MOST_TOKENS
         and 0 <= (record.asked_output_tokens or 0) < MOST_TOKENS
         and record.status in _STATUS
         and not (len(record.chunk_us) | len(record.chunk_tokens)) % 4

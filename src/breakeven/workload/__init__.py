@@ -17,6 +17,7 @@ WORKLOADS: Final = {
     "dataset": "breakeven.workload.dataset:Dataset",
     "trace": "breakeven.workload.trace:Trace",
     "conversation": "breakeven.workload.conversation:Conversation",
+    "sessions": "breakeven.workload.sessions:Sessions",
 }
 
 _OPTIONS: Final = {

@@ -19,6 +19,8 @@ class Ask(Struct, frozen=True, kw_only=True, gc=False):
     """The answer shall have exactly `output_tokens`: the engine is told to ignore its end-of-text token."""
     input_tokens: int | None = None
     """Length of the prompt that the workload promises, chat template included; None where it promises none."""
+    shared_tokens: int | None = None
+    """Of the prompt, those that stand at the start of an earlier one; None where the workload does not say."""
     name: str | None = None
     think_s: float | None = None
     """Pause of the user before this request; None: the plan's."""

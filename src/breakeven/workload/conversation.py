@@ -87,6 +87,7 @@ class Conversation:
             output_tokens=ask.output_tokens,
             exact_length=True,
             input_tokens=None if self._turn_overhead is None else self.input_tokens(user, k),
+            shared_tokens=self._prefix_tokens if k == turn.first_k else self.input_tokens(user, k - 1),
             name=f"turn-{k - turn.first_k + 1}",
             think_s=None if self._think is None or k == turn.first_k else self._think_s(user, k),
         )

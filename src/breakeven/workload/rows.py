@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import csv
+import datetime
 import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -76,6 +77,19 @@ class Row(NamedTuple):
             )
         return int(number)
 
+    def moment_s(self, column: str) -> float:
+        """A date with time, as seconds; one without a zone is taken as UTC, since only differences count."""
+        value = self.value(column)
+        if isinstance(value, str):
+            try:
+                value = datetime.datetime.fromisoformat(value)
+            except ValueError:
+                value = None
+        if not isinstance(value, datetime.datetime):
+            found = shown(self.value(column))
+            raise UsageError(f"{self.where}: '{_short(column)}' must be a date with time, but is {found}")
+        return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
+
 
 Rows = Generator[Row, None, None]
 
@@ -122,6 +136,9 @@ def _json_lines(path: Path) -> Rows:
 
 def _json_list(path: Path) -> Rows:
     values = _decoded(path.read_bytes().removeprefix(codecs.BOM_UTF8), where=str(path))
+    if isinstance(values, dict):
+        yield Row(str(path), values)
+        return
     if not isinstance(values, list):
         raise UsageError(f"{path}: must be a list of objects, but is {shown(values)}")
     for number, value in enumerate(values, start=1):

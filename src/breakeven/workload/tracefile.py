@@ -1,6 +1,5 @@
 """Reads recorded arrivals with their lengths: the traces of Azure, BurstGPT, Mooncake and Bailian, or plain CSV."""
 
-import datetime
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -110,7 +109,7 @@ def _form(row: Row) -> str:
 
 def _azure(row: Row) -> Arrival:
     inputs, outputs = row.tokens("ContextTokens", least=0), row.tokens("GeneratedTokens", least=0)
-    return Arrival(_moment_s(row, "TIMESTAMP"), inputs, outputs)
+    return Arrival(row.moment_s("TIMESTAMP"), inputs, outputs)
 
 
 def _burstgpt(row: Row) -> Arrival:
@@ -153,19 +152,6 @@ def _blocks(row: Row) -> tuple[int, ...]:
 def _plain(row: Row) -> Arrival:
     inputs, outputs = row.tokens("input_tokens", least=0), row.tokens("output_tokens", least=0)
     return Arrival(row.number("arrival_s"), inputs, outputs)
-
-
-def _moment_s(row: Row, column: str) -> float:
-    """A date with time, as seconds; one without a zone is taken as UTC, since only differences count."""
-    value = row.value(column)
-    if isinstance(value, str):
-        try:
-            value = datetime.datetime.fromisoformat(value)
-        except ValueError:
-            value = None
-    if not isinstance(value, datetime.datetime):
-        raise UsageError(f"{row.where}: '{column}' must be a date with time, but is {shown(row.value(column))}")
-    return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 _FORMS: Final[dict[str, Form]] = {

@@ -1,0 +1,168 @@
+"""Sessions: recorded agents whose turns wait for each other, with text of our own and prefixes shared as recorded."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median_high
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from breakeven.caution import Caution
+from breakeven.errors import UsageError
+from breakeven.workload.base import Ask, Server
+from breakeven.workload.draw import Draws, mix
+from breakeven.workload.filler import Filler, capped, left_out, shared_prefixes, short_inputs
+from breakeven.workload.meter import Meter
+from breakeven.workload.sessionfile import Session, Turn, read_sessions
+from breakeven.workload.sessionforms import SESSION_FORMS
+from breakeven.workload.text import Piece
+
+_CHECK_AT_MOST: Final = 2_048
+_MOST_TURNS: Final = 1 << 20
+
+
+class Sessions:
+    """`user` of a request is the number of the session played, also when the file is played again; `k` is its turn.
+
+    A turn's prompt is one user text: the shared beginning of the turn that it continues, and text of its own for what
+    was said since. Each session played begins with its nonce; where sessions share prompts with each other no nonce
+    stands in front, and `salt` (of the run and level) keeps texts from being those of an earlier level. `speed` 2
+    halves pauses and the times between sessions; `longest_pause_s` caps a pause.
+    """
+
+    name: Final = "sessions"
+
+    def __init__(
+        self,
+        *,
+        path: str | Path,
+        seed: int = 0,
+        salt: int = 0,
+        speed: float = 1.0,
+        longest_pause_s: float | None = None,
+        max_sessions: int | None = None,
+        max_input_tokens: int | None = None,
+    ) -> None:
+        _check(speed, longest_pause_s, max_sessions=max_sessions, max_input_tokens=max_input_tokens)
+        self._path, self._seed, self._salt, self._speed = Path(path), seed, salt, speed
+        self._longest_pause_s = longest_pause_s
+        self._form, recorded = read_sessions(self._path, forms=SESSION_FORMS)
+        self._all = recorded
+        """Also those that are not asked: others may begin as they do."""
+        fits = [number for number, one in enumerate(recorded) if _fits(one, max_input_tokens)]
+        self._played = sorted(fits, key=lambda number: recorded[number].arrival_s or 0.0)[:max_sessions]
+        self._left_out = len(recorded) - len(fits)
+        if not self._played:
+            raise UsageError(f"{self._path}: every session has a prompt of more than {max_input_tokens} tokens")
+        self._shares_across = any(
+            turn.base is not None and turn.base[0] != number
+            for number in self._played
+            for turn in recorded[number].turns
+        )
+        self._places = Draws(seed, purpose="place")
+        self._filler = Filler(seed=seed)
+        self._nonces: dict[int, int] = {}
+
+    def session(self, play: int) -> Session:
+        """The session that is played as the `play`-th."""
+        return self._all[self._played[play % len(self._played)]]
+
+    def turn_counts(self) -> tuple[int, ...]:
+        """How many turns each session of the file has, in the order in which they are played."""
+        return tuple(len(self.session(play).turns) for play in range(len(self._played)))
+
+    def pause_s(self, turn: Turn) -> float:
+        """How long a turn waits behind what it waits for."""
+        pause_s = turn.pause_s / self._speed
+        return pause_s if self._longest_pause_s is None else min(pause_s, self._longest_pause_s)
+
+    def arrivals_s(self) -> list[float] | None:
+        """When each session begins, in seconds from the first, never falling; None where the file does not say."""
+        found = [
+            arrival_s for play in range(len(self._played)) if (arrival_s := self.session(play).arrival_s) is not None
+        ]
+        return [(arrival_s - found[0]) / self._speed for arrival_s in found] or None
+
+    def use_salt(self, salt: int) -> None:
+        self._salt = salt
+        self._nonces.clear()
+
+    async def prepare(self, server: Server) -> Sequence[Caution]:
+        wished = [turn.input_tokens for play in range(len(self._played)) for turn in self.session(play).turns]
+        cautions = await self._filler.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(wished)))
+        cautions += left_out(self._left_out, of=len(self._all), why="a prompt of more than max-input-tokens")
+        shared = shared_prefixes(self.shared_input_share())
+        return [*cautions, *short_inputs(wished, least=self._filler.least_tokens), *shared]
+
+    def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:
+        turns = self.session(user).turns
+        place = k % len(turns)
+        turn = turns[place]
+        self._nonces[user] = nonce if place == 0 else self._nonces.get(user, nonce)
+        input_tokens = max(turn.input_tokens, self._filler.least_tokens)
+        content = self._content(user, place, count=input_tokens - self._filler.overhead_tokens)
+        ask = self._filler.ask(
+            content,
+            input_tokens=input_tokens,
+            output_tokens=capped(turn.output_tokens, max_output_tokens),
+            name=f"{self.session(user).name}/{turn.name}",
+        )
+        return replace(ask, shared_tokens=turn.shared_tokens)
+
+    def shared_input_share(self) -> float:
+        """Input tokens that stood at the start of an earlier prompt / all input tokens, of the file played once."""
+        turns = [turn for play in range(len(self._played)) for turn in self.session(play).turns]
+        return sum(turn.shared_tokens for turn in turns) / sum(turn.input_tokens for turn in turns)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "seed": self._seed,
+            "path": str(self._path),
+            "form": self._form,
+            "speed": self._speed,
+            "longest_pause_s": self._longest_pause_s,
+            "sessions": len(self._played),
+            "turns": sum(self.turn_counts()),
+            "left_out": self._left_out,
+            "shared_input_share": round(self.shared_input_share(), 4),
+            "nonce": "none, sessions share prompts" if self._shares_across else "in front of each session",
+            **self._filler.describe(),
+        }
+
+    def _content(self, play: int, place: int, *, count: int) -> Piece:
+        """The prompt's text: its own behind that of the turn that it continues, which is made the same way."""
+        number, first = self._played[play % len(self._played)], play - play % len(self._played)
+        parts: list[Piece] = []
+        while True:
+            turn = self._all[number].turns[place]
+            shared = max(0, min(count, turn.shared_tokens - self._filler.overhead_tokens))
+            parts.append(self._own(play, (first, number, place), count=count - shared))
+            if turn.base is None or not shared:
+                return self._filler.source.join(parts[::-1])
+            (number, place), count = turn.base, shared
+
+    def _own(self, play: int, of: tuple[int, int, int], *, count: int) -> Piece:
+        """What no other turn's prompt begins with; nobody else's text begins so either."""
+        first, number, place = of
+        source = self._filler.source
+        at = self._places.bits(number, place)
+        salt = mix(mix(self._seed ^ self._salt) ^ first) if self._shares_across else self._nonces[play]
+        nonce = mix(salt + number * _MOST_TURNS + place)
+        if count < source.nonce_tokens:
+            return source.head(nonce, count=count)
+        return source.join((source.nonce(nonce), source.take(at, count=count - source.nonce_tokens)))
+
+
+def _check(speed: float, longest_pause_s: float | None, **most: int | None) -> None:
+    if not 0 < speed < float("inf"):
+        raise UsageError(f"speed: {speed} is no pace; 1 replays as recorded, 2 twice as fast")
+    if longest_pause_s is not None and not longest_pause_s >= 0:
+        raise UsageError(f"longest-pause-s: {longest_pause_s} is no length of time; 0 leaves all pauses out")
+    for name, value in most.items():
+        if value is not None and value < 1:
+            raise UsageError(f"{name.replace('_', '-')}: {value} is too few; give at least 1, or leave it out")
+
+
+def _fits(session: Session, max_input_tokens: int | None) -> bool:
+    return max_input_tokens is None or all(turn.input_tokens <= max_input_tokens for turn in session.turns)
