@@ -340,6 +340,12 @@ def test_a_remedy_names_the_option_that_made_the_level_as_short_as_it_is(stopped
     assert trend.remedy == f"lengthen --warmup, or measure for longer with {option}"
 
 
+def test_a_recording_that_was_played_to_its_end_is_made_longer_by_a_longer_one() -> None:
+    facts, records = an_honest_level(window=(2.0, 11.0), stopped="requests")
+    (short,) = found_by("short_window", (replace(facts, users=None, arrivals="trace"), records))
+    assert short.remedy == "measure for 10.0 s or more with a longer recording"
+
+
 def test_little_not_checked_says_how_many_answers_a_user_the_window_holds() -> None:
     (caution,) = found_by("little", an_honest_level(window=(2.0, 6.5)))
     # 5 + 4 + 5 + 4 answers of the four users

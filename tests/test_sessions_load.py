@@ -164,6 +164,9 @@ REFUSED = {
     "requests": (("--users", "1", "--requests", "100"), "recorded sessions end with their last turns"),
     "think": (("--users", "1", "--think", "1"), "recorded sessions have pauses of their own"),
     "find": (("--find-max", "--slo", "session_p95=1"), "recorded times are one load"),
+    "search": (("--users", "1", "--find-max", "--slo", "session_p95=1"), "give --duration too"),
+    "auto": (("--users", "auto"), "recorded times are one load"),
+    "too many": (("--users", "11"), "s.jsonl has 10 sessions to play; give at most --users 10, or --duration"),
     "untimed": ((), "does not say when its sessions began; give --users N, so many at once"),
 }
 

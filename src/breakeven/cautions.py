@@ -59,6 +59,12 @@ def _why_missing(seen: Seen) -> str:
     return "give the client more CPU; if it stays, report it as a fault of breakeven"
 
 
+def _longer(seen: Seen) -> str:
+    """The option that makes a level longer; of what is played to its end a file that holds more."""
+    is_recording = seen.facts.stopped == "requests" and (seen.facts.plays_once or seen.facts.arrivals == "trace")
+    return "a longer recording" if is_recording else longer_with(seen.facts.stopped)
+
+
 def trend(seen: Seen) -> Iterator[Caution]:
     """The halves of the window agree, as far as their batches can tell and within 5 %."""
     if seen.checks.halves_tok_per_s is None or seen.checks.halves_doubt_tok_per_s is None:
@@ -69,7 +75,7 @@ def trend(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="trend",
             seen="the window's halves gave {first:one} and {second:one} tok/s, so it was not steady",
-            advice=f"lengthen --warmup, or measure for longer with {longer_with(seen.facts.stopped)}",
+            advice=f"lengthen --warmup, or measure for longer with {_longer(seen)}",
             values={"first": first, "second": second},
         )
 
@@ -113,14 +119,14 @@ def little(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="little_not_checked",
             seen="Little's law is not checked: the window holds {per_user:one} answers a user",
-            advice=f"measure for longer with {longer_with(seen.facts.stopped)}, so that each user gets five answers",
+            advice=f"measure for longer with {_longer(seen)}, so that each user gets five answers",
             values={"per_user": seen.checks.answers_per_user or 0.0},
         )
     elif abs(found - users) > tolerance * users:
         yield Caution(
             id="little",
             seen="throughput x latency accounts for {found:one} users of {users}, so the window was not steady",
-            advice=f"lengthen --warmup, or measure for longer with {longer_with(seen.facts.stopped)}",
+            advice=f"lengthen --warmup, or measure for longer with {_longer(seen)}",
             values={"found": found, "users": users},
         )
 
@@ -140,7 +146,7 @@ def short_window(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="short_window",
             seen="no answer came to its end in a window of {window_s:time}; the ± may be too small",
-            advice=f"measure for longer with {longer_with(seen.facts.stopped)}, or ask for shorter answers",
+            advice=f"measure for longer with {_longer(seen)}, or ask for shorter answers",
             values=values,
         )
     elif batch_s < e2e_s + think_s:
@@ -148,7 +154,7 @@ def short_window(seen: Seen) -> Iterator[Caution]:
         yield Caution(
             id="short_window",
             seen=f"an answer takes {{e2e_s:time}}{pause} longer than a tenth of the window; the ± may be too small",
-            advice=f"measure for {{enough_s:time}} or more with {longer_with(seen.facts.stopped)}",
+            advice=f"measure for {{enough_s:time}} or more with {_longer(seen)}",
             values={"e2e_s": e2e_s, "think_s": think_s, "enough_s": 10 * (e2e_s + think_s)},
         )
 
@@ -161,7 +167,7 @@ def few_answers(seen: Seen) -> Iterator[Caution]:
             id="few_answers",
             seen="a tenth of the window holds too few answers to tell how alike they are, so the ± of {which} is too "
             "small",
-            advice=f"measure for longer with {longer_with(seen.facts.stopped)}, or with --repeats 3",
+            advice=f"measure for longer with {_longer(seen)}, or with --repeats 3",
             values={"which": " and ".join(few)},
         )
 

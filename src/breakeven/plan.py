@@ -34,6 +34,10 @@ _OF_SESSIONS = {
     "think_s": "recorded sessions have pauses of their own; leave --think out; --option longest-pause-s=2 caps them",
 }
 """What recorded sessions leave no room for, and what to do instead; at their recorded times also what a trace does."""
+_OF_SESSIONS_ONCE = {
+    "find_max": "a search may want more sessions at once than there are; give --duration too, and the file goes round",
+    "auto": "it may want more sessions at once than there are; give --duration too, and the file goes round",
+}
 _SESSIONS_AT_TIMES = {
     "arrivals": "recorded sessions begin at times of their own; leave --arrivals out",
     "find_max": "recorded times are one load; give --users 1 to search from, so many sessions at once",
@@ -218,10 +222,10 @@ def _bad_trace(plan: Plan) -> FieldError | None:
 def _bad_sessions(plan: Plan) -> FieldError | None:
     if plan.workload != "sessions":
         return None
+    once = _OF_SESSIONS_ONCE if plan.duration_s is None else {}
     at_times = _SESSIONS_AT_TIMES if plan.users is None else {}
-    return next(
-        (FieldError(why, field) for field, why in (_OF_SESSIONS | at_times).items() if getattr(plan, field)), None
-    )
+    refused = _OF_SESSIONS | once | at_times
+    return next((FieldError(why, field) for field, why in refused.items() if getattr(plan, field)), None)
 
 
 def check_given(given: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from breakeven.session.plan_file import PlanFile
 from breakeven.study.cells import Cell
 from breakeven.study.estimate import SETTLE_S, cost_usd, start_s, turn_s
 from breakeven.units import S_PER_H, load_text, short_s
+from breakeven.workload.sessions import Sessions
 
 
 def dry_run_text(plan: PlanFile) -> str:
@@ -98,13 +99,18 @@ def _asks(plan: Plan) -> str:
         for name, value in (("input_tokens", plan.input_tokens), ("output_tokens", output_tokens(plan)))
         if value is not None
     )
-    if plan.is_replay:
-        arrivals_s = arrivals_of(workload_of(plan))
+    workload = workload_of(plan) if plan.plays_whole else None
+    turns = workload.turn_counts() if isinstance(workload, Sessions) else ()
+    played = f"{counted(len(turns), 'session')} of {counted(sum(turns), 'turn')}" if turns else ""
+    if workload is not None and plan.is_replay:
+        arrivals_s = arrivals_of(workload)
         assert arrivals_s is not None
         when = f"in {short_s(arrivals_s[-1])}" if arrivals_s[-1] else "at one moment"
-        return f"trace {plan.file}, replayed by its arrival times: {counted(len(arrivals_s), 'request')} {when}"
+        what = played or counted(len(arrivals_s), "request")
+        return f"{plan.workload} {plan.file}, replayed by its arrival times: {what} {when}"
     what = f"{plan.workload} {plan.file}" if plan.file is not None else plan.workload
     what += f" ({lengths})" if lengths else ""
+    what += f" ({played})" if played else ""
     if plan.find_max:
         return f"{what} at {load_text(*first_load(plan))}, then where {plan.slo} leads"
     load = f"users {_listed(plan.user_levels)}" if plan.rate is None else f"req/s {_listed(plan.rate)}"

@@ -21,9 +21,21 @@ def workload_of(plan: Plan) -> Workload:
     workload = make_workload(plan.workload, workload_settings(plan))
     if isinstance(workload, Trace) and plan.is_replay and plan.duration_s is not None:
         workload.end_after(plan.duration_s)
-    if isinstance(workload, Sessions) and plan.is_replay and arrivals_of(workload) is None:
-        raise UsageError(f"{plan.file}: does not say when its sessions began; give --users N, so many at once")
+    if isinstance(workload, Sessions):
+        _check_sessions(workload, plan)
     return workload
+
+
+def _check_sessions(workload: Sessions, plan: Plan) -> None:
+    """They can be played as the plan says; UsageError where they have no times, or are fewer than it wants at once."""
+    if plan.is_replay and workload.arrivals_s() is None:
+        raise UsageError(f"{plan.file}: does not say when its sessions began; give --users N, so many at once")
+    has, most = len(workload.turn_counts()), max(plan.user_levels)
+    if plan.users is not None and plan.plays_whole and most > has:
+        raise UsageError(
+            f"--users {most}: {plan.file} has {has} sessions to play; give at most --users {has}, or --duration, and "
+            "the file goes round"
+        )
 
 
 def workload_settings(plan: Plan) -> dict[str, object]:

@@ -100,7 +100,16 @@ class _RunFacts(_Run):
     host: _Host = field(default_factory=_Host)
 
 
-class _Extra(Struct):
+class _Played(Struct, kw_only=True):
+    sessions: _Count | None = None
+    sessions_failed: _Count | None = None
+    shared_input_share: _Number | None = None
+    cached_input_share: _Number | None = None
+    goodput_sessions_per_s: _Number | None = None
+    good_session_share: _Number | None = None
+
+
+class _Extra(_Played):
     clients_lost: _Count | None = None
     client_nodes: _Number | None = None
     clock_offset_s: _Number | None = None
@@ -111,7 +120,7 @@ class _Extra(Struct):
     between_node_sd_log: _Number | None = None
 
 
-class _Judged(Struct):
+class _Judged(_Played, kw_only=True):
     slo: str
     verdict: Verdict
     good_share: _Number | None
