@@ -71,6 +71,15 @@ def with_blocks(path: Path, *, block_tokens: int, more: dict[str, int]) -> Path:
     return path
 
 
+def sessions(path: Path) -> Path:
+    """200 sessions of 50 turns, each of which begins with the whole prompt of the one before it."""
+    with path.open("w") as file:
+        for number in range(COUNT):
+            row = {"session": str(number // 50), "input_tokens": 200 + 150 * (number % 50), "output_tokens": 100}
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
 def traces(folder: Path) -> dict[str, Path]:
     return {
         "azure": azure(folder),
@@ -93,6 +102,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows = [(name, name, settings) for name, settings in WORKLOADS.items()]
         rows += [(f"trace {name}", "trace", {"path": path}) for name, path in traces(Path(folder)).items()]
+        rows.append(("sessions", "sessions", {"path": sessions(Path(folder) / "sessions.jsonl")}))
         for api, (label, name, settings) in itertools.product(("chat", "completions"), rows):
             took_s = seconds(name, settings, api=api)
             slowest_s = max(slowest_s, took_s)

@@ -274,13 +274,13 @@ class Level:
         rate = self._series.rate(start_s=start_s, end_s=counts.at_s)
         limits = {"ramp": plan.ramp_s, "warm-up": self._least.s}
         measured_s = None if plan.requests else plan.duration_s or plan.max_duration_s
-        if plan.times_s and measured_s:
+        if plan.times_s and measured_s and not self.facts.session_turns:
             measured_s = min(measured_s, plan.times_s[-1] + TRACE_LEAD_S)
         return Progress(
             plan=plan,
             phase=phase,
             phase_s=counts.at_s - (self._open_s if self._open_s is not None else self._start_s),
-            phase_of_s=limits.get(phase, measured_s),
+            phase_of_s=limits.get(phase, None if measured_s == math.inf else measured_s),
             tok_per_s=None if rate is None else rate * counts.tokens_per_chunk,
             half_width=self._rule.half_width,
             done=counts.done,

@@ -32,8 +32,9 @@ def _facts(level: LevelSummary) -> list[str]:
     if time.mean is not None:
         found.append(f"{short_s(time.mean)} each on average")
     if told.get("good_session_share") is not None:
-        per_h = short_count(told["goodput_sessions_per_s"] * S_PER_H)
-        found.append(f"{told['good_session_share']:.0%} of them within the limits, {per_h} an hour")
+        per_h = told["goodput_sessions_per_s"] * S_PER_H
+        rate = f", {short_count(per_h)} an hour" if per_h else ""
+        found.append(f"{told['good_session_share']:.0%} of them within the limits{rate}")
     if "shared_input_share" in told:
         found.append(f"{share(told['shared_input_share'])} of the prompts shared")
     if "cached_input_share" in told:

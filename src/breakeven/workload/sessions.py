@@ -131,24 +131,31 @@ class Sessions:
         }
 
     def _content(self, play: int, place: int, *, count: int) -> Piece:
-        """The prompt's text: its own behind that of the turn that it continues, which is made the same way."""
+        """The prompt's text: its own behind that of the turn that it continues, which is made the same way.
+
+        Only where a text begins stands a nonce; behind a shared beginning the place in our long text is another one.
+        """
         number, first = self._played[play % len(self._played)], play - play % len(self._played)
+        source, overhead_tokens = self._filler.source, self._filler.overhead_tokens
         parts: list[Piece] = []
         while True:
             turn = self._all[number].turns[place]
-            shared = max(0, min(count, turn.shared_tokens - self._filler.overhead_tokens))
-            parts.append(self._own(play, (first, number, place), count=count - shared))
+            shared = max(0, min(count, turn.shared_tokens - overhead_tokens))
+            at = self._places.bits(number, place)
             if turn.base is None or not shared:
-                return self._filler.source.join(parts[::-1])
+                parts.append(self._begun(self._nonce(play, (first, number, place)), at, count=count))
+                return source.join(parts[::-1])
+            parts.append(source.take(at, count=count - shared))
             (number, place), count = turn.base, shared
 
-    def _own(self, play: int, of: tuple[int, int, int], *, count: int) -> Piece:
-        """What no other turn's prompt begins with; nobody else's text begins so either."""
+    def _nonce(self, play: int, of: tuple[int, int, int]) -> int:
+        """Of the round, the session and the turn where a text begins; of the round's sessions where these share."""
         first, number, place = of
-        source = self._filler.source
-        at = self._places.bits(number, place)
         salt = mix(mix(self._seed ^ self._salt) ^ first) if self._shares_across else self._nonces[play]
-        nonce = mix(salt + number * _MOST_TURNS + place)
+        return mix(salt + number * _MOST_TURNS + place)
+
+    def _begun(self, nonce: int, at: int, *, count: int) -> Piece:
+        source = self._filler.source
         if count < source.nonce_tokens:
             return source.head(nonce, count=count)
         return source.join((source.nonce(nonce), source.take(at, count=count - source.nonce_tokens)))
