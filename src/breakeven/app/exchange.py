@@ -1,14 +1,14 @@
 """The commands that read and write other tools' result files: import, export."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from breakeven.app.commands import console
 from breakeven.app.runs import read_bytes, read_run, write_file
 from breakeven.clock import wall_now
-from breakeven.errors import RunFailedError
-from breakeven.exchange import Imported, export_run, import_file, merge
+from breakeven.errors import RunFailedError, UsageError, unknown
+from breakeven.exchange import EXPORTERS, SENDERS, Imported, export_run, import_file, merge, send_run
 from breakeven.metrics.summary import RunSummary
 from breakeven.report.terminal import print_run
 from breakeven.store.folder import RunFolder
@@ -35,21 +35,37 @@ def import_files(paths: Sequence[Path], *, out: Path) -> int:
     return 0
 
 
-def export(path: Path, *, form: str, out: Path) -> int:
-    """Write a run in another tool's format, one file a level; of a study each cell into a folder of its own."""
+def export(path: Path, *, form: str, to: str | None) -> int:
+    """Write a run in another form into the folder `to`, or send it to the server there; of a study each cell."""
+    if form not in EXPORTERS | SENDERS:
+        raise UsageError(unknown("format", form, [*EXPORTERS, *SENDERS]))
+    is_address = "://" in (to or "")
+    if form in SENDERS and not is_address:
+        raise UsageError(f"--as {form} is sent to a server: give its address, such as --to http://127.0.0.1:4318")
+    if form in EXPORTERS and is_address:
+        raise UsageError(f"--as {form} is written into a folder, and {to} is an address")
+    for name, run, folder in _runs(path):
+        levels = folder.levels() if folder is not None and folder.is_measured else ()
+        if form in SENDERS:
+            print(send_run(run, levels, form=form, to=to or ""))
+        else:
+            _write(export_run(run, form=form, levels=levels), Path(to or "") / name)
+    return 0
+
+
+def _runs(path: Path) -> Iterator[tuple[str, RunSummary, RunFolder | None]]:
+    """The run of a folder or summary, or a study's, each with the folder that its files go to."""
     if not is_study(path):
-        return _export(read_run(path), RunFolder(path), form=form, out=out)
+        yield "", read_run(path), RunFolder(path)
+        return
     from breakeven.app.study import StoredStudy
 
     study = StoredStudy(path)
     for name, run in study.runs().items():
-        _export(run, study.folder.cell(name), form=form, out=out / name)
-    return 0
+        yield name, run, study.folder.cell(name)
 
 
-def _export(run: RunSummary, folder: RunFolder | None, *, form: str, out: Path) -> int:
-    levels = folder.levels() if folder is not None and folder.is_measured else ()
-    files = export_run(run, form=form, levels=levels)
+def _write(files: Mapping[str, bytes], out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -57,4 +73,3 @@ def _export(run: RunSummary, folder: RunFolder | None, *, form: str, out: Path) 
     for name, data in files.items():
         write_file(out / name, data)
         print(out / name)
-    return 0

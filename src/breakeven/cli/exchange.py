@@ -1,7 +1,6 @@
 """The commands that read and write other tools' result files: import, export."""
 
 import argparse
-from pathlib import Path
 from typing import Final
 
 from breakeven.cli.command import OUT, Command
@@ -17,7 +16,7 @@ def _import(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from breakeven.app.exchange import export
 
-    return export(arguments.run, form=arguments.form, out=arguments.to)
+    return export(arguments.run, form=arguments.form, to=arguments.to)
 
 
 COMMANDS: Final = (
@@ -32,18 +31,18 @@ COMMANDS: Final = (
     ),
     Command(
         "export",
-        "write a run in another tool's format, or as recorded sessions",
+        "write a run in another tool's format, or as recorded sessions, or send it",
         _export,
         (
             Option("RUN", "run folder, summary, or study (a folder a cell)", kind=PATH),
             Option(
                 "--as",
-                "vllm-json (default), llmd-report, openmetrics or sessions",
+                "vllm-json (default), llmd-report, openmetrics or sessions; otlp or mlflow, sent",
                 "FORMAT",
                 field="form",
                 default="vllm-json",
             ),
-            Option("--to", "where to write (default: here)", "FOLDER", kind=PATH, default=Path()),
+            Option("--to", "where to write (default: here), or the server of otlp or mlflow", "PLACE"),
         ),
     ),
 )

@@ -1,6 +1,6 @@
-"""Result files of other tools: read as runs, and runs written as theirs."""
+"""Result files of other tools: read as runs, and runs written as theirs or sent to their servers."""
 
 from breakeven.exchange.imported import Imported
-from breakeven.exchange.tables import EXPORTERS, IMPORTERS, export_run, import_file, merge
+from breakeven.exchange.tables import EXPORTERS, IMPORTERS, SENDERS, export_run, import_file, merge, send_run
 
-__all__ = ["EXPORTERS", "IMPORTERS", "Imported", "export_run", "import_file", "merge"]
+__all__ = ["EXPORTERS", "IMPORTERS", "SENDERS", "Imported", "export_run", "import_file", "merge", "send_run"]

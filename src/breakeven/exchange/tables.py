@@ -1,17 +1,17 @@
 """The tables of formats, how a file's format is told by its content, and how files of one sweep become one run."""
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
 
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.exchange.document import parse
+from breakeven.exchange.exported import Measured, Sender
 from breakeven.exchange.imported import Imported, Importer
 from breakeven.metrics.repeats import repeats
 from breakeven.metrics.summary import LevelSummary, RunSummary
-from breakeven.record import LevelFacts, Record
 from breakeven.registry import load
 
 IMPORTERS: Final = {
@@ -38,6 +38,12 @@ EXPORTERS: Final = {
 """Format -> function of a run that gives file name -> content; those of OF_RECORDS take its records too."""
 OF_RECORDS: Final = frozenset({"sessions"})
 """Formats that are written from what was asked and seen, not from figures."""
+
+SENDERS: Final = {
+    "mlflow": "breakeven.exchange.to_mlflow:send",
+    "otlp": "breakeven.exchange.to_otlp:send",
+}
+"""Protocol -> its Sender."""
 
 
 def import_file(data: bytes, *, where: str) -> list[Imported]:
@@ -75,12 +81,15 @@ def _read(document: Any, *, where: str) -> list[Imported]:
     raise UsageError(f"{where}: no known result file; known are those of {', '.join(IMPORTERS)}")
 
 
-def export_run(
-    run: RunSummary, *, form: str, levels: Iterable[tuple[LevelFacts, Sequence[Record]]] = ()
-) -> dict[str, bytes]:
+def export_run(run: RunSummary, *, form: str, levels: Measured = ()) -> dict[str, bytes]:
     """The run in another format: file name -> content. UsageError for an unknown format, or one that lacks records."""
     write = cast("Callable[..., dict[str, bytes]]", load("format", EXPORTERS, form))
     return write(run, levels) if form in OF_RECORDS else write(run)
+
+
+def send_run(run: RunSummary, measured: Measured, *, form: str, to: str) -> str:
+    """Send the run, with its records where it has any, to a server, and say what was sent."""
+    return cast("Sender", load("format", SENDERS, form))(run, measured, to)
 
 
 def merge(runs: Sequence[Imported]) -> Imported:

@@ -148,9 +148,7 @@ def _money_kpis(found: Findings) -> Iterator[Html]:
         ends = f"95 %: {ends}" if (ends := closed(case.cost_ratio.ci95)) else "prices taken as they stand"
         other = el("span", names.get("reference", "the reference"), data_gpu="reference")
         note = joined(gpu, " beside ", other, f"; {ends}")
-        yield _kpi(
-            f"Cost per {token}, of the other's", digits(case.cost_ratio.value), note, figure="cost_ratio"
-        )
+        yield _kpi(f"Cost per {token}, of the other's", digits(case.cost_ratio.value), note, figure="cost_ratio")
     if "break_even_days" in candidate and not candidate["break_even_days"].is_missing:
         text = words.figure(candidate["break_even_days"], unit=unit)
         yield _kpi(
