@@ -16,8 +16,17 @@ _PARTS: Final[tuple[Callable[[Subject], str], ...]] = (
 def short_names(found: Findings) -> list[str]:
     """A name for each run from the parts that differ; the letter where runs are alike in all of them."""
     parts = [part for part in _PARTS if len({part(one) for one in found.subjects}) > 1] or [_PARTS[0]]
-    names = [" · ".join(filter(None, (part(one) for part in parts))) or one.label for one in found.subjects]
+    names = _joined(found, parts)
+    names = names if len(set(names)) == len(names) else _joined(found, [*parts, _model])
     return [_apart(names, index, one.letter) for index, one in enumerate(found.subjects)]
+
+
+def _model(one: Subject) -> str:
+    return (one.model or "").rpartition("/")[2]
+
+
+def _joined(found: Findings, parts: Sequence[Callable[[Subject], str]]) -> list[str]:
+    return [" · ".join(filter(None, (part(one) for part in parts))) or one.label for one in found.subjects]
 
 
 def _apart(names: Sequence[str], index: int, letter: str) -> str:

@@ -2,12 +2,12 @@
 "use strict";
 
 const Charts = (() => {
-  const { colour, symbol, si, known, extent, frame, spanned, loads, texts, values, marks, wide } = Kit;
+  const { colour, symbol, si, known, extent, frame, spanned, loads, texts, values, lines, coloured, wide } = Kit;
 
   const counted = (count) => `${count} caution${count === 1 ? "" : "s"}`;
   const said = (row, text) => [`${row.who}, ${row.load}`, text, ...(row.predicted ? ["predicted"] : []), ...(row.cautions ? [`⚠ ${counted(row.cautions)}`] : [])].join("\n");
-  const rowsOf = (subjects) => subjects.map((subject) =>
-    subject.levels.map((level) => ({ ...level, who: subject.label, predicted: subject.predicted, load_x: level.users ?? level.rate })));
+  const rowsOf = (subjects) => subjects.map((subject, run) =>
+    subject.levels.map((level) => ({ ...level, run, who: subject.label, predicted: subject.predicted, load_x: level.users ?? level.rate })));
   const byLoad = (data, ...names) => rowsOf(data.subjects).map((rows) => known(rows, "load_x", ...names).sort((a, b) => a.load_x - b.load_x));
   const loadLabel = (data) => (data.subjects.some((s) => s.levels.some((l) => l.users === null)) ? "users, or requests per second offered" : "users at once");
   const table = (rows, columns) => rows.map((row) => ({ run: row.who, load: row.load, ...Object.fromEntries(Object.entries(columns).map(([head, of]) => [head, typeof of === "function" ? of(row) : row[of]])) }));
@@ -20,19 +20,19 @@ const Charts = (() => {
     if (!all.length) return null;
     const banded = groups.map((rows) => known(rows, "low", "high"));
     const ends = [...all, ...here].flatMap((d) => [d.at, d.low, d.high]).filter((v) => v > 0);
-    const names = data.subjects.length > 1 ? groups.map((rows, run) => ({ rows, run })).filter(({ rows }) => rows.length).map(({ rows, run }) => ({ x: rows.at(-1).each, y: rows.at(-1).at, text: data.subjects[run].short, fill: colour(run) })) : [];
-    const users = all.map((d) => ({ x: d.each, y: d.at, text: `${d.load_x}` }));
+    const names = data.subjects.length > 1 ? coloured(groups).map((rows, run) => ({ rows, run })).filter(({ rows }) => rows.length).map(({ rows, run }) => ({ x: rows.at(-1).each, y: rows.at(-1).at, text: data.subjects[run].short, fill: colour(run) })) : [];
+    const users = coloured(groups).flat().map((d) => ({ x: d.each, y: d.at, text: `${d.load_x}` }));
     const floor = Number.isFinite(data.floor) ? [{ x: data.floor, y: d3.max(ends), text: `at least ${data.floor} ${data.unit}/s` }] : [];
     const first = here.filter((d) => d.first).map((d) => ({ x: d.each, y: d.at, text: d.text, strong: true, fill: "var(--ink)" }));
     return frame(width, {
       x: { label: data.speed_mean, zero: true }, y: { label: of.label, ...spanned(ends, 12) },
       rows: table(all, { [data.speed_mean]: "each", [of.label]: "at", low: "low", high: "high" }),
       marks: [
-        ...banded.map((rows, i) => Plot.areaY(rows, { x: "each", y1: "low", y2: "high", fill: colour(i), fillOpacity: 0.12 })),
+        ...coloured(banded).map((rows, i) => Plot.areaY(rows, { x: "each", y1: "low", y2: "high", fill: colour(i), fillOpacity: 0.12 })),
         ...floor.map((one) => Plot.ruleX([one.x], { stroke: "var(--muted)", strokeDasharray: "3 3" })),
-        ...groups.flatMap((rows, i) => marks(rows, i, "each", "at")),
-        ...[...here].reverse().map((d) => Plot.dot([d], { x: "each", y: "at", symbol: symbol(d.run), r: d.first ? 7 : 5, stroke: colour(d.run), strokeWidth: 2.5, fill: d.first ? colour(d.run) : "var(--bg)" })),
-        texts([...first, ...names, ...floor, ...users], [...all.map((d) => ({ x: d.each, y: d.at })), ...here.map((d) => ({ x: d.each, y: d.at }))]),
+        ...lines(groups, "each", "at"),
+        ...here.filter((d) => d.first || d.run < Kit.COLOURED).reverse().map((d) => Plot.dot([d], { x: "each", y: "at", symbol: symbol(d.run), r: d.first ? 7 : 5, stroke: colour(d.run), strokeWidth: 2.5, fill: d.first ? colour(d.run) : "var(--bg)" })),
+        texts([...first, ...names, ...floor, ...users], [...users, ...here.map((d) => ({ x: d.each, y: d.at }))]),
         ...values(all, "each", "at", (d) => said(d, `${si(d.at)} ${of.unit}${Number.isFinite(d.low) && Number.isFinite(d.high) ? ` (95 %: ${si(d.low)}–${si(d.high)})` : ""}, ${si(d.each)} ${data.unit}/s a user`)),
       ],
     });
@@ -45,11 +45,11 @@ const Charts = (() => {
       x: { ...loads(all.map((d) => d.load_x), width), label: loadLabel(data) }, y: { label: `output ${data.unit}/s`, zero: true },
       rows: table(all, { [`output ${data.unit}/s`]: "y", low: "lo", high: "hi" }),
       marks: [
-        ...groups.flatMap((rows, i) => [
+        ...coloured(groups).flatMap((rows, i) => [
           Plot.areaY(known(rows, "lo", "hi"), { x: "load_x", y1: "lo", y2: "hi", fill: colour(i), fillOpacity: 0.13 }),
           Plot.ruleX(known(rows, "lo", "hi"), { x: "load_x", y1: "lo", y2: "hi", stroke: colour(i), strokeWidth: 1.5 }),
-          ...marks(rows, i, "load_x", "y"),
         ]),
+        ...lines(groups, "load_x", "y"),
         ...values(all, "load_x", "y", (d) => said(d, `${si(d.y)} ${data.unit}/s${d.lo === null || d.hi === null ? "" : ` (95 %: ${si(d.lo)}–${si(d.hi)})`}`)),
       ],
     });
@@ -101,12 +101,12 @@ const Charts = (() => {
       y: { label: `${label}, ${unit}`, ...spanned(seen.map((v) => v * scale), 20) },
       rows: table(all, { [`${label} p50, ${unit}`]: at("p50"), [`${label} p95, ${unit}`]: at("p95") }),
       marks: [
-        ...groups.flatMap((rows, i) => [
+        ...coloured(groups).flatMap((rows, i) => [
           Plot.areaY(rows.filter((d) => Number.isFinite(d.p95)), { x: "load_x", y1: at("p50"), y2: at("p95"), fill: colour(i), fillOpacity: 0.12 }),
           Plot.line(rows.filter((d) => Number.isFinite(d.p95)), { x: "load_x", y: at("p95"), stroke: colour(i), strokeWidth: 1, strokeOpacity: 0.7 }),
           Plot.ruleX(known(rows, "lo", "hi"), { x: "load_x", y1: at("lo"), y2: at("hi"), stroke: colour(i), strokeWidth: 1.5 }),
-          ...marks(rows, i, "load_x", at("p50")),
         ]),
+        ...lines(groups, "load_x", at("p50")),
         ...values(all, "load_x", at("p50"), (d) => said(d, `p50 ${si(d.p50 * scale)} ${unit}${Number.isFinite(d.p95) ? `, p95 ${si(d.p95 * scale)} ${unit}` : ""}`)),
       ],
     });
@@ -121,8 +121,8 @@ const Charts = (() => {
       rows: table(all, { [data.speed]: "perUser", [`${data.unit}/s a card`]: "perGpu" }),
       marks: [
         Plot.line(front, { x: "perUser", y: "perGpu", curve: "step-before", stroke: "var(--muted)", strokeOpacity: 0.3, strokeWidth: 4 }),
-        ...groups.flatMap((rows, i) => marks(rows, i, "perUser", "perGpu")),
-        texts(all.map((d) => ({ x: d.perUser, y: d.perGpu, text: `${d.load_x}` })), all.map((d) => ({ x: d.perUser, y: d.perGpu }))),
+        ...lines(groups, "perUser", "perGpu"),
+        texts(...Array(2).fill(coloured(groups).flat().map((d) => ({ x: d.perUser, y: d.perGpu, text: `${d.load_x}` })))),
         ...values(all, "perUser", "perGpu", (d) => said(d, `${si(d.perGpu)} ${data.unit}/s a card, ${si(d.perUser)} ${data.unit}/s a user${d.front ? "\nnothing gives more of both" : ""}`)),
       ],
     });
@@ -196,7 +196,7 @@ const Charts = (() => {
       y: { label: `output ${data.unit} per joule, GPU board`, zero: true },
       rows: table(all, { [`output ${data.unit} per joule`]: "tokJ", W: "watts" }),
       marks: [
-        ...groups.flatMap((rows, i) => marks(rows, i, "load_x", "tokJ")),
+        ...lines(groups, "load_x", "tokJ"),
         ...values(all, "load_x", "tokJ", (d) => said(d, `${si(d.tokJ)} ${data.unit} per joule at ${si(d.watts)} W`)),
       ],
     });

@@ -118,6 +118,13 @@ const Kit = (() => {
     ];
   };
 
+  /* A line a run: those with a colour of their own with marks, all others as plain grey lines below them. */
+  const lines = (groups, x, y) => [
+    Plot.line(groups.slice(COLOURED).flat(), { x, y, z: "run", stroke: "var(--rest)", strokeWidth: 1, strokeOpacity: 0.7 }),
+    ...coloured(groups).flatMap((rows, i) => marks(rows, i, x, y)),
+  ];
+  const coloured = (groups) => groups.slice(0, COLOURED);
+
   /* Plot's own style element is left out: page.css has what it says. */
   const plotted = (options, label) => {
     const { rows, panels, ...rest } = options;
@@ -198,5 +205,5 @@ const Kit = (() => {
     return svg;
   };
 
-  return { COLOURED, PREDICTED, colour, symbol, si, known, extent, frame, heightOf, spanned, loads, wide, texts, values, marks, draw, rowsOf, swatch };
+  return { COLOURED, PREDICTED, colour, symbol, si, known, extent, frame, heightOf, spanned, loads, wide, texts, values, lines, coloured, draw, rowsOf, swatch };
 })();
