@@ -16,6 +16,7 @@ from breakeven.fleet.store import add
 from browser import Browser
 from browser import find as find_browser
 from test_fleet_leaderboard import fleet
+from test_report_look import axe
 
 HOSTILE = "<img src=x onerror=window.hacked=1></script><script>window.hacked=1</script>"
 needs_browser = pytest.mark.skipif(find_browser() is None, reason="no Chromium here")
@@ -52,6 +53,14 @@ def texts(browser: Browser, selector: str) -> list[str]:
 def set_value(browser: Browser, selector: str, value: str, *, event: str) -> None:
     told = f"one.value = {value!r}; one.dispatchEvent(new Event({event!r}))"
     browser.run(f"(() => {{ const one = document.querySelector({selector!r}); {told}; }})()")
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_axe_finds_nothing_that_keeps_somebody_out(browser: Browser, page: Path, width: int, *, dark: bool) -> None:
+    browser.look(width=width, dark=dark, phone=width < 500)
+    browser.open(page.as_uri(), ready="document.querySelectorAll('#rows tbody tr').length > 3")
+    assert axe(browser) == []
 
 
 @needs_browser

@@ -145,6 +145,15 @@ def test_choose_says_what_report_says_of_the_same_curves(tmp_path: Path) -> None
         assert row["usd_per_mtok"]["value"] == pytest.approx(price / row["tok_per_s"]["value"] / 3600 * 1e6)
 
 
+def test_a_choice_as_a_page_ranks_as_the_terminal_does(tmp_path: Path) -> None:
+    page = tmp_path / "choice.html"
+    model = ("--model", "llama-3.1-8b", "--floor", 25, "--gpus", "l40s,rtx4090")
+    found = json.loads(asked("choose", *model, "--html", page, "--json", "-").out)
+    told = re.findall(r'class="figure">([^<]*)<', page.read_text(encoding="utf-8"))
+    assert told == [f"{one['usd_per_mtok']['value']:.4g}" for one in found["candidates"]]
+    assert asked("choose", *model, "--html", tmp_path / "none" / "x.html").code == 2
+
+
 def test_the_ranking_goes_by_cost_and_by_month_where_users_are_said() -> None:
     found = told("choose", "--model", "llama-3.1-8b", "--floor", 25, "--gpus", CARDS, "--users", 1000)
     rows = found["candidates"]

@@ -1,7 +1,11 @@
 """What a person sees of the page: a picture that answers, every chart drawn, no label on another, cautions as small marks."""
 
+import contextlib
+import functools
+import io
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,7 @@ from typing import Any
 import pytest
 
 from breakeven.app.report import Asked, Loaded, find, findings_of, load_scenario
+from breakeven.cli import main
 from breakeven.cost.presets import PRESETS
 from breakeven.findings import Findings, Prices
 from breakeven.prices import known_quotes
@@ -62,6 +67,7 @@ def show(browser: Browser, tmp_path: Path) -> Any:
     return opened
 
 
+@functools.cache
 def measured() -> Findings:
     """The two engines on one machine, of the stored study."""
     runs = tuple(str(STUDY / f"smollm2-135m-{engine}-chat") for engine in ("llamacpp", "vllm"))
@@ -76,9 +82,23 @@ def fleet(page: str) -> Findings:
     return findings_of(runs, prices=Prices(scenarios=scenarios, ranges="default", quotes=known_quotes()))
 
 
+@functools.cache
+def predicted() -> Findings:
+    """Two cards that nobody measured."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        cards = ("--gpu", "l40s,rtx4090", "--users", "1,4,16,64")
+        assert main(["predict", "--model", "llama-3.1-8b", *cards, "--out", folder]) == 0
+        return find(Asked(runs=tuple(sorted(str(path) for path in Path(folder).iterdir())), floors=(25.0,)))
+
+
 def made(page: str) -> Findings:
     """A page by its name."""
-    return measured() if page == "measured" else pair(ranges="default") if page == "priced" else fleet(page)
+    own: dict[str, Callable[[], Findings]] = {
+        "measured": measured,
+        "priced": lambda: pair(ranges="default"),
+        "predicted": predicted,
+    }
+    return own[page]() if page in own else fleet(page)
 
 
 def axe(browser: Browser) -> list[Any]:
@@ -101,7 +121,7 @@ PAGES: dict[str, tuple[str | None, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
-@pytest.mark.parametrize("page", ["measured", "priced", *PAGES])
+@pytest.mark.parametrize("page", ["measured", "priced", "predicted", *PAGES])
 def test_every_chart_is_drawn_when_the_page_opens_and_no_label_covers_another(
     show: Any, browser: Browser, page: str, width: int, *, dark: bool
 ) -> None:
@@ -135,6 +155,16 @@ def test_the_first_screen_is_the_answer_its_chart_and_three_figures(show: Any, b
     shown = browser.run("document.querySelector('[data-chart=answer]').textContent")
     assert "vLLM: 0.0925 USD" in shown
     assert "at least 12 tok/s" in shown
+
+
+def test_what_is_predicted_is_dashed_and_hollow_and_what_is_measured_solid(show: Any, browser: Browser) -> None:
+    lines = "[...document.querySelectorAll('[data-chart=answer] [aria-label=line]')].map((one) => one.getAttribute('stroke-dasharray'))"
+    show(predicted())
+    dashes = [dash for dash in browser.run(lines) if dash]
+    assert dashes == ["5 4", "5 4"]
+    assert "dashed lines: predicted" in browser.run("document.querySelector('figcaption').textContent")
+    show(measured())
+    assert not any(browser.run(lines))
 
 
 def test_the_label_of_the_winner_follows_the_prices(show: Any, browser: Browser) -> None:

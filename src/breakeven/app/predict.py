@@ -11,7 +11,8 @@ from breakeven.app.fit import chosen_gpus, chosen_model
 from breakeven.app.level import Level
 from breakeven.app.prices import quotes
 from breakeven.app.printed import put_out
-from breakeven.app.runs import read_run, read_text
+from breakeven.app.report import Loaded, findings_of
+from breakeven.app.runs import read_run, read_text, write_file
 from breakeven.clock import wall_now
 from breakeven.engine import ENGINES
 from breakeven.errors import LimitMissedError, RunFailedError, UsageError
@@ -37,9 +38,12 @@ from breakeven.predict.text import lacks
 from breakeven.prices import read_quotes
 from breakeven.registry import load
 from breakeven.report.choice import choice_text, nothing_text
+from breakeven.report.html import to_html
 from breakeven.report.predicted import predicted_text
 from breakeven.store.kept import keep_summary
 
+MOST_SHOWN = 8
+"""Candidates on a page: as many as have a colour."""
 CURVE: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024, 2048, 4096)
 """Numbers of users at which a curve is worked out where only its capacity is asked: a step of a half power of two."""
 
@@ -90,7 +94,15 @@ def predict(asked: Asked, *, users: tuple[int, ...], out: Path | None, json_to: 
     return 0 if runs else 1
 
 
-def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | None, json_to: str | None) -> int:
+def choose(
+    asked: Asked,
+    level: Level,
+    *,
+    users: float | None,
+    prices: Path | None,
+    json_to: str | None,
+    html_to: str | None = None,
+) -> int:
     """Rank every card that can serve the model, at its own newest price of one kind; 3 where none meets the level.
 
     RunFailedError where no card holds the model or none of those that do has a price.
@@ -103,12 +115,11 @@ def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | No
     for found in _predicted(asked, shape, users=CURVE, measured=measured, but=measured, decide=service):
         (left if isinstance(found, Left) else runs).append(found)  # type: ignore[arg-type]
     kind, unpriced = most_common_kind([run.run for run in runs], known := (*quotes(), *own))
-    candidates, following = ranked(
+    priced, at = (
         [run for run in runs if run.run not in unpriced],
-        level=service,
-        users=users,
-        prices=Prices(quotes=tuple(quote for quote in known if quote.kind == kind)),
+        Prices(quotes=tuple(q for q in known if q.kind == kind)),
     )
+    candidates, following = ranked(priced, level=service, users=users, prices=at)
     left += [Left(gpu=card(run.host), why="no price", detail="") for run in unpriced]
     choice = Choice(
         model=shape.name,
@@ -126,10 +137,20 @@ def choose(asked: Asked, level: Level, *, users: float | None, prices: Path | No
     if not candidates:
         raise RunFailedError(nothing_text(choice))
     as_json = msgspec.json.format(msgspec.json.encode(choice), indent=2).decode()
+    if html_to is not None:
+        by_id = {run.run.id: run for run in priced}
+        write_file(Path(html_to), _page([by_id[one.run_id] for one in candidates[:MOST_SHOWN]], level, at).encode())
     put_out(choice_text(choice, asked.engine), as_json=as_json, json_to=json_to)
     if not any(one.users.value for one in candidates):
         raise LimitMissedError(nearest_text(runs, service))
     return 0
+
+
+def _page(runs: Sequence[RunSummary], level: Level, prices: Prices) -> str:
+    """The page of the candidates; the second is the reference, since it is whom the first has to beat."""
+    first, *others = runs
+    ordered = [*others[:1], first, *others[1:]]
+    return to_html(findings_of([Loaded(run) for run in ordered], level=level, prices=prices))
 
 
 def _measured(asked: Asked, shape: ModelShape) -> list[RunSummary]:

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from breakeven.cli.command import JSON, Command
+from breakeven.cli.command import JSON, WRITABLE, Command
 from breakeven.cli.money import FLOOR, SLO
 from breakeven.errors import UsageError
 from breakeven.options import AMOUNT, COUNT, COUNTS, NAMES, PATH, SWITCH, TEXTS, WHOLE, Option
@@ -86,7 +86,14 @@ def _choose(arguments: argparse.Namespace) -> int:
     from breakeven.app.predict import choose
 
     level = Level(floors=arguments.floor or (), slo=arguments.slo)
-    return choose(_asked(arguments), level, users=arguments.users, prices=arguments.prices, json_to=arguments.json)
+    return choose(
+        _asked(arguments),
+        level,
+        users=arguments.users,
+        prices=arguments.prices,
+        json_to=arguments.json,
+        html_to=arguments.html,
+    )
 
 
 _SHAPE: Final = (
@@ -168,6 +175,7 @@ COMMANDS: Final = (
             Option("--users", "users of all nodes together: the ranking is then by month", "N", kind=AMOUNT),
             *_SHAPE,
             Option("--prices", "quotes of your own, besides those that are known", "CSV", kind=PATH),
+            Option("--html", "the first of the ranking as one page, with charts", "FILE", kind=WRITABLE),
             JSON,
         ),
         "Rank every card that can serve a model by cost at its own newest price: measured where there is a run,\n"

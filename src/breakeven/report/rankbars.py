@@ -9,6 +9,8 @@ from breakeven.report.marks import mark
 from breakeven.report.markup import Html, el
 from breakeven.report.sentence import level_text
 
+FARTHEST: Final = 2.5
+"""Longest bars: an interval that goes on is cut at the edge."""
 COLOURED: Final = 8
 """Runs that have a colour of their own."""
 
@@ -43,10 +45,12 @@ def _ranked_by(row: Ranked, *, priced: bool) -> Estimate:
 
 
 def _most(found: Findings) -> float:
-    """The end of the longest bar or interval."""
+    """The end of the scale: of the longest bar or interval, but at most so far that bars can be told apart."""
     priced = words.is_priced(found)
-    ends = [_ranked_by(row, priced=priced) for row in found.ranking]
-    return max((end for one in ends for end in (one.value, one.ci95[1]) if end is not None), default=1.0) or 1.0
+    figures = [_ranked_by(row, priced=priced) for row in found.ranking]
+    longest = max((one.value for one in figures if one.value is not None), default=1.0) or 1.0
+    ends = (one.ci95[1] for one in figures if one.value is not None and one.ci95[1] is not None)
+    return min(max(longest, *ends, longest), FARTHEST * longest)
 
 
 def _row(found: Findings, index: int, *, most: float, priced: bool) -> Html:

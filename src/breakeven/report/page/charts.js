@@ -9,6 +9,8 @@ const Charts = (() => {
   const rowsOf = (subjects) => subjects.map((subject, run) =>
     subject.levels.map((level) => ({ ...level, run, who: subject.label, predicted: subject.predicted, load_x: level.users ?? level.rate })));
   const byLoad = (data, ...names) => rowsOf(data.subjects).map((rows) => known(rows, "load_x", ...names).sort((a, b) => a.load_x - b.load_x));
+  /* Of many levels some, so that their numbers can be read. */
+  const few = (rows) => rows.filter((_, i) => i % Math.ceil(rows.length / 8) === 0);
   const loadLabel = (data) => (data.subjects.some((s) => s.levels.some((l) => l.users === null)) ? "users, or requests per second offered" : "users at once");
   const table = (rows, columns) => rows.map((row) => ({ run: row.who, load: row.load, ...Object.fromEntries(Object.entries(columns).map(([head, of]) => [head, typeof of === "function" ? of(row) : row[of]])) }));
 
@@ -21,18 +23,19 @@ const Charts = (() => {
     const banded = groups.map((rows) => known(rows, "low", "high"));
     const ends = [...all, ...here].flatMap((d) => [d.at, d.low, d.high]).filter((v) => v > 0);
     const names = data.subjects.length > 1 ? coloured(groups).map((rows, run) => ({ rows, run })).filter(({ rows }) => rows.length).map(({ rows, run }) => ({ x: rows.at(-1).each, y: rows.at(-1).at, text: data.subjects[run].short, fill: colour(run) })) : [];
-    const users = coloured(groups).flat().map((d) => ({ x: d.each, y: d.at, text: `${d.load_x}` }));
+    const users = coloured(groups).flatMap(few).map((d) => ({ x: d.each, y: d.at, text: `${d.load_x}` }));
+    const points = coloured(groups).flat().map((d) => ({ x: d.each, y: d.at }));
     const floor = Number.isFinite(data.floor) ? [{ x: data.floor, y: d3.max(ends), text: `at least ${data.floor} ${data.unit}/s` }] : [];
     const first = here.filter((d) => d.first).map((d) => ({ x: d.each, y: d.at, text: d.text, strong: true, fill: "var(--ink)" }));
     return frame(width, {
       x: { label: data.speed_mean, zero: true }, y: { label: of.label, ...spanned(ends, 12) },
       rows: table(all, { [data.speed_mean]: "each", [of.label]: "at", low: "low", high: "high" }),
       marks: [
-        ...coloured(banded).map((rows, i) => Plot.areaY(rows, { x: "each", y1: "low", y2: "high", fill: colour(i), fillOpacity: 0.12 })),
+        ...coloured(banded).map((rows, i) => Plot.areaY(rows, { x: "each", y1: "low", y2: "high", fill: colour(i), fillOpacity: groups.length > 3 ? 0.07 : 0.12 })),
         ...floor.map((one) => Plot.ruleX([one.x], { stroke: "var(--muted)", strokeDasharray: "3 3" })),
         ...lines(groups, "each", "at"),
         ...here.filter((d) => d.first || d.run < Kit.COLOURED).reverse().map((d) => Plot.dot([d], { x: "each", y: "at", symbol: symbol(d.run), r: d.first ? 7 : 5, stroke: colour(d.run), strokeWidth: 2.5, fill: d.first ? colour(d.run) : "var(--bg)" })),
-        texts([...first, ...names, ...floor, ...users], [...users, ...here.map((d) => ({ x: d.each, y: d.at }))]),
+        texts([...first, ...names, ...floor, ...users], [...points, ...here.map((d) => ({ x: d.each, y: d.at }))]),
         ...values(all, "each", "at", (d) => said(d, `${si(d.at)} ${of.unit}${Number.isFinite(d.low) && Number.isFinite(d.high) ? ` (95 %: ${si(d.low)}–${si(d.high)})` : ""}, ${si(d.each)} ${data.unit}/s a user`)),
       ],
     });
@@ -122,7 +125,7 @@ const Charts = (() => {
       marks: [
         Plot.line(front, { x: "perUser", y: "perGpu", curve: "step-before", stroke: "var(--muted)", strokeOpacity: 0.3, strokeWidth: 4 }),
         ...lines(groups, "perUser", "perGpu"),
-        texts(...Array(2).fill(coloured(groups).flat().map((d) => ({ x: d.perUser, y: d.perGpu, text: `${d.load_x}` })))),
+        texts(coloured(groups).flatMap(few).map((d) => ({ x: d.perUser, y: d.perGpu, text: `${d.load_x}` })), coloured(groups).flat().map((d) => ({ x: d.perUser, y: d.perGpu }))),
         ...values(all, "perUser", "perGpu", (d) => said(d, `${si(d.perGpu)} ${data.unit}/s a card, ${si(d.perUser)} ${data.unit}/s a user${d.front ? "\nnothing gives more of both" : ""}`)),
       ],
     });

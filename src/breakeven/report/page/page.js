@@ -132,7 +132,7 @@
     const table = one("#ranking");
     if (!data.priced || !table) return;
     const rows = rankedRows(works), first = rows[0].usd;
-    const most = Math.max(...rows.flatMap((row) => [row.usd ?? 0, row.ends[1] ?? 0]));
+    const longest = Math.max(...rows.map((row) => row.usd ?? 0)), most = Math.min(Math.max(longest, ...rows.map((row) => row.ends[1] ?? 0)), 2.5 * longest);
     rows.forEach((row, place) => {
       const line = one(`tbody[data-row="${row.i}"]`, table), { usd, ends } = row, before = rows[place - 1];
       const tie = usd !== null && place > 0 && ends[0] !== null && before.ends[1] !== null && ends[0] <= before.ends[1];
