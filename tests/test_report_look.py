@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from breakeven.app.report import Asked, Loaded, find, findings_of, load_scenario
+from breakeven.app.level import Level
+from breakeven.app.report import Asked, Loaded, find, findings_of, load_folder, load_scenario, write
 from breakeven.cli import main
 from breakeven.cost.presets import PRESETS
 from breakeven.findings import Findings, Prices
@@ -22,6 +24,7 @@ from breakeven.report.html import to_html
 from browser import Browser
 from browser import find as find_browser
 from report_findings import PRICES, pair, single
+from report_runs import make_run
 from test_report_page import set_field
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH (chromium, google-chrome)")
@@ -141,6 +144,29 @@ def test_axe_finds_nothing_that_keeps_somebody_out(
     show(made(page), width=width, dark=dark)
     browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert axe(browser) == []
+
+
+def test_a_run_of_an_open_loop_and_one_of_limits_alone_have_their_pages(
+    show: Any, browser: Browser, tmp_path: Path
+) -> None:
+    loaded = load_folder(make_run(tmp_path, users=(1, 5, 10), window_s=6.0))
+    levels = tuple(replace(one, users=None, req_per_s_offered=0.5 * (one.users or 0)) for one in loaded.run.levels)
+    opened = findings_of([loaded._replace(run=replace(loaded.run, levels=levels))])
+    show(opened)
+    assert browser.console == []
+    assert browser.run("document.querySelectorAll('[data-chart=answer] svg').length") == 1
+    assert "requests offered" in browser.run("document.querySelector('figcaption').textContent")
+    show(findings_of([loaded], level=Level(slo="tpot_p95=100ms")))
+    assert browser.console == []
+    assert browser.run(OVERLAPS) == []
+
+
+def test_pictures_are_made_of_charts_that_are_folded_away_too(tmp_path: Path) -> None:
+    one = load_folder(make_run(tmp_path, users=(1, 5), window_s=6.0))
+    runs = [one._replace(run=replace(one.run, run=replace(one.run.run, id=f"run {i}"))) for i in range(6)]
+    write(findings_of(runs), "svg", where=str(tmp_path / "charts"))
+    names = {path.name for path in (tmp_path / "charts").iterdir()}
+    assert {f"time-{i}.svg" for i in range(6)} <= names
 
 
 def test_a_page_of_two_runs_is_below_a_megabyte() -> None:

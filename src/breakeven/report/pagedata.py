@@ -33,11 +33,16 @@ def page_data(found: Findings) -> dict[str, Any]:
     return {
         "unit": found.unit,
         "counted": counted,
-        "floor": found.floor_tok_per_s_per_user,
+        "floor": found.floor_tok_per_s_per_user if has_users(found) else None,
         "speed": speed_axis(found),
-        "speed_mean": f"{found.unit}/s a user on average (throughput / users)",
+        "speed_mean": f"{found.unit}/s a user on average (throughput / users)"
+        if has_users(found)
+        else speed_axis(found),
         "best": found.best_money or 0,
-        "subjects": [_subject(*one) for one in zip(found.subjects, short_names(found), strict=True)],
+        "subjects": [
+            _subject(subject, short, of_users=has_users(found))
+            for subject, short in zip(found.subjects, short_names(found), strict=True)
+        ],
         "money": [_money(case, found) for case in found.money],
         "priced": is_priced(found),
         "ranking": [
@@ -74,19 +79,24 @@ def _speed_there(row: Ranked, found: Findings) -> float | None:
     return None if row.run is None or rate is None or not users else rate * found.subjects[row.run].gpu_count / users
 
 
-def _subject(subject: Subject, short: str) -> dict[str, Any]:
+def has_users(found: Findings) -> bool:
+    """Some level is of users, not of requests on a schedule: only then is there a mean speed of a user."""
+    return any(level.summary.users is not None for subject in found.subjects for level in subject.levels)
+
+
+def _subject(subject: Subject, short: str, *, of_users: bool) -> dict[str, Any]:
     means = {load_of(one.summary): one.summary.output_tok_per_s.value for one in subject.levels}
     return {
         "letter": subject.letter,
         "label": subject.label,
         "short": short,
         "predicted": bool(subject.mark),
-        "levels": [_level(level) for level in subject.levels],
+        "levels": [_level(level, of_users=of_users) for level in subject.levels],
         "series": [series_data(one, means) for one in subject.series],
     }
 
 
-def _level(level: Level) -> dict[str, Any]:
+def _level(level: Level, *, of_users: bool) -> dict[str, Any]:
     summary = level.summary
     low, high = summary.output_tok_per_s.ci95
     return {
@@ -98,7 +108,7 @@ def _level(level: Level) -> dict[str, Any]:
         "hi": _six(high),
         "perGpu": level.tok_per_s_per_gpu.value,
         "perUser": _six(level.tok_per_s_per_user),
-        "each": _six(output_tok_per_s_per_user(summary).value),
+        "each": _six(output_tok_per_s_per_user(summary).value if of_users else level.tok_per_s_per_user),
         "ttft": _quantiles(summary.of("ttft_s")),
         "tpot": _quantiles(summary.of("tpot_s")),
         "watts": _six(level.power_w),

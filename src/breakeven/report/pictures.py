@@ -19,6 +19,7 @@ _MADE: Final = {
 def write_pictures(page: str, folder: Path, *, form: Literal["svg", "png"]) -> list[Path]:
     """One picture a chart into `folder`; UsageError without a browser, RunFailedError where nothing can be written."""
     with showing(page, f"--{form}") as browser:
+        browser.run("breakeven.drawAll()")
         found: list[tuple[str, Any]] = browser.run(_MADE[form])
     made = []
     try:

@@ -13,6 +13,7 @@ from breakeven.report.chart import chart, save_menu
 from breakeven.report.marks import cautions_section, mark
 from breakeven.report.markup import Html, el, joined
 from breakeven.report.moneysections import money_sections
+from breakeven.report.pagedata import has_users
 from breakeven.report.rankbars import ranking
 from breakeven.report.runsections import records, repeat, time_panels
 from breakeven.report.sentence import answer_parts, level_text, sure_text
@@ -82,13 +83,14 @@ def _answer_chart(found: Findings) -> Html:
     """What a faster answer costs on each card, or, without prices, what a card gives at each speed."""
     priced = words.is_priced(found)
     counted = words.counted_as(found)
-    at = f"dashed upright: the {found.floor_tok_per_s_per_user:g} {found.unit}/s that each user gets at least"
+    floor = found.floor_tok_per_s_per_user
+    at = [] if floor is None else [f"dashed upright: the {floor:g} {found.unit}/s that each user gets at least"]
     told = [
         "lower is cheaper" if priced else "higher is more",
         "further right is faster for a user",
         "bands: 95 %",
-        "numbers: users at once",
-        *([at] if found.floor_tok_per_s_per_user else []),
+        "numbers: users at once" if has_users(found) else "numbers: requests offered a second",
+        *at,
         *(["dashed lines: predicted"] if any(one.mark for one in found.subjects) else []),
     ]
     what = f"USD per million output {counted}" if priced else f"Output {counted} a second of a card"
@@ -208,7 +210,7 @@ def throughput(found: Findings) -> Html:
         ),
         chart(
             "throughput",
-            "Against users",
+            "Against users" if has_users(found) else "Against the load",
             "Bars and bands: 95 % intervals.",
             label="Output throughput against users, one line a run; the numbers are in the tables below.",
             legend="runs" if len(found.subjects) > 1 else None,

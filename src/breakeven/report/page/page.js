@@ -461,5 +461,7 @@
   for (const button of all("button.mark")) button.addEventListener("click", () => { const box = document.getElementById(button.getAttribute("popovertarget")); if (box) Save.beside(box, button); });
   for (const link of all(".marked a")) link.addEventListener("click", () => link.closest("[popover]").hidePopover?.());
   document.documentElement.dataset.ready = "yes";
-  window.breakeven = { data, scenario, tornado: () => Money.tornado(drawn0(), current().target.path, current().ranges), worked: () => Money.workOut(scenario()), toml: scenarioToml, amount };
+  /* Also of those that are folded away, or not scrolled to: for pictures of them all. */
+  const drawAll = () => all(".chart").filter((element) => !one("svg", element)).forEach((element) => drawOne(element, 680));
+  window.breakeven = { data, drawAll, scenario, tornado: () => Money.tornado(drawn0(), current().target.path, current().ranges), worked: () => Money.workOut(scenario()), toml: scenarioToml, amount };
 })();
