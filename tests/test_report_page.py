@@ -339,7 +339,8 @@ CONTRAST = """(() => {
     return (x + 0.05) / (y + 0.05);
   };
   return Object.fromEntries([["--ink", "--bg"], ["--muted", "--bg"], ["--muted", "--panel"], ["--accent", "--bg"],
-    ["--warn", "--bg"], ["--warn", "--warn-bg"], ["--accent-ink", "--accent"]]
+    ["--warn", "--bg"], ["--warn", "--warn-bg"], ["--accent-ink", "--accent"],
+    ...Array.from({ length: 8 }, (_, i) => [`--s${i}`, "--bg"])]
     .map(([a, b]) => [`${a} on ${b}`, ratio(a, b)]));
 })()"""
 

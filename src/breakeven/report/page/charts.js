@@ -22,7 +22,7 @@ const Charts = (() => {
     if (!all.length) return null;
     const banded = groups.map((rows) => known(rows, "low", "high"));
     const ends = [...all, ...here].flatMap((d) => [d.at, d.low, d.high]).filter((v) => v > 0);
-    const names = data.subjects.length > 1 ? coloured(groups).map((rows, run) => ({ rows, run })).filter(({ rows }) => rows.length).map(({ rows, run }) => ({ x: rows.at(-1).each, y: rows.at(-1).at, text: data.subjects[run].short, fill: colour(run) })) : [];
+    const names = data.subjects.length > 1 ? coloured(groups).map((rows, run) => ({ rows, run })).filter(({ rows }) => rows.length).map(({ rows, run }) => ({ x: rows.at(-1).each, y: rows.at(-1).at, text: data.subjects[run].short, fill: run < Kit.COLOURED ? colour(run) : "var(--muted)" })) : [];
     const users = coloured(groups).flatMap(few).map((d) => ({ x: d.each, y: d.at, text: `${d.load_x}` }));
     const points = coloured(groups).flat().map((d) => ({ x: d.each, y: d.at }));
     const floor = Number.isFinite(data.floor) ? [{ x: data.floor, y: d3.max(ends), text: `at least ${data.floor} ${data.unit}/s` }] : [];
