@@ -84,6 +84,10 @@ def init(path: Path) -> int:
 
 
 def _finish(study: StudyRun, *, json_to: str | None) -> int:
+    if study.plan.tune is not None:
+        from breakeven.app.tune import finish
+
+        return finish(study, json_to=json_to)
     found = {cell.name: cell_summary(study.folder, cell) for cell in study.plan.cells}
     summaries = {name: None if one is None else one[1] for name, one in found.items()}
     _print(study, summaries, to_stderr=json_to == "-")

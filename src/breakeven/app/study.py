@@ -46,6 +46,9 @@ class StoredStudy:
     def service(self, level: Level) -> ServiceLevel | None:
         """What is asked for, else the limits of the plan; None: the most at any level."""
         limits = level.limits() or (None if self.plan.levels.slo is None else parse_slo(self.plan.levels.slo))
+        own_floor = None if self.plan.tune is None else self.plan.tune.floor
+        if level == ANY_LEVEL and own_floor is not None:
+            return ServiceLevel(floor_tok_per_s_per_user=own_floor, slo=limits)
         if len(level.floors) > 1:
             raise UsageError("a study is read at one service level; give one --floor")
         if not level.floors and limits is None:
@@ -69,6 +72,7 @@ class StoredStudy:
             runs,
             level=self.service(level),
             values=values(told),
+            goal=None if self.plan.tune is None else self.plan.tune.goal,
             used_s=state.used_s,
             used_usd=state.used_usd or None,
         )

@@ -11,7 +11,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn, TextIO
 
 from breakeven import __version__
-from breakeven.cli import calibrate, exchange, fleet, mix, money, node, predict, prices, report, run, stored, study
+from breakeven.cli import (
+    calibrate,
+    exchange,
+    fleet,
+    mix,
+    money,
+    node,
+    predict,
+    prices,
+    report,
+    run,
+    stored,
+    study,
+    tune,
+)
 from breakeven.cli.command import Command, add
 from breakeven.errors import BreakevenError, RunFailedError, UsageError, mistyped, one_line
 from breakeven.hidden import hidden
@@ -21,7 +35,7 @@ LONGEST_ERROR: Final = 2000
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 COMMANDS: Final[tuple[Command, ...]] = tuple(
     command
-    for room in (run, study, stored, money, predict, mix, prices, report, exchange, fleet, node, calibrate)
+    for room in (run, tune, study, stored, money, predict, mix, prices, report, exchange, fleet, node, calibrate)
     for command in room.COMMANDS
 )
 

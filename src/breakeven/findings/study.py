@@ -19,7 +19,7 @@ from breakeven.metrics.pooling import Measured, of_estimate
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunSummary
 
-Of = Literal["tok_per_s", "usd_per_mtok"]
+Of = Literal["tok_per_s", "usd_per_mtok", "users"]
 State = Literal["measured", "missed", "failed", "not begun"]
 
 
@@ -44,7 +44,7 @@ class StudyCell(Struct, frozen=True, kw_only=True):
     """In what the study is told in: tok/s or USD per million output tokens."""
     tok_per_s: Estimate = Estimate()
     """At the service level; without one the most at any level."""
-    users: float | None = None
+    users_at: Estimate = Estimate()
     """Where that is."""
     reason: Reason | None = None
     """Why it gives nothing, or no more than a bound, at the service level."""
@@ -80,15 +80,19 @@ def study_findings(
     *,
     level: ServiceLevel | None,
     values: Mapping[str, Sequence[str]],
+    goal: Of | None = None,
     used_s: float | None = None,
     used_usd: float | None = None,
 ) -> StudyFindings:
-    """The matrix at a service level: in USD per million tokens where every measured cell has a rent, else in tok/s."""
+    """The matrix at a service level, in what `goal` says.
+
+    Without a goal in USD per million tokens where every measured cell has a rent, else in tok/s.
+    """
     cells = [_cell(run, level) for run in runs]
     rents = {run.name: run.rent_usd_per_h for run in runs}
     priced = [rents[cell.name] for cell in cells if cell.tok_per_s.value is not None]
-    of: Of = "usd_per_mtok" if priced and None not in priced else "tok_per_s"
-    cells = [replace(cell, figure=_figure(cell.tok_per_s, rents[cell.name], of=of)) for cell in cells]
+    of = goal or ("usd_per_mtok" if priced and None not in priced else "tok_per_s")
+    cells = [replace(cell, figure=_shown(cell, rents[cell.name], of=of)) for cell in cells]
     best = best_of(cells, of=of)
     cells = _with_ties(cells, best, of=of)
     rows = [Row(cell.factors, of_estimate(cell.figure)) for cell in cells if cell.figure.value is not None]
@@ -134,6 +138,15 @@ def _with_ties(cells: Sequence[StudyCell], best: StudyCell | None, *, of: Of) ->
     return [replace(cell, ties=ties(cell)) for cell in cells]
 
 
+def goal_figure(run: RunSummary, level: ServiceLevel | None, *, goal: Of, rent_usd_per_h: float | None) -> Estimate:
+    """What a search looks at: throughput, cost or users of one run at the service level; empty where it gives none."""
+    return _shown(_cell(CellRun(run.run.id, {}, run), level), rent_usd_per_h, of=goal)
+
+
+def _shown(cell: StudyCell, rent_usd_per_h: float | None, *, of: Of) -> Estimate:
+    return cell.users_at if of == "users" else _figure(cell.tok_per_s, rent_usd_per_h, of=of)
+
+
 def _cell(run: CellRun, level: ServiceLevel | None) -> StudyCell:
     told = StudyCell(name=run.name, factors=dict(run.factors), state="not begun", failure=run.failure)
     if run.failure is not None:
@@ -142,12 +155,16 @@ def _cell(run: CellRun, level: ServiceLevel | None) -> StudyCell:
         return told
     if level is None:
         most = _most(run.run)
-        return told if most is None else replace(told, state="measured", tok_per_s=most[0], users=most[1])
+        return (
+            told
+            if most is None
+            else replace(told, state="measured", tok_per_s=most[0], users_at=Estimate(value=most[1]))
+        )
     point = point_at(run.run, level)
     if point is None:
         return told
     state: State = "missed" if point.output_tok_per_s.value is None else "measured"
-    return replace(told, state=state, tok_per_s=point.output_tok_per_s, users=point.users.value, reason=point.reason)
+    return replace(told, state=state, tok_per_s=point.output_tok_per_s, users_at=point.users, reason=point.reason)
 
 
 def _most(run: RunSummary) -> tuple[Estimate, float | None] | None:

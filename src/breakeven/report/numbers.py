@@ -59,7 +59,7 @@ def _study(found: StudyFindings | None) -> Iterator[Number]:
     if found is None:
         return
     at = "" if found.service_level is None else found.service_level.text()
-    unit = "USD/Mtok" if found.of == "usd_per_mtok" else "tok/s"
+    unit = {"usd_per_mtok": "USD/Mtok", "tok_per_s": "tok/s", "users": "users"}[found.of]
     for cell in found.cells:
         yield _number("study", cell.name, at, found.of, cell.figure, unit)
     for one in found.effects:

@@ -51,7 +51,7 @@ def _place(cell: StudyCell, down: Sequence[str]) -> tuple[str, ...]:
 
 def unit(found: StudyFindings) -> str:
     """What the figures are in."""
-    return "USD per Mtok" if found.of == "usd_per_mtok" else "tok/s"
+    return {"usd_per_mtok": "USD per Mtok", "tok_per_s": "tok/s", "users": "users"}[found.of]
 
 
 def at(found: StudyFindings) -> str:
@@ -94,7 +94,8 @@ def best_text(found: StudyFindings) -> str:
     if best is None:
         return f"Of {len(found.cells)} cells none has a figure {at(found)}."
     inside = ends(found, best.figure)
-    users = "" if best.users is None else f" with {say.number(best.users)} users"
+    at_users = None if found.of == "users" else best.users_at.value
+    users = "" if at_users is None else f" with {say.number(at_users)} users"
     return (
         f"Best {at(found)}: {named(best)}, {figure(found, best.figure.value)} {unit(found)}"
         f"{f' ({inside})' if inside else ''}{users}."

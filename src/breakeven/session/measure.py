@@ -72,6 +72,8 @@ class Session(NamedTuple):
     """Only levels of this repeat."""
     may_start: Callable[[LevelPlan], bool] = lambda _level: True
     """Asked before each level; a study says no when its budget does not hold it."""
+    next_users: Callable[[], int | None] | None = None
+    """Asked for the next level in place of going through the plan's; None: the session is over."""
     is_beside: bool = False
     """The engine is on this machine, though its address may be another container's."""
 
@@ -207,6 +209,9 @@ class Measurement:
                 known=[judged_level(*level, slo=slo) for level in self.folder.levels() if _is_over(level[0])],
             )
             return
+        if self._session.next_users is not None:
+            await self._levels_asked_for(self._session.next_users, crew=crew, server=server)
+            return
         arrivals_s = arrivals_of(workload) if self.plan.is_replay else None
         finished = {load_of(facts) for facts in self.folder.finished()}
         levels = level_plans(self.plan, salt=self._salt, arrivals_s=arrivals_s)
@@ -218,6 +223,14 @@ class Measurement:
                 await self._level(level, crew=crew, server=server)
         if self.plan.auto:
             await self._more_levels(crew, server=server)
+
+    async def _levels_asked_for(self, next_users: Callable[[], int | None], *, crew: Crew, server: Server) -> None:
+        """One level after the other, as a search wants them."""
+        while not self._stop.is_set() and (users := next_users()) is not None:
+            level = level_plan(self.plan, users=users, repeat=self._session.repeat or 0, salt=self._salt)
+            if not self._session.wants(level):
+                return
+            await self._level(level, crew=crew, server=server)
 
     async def _more_levels(self, crew: Crew, *, server: Server) -> None:
         """Measure the level whose absence leaves most doubt, as long as there is one and it is not the last one."""

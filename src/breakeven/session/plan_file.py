@@ -12,7 +12,7 @@ from breakeven.session.run import check_plan
 from breakeven.study.cells import Cell, cells, only
 from breakeven.study.order import Turn, turns
 from breakeven.study.read import read_plan_file
-from breakeven.study.types import Head, Study
+from breakeven.study.types import Head, Study, Tune
 
 
 class PlanFile(NamedTuple):
@@ -21,6 +21,7 @@ class PlanFile(NamedTuple):
     text: str
     head: Head | None
     cells: tuple[Cell, ...]
+    tune: Tune | None = None
 
     def turns(self) -> tuple[Turn, ...]:
         """Which cell is measured when."""
@@ -59,7 +60,8 @@ def understood(text: str, *, where: str, wanted: Mapping[str, Sequence[str]] | N
     read: list[object] = []
     for cell in found:
         _check(cell, head, where=where, read=read)
-    return PlanFile(text, head, only(found, wanted or {}))
+    tune = None if isinstance(told, Plan) else told.tune
+    return PlanFile(text, head, only(found, wanted or {}), tune)
 
 
 def _cells(study: Study, *, where: str) -> tuple[Cell, ...]:

@@ -89,7 +89,7 @@ class StudyRun:
         self._turn_began_s, self._rent_usd_per_h = now_s(), cell.rent_usd_per_h or 0.0
         try:
             folder.lock()
-            session = Session(repeat=turn.repeat, may_start=lambda level: self._may_start(level, turn))
+            session = self._session(turn, folder)
             summary, self.is_interrupted = measure_session(folder, session, live=self._live)
             self._note(cell, summary, repeat=turn.repeat)
         except RunFailedError as error:
@@ -99,6 +99,11 @@ class StudyRun:
             folder.unlock()
             self._spend()
             self._turn_began_s = None
+
+    def _session(self, turn: Turn, folder: RunFolder) -> Session:
+        """All levels of the turn that the budget holds."""
+        del folder
+        return Session(repeat=turn.repeat, may_start=lambda level: self._may_start(level, turn))
 
     def _note(self, cell: Cell, summary: RunSummary, *, repeat: int) -> None:
         failed = [
@@ -155,7 +160,16 @@ def start_study(plan: PlanFile, *, out: Path, live: Live) -> StudyRun:
     assert plan.head is not None
     check_here(plan.cells)
     folder = StudyFolder.create(out, started=wall_now(), label=plan.head.name, text=plan.text)
-    return _measured(StudyRun(plan, folder, live=live), live=live)
+    return _measured(study_run(plan, folder, live=live), live=live)
+
+
+def study_run(plan: PlanFile, folder: StudyFolder, *, live: Live) -> StudyRun:
+    """A study that measures all its cells, or searches among them."""
+    if plan.tune is None:
+        return StudyRun(plan, folder, live=live)
+    from breakeven.session.tune import TuneRun
+
+    return TuneRun(plan, folder, live=live)
 
 
 def resume_study(path: Path, *, wanted: Mapping[str, Sequence[str]], live: Live, is_trusted: bool = False) -> StudyRun:
@@ -166,7 +180,7 @@ def resume_study(path: Path, *, wanted: Mapping[str, Sequence[str]], live: Live,
         raise UsageError(f"{path / STUDY} is the plan of a single run, not of a study")
     ask_for_trust(path, [cell.plan for cell in plan.cells], is_trusted=is_trusted)
     check_here(plan.cells)
-    return _measured(StudyRun(plan, folder, live=live), live=live)
+    return _measured(study_run(plan, folder, live=live), live=live)
 
 
 def _measured(run: StudyRun, *, live: Live) -> StudyRun:

@@ -16,7 +16,9 @@ from breakeven.study.lines import Path, line_of
 from breakeven.study.types import Study
 
 T = TypeVar("T")
-_STUDY_ONLY: Final = frozenset({"study", "engines", "models", "settings", "workloads", "levels", "exclude", "include"})
+_STUDY_ONLY: Final = frozenset(
+    {"study", "tune", "engines", "models", "settings", "workloads", "levels", "exclude", "include"}
+)
 _AT: Final = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.+)`")

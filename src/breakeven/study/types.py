@@ -7,6 +7,7 @@ from msgspec import Struct
 from breakeven.serving import EngineSettings, Hardware, Via
 
 Order = Literal["interleaved", "shuffled"]
+Goal = Literal["tok_per_s", "usd_per_mtok", "users"]
 Names = str | tuple[str, ...]
 AXES: Final = ("hardware", "model", "engine", "settings", "workload")
 """What a cell is a combination of, in the order of its name."""
@@ -124,10 +125,23 @@ class Include(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rate: tuple[float, ...] | None = None
 
 
+class Tune(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[tune]`: the settings are searched, not all measured; what is looked for, and how near is near enough."""
+
+    goal: Goal = "tok_per_s"
+    floor: float | None = None
+    """tok/s that on average a user gets at least."""
+    margin: float = 0.05
+    """It ends when the leader is surely within this share of every other."""
+    vary: tuple[str, ...] = ()
+    """As `--vary` was given; `[[settings]]` are what came of it."""
+
+
 class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole plan file."""
 
     study: Head = Head()
+    tune: Tune | None = None
     hardware: tuple[HardwareRow, ...] = ()
     models: tuple[ModelRow, ...] = ()
     engines: tuple[EngineRow, ...]

@@ -1,0 +1,152 @@
+"""`breakeven tune`: the plan file of a search, the search, and what it says of its own cost."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import tomli_w
+from msgspec import Struct
+
+from breakeven.app.given import plan_given
+from breakeven.app.study import StoredStudy, show_study
+from breakeven.errors import UsageError
+from breakeven.findings.race import contenders, known
+from breakeven.launch.start import start_words
+from breakeven.plan import Plan, plan_table
+from breakeven.report.live import Live
+from breakeven.say import share
+from breakeven.serving import Launch, settings_table
+from breakeven.session.plan_file import understood
+from breakeven.session.run import check_plan
+from breakeven.session.study import start_study
+from breakeven.session.tune import TuneRun
+from breakeven.store.folder import RunFolder
+from breakeven.store.log import write_atomically
+from breakeven.study.space import Vary
+from breakeven.study.tuned import tuned_table
+from breakeven.study.types import Goal, Tune
+from breakeven.units import short_s
+
+BEST: Final = "best.toml"
+"""The plan of the best setting, in the study's folder."""
+ROUNDS: Final = 3
+"""Of the full matrix that a search is held against."""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What the options say."""
+
+    given: dict[str, Any]
+    """Fields of the plan that every setting shares."""
+    varied: tuple[tuple[str, Vary], ...]
+    """As it was written, and as it was read."""
+    goal: Goal
+    floor: float | None
+    max_hours: float | None
+    max_usd: float | None
+    rent_usd_per_h: float | None
+
+
+def tune(asked: Asked, *, out: Path, is_dry: bool, json_to: str | None) -> int:
+    """Search, or print the plan file of the search."""
+    plan = plan_given(asked.given)
+    check_plan(plan)
+    if asked.floor is not None and not asked.floor > 0:
+        raise UsageError(f"--floor: {asked.floor:g} is no speed; give tok/s a user above 0")
+    told = {} if plan.launch is None else settings_table(plan.launch.settings)
+    for _, vary in asked.varied:
+        if vary.name in told:
+            raise UsageError(f"--vary {vary.name}: --set says it already; give one of the two")
+    text = tomli_w.dumps(
+        tuned_table(
+            plan,
+            [vary for _, vary in asked.varied],
+            tune=Tune(goal=asked.goal, floor=asked.floor, vary=tuple(text for text, _ in asked.varied)),
+            max_hours=asked.max_hours,
+            max_usd=asked.max_usd,
+            rent_usd_per_h=asked.rent_usd_per_h,
+        )
+    )
+    found = understood(text, where="--vary")
+    if is_dry:
+        print(text, end="")
+        return 0
+    return finish(start_study(found, out=out, live=Live()), json_to=json_to)
+
+
+def finish(run: object, *, json_to: str | None) -> int:
+    """Print what the study says and what the search took; exit code 3 where the budget ended it."""
+    assert isinstance(run, TuneRun)
+    path = run.folder.path
+    best = StoredStudy(path).findings().best
+    cell = next((cell for cell in run.plan.cells if cell.name == best), None)
+    if cell is not None:
+        write_atomically(path / BEST, tomli_w.dumps(plan_table(cell.plan)).encode())
+    show_study(path, json_to=json_to)
+    to = sys.stderr if json_to == "-" else sys.stdout
+    for line in (*_search_lines(run), *(() if cell is None else _repeat_lines(cell.plan, path))):
+        print(line, file=to)
+    if run.is_interrupted:
+        return 130
+    if cell is None:
+        return 1
+    return 3 if run.is_out_of_budget else 0
+
+
+def _repeat_lines(plan: Plan, path: Path) -> Iterator[str]:
+    yield f"measure it again: breakeven run {path / BEST}"
+    if plan.is_embedded:
+        told = settings_table((plan.launch or Launch()).settings)
+        words = [f"--set {shlex.quote(f'{name}={value}')}" for name, value in told.items()]
+        yield f"or by hand:       breakeven run {' '.join(words)}"
+    elif plan.engine is not None and plan.model is not None:
+        yield f"serve with it:    {shlex.join(start_words(plan.engine, plan.model, launch=plan.launch or Launch()))}"
+
+
+def _search_lines(run: TuneRun) -> Iterator[str]:
+    """How much of the space was tried, what was left out and why it ended, and the time against the full matrix."""
+    tries = run.tries()
+    tried, failed = [one for one in tries if one.logs], sum(one.has_failed for one in tries)
+    starts = sum(len(one.logs) for one in tries)
+    state = run.folder.state()
+    yield (
+        f"search: {len(tried)} of {len(tries)} settings measured in {starts} starts, {failed} failed, "
+        f"{len(run.skipped())} left out beside one that failed, in {short_s(state.used_s)}"
+    )
+    if tried:
+        still = contenders(known(tried))
+        yield f"        {_why_over(run)}; {len(still) - 1} other settings may still be as good as the leader"
+    matrix_s = _full_matrix_s(run)
+    if matrix_s is not None and state.used_s:
+        yield (
+            f"        the full matrix ({len(tries)} settings, {ROUNDS} starts each, every level) would take about "
+            f"{short_s(matrix_s)} by the mean start and level seen, an estimate: the search took "
+            f"{share(state.used_s / matrix_s)} of it"
+        )
+
+
+def _why_over(run: TuneRun) -> str:
+    if not run.is_over:
+        return "it is not over: run --resume goes on"
+    return f"nothing is left that may be more than {share(run.tune.margin)} better, or it has had all its starts"
+
+
+def _full_matrix_s(run: TuneRun) -> float | None:
+    """Settings x ROUNDS x (mean start + levels x mean level), from what was seen; None before any level."""
+    state = run.folder.state()
+    starts_s = list(state.start_s.values())
+    found = [run.folder.cell(cell.name) for cell in run.plan.cells]
+    seen = [(len(folder.finished()), _starts(folder)) for folder in found if folder is not None]
+    levels, starts = sum(one for one, _ in seen), sum(one for _, one in seen)
+    if not levels or not starts_s:
+        return None
+    start_s = sum(starts_s) / len(starts_s)
+    level_s = max(0.0, state.used_s - starts * start_s) / levels
+    ladder = len(run.plan.cells[0].plan.user_levels)
+    return len(run.plan.cells) * ROUNDS * (start_s + ladder * level_s)
+
+
+def _starts(folder: RunFolder) -> int:
+    return len({facts.repeat for facts in folder.finished()})

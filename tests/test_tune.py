@@ -1,0 +1,148 @@
+"""`breakeven tune` on real servers: it finds the best setting, keeps failures, obeys its budget, resumes when killed."""
+
+import signal
+import sys
+import time
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from breakeven.cli import main
+from breakeven.cli.tune import Budget, budget
+from breakeven.store.study import StudyFolder
+from commands import breakeven, finish, start
+
+SERVER = f"{sys.executable} {Path(__file__).with_name('tunable_engine.py')}"
+ENGINE = ("--engine", "openai", "--model", "truth", "--engine-command", SERVER)
+SHORT = ("--output-tokens", "16", "--duration", "0.4s", "--warmup", "0s", "--ramp", "0s")
+
+
+def words(out: Path, *more: str) -> list[str]:
+    return ["tune", *ENGINE, *SHORT, "--out", str(out), *more]
+
+
+def study_in(out: Path) -> StudyFolder:
+    (path,) = out.iterdir()
+    return StudyFolder.open(path)
+
+
+def measured(study: StudyFolder) -> dict[str, list[tuple[int | None, int]]]:
+    """Users and repeat of every finished level, by cell."""
+    return {folder.id: [(one.users, one.repeat) for one in folder.finished()] for folder in study.begun()}
+
+
+def test_it_finds_the_fastest_setting_and_says_how_to_get_it_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(tmp_path, "--users", "2", "--vary", "itl=0.002,0.02,0.04", "--vary", "fails=false,true")) == 0
+    said = capsys.readouterr()
+    assert "Best at its best level: itl 0.002, fails false" in said.out
+    assert "failed" in said.out
+    assert "out of memory" in said.out
+    study = study_in(tmp_path)
+    plan = tomllib.loads((study.path / "best.toml").read_text())
+    assert plan["launch"]["settings"]["options"] == {"itl": 0.002, "fails": False}
+    assert f"measure it again: breakeven run {study.path / 'best.toml'}" in said.out
+    assert "--itl 0.002" in said.out.partition("serve with it:")[2]
+    # what is ten times slower is measured once, and not again
+    assert all(len(levels) <= 1 for name, levels in measured(study).items() if "itl0.04" in name)
+    assert main(["run", "--resume", str(study.path)]) == 0
+    assert "[try" not in capsys.readouterr().err
+
+
+def test_levels_are_measured_near_the_capacity_and_the_service_level_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--users", "1,2,4,8,16", "--slo", "tpot_p50=15ms", "--for", "users", "--vary", "itl=0.002,0.03")
+    assert main(words(tmp_path, *more)) == 0
+    assert "gives nothing at tpot_p50 <= 15.0 ms" in capsys.readouterr().out
+    found = {name: sorted(users or 0 for users, _ in levels) for name, levels in measured(study_in(tmp_path)).items()}
+    fast, slow = (next(levels for name, levels in found.items() if itl in name) for itl in ("itl0.002", "itl0.03"))
+    assert slow[:3] == [1, 2, 4]
+    assert fast[-1] == 16
+    assert 1 not in fast
+
+
+def test_the_budget_ends_it_in_order_and_it_goes_on_with_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vary = ("--users", "2", "--vary", "itl=0.002,0.004", "--vary", "step=0.0,0.001")
+    assert main(words(tmp_path, *vary, "--budget", "1s", "--repeats", "1")) == 1
+    assert "the budget does not hold another level" in capsys.readouterr().err
+    study = study_in(tmp_path)
+    assert measured(study) == {}
+    text = (study.path / "study.toml").read_text()
+    (study.path / "study.toml").write_text(
+        "\n".join(line for line in text.splitlines() if not line.startswith("max_hours"))
+    )
+    assert main(["run", "--resume", str(study.path)]) == 0
+    assert measured(study)
+
+
+def test_a_search_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    vary = ("--users", "1,2", "--vary", "itl=0.002,0.004", "--vary", "step=0.0,0.001", "--repeats", "1")
+    child = start(*words(tmp_path, *vary))
+    until = time.monotonic() + 60
+    while time.monotonic() < until and len(list(tmp_path.glob("*/*/records/*.parquet"))) < 3:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    study = study_in(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in levels(study)}
+    assert len(before) >= 3
+    done = finish(start("run", "--resume", str(study.path)))
+    assert done.code == 0, done.err
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    found = measured(study)
+    assert all(sorted(one) == [(1, 0), (2, 0)] for one in found.values())
+    assert "Best at its best level: itl 0.002" in done.out
+
+
+def levels(study: StudyFolder) -> list[Path]:
+    return sorted(study.path.glob("*/records/*.parquet"))
+
+
+def test_where_no_setting_starts_it_is_not_the_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vary = ("--users", "2", "--vary", "fails=true", "--vary", "itl=1..64")
+    assert main(words(tmp_path, *vary)) == 1
+    assert "5 settings failed and none went well, so it is not the settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--vary", "itl=1,2", "--for", "usd_per_mtok"), "--for usd_per_mtok needs --rent"),
+        (("--vary", "itl=1,2", "--budget", "$5"), "--budget in $ needs --rent"),
+        (("--vary", "itl=1,2", "--set", "itl=3"), "--vary itl: --set says it already"),
+        (("--vary", "itl=1,2", "--users", "auto"), "--users auto is for single runs"),
+        (("--vary", "itl=1,2", "--floor", "-1"), "--floor: -1 is no speed"),
+        (("--vary", "max_batch=a,b"), "max_batch"),
+    ],
+)
+def test_what_cannot_be_searched_is_said_before_anything_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: Sequence[str], said: str
+) -> None:
+    assert main(words(tmp_path, *more)) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_budget_is_a_time_or_an_amount() -> None:
+    assert budget("2h") == Budget(max_hours=2.0)
+    assert budget("$5") == Budget(max_usd=5.0)
+    for text in ("$", "$-1", "$x", "soon"):
+        with pytest.raises(ValueError, match=r"is no|write"):
+            budget(text)
+
+
+def test_the_plan_file_of_a_search_can_be_looked_at_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(tmp_path, "--vary", "itl=1,2", "--rent", "0.5", "--for", "usd_per_mtok", "--dry-run")) == 0
+    told = tomllib.loads(capsys.readouterr().out)
+    assert told["tune"] == {"goal": "usd_per_mtok", "margin": 0.05, "vary": ["itl=1,2"]}
+    assert [row["name"] for row in told["settings"]] == ["itl1", "itl2"]
+    assert told["hardware"][0]["rent_usd_per_h"] == 0.5
+    path = tmp_path / "plan.toml"
+    path.write_text(breakeven(*words(tmp_path, "--vary", "itl=1,2", "--dry-run")).out)
+    assert main(["plan", "check", str(path)]) == 0
