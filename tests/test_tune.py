@@ -1,4 +1,4 @@
-"""`breakeven tune` on real servers: it finds the best setting, keeps failures, obeys its budget, resumes when killed."""
+"""`breakeven tune` on real servers: it finds the best, keeps failures, obeys its budget, resumes when killed."""
 
 import signal
 import sys
