@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from breakeven.metrics.summary import Estimate, LevelSummary
-from breakeven.report.table import Column, Styled, Table, lines, screen
+from breakeven.report.markup import el
+from breakeven.report.table import Column, Styled, Table, csv_text, html, lines, markdown, screen
 from breakeven.report.terminal import throughput_chart
 from breakeven.say import interval, more, plus_minus
 from breakeven.units import short_count
@@ -122,3 +123,29 @@ def test_an_interval_of_signed_ends_is_not_written_with_a_dash() -> None:
 )
 def test_a_half_width_has_one_form(value: float | None, ends: tuple[float | None, float | None], told: str) -> None:
     assert plus_minus(value, ends, short_count) == told
+
+
+def test_markdown_says_on_which_side_a_column_stands() -> None:
+    table = Table((Column("card", align="left"), Column("rent", "USD/h")), [("RTX 4090", Styled("0.28", "red"))])
+    assert markdown(table) == ["| card | rent USD/h |", "|:--|--:|", "| RTX 4090 | 0.28 |"]
+
+
+def test_html_escapes_a_cell_unless_it_is_html() -> None:
+    table = Table((Column("card", align="left"), Column("rent")), [("<b>", "1"), ("x", el("b", "2"))])
+    assert html(table) == (
+        '<div class="scroll"><table>'
+        '<thead><tr><th scope="col">card</th><th scope="col" class="n">rent</th></tr></thead>'
+        '<tbody><tr><th scope="row">&lt;b&gt;</th><td class="n">1</td></tr>'
+        '<tr><th scope="row">x</th><td class="n"><b>2</b></td></tr></tbody></table></div>'
+    )
+
+
+def test_csv_leaves_what_is_undefined_empty_and_quotes_formulas() -> None:
+    assert csv_text(["name", "n", "x"], [("=1+1", 3, None), ("a,b", 4, 0.1)]) == 'name,n,x\n\'=1+1,3,\n"a,b",4,0.1\n'
+
+
+def test_a_list_of_cards_fits_a_terminal_of_80_columns() -> None:
+    told = without_styles(at_a_terminal("gpus", columns=80)).splitlines()
+    rows = [line for line in told if line.startswith(("key", "rtx", "a100", "h100"))]
+    assert len(rows) > 5
+    assert all(len(line) <= 80 for line in rows)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from rich.console import Console
-from rich.table import Table
 
 from breakeven.app.runs import read_run, readable, write_json
 from breakeven.errors import UsageError, one_line, printable
@@ -13,6 +12,7 @@ from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
 from breakeven.report.live import Live
+from breakeven.report.table import Column, Table, room, screen
 from breakeven.report.terminal import print_run
 from breakeven.say import WIDTH
 from breakeven.session.run import resume_run, run_plan
@@ -22,6 +22,15 @@ from breakeven.store.study import StudyFolder, find_studies, is_study
 
 WIDE: Final = 180
 """Columns of a list of runs where it goes to no terminal: names are whole there."""
+
+
+_RUN_COLUMNS: Final = (
+    Column("run", align="left"),
+    Column("model", align="left", goes=1),
+    Column("engine", align="left", goes=2),
+    Column("levels", align="left"),
+    Column("best tok/s"),
+)
 
 
 def run(plan: Plan, *, out: Path, json_to: str | None) -> int:
@@ -58,16 +67,11 @@ def runs(out: Path) -> int:
     studies = find_studies(out)
     if not found and not studies:
         raise UsageError(f"{out} holds no runs yet; `breakeven run` makes one")
-    table = Table(box=None, header_style="bold")
-    for head in ("run", "model", "engine", "levels", "best tok/s"):
-        table.add_column(head, no_wrap=True, justify="right" if head == "best tok/s" else "left")
     read = [(folder.id, readable(folder, summarise)) for folder in found]
-    for name, summary in read:
-        table.add_row(*((name, "unreadable") if isinstance(summary, str) else _row(summary)))
-    for name, cells, counted, best in map(_study_row, studies):
-        table.add_row(name, "study", cells, counted, best)
+    rows = [(name, "unreadable") if isinstance(summary, str) else _row(summary) for name, summary in read]
+    rows += [[name, "study", *rest] for name, *rest in map(_study_row, studies)]
     to = console(sys.stdout, width=WIDE)
-    to.print(table)
+    to.print(screen(Table(_RUN_COLUMNS, rows), width=room()), soft_wrap=True)
     for _, why in read:
         if isinstance(why, str):
             to.print(f"unreadable: {one_line(why)}", soft_wrap=True)

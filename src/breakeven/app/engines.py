@@ -3,12 +3,12 @@
 import os
 import sys
 
-from rich.table import Table
-
 from breakeven.app.commands import console
 from breakeven.app.runs import write_json
 from breakeven.launch.found import Docker, Found, find_docker, find_embedded, find_engines
 from breakeven.launch.models import verify_embedded_model
+from breakeven.report.table import Column, Table, room
+from breakeven.report.table import screen as styled
 
 
 def engines(*, json_to: str | None, verify: bool = False) -> int:
@@ -25,14 +25,15 @@ def engines(*, json_to: str | None, verify: bool = False) -> int:
 
 
 def _print(found: list[Found], docker: Docker) -> None:
-    table = Table(box=None, header_style="bold")
-    for head in ("engine", "started as a process", "version", "container image"):
-        table.add_column(head, no_wrap=head == "engine", overflow="fold")
-    for one in found:
-        here = one.why_not or one.command or "–"
-        table.add_row(one.name, here, one.version or "–", one.image or "–")
+    columns = (
+        Column("engine", align="left"),
+        Column("started as a process", align="left"),
+        Column("version", align="left", goes=1),
+        Column("container image", align="left", goes=2),
+    )
+    rows = [(one.name, one.why_not or one.command or "–", one.version or "–", one.image or "–") for one in found]
     screen = console(sys.stdout)
-    screen.print(table)
+    screen.print(styled(Table(columns, rows), width=room()), soft_wrap=True)
     screen.print("any other OpenAI server: --url URL (engine openai)")
     state = f"docker {docker.version}" if docker.version else f"no containers: {docker.why_not}"
     screen.print(f"--via docker: {state}", soft_wrap=True)

@@ -6,8 +6,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from breakeven.app.commands import console, run, slo_code
 from breakeven.app.dry_run import counted, dry_run_text, run_text
 from breakeven.app.given import plan_given
@@ -16,6 +14,7 @@ from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
 from breakeven.report.live import Live
 from breakeven.report.studywords import cause
+from breakeven.report.table import Table, heads, screen
 from breakeven.session.asks import workload_of
 from breakeven.session.defaults import level_plans
 from breakeven.session.plan_file import PlanFile, read_file, understood
@@ -116,18 +115,14 @@ def missed_lines(summary: RunSummary) -> Iterator[str]:
 
 
 def _print(study: StudyRun, summaries: Mapping[str, RunSummary | None], *, to_stderr: bool) -> None:
-    table = Table(box=None, header_style="bold")
-    for head in ("cell", "levels", "best tok/s", "start", "state"):
-        table.add_column(head, no_wrap=head != "state", justify="left" if head in ("cell", "state") else "right")
-    for cell in study.plan.cells:
-        table.add_row(*_row(study, cell, summaries[cell.name]))
+    rows = [_row(study, cell, summaries[cell.name]) for cell in study.plan.cells]
     stream = sys.stderr if to_stderr else sys.stdout
-    screen = console(stream)
-    screen.print(table)
+    to = console(stream)
+    to.print(screen(Table(heads("cell", "levels", "best tok/s", "start", "state", left=(0, 4)), rows), width=to.width))
     if sum(summary is not None for summary in summaries.values()) > 1:
-        screen.print(f"see:     breakeven show {study.folder.path}", soft_wrap=True)
+        to.print(f"see:     breakeven show {study.folder.path}", soft_wrap=True)
     if study.is_interrupted or study.is_out_of_budget or study.failures:
-        screen.print(f"go on:   breakeven run --resume {study.folder.path}", soft_wrap=True)
+        to.print(f"go on:   breakeven run --resume {study.folder.path}", soft_wrap=True)
 
 
 def _row(study: StudyRun, cell: Cell, summary: RunSummary | None) -> list[str]:

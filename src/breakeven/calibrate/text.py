@@ -5,7 +5,8 @@ from typing import Final
 
 from breakeven.calibrate.cell import Result
 from breakeven.calibrate.grid import FIGURES, Ceiling, Limit
-from breakeven.say import columns
+from breakeven.report.table import Table, heads, lines
+from breakeven.report.table import markdown as table_markdown
 from breakeven.units import short_count
 
 _CELL: Final = ("users", "tok/event", "burst")
@@ -72,22 +73,21 @@ def _number(value: float | None, *, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
+def tables(results: Sequence[Result]) -> tuple[Table, Table]:
+    """What each cell put on the client and what was read of it, then its latencies."""
+    loads = Table(heads(*LOADS, left=(len(LOADS) - 1,)), [load_row(result) for result in results])
+    return loads, Table(heads(*LATENCIES, left=()), [latency_row(result) for result in results])
+
+
 def table(results: Sequence[Result]) -> str:
     """All cells, and what the columns mean."""
-    loads = columns([LOADS, *map(load_row, results)], left=(len(LOADS) - 1,), indent="")
-    latencies = columns([LATENCIES, *map(latency_row, results)], left=(), indent="")
+    loads, latencies = (lines(one) for one in tables(results))
     return "\n".join([*loads, "", *latencies, "", *LEGEND])
 
 
 def markdown(results: Sequence[Result]) -> str:
     """The same as two Markdown tables."""
-    loads = _markdown(LOADS, [load_row(result) for result in results])
-    return f"{loads}\n\n{_markdown(LATENCIES, [latency_row(result) for result in results])}"
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "--:|" * (len(head) - 1) + ":--|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+    return "\n\n".join("\n".join(table_markdown(one)) for one in tables(results))
 
 
 LEGEND: Final = (

@@ -1,15 +1,13 @@
 """The columns of the leaderboard: one row each, walked by the CSV and the page, so that a new one appears in both."""
 
-import csv
-import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from breakeven.fleet.leaderboard import Board, marks_of
-from breakeven.report.csvform import cell
+from breakeven.report.table import csv_text
 
 Values = list[Any]
 
@@ -72,18 +70,5 @@ COLUMNS: Final[dict[str, Column]] = {
 
 
 def board_csv(board: Board) -> str:
-    """Every line and column; an empty cell is undefined. A text cannot be taken for a spreadsheet formula."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(_lines(board))
-    return out.getvalue()
-
-
-def _lines(board: Board) -> Iterator[list[str]]:
-    columns = [[_cell(value) for value in column.of(board)] for column in COLUMNS.values()]
-    return (list(line) for line in zip(*columns, strict=True))
-
-
-def _cell(value: Any) -> str:
-    return str(value) if isinstance(value, int) else cell(value)
+    """Every line and column; an empty cell is undefined."""
+    return csv_text(COLUMNS, zip(*(column.of(board) for column in COLUMNS.values()), strict=True))

@@ -11,12 +11,17 @@ from breakeven.fleet.checked import MARKS
 from breakeven.fleet.leaderboard import Board, marks_of
 from breakeven.fleet.scores import CAUTIONS, FEW_NODES, Stratum
 from breakeven.hardware import gpus
-from breakeven.say import Counted, amount, bare, closed, columns, more, number, unit_of, wrapped
+from breakeven.report.table import Column, Table, heads, lines, room, without
+from breakeven.say import Counted, amount, bare, closed, more, number, unit_of, wrapped
 
 TOP: Final = 10
 LAST: Final = 3
 """So many of the slowest nodes stand below the fastest."""
 LONGEST_NAME: Final = 40
+_COLUMNS: Final = (
+    *(Column(""), Column("node", align="left"), Column("beside its like"), Column("95 %", goes=2)),
+    *(Column("jobs", goes=3), Column("failed", goes=4)),
+)
 
 
 def board_text(board: Board, *, top: int = TOP) -> str:
@@ -24,8 +29,8 @@ def board_text(board: Board, *, top: int = TOP) -> str:
     known = [board.scores.strata[place] for place in board.strata.tolist()]
     whole = [place for place, one in zip(board.strata.tolist(), known, strict=True) if _is_shown(one, known)]
     gaps = tuple(COLUMNS[name].of(board) for name in ("gap", "gap_low", "gap_high"))
-    lines = [line for place in whole for line in (*_head(board, place), *_table(board, place, top, gaps), "")]
-    return "\n".join([*lines, *_few(board, whole), *_marked(board), *_legend(board)])
+    told = [line for place in whole for line in (*_head(board, place), *_table(board, place, top, gaps), "")]
+    return "\n".join([*told, *_few(board, whole), *_marked(board), *_legend(board)])
 
 
 def _is_shown(stratum: Stratum, known: list[Stratum]) -> bool:
@@ -62,17 +67,18 @@ def _head(board: Board, place: int) -> Iterator[str]:
 
 
 def _table(board: Board, place: int, top: int, gaps: Sequence[list[Any]]) -> list[str]:
-    lines = board.lines_of(place).tolist()
-    shown = lines if len(lines) <= top + LAST + 1 else [*lines[:top], None, *lines[-LAST:]]
+    every = board.lines_of(place).tolist()
+    shown = every if len(every) <= top + LAST + 1 else [*every[:top], None, *every[-LAST:]]
     counted = counted_of(board.scores.strata[place])
     units = [unit_of(unit, counted) for unit in ("tok/s", "USD/h", "USD/Mtok", "tok/J")]
-    head = ["", "node", "beside its like", "95 %", "jobs", "failed", *units]
     cells = [
-        _cells(board, line, *(gap[line] for gap in gaps)) if line is not None else _left(lines, top) for line in shown
+        _cells(board, line, *(gap[line] for gap in gaps)) if line is not None else _left(every, top) for line in shown
     ]
-    empty = [i for i in range(6, 10) if all(row[i : i + 1] in ([], ["-"]) for row in cells)]
-    kept = [[cell for i, cell in enumerate(row) if i not in empty] for row in (head, *cells)]
-    return columns(kept, left=(1,))
+    table = Table([*_COLUMNS, *(Column(unit, goes=1) for unit in units)], cells)
+    empty = {
+        at for at in range(len(_COLUMNS), len(table.columns)) if all(row[at : at + 1] in ([], ["-"]) for row in cells)
+    }
+    return lines(without(table, empty), width=room(), indent="  ")
 
 
 def _cells(board: Board, line: int, gap: float | None, low: float | None, high: float | None) -> list[str]:
@@ -105,17 +111,16 @@ def _few(board: Board, whole: list[int]) -> Iterator[str]:
     others = [board.scores.strata[place] for place in board.strata.tolist() if place not in whole]
     if others:
         yield f"Fewer than {FEW_NODES} nodes:"
-        yield from columns(
+        rows = [
             [
-                [
-                    stratum_name(one),
-                    f"{one.nodes} node{'s' if one.nodes > 1 else ''}",
-                    f"{number(one.jobs)} jobs",
-                    amount(one.tok_per_s[one.users.index(board.users)], "tok/s", counted_of(one)),
-                ]
-                for one in others
+                stratum_name(one),
+                f"{one.nodes} node{'s' if one.nodes > 1 else ''}",
+                f"{number(one.jobs)} jobs",
+                amount(one.tok_per_s[one.users.index(board.users)], "tok/s", counted_of(one)),
             ]
-        )
+            for one in others
+        ]
+        yield from lines(Table(heads("", "", "", ""), rows), width=room(), indent="  ")
         yield ""
 
 

@@ -12,7 +12,8 @@ from breakeven.fleet.scores import CAUTIONS
 from breakeven.fleet.simulate import Outcome
 from breakeven.fleet.strata_text import card_name, icc_text, sd_text, short_names
 from breakeven.fleet.verdicts import Verdict
-from breakeven.say import amount, columns, interval, number, percent, share, short, usd_per_h, wrapped
+from breakeven.report.table import Table, heads, lines
+from breakeven.say import amount, interval, number, percent, share, short, usd_per_h, wrapped
 
 
 def to_json(report: MarketReport) -> str:
@@ -34,14 +35,15 @@ def _head(report: MarketReport) -> Iterator[str]:
 
 
 def _strata(report: MarketReport) -> Iterator[str]:
-    rows = [["", "nodes", "jobs", "mean at fewest", "at most users", "spread", "within a node", "ICC"]]
+    columns = heads("", "nodes", "jobs", "mean at fewest", "at most users", "spread", "within a node", "ICC")
+    rows = []
     for one, name, means in zip(report.strata, short_names(report.strata), report.mean_tok_per_s, strict=True):
         known = [mean for mean in means if mean is not None]
         ends = (short(known[0]), short(known[-1])) if known else ("-", "-")
         spread = percent(one.sd_log) + (f", {one.outside} outside" if one.outside else "")
         rows.append([name, f"{one.nodes:,}", f"{one.jobs:,}", *ends, spread, sd_text(one.within), icc_text(one.icc)])
     yield f"Nodes by market and card ({_unit(report)})"
-    yield from columns(rows)
+    yield from lines(Table(columns, rows), indent="  ")
 
 
 def _unit(report: MarketReport) -> str:
@@ -62,19 +64,12 @@ def _cautions(report: MarketReport) -> Iterator[str]:
 def _outcomes(report: MarketReport) -> Iterator[str]:
     if not report.outcomes:
         return
-    head = [
-        "",
-        "rule",
-        "premium",
-        "community",
-        "dropped",
-        "mean",
-        "spread",
-        "wrongly failed",
-        "if dropped",
-        "weak kept",
-    ]
-    rows, names = [head], short_names(report.strata)
+    columns = (
+        *heads("", "rule", "premium", "community", "dropped", "mean", "spread", left=(0, 1)),
+        *heads("wrongly failed", "if dropped", "weak kept", left=()),
+    )
+    rows: list[list[str]] = []
+    names = short_names(report.strata)
     for place, group in groupby(report.outcomes, key=lambda one: one.stratum):
         tried = list(group)
         first = tried[0]
@@ -83,7 +78,7 @@ def _outcomes(report: MarketReport) -> Iterator[str]:
         rows.append([names[place], "none", f"{nodes}", "", "", *before, "", "", ""])
         rows += [_outcome(one) for one in tried]
     yield "What a rule would do, by speed"
-    yield from columns(rows, left=(0, 1))
+    yield from lines(Table(columns, rows), indent="  ")
     yield from wrapped(
         f"A node that misses the rule moves to the community market, and is dropped where it misses '{report.drop}' "
         "too. Mean and spread are of the premium nodes, the mean beside the median of all. Wrongly failed: how many of "
@@ -121,11 +116,11 @@ def _outcome(one: Outcome) -> list[str]:
 def _fair(report: MarketReport) -> Iterator[str]:
     if not report.fair:
         return
-    rows = [["", "reference", "cards for one of it", "fair rent", "declared", "at"]]
     names = short_names(report.strata)
-    rows += [_fair_row(one, report, names[one.stratum]) for one in report.fair]
+    rows = [_fair_row(one, report, names[one.stratum]) for one in report.fair]
+    columns = heads("", "reference", "cards for one of it", "fair rent", "declared", "at", left=(0, 1, 5))
     yield "Fair prices: the rent at which a card's tokens cost what the reference's cost (cost parity), USD/h a card"
-    yield from columns(rows, left=(0, 1, 5))
+    yield from lines(Table(columns, rows), indent="  ")
 
 
 def _fair_row(one: FairPrice, report: MarketReport, name: str) -> list[str]:

@@ -9,7 +9,8 @@ from breakeven.findings.choice import Candidate, Choice
 from breakeven.metrics.summary import Estimate
 from breakeven.predict.run import BOUND_SAYS
 from breakeven.report.predicted import left_lines
-from breakeven.say import chance, columns, fixed, interval, short, wrapped
+from breakeven.report.table import Column, Table, lines, room
+from breakeven.say import chance, fixed, interval, short, wrapped
 from breakeven.units import short_count
 
 _UNIT: Final = {"usd_per_mtok": "USD per million output tokens", "usd_per_month": "USD a month"}
@@ -38,8 +39,8 @@ def nothing_text(choice: Choice) -> str:
 def _lines(choice: Choice, engine: str) -> Iterator[str]:
     yield from wrapped(_answer(choice))
     yield ""
-    yield from columns(
-        [_head(choice), *(_row(choice, one) for one in choice.candidates)], left=(0, 1, len(_head(choice)) - 1)
+    yield from lines(
+        Table(_columns(choice), [_row(choice, one) for one in choice.candidates]), width=room(), indent="  "
     )
     yield ""
     if choice.left_out:
@@ -79,9 +80,12 @@ def _name(one: Candidate) -> str:
     return one.label.removesuffix(f" · {one.kind}")
 
 
-def _head(choice: Choice) -> tuple[str, ...]:
+def _columns(choice: Choice) -> list[Column]:
     cost = ("USD/Mtok", "95 %") if choice.users is None else ("USD/Mtok", "nodes", "USD a month", "95 %")
-    return ("card", "", "USD/h", "users", "tok/s", *cost, "held back by")
+    return [
+        *(Column("card", align="left"), Column("", align="left"), Column("USD/h"), Column("users", goes=2)),
+        *(Column("tok/s", goes=1), *map(Column, cost), Column("held back by", align="left", goes=3)),
+    ]
 
 
 def _row(choice: Choice, one: Candidate) -> tuple[str, ...]:

@@ -10,12 +10,17 @@ from breakeven.hardware import Gpu, find_gpus, gpus
 from breakeven.metrics.summary import RunSummary
 from breakeven.prices import KINDS, Quote, age_days, is_old, old_warning, quotes_for
 from breakeven.reference import nodes, reference_runs
-from breakeven.say import columns, number, percent
+from breakeven.report.table import Column, Table, heads, lines, room
+from breakeven.say import number, percent
 
 WIDTH: Final = 120
 
-_GPU_HEAD: Final = ("key", "name", "GB", "GB/s", "BF16", "FP16", "FP8", "W", "launch", "USD then", "conf.")
-_GPU_LEFT: Final = (0, 1, 8, 10)
+_GPU_COLUMNS: Final = (
+    Column("key", align="left"),
+    Column("name", align="left", goes=1),
+    *(Column("GB"), Column("GB/s"), Column("BF16"), Column("FP16", goes=3), Column("FP8"), Column("W")),
+    *(Column("launch", align="left", goes=2), Column("USD then", goes=2), Column("conf.", align="left", goes=2)),
+)
 _GPU_LEGEND: Final = """
 GB, GB/s: memory and its bandwidth. BF16, FP16, FP8: dense TFLOP/s; BF16 and FP8 summed in FP32 (what engines do), FP16
 summed in FP16. W: board power limit. USD then: price at launch (~ an estimate), never used as a default. -: no source.
@@ -27,8 +32,8 @@ def gpu_table(name: str | None = None) -> str:
     """The table, or with `name` every row that it may mean, with sources; UsageError for an unknown name."""
     if name is not None:
         return "\n\n".join(_gpu_card(gpu) for gpu in find_gpus(name)) + "\n"
-    rows = [_GPU_HEAD, *(_gpu_row(gpu) for gpu in gpus().values())]
-    return "\n".join(columns(rows, left=_GPU_LEFT, indent="")) + "\n" + _GPU_LEGEND + "\n"
+    table = Table(_GPU_COLUMNS, [_gpu_row(gpu) for gpu in gpus().values()])
+    return "\n".join(lines(table, width=room())) + "\n" + _GPU_LEGEND + "\n"
 
 
 def _gpu_row(gpu: Gpu) -> tuple[str, ...]:
@@ -61,12 +66,15 @@ def _gpu_card(gpu: Gpu) -> str:
         "confidence": gpu.confidence,
         "source": gpu.source,
     }
-    lines = (line for label, text in facts.items() for line in _wrapped(f"  {label:<12} {text}", indent=15))
-    return "\n".join((gpu.name, *lines))
+    told = (line for label, text in facts.items() for line in _wrapped(f"  {label:<12} {text}", indent=15))
+    return "\n".join((gpu.name, *told))
 
 
-_QUOTE_HEAD: Final = ("GPU", "kind", "USD/h", "market", "offer", "region", "cards ≥", "as of", "days", "from")
-_QUOTE_LEFT: Final = (0, 1, 3, 4, 5, 7)
+_QUOTE_COLUMNS: Final = (
+    *(Column("GPU", align="left"), Column("kind", align="left"), Column("USD/h"), Column("market", align="left")),
+    *(Column("offer", align="left", goes=2), Column("region", align="left", goes=3), Column("cards ≥", goes=1)),
+    *(Column("as of", align="left"), Column("days", goes=4), Column("from")),
+)
 _REGION_WIDTH: Final = 14
 
 
@@ -76,10 +84,10 @@ def price_table(quotes: Sequence[Quote], *, today: datetime.date, gpu: str | Non
     if not shown:
         return f"No quote is known for {gpu or 'any GPU'}; give your own price, or try `breakeven prices --refresh`.\n"
     numbers = {source: at for at, source in enumerate(dict.fromkeys(quote.source for quote in shown), start=1)}
-    rows = [_QUOTE_HEAD, *(_quote_row(quote, today=today, source=numbers[quote.source]) for quote in shown)]
+    rows = [_quote_row(quote, today=today, source=numbers[quote.source]) for quote in shown]
     warning = old_warning(shown, today=today)
     parts = [
-        *columns(rows, left=_QUOTE_LEFT, indent=""),
+        *lines(Table(_QUOTE_COLUMNS, rows), width=room()),
         "",
         *(f"{kind:<9}  {meaning}" for kind, meaning in KINDS.items() if any(quote.kind == kind for quote in shown)),
         "Kinds answer different questions: compare prices of one kind only. * older than 30 days.",
@@ -113,15 +121,10 @@ def reference_table(data: str) -> str:
     """What a data set holds: words per second at its lowest, middle and highest level, nodes, spread."""
     runs = reference_runs(data)
     users = (1, 10, 100)
-    head = ("GPU", "cards", "workload", *(f"{n} users" for n in users), "nodes", "spread")
-    notes = [f"- {note}" for note in runs[0].run.settings["notes"]]
+    head = heads("GPU", "cards", "workload", *(f"{n} users" for n in users), "nodes", "spread", left=(0, 2))
     source = f"Words per second. Source: {runs[0].run.settings['source']}."
-    return (
-        "\n".join(
-            [*columns([head, *(_run_row(run, users) for run in runs)], left=(0, 2), indent=""), "", source, *notes]
-        )
-        + "\n"
-    )
+    notes = (f"- {note}" for note in runs[0].run.settings["notes"])
+    return "\n".join([*lines(Table(head, [_run_row(run, users) for run in runs])), "", source, *notes]) + "\n"
 
 
 def _run_row(run: RunSummary, users: Sequence[int]) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from breakeven.report.table import Table, heads, markdown
+
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]|#~])")
 
 
@@ -14,9 +16,6 @@ def text(value: str) -> str:
     return plain.replace("@", "@\u200b").replace("://", ":\u200b//").replace("www.", "www\u200b.")
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 2) -> Iterator[str]:
+def table(labels: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 2) -> Iterator[str]:
     """`left` columns stand to the left, the others to the right."""
-    yield f"| {' | '.join(heads)} |"
-    yield "|" + "|".join(":--" if i < left else "--:" for i in range(len(heads))) + "|"
-    yield from (f"| {' | '.join(row)} |" for row in rows)
-    yield ""
+    yield from (*markdown(Table(heads(*labels, left=range(left)), rows)), "")

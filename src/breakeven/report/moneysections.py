@@ -9,6 +9,7 @@ from breakeven.report import words
 from breakeven.report.chart import chart
 from breakeven.report.markup import Html, el, joined
 from breakeven.report.moneytables import energy_section, figure_tables
+from breakeven.report.table import Table, heads, html
 from breakeven.report.whatif import what_if
 
 EXAMPLE = """[reference]
@@ -153,19 +154,12 @@ def _swings(case: Money) -> Html | None:
     tornado = case.report.tornado
     if tornado is None:
         return None
-    heads = ("Input", "P10", "P90", "Result at P10", "at P90")
     rows = [
-        el(
-            "tr",
-            el("th", PLACES.get(one.place, one.place), scope="row"),
-            *(el("td", text, class_="n") for text in _swing(one.p10, one.p90, one.at_p10, one.at_p90)),
-        )
-        for one in tornado.swings
+        (PLACES.get(one.place, one.place), *_swing(one.p10, one.p90, one.at_p10, one.at_p90)) for one in tornado.swings
     ]
-    head = el("tr", *(el("th", text, scope="col", class_="n" if i else None) for i, text in enumerate(heads)))
-    table = el("table", el("thead", head), el("tbody", *rows))
+    table = html(Table(heads("Input", "P10", "P90", "Result at P10", "at P90"), rows))
     summary = el("summary", "As a table, for the scenario as given")
-    return el("details", summary, el("div", table, class_="scroll"), data_best_only=True)
+    return el("details", summary, table, data_best_only=True)
 
 
 def _swing(p10: float, p90: float, at_p10: float | None, at_p90: float | None) -> list[str]:

@@ -8,10 +8,19 @@ from breakeven.findings.choice import Left
 from breakeven.hardware import ModelShape
 from breakeven.metrics.summary import Distribution, LevelSummary, RunFacts, RunSummary
 from breakeven.predict.run import BOUND_SAYS, TIER_SAYS
-from breakeven.say import closed, columns, wrapped
+from breakeven.report.table import Column, Table, heads, lines, room
+from breakeven.say import closed, wrapped
 from breakeven.units import short_count, short_s
 
-_HEAD: Final = ("users", "tok/s", "95 %", "a user", "TTFT", "95 %", "p95", "TPOT", "95 %", "p95", "held back by")
+_COLUMNS: Final = (
+    *(Column("users"), Column("tok/s"), Column("95 %", goes=1), Column("a user", goes=2)),
+    *(
+        Column(name, over=over, goes=goes)
+        for over in ("TTFT", "TPOT")
+        for name, goes in (("p50", 0), ("95 %", 3), ("p95", 3))
+    ),
+    Column("held back by", align="left", goes=4),
+)
 
 
 def predicted_text(
@@ -27,7 +36,7 @@ def _lines(model: ModelShape, runs: Sequence[RunSummary], left: Sequence[Left], 
         told = run.run.workload
         yield ""
         yield f"{title(run.run)}; {told.get('input_tokens')} tokens in, {told.get('output_tokens')} out"
-        yield from columns([_HEAD, *(_row(run, level) for level in run.levels)], left=(10,))
+        yield from lines(Table(_COLUMNS, [_row(run, level) for level in run.levels]), width=room(), indent="  ")
         yield from wrapped(source_text(run.run), first="  from ", rest="       ")
         if where:
             yield f"  kept as {where[index]}"
@@ -37,7 +46,7 @@ def _lines(model: ModelShape, runs: Sequence[RunSummary], left: Sequence[Left], 
     if runs:
         yield ""
         yield "95 %: found on measurements that the calibration had not seen; -: too few of them to tell"
-        yield "a user: tok/s / users. TTFT and TPOT: middle values. p95: of single answers, from a simulated engine"
+        yield "a user: tok/s / users. p50: middle values. p95: of single answers, from a simulated engine"
 
 
 def title(run: RunFacts) -> str:
@@ -55,7 +64,8 @@ def source_text(run: RunFacts) -> str:
 
 def left_lines(left: Sequence[Left]) -> list[str]:
     """Cards that are no candidates, and why."""
-    return columns([(one.gpu, one.why + (f": {one.detail}" if one.detail else "")) for one in left], left=(0, 1))
+    rows = [(one.gpu, one.why + (f": {one.detail}" if one.detail else "")) for one in left]
+    return lines(Table(heads("", "", left=(0, 1)), rows), indent="  ")
 
 
 def _row(run: RunSummary, level: LevelSummary) -> tuple[str, ...]:

@@ -1,8 +1,14 @@
 """The one table: columns with label, unit and side, and rows of cells, written in whatever form is asked for."""
 
-from collections.abc import Iterator, Sequence
+import csv
+import io
+import shutil
+import sys
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from breakeven.report.markup import Html, el
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -43,6 +49,11 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[Cell]]
 
 
+def heads(*labels: str, left: Container[int] = (0,)) -> list[Column]:
+    """Columns by their heads alone; those at `left` begin at the left."""
+    return [Column(label, align="left" if at in left else "right") for at, label in enumerate(labels)]
+
+
 def parts(cell: Cell) -> tuple[Styled, ...]:
     """A cell's parts in order."""
     return (Styled(cell),) if isinstance(cell, str) else (cell,) if isinstance(cell, Styled) else cell
@@ -58,7 +69,7 @@ def lines(table: Table, *, width: int | None = None, indent: str = "") -> list[s
     return ["".join(part.text for part in line).rstrip() for line in _laid(table, width=width, indent=indent)]
 
 
-def screen(table: Table, *, width: int) -> "Text":
+def screen(table: Table, *, width: int | None) -> "Text":
     """The same in a terminal's styles, heads in bold."""
     from rich.text import Text
 
@@ -69,6 +80,58 @@ def screen(table: Table, *, width: int) -> "Text":
     for line in told:
         line.rstrip()
     return Text("\n").join(told)
+
+
+def markdown(table: Table) -> list[str]:
+    """A Markdown table; what may hold markup is escaped by whoever makes the cells."""
+    sides = "|".join(":--" if column.align == "left" else "--:" for column in table.columns)
+    rows = [[column.head for column in table.columns], *([plain(cell) for cell in row] for row in table.rows)]
+    first, *others = (f"| {' | '.join(row)} |" for row in rows)
+    return [first, f"|{sides}|", *others]
+
+
+def html(table: Table) -> Html:
+    """An HTML table that scrolls where it is too wide; the first cell of a row is its head, a cell may be Html."""
+    sides = [None if column.align == "left" else "n" for column in table.columns]
+    rows = [
+        el(
+            "tr",
+            *(
+                el("td" if at else "th", cell if isinstance(cell, Html) else plain(cell), class_=side, **_scope(at))
+                for at, (cell, side) in enumerate(zip(row, sides, strict=True))
+            ),
+        )
+        for row in table.rows
+    ]
+    named = [el("th", column.head, scope="col", class_=side) for column, side in zip(table.columns, sides, strict=True)]
+    head = el("thead", el("tr", *named)) if any(column.head for column in table.columns) else None
+    return el("div", el("table", head, el("tbody", *rows)), class_="scroll")
+
+
+def _scope(at: int) -> dict[str, str]:
+    return {} if at else {"scope": "row"}
+
+
+def csv_text(heads: Iterable[str], rows: Iterable[Iterable[str | float | None]]) -> str:
+    """CSV: an empty cell is undefined, and a text cannot be taken for a spreadsheet formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows([_csv_cell(value) for value in row] for row in rows)
+    return out.getvalue()
+
+
+def _csv_cell(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return str(value) if isinstance(value, int) else repr(float(value))
+
+
+def room() -> int | None:
+    """Columns of the terminal that a command writes to; None where its output goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _laid(table: Table, *, width: int | None, indent: str = "") -> list[list[Styled]]:
@@ -97,10 +160,12 @@ def _filled(table: Table) -> Table:
     empty = {
         at for at, column in enumerate(table.columns) if not column.head and not any(plain(row[at]) for row in rows)
     }
-    return _without(Table(table.columns, rows), empty)
+    return without(Table(table.columns, rows), empty)
 
 
-def _without(table: Table, places: set[int]) -> Table:
+def without(table: Table, places: set[int]) -> Table:
+    """The table without the columns at these places."""
+
     def kept(cells: Sequence[Cell]) -> list[Cell]:
         return [cell for at, cell in enumerate(cells) if at not in places]
 
@@ -114,7 +179,7 @@ def _fitting(table: Table, width: int | None) -> Table:
     if width is None or most == 0 or _wide(table) <= width:
         return table
     first = max(at for at, column in enumerate(table.columns) if column.goes == most)
-    return _fitting(_without(table, {first}), width)
+    return _fitting(without(table, {first}), width)
 
 
 def _wide(table: Table) -> int:

@@ -8,11 +8,12 @@ from breakeven.predict.coverage import FIGURES, Row
 from breakeven.predict.owntried import OwnLevel
 from breakeven.predict.run import TIER_SAYS
 from breakeven.reference.serving import PEER
-from breakeven.say import columns, fixed, wrapped
+from breakeven.report.table import Table, heads, lines
+from breakeven.say import fixed, wrapped
 from breakeven.units import short_count, short_s
 
-_HEAD: Final = ("", "points", "TPOT", "in", "TTFT", "in", "tok/s", "in", "asked", "TPOT", "TTFT", "tok/s")
-_OWN_HEAD: Final = ("users", "TPOT", "predicted", "", "TTFT", "predicted", "", "tok/s", "predicted", "")
+_COLUMNS: Final = heads("", "points", "TPOT", "in", "TTFT", "in", "tok/s", "in", "asked", "TPOT", "TTFT", "tok/s")
+_OWN: Final = heads("users", "TPOT", "predicted", "", "TTFT", "predicted", "", "tok/s", "predicted", "")
 
 
 def validated_text(rows: Sequence[Row], own: Sequence[OwnLevel], *, how: str) -> str:
@@ -41,7 +42,7 @@ def _held_lines(rows: Sequence[Row], how: str) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    return columns([_HEAD, *map(_row, rows)], left=(0,))
+    return lines(Table(_COLUMNS, [*map(_row, rows)]), indent="  ")
 
 
 def _row(row: Row) -> tuple[str, ...]:
@@ -63,7 +64,7 @@ def _own_lines(levels: Sequence[OwnLevel]) -> Iterator[str]:
     for run_id in dict.fromkeys(one.run_id for one in levels):
         mine = [one for one in levels if one.run_id == run_id]
         yield f"{run_id}, predicted from {mine[0].by}"
-        yield from columns([_OWN_HEAD, *map(_own_row, mine)])
+        yield from lines(Table(_OWN, [*map(_own_row, mine)]), indent="  ")
         tried = [one for level in mine for one in level.figures.values() if one.inside is not None]
         yield f"  {sum(bool(one.inside) for one in tried)} of {len(tried)} figures in their 90 % interval"
         yield ""

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from breakeven.fleet.job import OUTCOMES, Job
 from breakeven.fleet.jobs.folder import Fleet
 from breakeven.fleet.jobs.work import counted, most_usd
-from breakeven.say import columns, fixed, number, wrapped
+from breakeven.report.table import Table, heads, lines
+from breakeven.say import fixed, number, wrapped
 
 
 def fleet_text(fleet: Fleet, *, come_back: int = 0) -> str:
@@ -15,9 +16,8 @@ def fleet_text(fleet: Fleet, *, come_back: int = 0) -> str:
 
 def _lines(fleet: Fleet, come_back: int) -> Iterator[str]:
     yield f"{fleet.path}: {number(len(fleet.jobs))} {'job' if len(fleet.jobs) == 1 else 'jobs'}"
-    yield from columns(
-        [[outcome, number(len(jobs)), _meaning(jobs)] for outcome, jobs in counted(fleet).items()], left=(0, 2)
-    )
+    rows = [[outcome, number(len(jobs)), _meaning(jobs)] for outcome, jobs in counted(fleet).items()]
+    yield from lines(Table(heads("", "", "", left=(0, 2)), rows), indent="  ")
     for outcome, jobs in counted(fleet).items():
         reason = next((f"{job.id}: {job.reason}" for job in jobs if job.reason), None)
         if reason is not None:
