@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn, TextIO
 from breakeven import __version__
 from breakeven.cli import (
     calibrate,
+    completion,
     exchange,
     fleet,
     mix,
@@ -35,7 +36,10 @@ LONGEST_ERROR: Final = 2000
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 COMMANDS: Final[tuple[Command, ...]] = tuple(
     command
-    for room in (run, tune, study, stored, money, predict, mix, prices, report, exchange, fleet, node, calibrate)
+    for room in (
+        *(run, tune, study, stored, money, predict, mix, prices, report, exchange, fleet, node, calibrate),
+        completion,
+    )
     for command in room.COMMANDS
 )
 
