@@ -10,6 +10,7 @@ from breakeven.metrics.summary import Estimate
 from breakeven.predict.run import BOUND_SAYS
 from breakeven.report.predicted import left_lines
 from breakeven.report.table import Column, Table, lines, room
+from breakeven.report.words import people
 from breakeven.say import chance, fixed, interval, short, wrapped
 from breakeven.units import short_count
 
@@ -97,7 +98,7 @@ def _row(choice: Choice, one: Candidate) -> tuple[str, ...]:
         _name(one),
         one.kind,
         "-" if one.price is None else fixed(one.price.usd_per_h * one.cards, 2),
-        ("≥ " if one.at_least and one.users.value else "") + _number(one.users),
+        "-" if one.users.value is None else ("≥ " if one.at_least else "") + people(one.users.value),
         "-" if one.tok_per_s.value is None else short_count(one.tok_per_s.value),
         *cost,
         _held(one),
