@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from breakeven.app.runs import read_run
 from breakeven.predict.own import levels, machine
+from breakeven.predict.requests import alike
 from breakeven.predict.tails import PERCENTILES, STRAYED, ratios
 from breakeven.predict.validate import factor
 
@@ -45,9 +46,7 @@ def misses(path: Path) -> Misses:
     made: Misses = defaultdict(list)
     for users in sorted({level.users for level in run.levels if level.users}):
         middle = found.of(users=users, input_tokens=lengths[0], output_tokens=lengths[1])
-        said = ratios(
-            found.steps.step_s, middle, lambda *_: lengths, users=users, output_tokens=lengths[1], kv_tokens=None
-        )
+        said = ratios(found.steps.step_s, middle, alike(*lengths), users=users, kv_tokens=None)
         cells = []
         for name in STRAYED:
             for at in PERCENTILES:

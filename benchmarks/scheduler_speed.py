@@ -9,8 +9,9 @@ from typing import Final
 
 from breakeven.metrics.level import summarise_level
 from breakeven.predict.replica import Engine
-from breakeven.predict.scheduler import Load, drawn, simulate
-from breakeven.workload.spread import parse_lengths
+from breakeven.predict.requests import of_lengths
+from breakeven.predict.scheduler import Load, simulate
+from breakeven.workload.lengths import parse_both
 
 WINDOW_S: Final = 600.0
 
@@ -28,7 +29,8 @@ CASES: Final = {
 
 
 def main() -> None:
-    lengths = drawn(parse_lengths("normal:512,100", name="input"), parse_lengths("lognormal:256,0.5", name="output"))
+    told = ("normal:512,100", "lognormal:256,0.5")
+    lengths = of_lengths(told, parse_both(*told)).lengths
     print("| load | simulated | real time | ratio | its summary | tok/s |\n|---|---|---|---|---|---|")
     for name, (users, engine) in CASES.items():
         start_s = time.perf_counter()

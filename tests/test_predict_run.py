@@ -5,15 +5,15 @@ import pytest
 from breakeven.hardware import find_gpu, find_model
 from breakeven.metrics.summary import RunSummary
 from breakeven.predict.calibrations import choose
+from breakeven.predict.requests import alike
 from breakeven.predict.roofline import passed_bytes
-from breakeven.predict.run import Wanted, predicted_run
+from breakeven.predict.run import predicted_run
+from breakeven.predict.wanted import Wanted
 
 
 def curve(model: str, gpu: str) -> RunSummary:
     shape, card = find_model(model), find_gpu(gpu)
-    wanted = Wanted(
-        model=shape, gpu=card, cards=1, engine="vllm", users=(1, 10, 100), input_tokens=512, output_tokens=256
-    )
+    wanted = Wanted(model=shape, gpu=card, cards=1, engine="vllm", users=(1, 10, 100), requests=alike(512, 256))
     return predicted_run(wanted, choose(shape, card, engine="vllm"))
 
 

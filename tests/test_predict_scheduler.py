@@ -18,10 +18,11 @@ from breakeven.metrics.summary import LevelSummary
 from breakeven.predict.calibrations import choose
 from breakeven.predict.closed import closed_loop
 from breakeven.predict.replica import Engine
-from breakeven.predict.scheduler import ROUTERS, LengthsOf, Load, Simulated, drawn, simulate
+from breakeven.predict.requests import of_lengths
+from breakeven.predict.scheduler import ROUTERS, LengthsOf, Load, Simulated, simulate
 from breakeven.predict.steptime import step_time
 from breakeven.record import Record
-from breakeven.workload.spread import parse_lengths
+from breakeven.workload.lengths import parse_both
 
 DECODE_S, PREFILL_S, PROMPT, OUTPUT = 0.02, 0.1, 100, 50
 
@@ -38,6 +39,10 @@ def full_step_s(prefill_tokens: int, context: int, users: int, cached: int) -> f
 
 def fixed(prompt: int = PROMPT, output: int = OUTPUT) -> LengthsOf:
     return lambda _user, _k: (prompt, output)
+
+
+def drawn(inputs: str, outputs: str) -> LengthsOf:
+    return of_lengths((inputs, outputs), parse_both(inputs, outputs)).lengths
 
 
 def summary(simulated: Simulated) -> LevelSummary:
@@ -130,7 +135,7 @@ def test_answers_that_outgrow_the_cache_lose_their_place_and_lose_no_token() -> 
 
 
 def test_jumping_over_steps_changes_nothing() -> None:
-    lengths = drawn(parse_lengths("uniform:20,200", name="in"), parse_lengths("lognormal:80,0.6", name="out"), seed=3)
+    lengths = drawn("uniform:20,200", "lognormal:80,0.6")
     load = Load(lengths, users=12, think_s=0.3)
     stepwise = simulate(Engine(full_step_s, slots=8, kv_tokens=1500, longest_jump=1), load)
     jumping = simulate(Engine(full_step_s, slots=8, kv_tokens=1500), load)
@@ -213,7 +218,7 @@ class _Watched:
 def test_whatever_the_load_no_token_is_lost_and_no_limit_passed(
     *, users: int, slots: int, room: int, most: int, spare: int, think_s: float, replicas: int, routing: str, seed: int
 ) -> None:
-    lengths = drawn(parse_lengths(f"uniform:1,{most}", name="in"), parse_lengths(f"uniform:1,{most}", name="out"))
+    lengths = drawn(f"uniform:1,{most}", f"uniform:1,{most}")
     watched = _Watched(slots=slots, step_tokens=slots + spare, kv_tokens=2 * most + room)
     engine = Engine(watched.step_s, slots=slots, step_tokens=watched.step_tokens, kv_tokens=watched.kv_tokens)
     load = Load(lengths, users=users, think_s=think_s, window_s=5.0)

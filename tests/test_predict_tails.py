@@ -15,8 +15,11 @@ from breakeven.metrics.summary import Quantile, RunSummary
 from breakeven.predict.calibrations import choose
 from breakeven.predict.closed import Closed
 from breakeven.predict.deciding import deciding_run
-from breakeven.predict.run import Wanted, predicted_run
+from breakeven.predict.requests import alike, of_lengths
+from breakeven.predict.run import predicted_run
 from breakeven.predict.tails import ratios, stray, wider
+from breakeven.predict.wanted import Wanted
+from breakeven.workload.lengths import Listed
 from commands import Done, breakeven
 
 CPU = Path(__file__).parent.parent / "examples" / "cpu-llamacpp-vs-vllm"
@@ -24,8 +27,9 @@ CPU = Path(__file__).parent.parent / "examples" / "cpu-llamacpp-vs-vllm"
 
 def curve(*users: int, has_tails: bool = True) -> RunSummary:
     shape, card = find_model("llama-3.1-8b"), find_gpu("h100-sxm")
-    lengths = {"input_tokens": 512, "output_tokens": 256}
-    wanted = Wanted(model=shape, gpu=card, cards=1, engine="vllm", users=users, has_tails=has_tails, **lengths)
+    wanted = Wanted(
+        model=shape, gpu=card, cards=1, engine="vllm", users=users, has_tails=has_tails, requests=alike(512, 256)
+    )
     return predicted_run(wanted, choose(shape, card, engine="vllm"))
 
 
@@ -47,14 +51,15 @@ def test_one_user_whose_requests_are_alike_strays_by_nothing_but_hiccups() -> No
 
 
 def test_answers_of_two_lengths_stray_as_their_lengths_do() -> None:
-    """Each user is alone on a step of 10 ms, so that an answer takes as long as it has tokens: 5 % are ten times as
-    long."""
+    """Each user is alone on a step of 10 ms, so that an answer takes as long as it has tokens: one of 12 is ten
+    times as long, and 35 tokens are the mean."""
     closed = Closed(ttft_s=0.01, tpot_s=0.01, output_tok_per_s=100, bound="bandwidth", slots=1)
-    found = ratios(
-        lambda *_: 0.01, closed, lambda _, k: (8, 200 if k % 12 == 5 else 20), users=1, output_tokens=40, kv_tokens=None
-    )
-    assert found["e2e_s"]["p90"] == pytest.approx(1.0, rel=0.1)
-    assert found["e2e_s"]["p99"] == pytest.approx(10, rel=0.1)
+    requests = of_lengths(("file:pairs.csv", "file:pairs.csv"), Listed(((8, 20),) * 11 + ((8, 200),)))
+    assert requests.output_tokens == pytest.approx(35, rel=0.01)
+    assert requests.longest_tokens == 208
+    found = ratios(lambda *_: 0.01, closed, requests, users=1, kv_tokens=None)
+    assert found["e2e_s"]["p50"] == pytest.approx(20 / 35, rel=0.15)
+    assert found["e2e_s"]["p99"] == pytest.approx(200 / 35, rel=0.15)
     assert found["tpot_s"]["p99"] == pytest.approx(1.0, rel=0.01)
 
 
@@ -87,7 +92,7 @@ def test_percentiles_are_worked_out_only_where_they_may_decide() -> None:
     """And what is decided is what the whole curve says."""
     shape, card = find_model("llama-3.1-8b"), find_gpu("h100-sxm")
     chosen = choose(shape, card, engine="vllm")
-    wanted = Wanted(model=shape, gpu=card, cards=1, engine="vllm", users=CURVE, input_tokens=512, output_tokens=256)
+    wanted = Wanted(model=shape, gpu=card, cards=1, engine="vllm", users=CURVE, requests=alike(512, 256))
     whole = predicted_run(wanted, chosen)
     for limits in ("tpot_p99=20ms", "ttft_p95=300ms,tpot_p95=30ms", "e2e_p90=5s", "tpot_p99=1h"):
         level = ServiceLevel(slo=parse_slo(limits))

@@ -17,6 +17,7 @@ _SAID: Final[dict[str, Callable[[float], str]]] = {
     "one": "{:.1f}".format,
     "two": "{:.2f}".format,
     "few": "{:.2g}".format,
+    "plain": "{:g}".format,
     "share": lambda value: percent(value, digits=0),
     "change": more,
 }

@@ -177,7 +177,7 @@ DURATION: Final = Kind(parse_duration_s, lambda value: (_short(value),))
 PATH: Final = Kind(Path)
 _USERS_OR_AUTO: Final = USERS._replace(read=_or_auto(users, auto="auto"))
 _DURATION_OR_AUTO: Final = DURATION._replace(read=_or_auto(parse_duration_s, auto=None))
-_TOKENS: Final = Kind(lambda text: int(text) if text.lstrip("-").isdigit() else text)
+TOKENS: Final = Kind(lambda text: int(text) if text.lstrip("-").isdigit() else text)
 _HEADERS: Final = Kind(name_value, _pairs, is_many=True)
 _SETTINGS: Final = Kind(key_value, _pairs, is_many=True)
 _ENGINE_SETTINGS: Final = Kind(key_value, lambda value: _fields({k: typed(v) for k, v in value.items()}), is_many=True)
@@ -254,13 +254,13 @@ PLAN_OPTIONS: tuple[Option, ...] = (
             "prompt length with the chat template, for fixed; for lengths also normal:MEAN,SD, "
             "lognormal:MEDIAN,SIGMA, uniform:LOW,HIGH or file:PATH",
             "N",
-            kind=_TOKENS,
+            kind=TOKENS,
         ),
         Option(
             "--output-tokens",
             "answer length: at most N for chat (default: 64 embedded, 256 for a URL), exactly N for fixed",
             "N",
-            kind=_TOKENS,
+            kind=TOKENS,
         ),
         Option("--file", "the data set, trace or sessions", "FILE"),
         Option(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -23,27 +24,35 @@ from breakeven.findings.nearest import nearest_text
 from breakeven.findings.pricing import most_common_kind, names_of
 from breakeven.hardware import Gpu, ModelShape, known_model, same_card
 from breakeven.hardware.silicon import kernels
+from breakeven.load.arrivals import parse_arrivals
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
+from breakeven.plan import LEAST_REQ_PER_S, MOST_REQ_PER_S
 from breakeven.predict.calibrations import Calibration
 from breakeven.predict.calibrations import choose as calibration_for
 from breakeven.predict.deciding import deciding_run
 from breakeven.predict.fits import fit_on
 from breakeven.predict.own import machine
 from breakeven.predict.own import own as own_calibrations
+from breakeven.predict.requests import Requests, alike, of_lengths
 from breakeven.predict.roofline import known_parts
-from breakeven.predict.run import Wanted, machine_run, predicted_run
+from breakeven.predict.run import machine_run, predicted_run
 from breakeven.predict.silicon import kernel_row, lacks_points
 from breakeven.predict.text import lacks
+from breakeven.predict.wanted import Wanted
 from breakeven.prices import read_quotes
 from breakeven.registry import load
 from breakeven.report.choice import choice_text, nothing_text
 from breakeven.report.html import to_html
 from breakeven.report.predicted import predicted_text
 from breakeven.store.kept import keep_summary
+from breakeven.workload.lengths import parse_both
 
 MOST_SHOWN = 8
 """Candidates on a page: as many as have a colour."""
+DEFAULT_INPUT: Final = 512
+DEFAULT_OUTPUT: Final = 256
+USERS: Final = (1, 5, 10, 50, 100)
 CURVE: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024, 2048, 4096)
 """Numbers of users at which a curve is worked out where only its capacity is asked: a step of a half power of two."""
 
@@ -57,10 +66,24 @@ class Asked(Struct, frozen=True, kw_only=True):
     precision: str | None = None
     kv_bits: int | None = None
     cards: int | None = None
-    input_tokens: int = 512
-    output_tokens: int = 256
+    told: tuple[int | str | None, int | str | None] = (None, None)
+    """Input and output tokens: a number, a distribution, or `file:PATH` for both."""
     runs: tuple[str, ...] = ()
     """The user's own: each stands for its card, and tells of the others."""
+
+    @property
+    def requests(self) -> Requests:
+        """Their lengths; UsageError for what is no length."""
+        inputs = DEFAULT_INPUT if self.told[0] is None else self.told[0]
+        is_file = isinstance(inputs, str) and inputs.startswith("file:")
+        outputs = DEFAULT_OUTPUT if self.told[1] is None and not is_file else self.told[1]
+        for name, value in (("--input-tokens", inputs), ("--output-tokens", outputs)):
+            if isinstance(value, int) and value < 1:
+                raise UsageError(f"{name}: {value} is too few; at least 1")
+        if isinstance(inputs, int) and isinstance(outputs, int):
+            return alike(inputs, outputs)
+        drawn = parse_both(str(inputs), None if outputs is None else str(outputs))
+        return of_lengths((inputs, inputs if outputs is None else outputs), drawn)
 
     @property
     def shape(self) -> ModelShape:
@@ -69,16 +92,39 @@ class Asked(Struct, frozen=True, kw_only=True):
         return chosen_model(self.model, precision=self.precision, kv_bits=self.kv_bits)
 
 
-def predict(asked: Asked, *, users: tuple[int, ...], out: Path | None, json_to: str | None) -> int:
+class Loads(Struct, frozen=True, kw_only=True):
+    """What a curve is of: users in a closed loop or rates of an open one, and on how many engines."""
+
+    users: tuple[int, ...] = ()
+    rates: tuple[float, ...] = ()
+    arrivals: str | None = None
+    replicas: int = 1
+    routing: str = "round-robin"
+
+    def checked(self) -> "Loads":
+        """With the users of everyone who says none; UsageError for what cannot be together."""
+        if self.users and self.rates:
+            raise UsageError("--users and --rate: a load is either so many users or so many requests a second")
+        if self.arrivals is not None and not self.rates:
+            raise UsageError("--arrivals: users ask when they have their answer; give --rate for an open loop")
+        for rate in self.rates:
+            if not LEAST_REQ_PER_S <= rate <= MOST_REQ_PER_S:
+                raise UsageError(f"--rate: {rate:g} req/s; give {LEAST_REQ_PER_S:g} to {MOST_REQ_PER_S:.0f} of them")
+        arrivals = self.arrivals or "poisson"
+        parse_arrivals(arrivals)
+        return replace(self, arrivals=arrivals, users=self.users or (() if self.rates else USERS))
+
+
+def predict(asked: Asked, loads: Loads, *, out: Path | None, json_to: str | None) -> int:
     """Print a curve for each card, and keep it as a run where `out` says; 1 where the model fits on none of them."""
-    shape = asked.shape
+    shape, loads = asked.shape, loads.checked()
     measured = _measured(asked, shape)
     runs: list[RunSummary] = []
     left: list[Left] = []
     where: list[str] = []
-    curves = _of_machines(measured, users=users)
+    curves = _of_machines(measured, loads)
     if asked.gpus or not curves:
-        curves += [*_predicted(asked, shape, users=users, measured=measured)]
+        curves += [*_predicted(asked, shape, loads, measured=measured)]
     for found in curves:
         if isinstance(found, Left):
             left.append(found)
@@ -112,7 +158,8 @@ def choose(
     measured = _measured(asked, shape)
     runs: list[RunSummary] = list(measured)
     left: list[Left] = []
-    for found in _predicted(asked, shape, users=CURVE, measured=measured, but=measured, decide=service):
+    curve = Loads(users=CURVE).checked()
+    for found in _predicted(asked, shape, curve, measured=measured, but=measured, decide=service):
         (left if isinstance(found, Left) else runs).append(found)  # type: ignore[arg-type]
     kind, unpriced = most_common_kind([run.run for run in runs], known := (*quotes(), *own))
     priced, at = (
@@ -127,8 +174,8 @@ def choose(
         level=service,
         at=service.text(),
         users=users,
-        input_tokens=asked.input_tokens,
-        output_tokens=asked.output_tokens,
+        input_tokens=asked.requests.told[0],
+        output_tokens=asked.requests.told[1],
         ranked_by=ranked_by(users),
         candidates=candidates,
         left_out=tuple(left),
@@ -161,7 +208,7 @@ def _measured(asked: Asked, shape: ModelShape) -> list[RunSummary]:
     return found
 
 
-def _of_machines(runs: Sequence[RunSummary], *, users: tuple[int, ...]) -> "list[RunSummary | Left]":
+def _of_machines(runs: Sequence[RunSummary], loads: Loads) -> "list[RunSummary | Left]":
     """Other loads of the machines of runs whose card no table knows, such as a CPU."""
     found: list[RunSummary | Left] = []
     for run in runs:
@@ -169,10 +216,12 @@ def _of_machines(runs: Sequence[RunSummary], *, users: tuple[int, ...]) -> "list
             continue
         fitted = machine(run)
         why = "a run tells of its machine from two numbers of users on"
+        if loads.rates or loads.replicas > 1:
+            fitted, why = None, "--rate and --replicas take a card that the table knows"
         found.append(
             Left(gpu=card(run.run.host), why="not modelled", detail=why)
             if fitted is None
-            else machine_run(run, fitted, users=users)
+            else machine_run(run, fitted, users=loads.users)
         )
     return found
 
@@ -180,8 +229,8 @@ def _of_machines(runs: Sequence[RunSummary], *, users: tuple[int, ...]) -> "list
 def _predicted(
     asked: Asked,
     shape: ModelShape,
+    loads: Loads,
     *,
-    users: tuple[int, ...],
     measured: Sequence[RunSummary] = (),
     but: Sequence[RunSummary] = (),
     decide: ServiceLevel | None = None,
@@ -191,13 +240,12 @@ def _predicted(
     With a service level to `decide` on, percentiles beyond the middle are worked out only where it limits them, and at
     the loads that may decide.
     """
-    mine = own_calibrations(measured)
+    mine, requests = own_calibrations(measured), asked.requests
     names = [name for run in but for name in names_of(run.run)]
     for gpu in chosen_gpus(asked.gpus):
         if any(same_card(gpu.key, name) for name in names):
             continue
-        context = asked.input_tokens + asked.output_tokens
-        found = fit_on(shape, gpu, context_tokens=context, cards=asked.cards)
+        found = fit_on(shape, gpu, context_tokens=requests.longest_tokens, cards=asked.cards)
         if found.cards is None:
             yield Left(gpu=gpu.name, why="does not fit", detail=lacks(found))
             continue
@@ -207,9 +255,12 @@ def _predicted(
                 gpu=gpu,
                 cards=found.cards,
                 engine=asked.engine,
-                users=users,
-                input_tokens=asked.input_tokens,
-                output_tokens=asked.output_tokens,
+                users=loads.users,
+                rates=loads.rates,
+                arrivals=loads.arrivals or "poisson",
+                requests=requests,
+                replicas=loads.replicas,
+                routing=loads.routing,
             )
             measured_kernels = _kernels(shape, gpu, asked.engine, cards=found.cards)
             chosen = calibration_for(shape, gpu, engine=asked.engine, own=mine, kernels=measured_kernels)

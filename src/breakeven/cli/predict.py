@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from breakeven.cli.command import JSON, WRITABLE, Command
 from breakeven.cli.money import FLOOR, SLO
 from breakeven.errors import UsageError
-from breakeven.options import AMOUNT, COUNT, COUNTS, NAMES, PATH, SWITCH, TEXTS, WHOLE, Option
+from breakeven.options import AMOUNT, COUNT, COUNTS, NAMES, NUMBERS, PATH, SWITCH, TEXTS, TOKENS, WHOLE, Option
 
 if TYPE_CHECKING:
     from breakeven.app.predict import Asked
@@ -55,8 +55,7 @@ def _asked(arguments: argparse.Namespace) -> "Asked":
         precision=arguments.precision,
         kv_bits=arguments.kv_bits,
         cards=arguments.cards,
-        input_tokens=arguments.input_tokens,
-        output_tokens=arguments.output_tokens,
+        told=(arguments.input_tokens, arguments.output_tokens),
         runs=tuple(arguments.runs or ()),
     )
 
@@ -73,12 +72,19 @@ def _predict(arguments: argparse.Namespace) -> int:
             refit=arguments.refit,
             json_to=arguments.json,
         )
-    from breakeven.app.predict import predict
+    from breakeven.app.predict import Loads, predict
 
     if arguments.model is None:
         raise UsageError("predict: the following arguments are required: --model, or --validate")
 
-    return predict(_asked(arguments), users=arguments.users, out=arguments.out, json_to=arguments.json)
+    load = Loads(
+        users=arguments.users or (),
+        rates=arguments.rate or (),
+        arrivals=arguments.arrivals,
+        replicas=arguments.replicas,
+        routing=arguments.routing,
+    )
+    return predict(_asked(arguments), load, out=arguments.out, json_to=arguments.json)
 
 
 def _choose(arguments: argparse.Namespace) -> int:
@@ -101,8 +107,14 @@ _SHAPE: Final = (
     PRECISION,
     KV_BITS,
     CARDS,
-    Option("--input-tokens", "of a prompt (default: 512)", "N", kind=COUNT, default=512),
-    Option("--output-tokens", "of an answer (default: 256)", "N", kind=COUNT, default=256),
+    Option(
+        "--input-tokens",
+        "of a prompt; drawn as `run` draws them by normal:MEAN,SD, lognormal:MEDIAN,SIGMA, uniform:LOW,HIGH or "
+        "file:PATH (default: 512)",
+        "N",
+        kind=TOKENS,
+    ),
+    Option("--output-tokens", "of an answer, or drawn likewise (default: 256)", "N", kind=TOKENS),
     Option(
         "--from",
         "a run of your own, which stands for its card and wins over all other measurements",
@@ -141,7 +153,15 @@ COMMANDS: Final = (
                 "users at once, one level each (default: 1,5,10,50,100)",
                 "LIST",
                 kind=COUNTS,
-                default=(1, 5, 10, 50, 100),
+            ),
+            Option("--rate", "open loop: requests per second, one level each", "LIST", kind=NUMBERS),
+            Option("--arrivals", "of the open loop: constant, poisson or gamma:CV (default: poisson)", "KIND"),
+            Option("--replicas", "engines side by side, each on --cards (default: 1)", "N", kind=COUNT, default=1),
+            Option(
+                "--routing",
+                "which of them gets a request (default: round-robin)",
+                choices=("round-robin", "least-loaded"),
+                default="round-robin",
             ),
             *_SHAPE,
             Option(
@@ -161,6 +181,7 @@ COMMANDS: Final = (
         ),
         "Predict throughput and latency by load, with an interval, what holds them back, and where that comes from.",
         "  breakeven predict --model llama-3.1-8b --gpu h100-80-sxm,l40s,rtx4090 --engine vllm --out runs\n"
+        "  breakeven predict --model llama-3.1-8b --gpu l40s --rate 2,8 --replicas 2 --routing least-loaded\n"
         "  breakeven predict --validate --gpu h100\n",
     ),
     Command(

@@ -72,8 +72,9 @@ class Choice(Struct, frozen=True, kw_only=True):
     at: str
     users: float | None
     """Whom all nodes together serve; None: not said, and nothing is counted in nodes."""
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int | str
+    """As they were told: a number or a distribution."""
+    output_tokens: int | str
     ranked_by: RankedBy
     candidates: tuple[Candidate, ...]
     left_out: tuple[Left, ...]

@@ -44,9 +44,14 @@ def _predict_command(run: RunFacts) -> str:
     """The prediction again; it stands for the calibrations that are shipped then."""
     about, asked = run.settings["predicted"], run.workload
     words = ["--model", run.model, "--precision", about.get("precision"), "--gpu", run.host.get("gpu")]
-    words += ["--cards", run.host.get("gpu_count"), "--engine", run.engine.get("name")]
+    replicas = about.get("replicas", 1)
+    words += ["--cards", run.host.get("gpu_count", 1) // replicas, "--engine", run.engine.get("name")]
     words += ["--input-tokens", asked.get("input_tokens"), "--output-tokens", asked.get("output_tokens")]
-    words += ["--users", ",".join(map(str, run.settings.get("users") or ()))]
+    words += ["--replicas", replicas, "--routing", about["routing"]] if replicas > 1 else []
+    loads = ("rate", "arrivals") if run.settings.get("rate") else ("users",)
+    for name in loads:
+        told = run.settings.get(name) or ()
+        words += [f"--{name}", told if isinstance(told, str) else ",".join(f"{one:g}" for one in told)]
     return " ".join(["breakeven predict", *(shlex.quote(clean(str(word))) for word in words)])
 
 

@@ -50,9 +50,10 @@ class Closed(Struct, frozen=True, kw_only=True):
 def closed_loop(
     steps: StepTime,
     *,
-    users: int,
+    users: float,
     input_tokens: float,
     output_tokens: float,
+    context_tokens: float | None = None,
     slots: float = math.inf,
     waiting: Waiting,
     request_s: float,
@@ -62,10 +63,11 @@ def closed_loop(
     With n = min(users, slots) served at once, D the time from a first token to the last, P what a prompt adds to a step
     and C = D + P + a step the cycle of a place: D = (output - 1) x step + `interrupts` x (n - 1) x D / C x P, since
     each of the others has one prompt read a cycle. Then TPOT = D / (output - 1); TTFT = request + `prompts` x (P +
-    half a step) + `burst` x n x P + (users / n - 1) x C, the last for those who wait for a place.
+    half a step) + `burst` x n x P + (users / n - 1) x C, the last for those who wait for a place. Lengths are means;
+    `context_tokens` is what an answering user has in the cache, where that is not input + output / 2.
     """
     at_once = min(float(users), slots)
-    context = input_tokens + output_tokens / 2
+    context = input_tokens + output_tokens / 2 if context_tokens is None else context_tokens
     answering = at_once
     for _ in range(_ROUNDS):
         step_s = steps.step_s(0, 0, answering, answering * context)
@@ -108,12 +110,14 @@ def predict_closed(
     waiting: Waiting,
     *,
     tp: int,
-    users: int,
+    users: float,
     input_tokens: float,
     output_tokens: float,
+    context_tokens: float | None = None,
 ) -> Closed | None:
     """`closed_loop` of a model on cards, with the places that their memory has; None where not one context fits."""
-    slots = sequences(model, memory(model, gpu, tp=tp), context_tokens=input_tokens + output_tokens / 2)
+    context = input_tokens + output_tokens / 2 if context_tokens is None else context_tokens
+    slots = sequences(model, memory(model, gpu, tp=tp), context_tokens=context)
     if slots < 1:
         return None
     return closed_loop(
@@ -121,6 +125,7 @@ def predict_closed(
         users=users,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
+        context_tokens=context,
         slots=slots,
         waiting=waiting,
         request_s=efficiency.request_s,

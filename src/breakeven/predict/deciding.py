@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from breakeven.metrics.slo import Limit, ServiceLevel
 from breakeven.metrics.summary import LevelSummary, RunSummary
 from breakeven.predict.calibrations import Chosen
-from breakeven.predict.run import Wanted, predicted_level, predicted_run
+from breakeven.predict.run import predicted_level, predicted_run
 from breakeven.predict.tails import PERCENTILES
+from breakeven.predict.wanted import Wanted
 
 FURTHER: Final = 1.25
 """Times a 95 % interval on the log scale: beyond either end lie 0.7 % of the draws of one limit, so that three limits
@@ -21,13 +22,15 @@ End = Literal[0, 1]
 def deciding_run(wanted: Wanted, chosen: Chosen, level: ServiceLevel) -> RunSummary:
     """The curve at the loads that may decide on a service level.
 
-    Percentiles beyond the middle take a simulated engine. Where one is limited these are the loads from the highest
-    that meets every limit, whichever way the prediction is wrong, to the lowest that misses one whichever way; and none
-    at which users wait for a place without one at which they do not, which may give as much. Else all.
+    Percentiles beyond the middle take a simulated engine, and so does the middle where lengths are drawn. Where one is
+    limited these are the loads from the highest that meets every limit, whichever way the prediction is wrong, to the
+    lowest that misses one whichever way; and none at which users wait for a place without one at which they do not,
+    which may give as much. Else all.
     """
     limits = level.slo.limits if level.slo else ()
     plain = predicted_run(replace(wanted, has_tails=False), chosen)
-    if not any(limit.of[1] in PERCENTILES for limit in limits):
+    drawn = wanted.requests.drawn is not None
+    if not any(drawn or limit.of[1] in PERCENTILES for limit in limits):
         return plain
     known: dict[int, LevelSummary] = {}
 

@@ -13,7 +13,7 @@ from breakeven.predict.fit import Seen
 from breakeven.predict.machine import fit_machine
 from breakeven.predict.own import levels, own
 from breakeven.predict.roofline import known_parts
-from breakeven.predict.run import FIGURES, TIER_SAYS, Figure
+from breakeven.predict.told import FIGURES, TIER_SAYS, Figure
 
 LEAST: Final = 3
 """Numbers of users of a run on a machine that no table knows: two are fitted, the rest predicted."""

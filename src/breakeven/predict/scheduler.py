@@ -17,10 +17,9 @@ from breakeven.predict.replica import Engine, Job, Replica
 from breakeven.record import LevelFacts, Record
 from breakeven.units import US_PER_S
 from breakeven.workload.draw import Draws
-from breakeven.workload.spread import Spread
 
 LengthsOf = Callable[[int, int], tuple[int, int]]
-"""Input and output tokens of a user's k-th request: `Lengths.lengths` of room `workload`, or `drawn` below."""
+"""Input and output tokens of a user's k-th request: `Lengths.lengths` of room `workload`, or `Requests.lengths`."""
 
 RAMP_S_PER_USER: Final = 0.05
 LONGEST_RAMP_S: Final = 5.0
@@ -31,12 +30,6 @@ _SETTLED: Final = 2
 _PAST_S: Final = 2e-6
 """A window's border lies so long past a step, whose tokens have stamps in whole microseconds."""
 _ARRIVAL, _STEP = 0, 1
-
-
-def drawn(inputs: Spread, outputs: Spread, *, seed: int = 0) -> LengthsOf:
-    """Lengths from two distributions, drawn as the workload `lengths` draws them."""
-    first, second = Draws(seed, purpose="input"), Draws(seed, purpose="output")
-    return lambda user, k: (inputs.count_at(first.unit(user, k)), outputs.count_at(second.unit(user, k)))
 
 
 class Load(NamedTuple):

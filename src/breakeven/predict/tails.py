@@ -16,7 +16,8 @@ from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.statistics import QUANTILES
 from breakeven.predict.closed import Closed
 from breakeven.predict.replica import Engine, StepTime
-from breakeven.predict.scheduler import LengthsOf, Load, simulate
+from breakeven.predict.requests import Requests
+from breakeven.predict.scheduler import Load, simulate
 from breakeven.reference.fleet import read_rows
 
 Strayed = Literal["ttft_s", "tpot_s", "e2e_s"]
@@ -25,6 +26,8 @@ STRAYED: Final[tuple[Strayed, ...]] = ("ttft_s", "tpot_s", "e2e_s")
 PERCENTILES: Final[tuple[Percentile, ...]] = ("p90", "p95", "p99")
 LEAST_ANSWERS: Final = 100
 """From which on there is a p99."""
+DRAWN_ANSWERS: Final = 400
+"""The same where lengths differ, whose mean few answers tell badly."""
 MANY_ANSWERS: Final = 200
 """From which on one of each user will do; of fewer users each has two."""
 STEP_TOKENS: Final = 2048
@@ -32,32 +35,60 @@ STEP_TOKENS: Final = 2048
 _SETTLING: Final = 1.5
 """Answers of every user that are over before the window opens, the first of them cut short."""
 
-Ratios = Mapping[Strayed, Mapping[Percentile, float]]
-"""Percentile / median of each figure."""
+Ratios = Mapping[Strayed, Mapping[str, float]]
+"""Of each figure `mean`, `p50` and PERCENTILES: by what its middle is to be multiplied."""
+
+
+class Routed(NamedTuple):
+    """Replicas, and which of them gets the next request."""
+
+    replicas: int = 1
+    routing: str = "round-robin"
+
+
+ONE: Final = Routed()
+BALANCED: Final = "least-loaded"
 
 
 def ratios(
-    step_s: StepTime, closed: Closed, lengths: LengthsOf, *, users: int, output_tokens: float, kv_tokens: int | None
+    step_s: StepTime, closed: Closed, requests: Requests, *, users: int, kv_tokens: int | None, behind: Routed = ONE
 ) -> Ratios:
-    """Percentile / median of TTFT, TPOT and E2E of `users` in a closed loop whose middle is `closed`.
+    """Mean and percentiles of TTFT, TPOT and E2E of `users` in a closed loop, each replica's middle being `closed`.
 
-    Of the requests that are due while each user has two answers (one from 200 users on), and 100 in all, after one and
-    a half of each; the level runs on until nearly all of them are over, and those that are not are left out. A figure
-    that no answer has, such as the TPOT of answers of one token, is missing.
+    Where requests are alike the middle is the median, else the mean, since a balance of means told it; and that of
+    replicas which all have their share. Of the requests that are due while each user has two answers (one from 200
+    users on), and 100 in all, after one and a half of each; the level runs on until nearly all of them are over, and
+    those that are not are left out. A figure that no answer has, such as the TPOT of answers of one token, is missing.
     """
-    e2e_s = closed.ttft_s + (output_tokens - 1) * closed.tpot_s
-    answers = max(1.0, min(2.0, MANY_ANSWERS / users), LEAST_ANSWERS / users)
-    open_s, due_s = _SETTLING * e2e_s, e2e_s * answers
-    load = Load(lengths, users=users, warm_up_s=open_s, window_s=due_s + _SETTLING * e2e_s)
     engine = Engine(step_s, slots=users, step_tokens=max(STEP_TOKENS, users), kv_tokens=kv_tokens)
-    seen = [one for one in simulate(engine, load).records if one.k and open_s <= one.due_s < open_s + due_s]
-    found: dict[Strayed, Mapping[Percentile, float]] = {}
+    seen = _seen(engine, closed, requests, users=users, behind=behind)
+    fair = seen
+    if behind.replicas > 1 and behind.routing != BALANCED:
+        fair = _seen(engine, closed, requests, users=users, behind=behind._replace(routing=BALANCED))
+    found: dict[Strayed, Mapping[str, float]] = {}
     for name in STRAYED:
-        values = [value for one in seen if (value := METRICS[name].of(one)) is not None and one.status == "done"]
-        if values:
-            middle, *far = np.quantile(values, [0.5, *(QUANTILES[at] for at in PERCENTILES)]).tolist()
-            found[name] = {at: value / middle for at, value in zip(PERCENTILES, far, strict=True)}
+        if seen[name] and fair[name]:
+            middle = float(np.mean(fair[name]) if requests.drawn else np.median(fair[name]))
+            at = ("p50", *PERCENTILES)
+            told = np.quantile(seen[name], [0.5, *(QUANTILES[one] for one in PERCENTILES)]).tolist()
+            found[name] = {"mean": float(np.mean(seen[name]) / np.mean(fair[name]))} | {
+                one: value / middle for one, value in zip(at, told, strict=True)
+            }
     return found
+
+
+def _seen(
+    engine: Engine, closed: Closed, requests: Requests, *, users: int, behind: Routed
+) -> Mapping[Strayed, list[float]]:
+    """The figures of single answers."""
+    e2e_s = closed.ttft_s + (requests.output_tokens - 1) * closed.tpot_s
+    least = DRAWN_ANSWERS if requests.drawn else LEAST_ANSWERS
+    answers = max(1.0, min(2.0, MANY_ANSWERS / users), least / users)
+    open_s, due_s = _SETTLING * e2e_s, e2e_s * answers
+    load = Load(requests.lengths, users=users, warm_up_s=open_s, window_s=due_s + _SETTLING * e2e_s)
+    records = simulate(engine, load, replicas=behind.replicas, routing=behind.routing).records
+    over = [one for one in records if one.k and open_s <= one.due_s < open_s + due_s and one.status == "done"]
+    return {name: [value for one in over if (value := METRICS[name].of(one)) is not None] for name in STRAYED}
 
 
 class Stray(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Final
 from breakeven.compare.words import reason_text
 from breakeven.findings.choice import Candidate, Choice
 from breakeven.metrics.summary import Estimate
-from breakeven.predict.run import BOUND_SAYS
+from breakeven.predict.told import BOUND_SAYS
 from breakeven.report.predicted import left_lines
 from breakeven.report.table import Column, Table, lines, room
 from breakeven.report.words import people
@@ -130,12 +130,14 @@ def _next(choice: Choice, engine: str) -> Iterator[str]:
 def _command(choice: Choice, one: Candidate, engine: str) -> list[str]:
     """The run that measures a candidate near its capacity; several cards are served by hand, and asked at their URL."""
     top = max(2, int(one.users.value or 2))
+    lengths = (choice.input_tokens, choice.output_tokens)
+    workload = "fixed" if all(isinstance(one, int) for one in lengths) else "lengths"
     whom = ["--engine", engine, "--model", choice.model]
     if one.cards > 1:
         whom = ["--url", "http://localhost:8000", "--gpu-count", str(one.cards)]
     return [
-        *("breakeven", "run", *whom, "--gpu", one.card, "--workload", "fixed"),
-        *("--input-tokens", str(choice.input_tokens), "--output-tokens", str(choice.output_tokens)),
+        *("breakeven", "run", *whom, "--gpu", one.card, "--workload", workload),
+        *("--input-tokens", str(lengths[0]), "--output-tokens", str(lengths[1])),
         *("--users", ",".join(str(users) for users in sorted({1, max(1, top // 2), top}))),
     ]
 

@@ -1,19 +1,19 @@
 """Predicted curves in a terminal: a table a card, what holds each level back, and where the prediction comes from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from breakeven.findings import names
 from breakeven.findings.choice import Left
 from breakeven.hardware import ModelShape
 from breakeven.metrics.summary import Distribution, LevelSummary, RunFacts, RunSummary
-from breakeven.predict.run import BOUND_SAYS, TIER_SAYS
+from breakeven.predict.told import BOUND_SAYS, TIER_SAYS
 from breakeven.report.table import Column, Table, heads, lines, room
-from breakeven.say import closed, wrapped
+from breakeven.say import Ends, interval, wrapped
 from breakeven.units import short_count, short_s
 
 _COLUMNS: Final = (
-    *(Column("users"), Column("tok/s"), Column("95 %", goes=1), Column("a user", goes=2)),
+    *(Column("tok/s"), Column("95 %", goes=1), Column("a user", goes=2)),
     *(
         Column(name, over=over, goes=goes)
         for over in ("TTFT", "TPOT")
@@ -34,9 +34,13 @@ def _lines(model: ModelShape, runs: Sequence[RunSummary], left: Sequence[Left], 
     yield f"predicted, not measured: {model.name} in {model.precision}"
     for index, run in enumerate(runs):
         told = run.run.workload
+        load = "req/s" if run.run.settings.get("rate") else "users"
         yield ""
         yield f"{title(run.run)}; {told.get('input_tokens')} tokens in, {told.get('output_tokens')} out"
-        yield from lines(Table(_COLUMNS, [_row(run, level) for level in run.levels]), width=room(), indent="  ")
+        columns = (Column(load), *_COLUMNS)
+        yield from lines(Table(columns, [_row(run, level) for level in run.levels]), width=room(), indent="  ")
+        grows = [one for level in run.levels for one in level.cautions if one.id == "saturated"]
+        yield from (f"  {one.text}" for one in grows)
         yield from wrapped(source_text(run.run), first="  from ", rest="       ")
         if where:
             yield f"  kept as {where[index]}"
@@ -45,6 +49,8 @@ def _lines(model: ModelShape, runs: Sequence[RunSummary], left: Sequence[Left], 
         yield from left_lines(left)
     if runs:
         yield ""
+        if any(run.run.settings.get("rate") for run in runs):
+            yield "no bound above: it may be more than can be served, where the queue grows as long as requests come"
         yield "95 %: found on measurements that the calibration had not seen; -: too few of them to tell"
         yield "a user: tok/s / users. p50: middle values. p95: of single answers, from a simulated engine"
 
@@ -52,7 +58,9 @@ def _lines(model: ModelShape, runs: Sequence[RunSummary], left: Sequence[Left], 
 def title(run: RunFacts) -> str:
     """`2 x H100 80GB SXM5 with vLLM 0.11`."""
     engine = names.engine(run.engine, version=True)
-    return names.hardware(run.host) + (f" with {engine}" if engine else "")
+    about = run.settings.get("predicted") or {}
+    replicas = f", {about['replicas']} replicas, {about['routing']}" if about.get("replicas") else ""
+    return names.hardware(run.host) + (f" with {engine}" if engine else "") + replicas
 
 
 def source_text(run: RunFacts) -> str:
@@ -70,20 +78,24 @@ def left_lines(left: Sequence[Left]) -> list[str]:
 
 def _row(run: RunSummary, level: LevelSummary) -> tuple[str, ...]:
     speed, ttft, tpot = level.output_tok_per_s, level.of("ttft_s"), level.of("tpot_s")
-    bound = run.run.settings["predicted"]["bounds"][str(level.users)]
-    each = (speed.value or 0.0) / (level.users or 1)
+    load = f"{level.req_per_s_offered:g}" if level.users is None else str(level.users)
+    each = level.of("tok_per_s_per_user").p50.value if level.users is None else (speed.value or 0.0) / level.users
     return (
-        str(level.users),
+        load,
         short_count(speed.value or 0.0),
-        closed(speed.ci95, short_count, otherwise="-"),
-        short_count(each),
+        _ends(speed.ci95, short_count),
+        "-" if each is None else short_count(each),
         *_latency(ttft),
         *_latency(tpot),
-        BOUND_SAYS[bound],
+        BOUND_SAYS[run.run.settings["predicted"]["bounds"][load]],
     )
 
 
 def _latency(of: Distribution) -> tuple[str, str, str]:
     """The middle, its interval, and p95."""
     middle, far = ("-" if one.value is None else short_s(one.value) for one in (of.p50, of.p95))
-    return middle, closed(of.p50.ci95, short_s, otherwise="-"), far
+    return middle, _ends(of.p50.ci95, short_s), far
+
+
+def _ends(ci95: Ends, said: Callable[[float], str]) -> str:
+    return "-" if ci95[0] is None else interval(*ci95, said)

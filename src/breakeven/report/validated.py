@@ -6,7 +6,7 @@ from typing import Final
 from breakeven.predict.calibrations import ALL_TIERS
 from breakeven.predict.coverage import FIGURES, Row
 from breakeven.predict.owntried import OwnLevel
-from breakeven.predict.run import TIER_SAYS
+from breakeven.predict.told import TIER_SAYS
 from breakeven.reference.serving import PEER
 from breakeven.report.table import Table, heads, lines
 from breakeven.say import fixed, wrapped

@@ -33,7 +33,7 @@ class Drawn(NamedTuple):
 class Listed(NamedTuple):
     """Pairs of a file: both lengths of one row are drawn together, so that their correlation stays."""
 
-    pairs: list[tuple[int, int]]
+    pairs: tuple[tuple[int, int], ...]
 
     def at(self, first: float, _: float) -> tuple[int, int]:
         """Input and output tokens of the row at a uniform number."""
@@ -48,7 +48,7 @@ class Lengths:
     def __init__(self, *, input_tokens: str | int, output_tokens: str | int | None = None, seed: int = 0) -> None:
         self._said = (str(input_tokens), None if output_tokens is None else str(output_tokens))
         self._seed = seed
-        self._pairs = _pairs(*self._said)
+        self._pairs = parse_both(*self._said)
         self._inputs = Draws(seed, purpose="input")
         self._outputs = Draws(seed, purpose="output")
         self._places = Draws(seed, purpose="place")
@@ -81,7 +81,8 @@ class Lengths:
         }
 
 
-def _pairs(input_tokens: str, output_tokens: str | None) -> Drawn | Listed:
+def parse_both(input_tokens: str, output_tokens: str | None) -> Drawn | Listed:
+    """Both distributions, or the pairs of `file:PATH`; UsageError for what is none."""
     if not input_tokens.startswith("file:"):
         if output_tokens is None:
             raise UsageError("output-tokens: say how long answers are, such as 256 or lognormal:200,0.8")
@@ -90,7 +91,7 @@ def _pairs(input_tokens: str, output_tokens: str | None) -> Drawn | Listed:
         )
     if output_tokens is not None and output_tokens != input_tokens:
         raise UsageError("output-tokens: the file of input-tokens gives both lengths; leave output-tokens out")
-    return Listed(read_pairs(Path(input_tokens.removeprefix("file:"))))
+    return Listed(tuple(read_pairs(Path(input_tokens.removeprefix("file:")))))
 
 
 def read_pairs(path: Path) -> list[tuple[int, int]]:

@@ -1,0 +1,101 @@
+"""What a predicted curve is to be of, and what one replica of it does in a closed loop."""
+
+import math
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from breakeven.errors import UsageError
+from breakeven.hardware import Gpu, ModelShape
+from breakeven.predict.calibrations import Chosen
+from breakeven.predict.closed import Closed, Waiting, closed_loop, predict_closed
+from breakeven.predict.memory import kv_tokens, memory, sequences
+from breakeven.predict.requests import Requests
+from breakeven.predict.steptime import PERFECT, step_time
+
+UNBOUNDED: Final = 1e6
+"""So many times better than predicted is as good as without limit."""
+PLAIN: Final = Waiting(prompts=1, burst=0, interrupts=1)
+"""As the simulated engine lets wait: prompts are read in the order in which they come, while others are answered."""
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What a curve is to be of."""
+
+    model: ModelShape
+    gpu: Gpu
+    cards: int
+    """That serve together (tensor parallel)."""
+    engine: str
+    users: tuple[int, ...] = ()
+    """Of all replicas together, a level each; or `rates`."""
+    rates: tuple[float, ...] = ()
+    """Requests a second of an open loop, a level each."""
+    arrivals: str = "poisson"
+    requests: Requests
+    replicas: int = 1
+    """Engines side by side, each on `cards`."""
+    routing: str = "round-robin"
+    has_tails: bool = True
+    """p90, p95 and p99 are worked out too, on the simulated engine: some hundredths of a second a level."""
+
+
+def closed_of(wanted: Wanted, chosen: Chosen, users: float) -> Closed:
+    """One replica's users in a closed loop; UsageError where not one context fits."""
+    found = predict_closed(
+        wanted.model,
+        wanted.gpu,
+        chosen.efficiency,
+        chosen.waiting,
+        tp=wanted.cards,
+        users=users,
+        input_tokens=wanted.requests.input_tokens,
+        output_tokens=wanted.requests.output_tokens,
+        context_tokens=wanted.requests.context_tokens,
+    )
+    if found is None:
+        raise UsageError(
+            f"{wanted.model.name} in {wanted.model.precision} does not fit on {wanted.cards} x {wanted.gpu.name}; "
+            f"`breakeven fit` shows what does"
+        )
+    return found
+
+
+def unlimited(closed: Closed) -> Closed:
+    """Where nobody knows what the hardware allows."""
+    return replace(closed, ttft_s=0.0, tpot_s=closed.tpot_s / UNBOUNDED, output_tok_per_s=math.inf)
+
+
+def best_of(wanted: Wanted, users: float, closed: Closed) -> Closed:
+    """What the hardware allows at most: the card as on paper, all of its memory, no user interrupted by a prompt.
+
+    Nothing is said of models with experts, whose users take fewer of them than if they chose evenly. TTFT is that of a
+    prompt alone; where users wait for a place TPOT is too, since an engine may serve fewer of them at once.
+    """
+    if wanted.model.experts:
+        return unlimited(closed)
+    asked = wanted.requests
+    held = memory(wanted.model, wanted.gpu, tp=wanted.cards, usable=1.0)
+    room = replace(held, kv_bytes=held.total_bytes - held.weight_bytes)
+    steps = step_time(wanted.model, wanted.gpu, PERFECT, tp=wanted.cards)
+    alone, together = (
+        closed_loop(
+            steps,
+            users=count,
+            input_tokens=asked.input_tokens,
+            output_tokens=asked.output_tokens,
+            context_tokens=asked.context_tokens,
+            slots=sequences(wanted.model, room, context_tokens=asked.context_tokens),
+            waiting=replace(PLAIN, interrupts=0),
+            request_s=0.0,
+        )
+        for count in (1, users)
+    )
+    return replace(together, ttft_s=alone.ttft_s, tpot_s=(alone if closed.bound == "kv" else together).tpot_s)
+
+
+def cache_of(wanted: Wanted) -> int:
+    """Tokens that the cache of one replica holds, one request at least."""
+    held, longest = memory(wanted.model, wanted.gpu, tp=wanted.cards), wanted.requests.longest_tokens
+    return max(longest, kv_tokens(wanted.model, held, context_tokens=longest))
