@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from breakeven.hardware import find_gpu, find_model
-from breakeven.hardware.silicon import CONTEXTS, PROMPTS, USERS, Kernels, Step, kernels
+from breakeven.hardware.silicon import CONTEXTS, PROMPTS, USERS, Kernels, Step, is_installed, kernels, lacking
 from breakeven.predict.calibrations import choose, spreads
 from breakeven.predict.levels import Group, Key
 from breakeven.predict.silicon import HOST, kernel_row, lacks_points, of_kernels
@@ -100,3 +100,32 @@ def test_predict_says_that_it_rests_on_kernels() -> None:
     told = breakeven("predict", "--model", "llama-3.1-8b", "--gpu", "l40s,h100-sxm", "--users", "1", "--json", "-")
     near = [run["run"]["settings"]["predicted"]["nearest"] for run in json.loads(told.out)["runs"]]
     assert near == ["kernels", "card"]
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "gpu", "engine", "cards", "why"),
+    [
+        ("llama-3.1-8b", "bf16", "l40s", "vllm", 1, None),
+        ("qwen3-30b-a3b", "bf16", "l40s", "vllm", 2, "experts"),
+        ("llama-3.1-8b", "int4", "l40s", "vllm", 1, "precision"),
+        ("llama-3.1-8b", "bf16", "rtx3090", "vllm", 1, "card"),
+        ("llama-3.1-8b", "bf16", "l40s", "lmdeploy", 1, "engine"),
+    ],
+)
+def test_what_has_no_plain_kernels_has_a_reason(
+    model: str, precision: str, gpu: str, engine: str, cards: int, why: str | None
+) -> None:
+    assert lacking(find_model(model).kept_as(precision), find_gpu(gpu), engine, cards=cards) == why
+
+
+def test_a_prediction_says_why_it_does_not_rest_on_kernels() -> None:
+    """Of models with experts and in int4 it did not say so."""
+    for words, says in (
+        (("--model", "qwen3-30b-a3b"), "not from measured kernels: those of models with experts are not read"),
+        (
+            ("--model", "llama-3.1-8b", "--precision", "int4"),
+            "not from measured kernels: they are read in bf16 and fp8",
+        ),
+    ):
+        done = breakeven("predict", *words, "--gpu", "l40s", "--users", "1")
+        assert (says in " ".join(done.out.split())) == is_installed()

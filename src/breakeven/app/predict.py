@@ -23,7 +23,7 @@ from breakeven.findings.names import card
 from breakeven.findings.nearest import nearest_text
 from breakeven.findings.pricing import most_common_kind, names_of
 from breakeven.hardware import Gpu, ModelShape, known_model, same_card
-from breakeven.hardware.silicon import kernels
+from breakeven.hardware.silicon import Lacking, is_installed, kernels, lacking
 from breakeven.load.arrivals import parse_arrivals
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
@@ -250,6 +250,7 @@ def _predicted(
             yield Left(gpu=gpu.name, why="does not fit", detail=lacks(found))
             continue
         try:
+            measured_kernels = _kernels(shape, gpu, asked.engine, cards=found.cards)
             wanted = Wanted(
                 model=shape,
                 gpu=gpu,
@@ -261,8 +262,8 @@ def _predicted(
                 requests=requests,
                 replicas=loads.replicas,
                 routing=loads.routing,
+                lacks_kernels=_lacks(shape, gpu, asked.engine, cards=found.cards),
             )
-            measured_kernels = _kernels(shape, gpu, asked.engine, cards=found.cards)
             chosen = calibration_for(shape, gpu, engine=asked.engine, own=mine, kernels=measured_kernels)
             yield predicted_run(wanted, chosen) if decide is None else deciding_run(wanted, chosen, decide)
         except UsageError as error:
@@ -274,6 +275,11 @@ def _kernels(shape: ModelShape, gpu: Gpu, engine: str, *, cards: int) -> tuple[C
     breakeven[silicon] has kernels."""
     found = kernels(shape, gpu, engine, cards=cards) if lacks_points(shape, gpu, engine) else None
     return () if found is None else (kernel_row(shape, gpu, engine, found, cards=cards),)
+
+
+def _lacks(shape: ModelShape, gpu: Gpu, engine: str, *, cards: int) -> Lacking | None:
+    """Why there are no kernels where they would have told more than the table."""
+    return lacking(shape, gpu, engine, cards=cards) if is_installed() and lacks_points(shape, gpu, engine) else None
 
 
 def _check_same(run: RunSummary, shape: ModelShape) -> None:

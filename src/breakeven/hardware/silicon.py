@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from breakeven.hardware.gpu import Gpu
 from breakeven.hardware.model import ModelShape
@@ -50,6 +50,9 @@ _QUANTS: Final[Mapping[str, str]] = MappingProxyType({"bf16": "bfloat16", "fp8":
 _KV_QUANTS: Final[Mapping[int, str]] = MappingProxyType({16: "bfloat16", 8: "fp8"})
 
 
+Lacking = Literal["card", "engine", "experts", "attention", "precision", "cards"]
+
+
 class Step(NamedTuple):
     """One step: `users` are given a token each, with `tokens` in the cache of each; without users a prompt of `tokens`
     is read."""
@@ -78,14 +81,24 @@ def is_installed() -> bool:
 def kernels(model: ModelShape, gpu: Gpu, engine: str, *, cards: int) -> Kernels | None:
     """Its step times at 15 loads of decoding and 4 prompts, of the card or of the one that stands for it (`CARRIED`).
 
-    None where the package is not installed, and for what it has no plain kernels of: models with experts or windowed
-    attention, precisions but bf16 and fp8, numbers of cards but `CARDS`, and other engines and cards.
+    None where the package is not installed, and for what it has no plain kernels of (`lacking`).
     """
-    on = CARRIED.get(gpu.key, gpu.key)
-    plain = model.gated and not model.experts and not model.window_layers and model.kv_bits in _KV_QUANTS
-    if on not in SYSTEMS or engine not in VERSIONS or model.precision not in _QUANTS or not plain or cards not in CARDS:
+    if lacking(model, gpu, engine, cards=cards) is not None:
         return None
-    return _asked(model, on, engine, cards)
+    return _asked(model, CARRIED.get(gpu.key, gpu.key), engine, cards)
+
+
+def lacking(model: ModelShape, gpu: Gpu, engine: str, *, cards: int) -> Lacking | None:
+    """Why it has no plain kernels of it; None where it should have."""
+    reasons: Mapping[Lacking, bool] = {
+        "card": CARRIED.get(gpu.key, gpu.key) not in SYSTEMS,
+        "engine": engine not in VERSIONS,
+        "experts": bool(model.experts),
+        "attention": bool(model.window_layers) or not model.gated,
+        "precision": model.precision not in _QUANTS or model.kv_bits not in _KV_QUANTS,
+        "cards": cards not in CARDS,
+    }
+    return next((reason for reason, is_so in reasons.items() if is_so), None)
 
 
 @functools.cache

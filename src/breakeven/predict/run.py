@@ -61,6 +61,7 @@ def predicted_run(wanted: Wanted, chosen: Chosen, *, known: Mapping[int, LevelSu
                     "source": found.source,
                     "licence": found.licence,
                     "own": found.own,
+                    **({"lacks_kernels": wanted.lacks_kernels} if wanted.lacks_kernels else {}),
                     "bounds": dict(bounds),
                 },
             },

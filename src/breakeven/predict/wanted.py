@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from breakeven.errors import UsageError
 from breakeven.hardware import Gpu, ModelShape
+from breakeven.hardware.silicon import Lacking
 from breakeven.predict.calibrations import Chosen
 from breakeven.predict.closed import Closed, Waiting, closed_loop, predict_closed
 from breakeven.predict.memory import kv_tokens, memory, sequences
@@ -37,6 +38,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     replicas: int = 1
     """Engines side by side, each on `cards`."""
     routing: str = "round-robin"
+    lacks_kernels: Lacking | None = None
+    """Why a prediction by kernels was not to be had, where their package is installed and no point was measured."""
     has_tails: bool = True
     """p90, p95 and p99 are worked out too, on the simulated engine: some hundredths of a second a level."""
 

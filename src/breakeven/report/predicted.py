@@ -12,6 +12,14 @@ from breakeven.report.table import Column, Table, heads, lines, room
 from breakeven.say import Ends, interval, wrapped
 from breakeven.units import short_count, short_s
 
+LACKS_SAYS: Final = {
+    "card": "none are of this card or its like",
+    "engine": "none are of this engine",
+    "experts": "those of models with experts are not read",
+    "attention": "those of windowed attention are not read",
+    "precision": "they are read in bf16 and fp8 alone",
+    "cards": "they are of 1, 2, 4 or 8 cards",
+}
 _COLUMNS: Final = (
     *(Column("tok/s"), Column("95 %", goes=1), Column("a user", goes=2)),
     *(
@@ -67,7 +75,9 @@ def source_text(run: RunFacts) -> str:
     """How near the measurements are that a prediction rests on, and whose they are."""
     about: dict[str, Any] = run.settings["predicted"]
     when = f", {about['measured']}" if about.get("measured") else ""
-    return f"{about['points']} measurements of {TIER_SAYS[about['nearest']]}{when}: {about['source']}"
+    told = f"{about['points']} measurements of {TIER_SAYS[about['nearest']]}{when}: {about['source']}"
+    lacks = "" if about.get("own") else LACKS_SAYS.get(about.get("lacks_kernels", ""), "")
+    return told + (f"; not from measured kernels: {lacks}" if lacks else "")
 
 
 def left_lines(left: Sequence[Left]) -> list[str]:
