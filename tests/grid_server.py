@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,10 +62,12 @@ class Grid:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.faults += [Fault(method, path, one, named) for one in does]
 
-    def run(self, words: Sequence[str]) -> Ran:
-        """Does as a node: the words of `breakeven node` given to a_node.py."""
+    def run_container(self, words: Sequence[str]) -> Ran:
+        """Does as a node: `breakeven node` is a_node.py; a shell is run as it is, in a folder of its own."""
         env = {**os.environ, "NODE_STARTS": str(self.starts), "NODE_DOES": json.dumps(self.does)}
-        done = subprocess.run([*NODE, *words], env=env, capture_output=True, text=True, check=False)
+        told = [*NODE, *words[2:]] if words[:2] == ["breakeven", "node"] else words
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(told, env=env, cwd=folder, capture_output=True, text=True, check=False)
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def _due(self, method: str, path: str) -> Fault | None:

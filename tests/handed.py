@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from breakeven.app.fleet_jobs import opened
 from breakeven.fleet.job import Job
-from breakeven.fleet.jobs.folder import open_fleet
 from commands import Done, breakeven, finish
 
 PLAN = """
@@ -52,7 +52,7 @@ class HandedOut:
         return breakeven("fleet", action, self.path, env={**self.env, **env})
 
     def jobs(self) -> list[Job]:
-        return list(open_fleet(self.path, cells_of=lambda _: ()).jobs.values())
+        return list(opened(self.path).jobs.values())
 
     def outcomes(self) -> list[str]:
         return [job.outcome for job in self.jobs()]

@@ -94,8 +94,8 @@ class KubernetesServer(Grid):
             pod["status"] = {"phase": "Running", "containerStatuses": [_container(running={"startedAt": NOW})]}
         if how == "hangs":
             return
-        words = pod["spec"]["containers"][0]["args"][1:]
-        ran = self.run(words) if how == "done" else None
+        one = pod["spec"]["containers"][0]
+        ran = self.run_container([*one["command"], *one["args"]]) if how == "done" else None
         with self.lock:
             self._end(name, how, ran.code if ran else 137)
             self.logs[pod["metadata"]["name"]] = (ran.out + ran.err) if ran else ""

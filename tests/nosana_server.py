@@ -93,7 +93,7 @@ class NosanaServer(Grid):
         elif how in HOW:
             state |= {"status": "stopped", "diagnostics": {"reason": {**BUSY, **HOW[how], "reason": how}}}
         else:
-            ran = self.run(op["args"]["cmd"][1:])
+            ran = self.run_container([*op["args"]["entrypoint"], *op["args"]["cmd"]])
             state |= {"exitCode": ran.code, "status": "failed" if ran.code else "success"}
             state["logs"] = [
                 *({"type": "stdout", "log": line, "timestamp": "1"} for line in ran.out.splitlines(True)),

@@ -115,11 +115,16 @@ def test_the_plan_inside_a_cell_is_the_cell_and_starts_its_engine_by_its_command
     assert "vllm serve meta-llama/Llama-3.1-8B-Instruct" in done.out
 
 
-@pytest.mark.parametrize("name", ["nosana", "kubernetes"])
-def test_a_grid_that_keeps_no_files_is_not_given_a_study(tmp_path: Path, name: str) -> None:
-    done = breakeven("fleet", "render", "--to", name, ARTICLE, "--out", tmp_path / "article")
-    assert done.code == 2
-    assert "skypilot" in done.line()
+def test_a_study_on_nosana_goes_to_the_markets_of_its_cards(tmp_path: Path) -> None:
+    told = [json.loads(file.read_text()) for file in rendered("nosana", ARTICLE, tmp_path / "article")]
+    markets = {one["market"] for one in told}
+    assert markets == {"97G9NnvBDQ2WpKu6fasoMsAKmfj63C9rhysJnkeWodAf", "GLJHzqRN9fKGBsvsFzmGnaQGknUtLN1dqaFR8n3YdM22"}
+    assert {op["args"]["entrypoint"][0] for one in told for op in one["job_definition"]["ops"]} == {"bash"}
+
+
+def test_a_card_whose_label_nobody_knows_is_not_rendered_for_kubernetes(tmp_path: Path) -> None:
+    done = breakeven("fleet", "render", "--to", "kubernetes", ARTICLE, "--out", tmp_path / "article")
+    assert (done.code, "the label of a node with" in done.line()) == (2, True)
     assert not (tmp_path / "article").exists()
 
 

@@ -2,7 +2,7 @@
 
 `fleet.toml` is the plan as given, `given.json` where it goes, `jobs/JOB.json` each a Job (fleet/job.py): the record of
 what was asked for, and what `breakeven fleet import` reads. `files/` holds the rendered job files,
-`local/` what jobs on this machine write.
+`local/` what jobs on this machine write, `runs/` the run folders of a study's cells.
 """
 
 import contextlib
@@ -19,10 +19,11 @@ from breakeven.errors import RunFailedError, UsageError
 from breakeven.fleet.job import Job
 from breakeven.fleet.jobs.plan import Head, is_fleet_plan, read_fleet_plan
 from breakeven.fleet.jobs.task import CELL_LIMIT_S, Task, cell_nodes, cell_task, fleet_task, new_jobs
+from breakeven.store.folder import slug as file_name
 from breakeven.store.log import cannot_write, write_atomically
 from breakeven.study.cells import Cell
 
-PLAN, GIVEN, JOBS, FILES, LOCK = "fleet.toml", "given.json", "jobs", "files", ".lock"
+PLAN, GIVEN, JOBS, FILES, RUNS, LOCK = "fleet.toml", "given.json", "jobs", "files", "runs", ".lock"
 CELL_TEMPLATE: Final = "cell:"
 """Beginning of the template of a job that measures a cell of a study; its name follows."""
 
@@ -45,7 +46,7 @@ class Fleet:
         self.given = given
         self._cells = tuple(cells)
         self._plan = read_fleet_plan(text, where=str(path / PLAN)) if not cells else None
-        self.head = self._plan.fleet if self._plan is not None else _head(name)
+        self.head = self._plan.fleet if self._plan is not None else _head(name, to=given.to)
         self.jobs: dict[str, Job] = {}
 
     @property
@@ -58,9 +59,16 @@ class Fleet:
         number = int(job.id.rpartition("-")[2]) - 1
         if self._plan is None:
             cell = self._cells[number]
-            return cell_task(cell, job, self.head, time_limit_s=CELL_LIMIT_S, infra=self.given.infra)
+            given = self.given
+            return cell_task(
+                cell, job, self.head, time_limit_s=CELL_LIMIT_S, infra=given.infra, is_here=given.to == "local"
+            )
         each = [nodes for nodes in self._plan.nodes for _ in range(nodes.count)]
         return fleet_task(self._plan, job, each[number])
+
+    def run_of(self, job: Job) -> Path:
+        """Where the run folder of a cell's job comes home to: its name is the cell's."""
+        return self.path / RUNS / file_name(job.template.removeprefix(CELL_TEMPLATE))
 
     def new_jobs(self) -> list[Job]:
         """The jobs of this plan, with names of their own, not kept yet."""
@@ -141,8 +149,9 @@ def open_fleet(path: Path, *, cells_of: CellsOf) -> Fleet:
     return fleet
 
 
-def _head(name: str) -> Head:
-    return Head(name=slug(name))
+def _head(name: str, *, to: str) -> Head:
+    """Of a study: on one machine its cells run one at a time, since they would measure each other."""
+    return Head(name=slug(name), parallel=1) if to == "local" else Head(name=slug(name))
 
 
 def slug(name: str) -> str:

@@ -4,6 +4,7 @@ import math
 from typing import Any, ClassVar, Final
 
 from breakeven.errors import UsageError
+from breakeven.fleet.jobs.script import bash, image, variables
 from breakeven.fleet.jobs.task import Served, Task, benchmark_image
 from breakeven.fleet.result import KEY_VARIABLE
 from breakeven.hardware.names import may_mean
@@ -17,6 +18,8 @@ _GPU: Final = "nvidia.com/gpu"
 _KEPT_S: Final = 24 * 3600
 """How long an ended Job, and so its log, can be collected."""
 _PERIOD_S: Final = 10
+_SHM: Final = {"name": "shm", "emptyDir": {"medium": "Memory"}}
+_SHM_AT: Final = {"name": "shm", "mountPath": "/dev/shm"}  # noqa: S108
 
 
 class Kubernetes:
@@ -30,10 +33,6 @@ class Kubernetes:
 
         Its time counts from when a node takes the pod, and a pod that ran out of it is kept with its log.
         """
-        if task.plan is not None:
-            raise UsageError(
-                "no run folder comes home from a pod that has ended; render a study --to skypilot (infra k8s)"
-            )
         spec = {
             "backoffLimit": 0,
             "ttlSecondsAfterFinished": _KEPT_S,
@@ -61,6 +60,8 @@ def pod(task: Task) -> dict[str, Any]:
     selector = task.nodes.selector or _selector(task.nodes.gpu)
     if selector:
         told["nodeSelector"] = selector
+    if task.plan is not None:
+        return told | {"containers": [_cell(task)], "volumes": [_SHM]}
     benchmark: dict[str, Any] = {
         "name": BENCHMARK,
         "image": benchmark_image(task),
@@ -70,10 +71,24 @@ def pod(task: Task) -> dict[str, Any]:
     }
     if task.served is not None:
         told["initContainers"] = [_sidecar(task.served, gpu_count=task.nodes.gpu_count)]
-        told["volumes"] = [{"name": "shm", "emptyDir": {"medium": "Memory"}}]
+        told["volumes"] = [_SHM]
     elif task.nodes.gpu is not None and "--url" not in task.words:
         benchmark["resources"] = {"limits": {_GPU: str(task.nodes.gpu_count)}}
     return {**told, "containers": [benchmark]}
+
+
+def _cell(task: Task) -> dict[str, Any]:
+    """The engine's image, in which the cell's plan starts the engine itself."""
+    words = bash(task)
+    return {
+        "name": BENCHMARK,
+        "image": image(task),
+        "command": words[:1],
+        "args": words[1:],
+        "env": [*_env(variables(task)), *_keys(task.served.secrets if task.served is not None else ())],
+        "resources": {"limits": {_GPU: str(task.nodes.gpu_count)}} if task.nodes.gpu is not None else {},
+        "volumeMounts": [_SHM_AT],
+    }
 
 
 def _sidecar(served: Served, *, gpu_count: int) -> dict[str, Any]:
@@ -88,7 +103,7 @@ def _sidecar(served: Served, *, gpu_count: int) -> dict[str, Any]:
         "ports": [{"containerPort": served.port}],
         "startupProbe": {"httpGet": probe, "periodSeconds": _PERIOD_S, "failureThreshold": 180},
         "resources": {"limits": {_GPU: str(gpu_count)}},
-        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
+        "volumeMounts": [_SHM_AT],
     }
 
 

@@ -29,7 +29,7 @@ from breakeven.fleet.jobs.runner import (
     TIMED_OUT,
     TOLD,
 )
-from breakeven.fleet.jobs.task import BENCHMARK, Task
+from breakeven.fleet.jobs.task import BENCHMARK, RUNS, Task
 from breakeven.launch.process import tail
 from breakeven.store.log import cannot_write, write_atomically
 
@@ -59,9 +59,7 @@ class Local:
 
     @staticmethod
     def document(task: Task) -> dict[str, Any]:
-        """The command line, the variables and the time limit."""
-        if task.plan is not None:
-            raise UsageError("local runs no cells of a study; `breakeven run PLAN` measures them here")
+        """The command line, the variables and the time limit; of a cell its plan."""
         if task.served is not None:
             raise UsageError(
                 "engine: local starts no container; give the url of an engine that serves, or leave [engine] out"
@@ -69,7 +67,8 @@ class Local:
             )
         if task.head.cron is not None:
             raise UsageError("cron: local has no schedule; let cron call `breakeven fleet submit`")
-        return {"words": list(task.words), "env": task.env, "time_limit_s": task.time_limit_s}
+        told = {"words": list(task.words), "env": task.env, "time_limit_s": task.time_limit_s}
+        return told if task.plan is None else told | {"plan": task.plan}
 
     def check(self, task: Task) -> None:
         """UsageError for what no process here can do."""
@@ -80,10 +79,14 @@ class Local:
         folder = self._work / name
         told = self.document(task)
         told["words"] = [*self._command, *task.words[len(BENCHMARK) :]]
+        if task.plan is not None:
+            told["words"] = [*OURS[: -len(BENCHMARK)], *task.words]
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFailedError(cannot_write(folder, error)) from None
+        if task.plan is not None:
+            write_atomically(folder / "plan.toml", task.plan.encode())
         write_atomically(folder / TOLD, json.dumps(told).encode())
         self._begin(folder)
         return name
@@ -118,7 +121,7 @@ class Local:
         if _is_held(folder):
             return Seen(outcome="running", node=node)
         outcome, reason = _how_it_ended(folder)
-        return Seen(outcome=outcome, reason=reason, node=node, output=_end_of(folder / OUTPUT))
+        return Seen(outcome=outcome, reason=reason, node=node, output=_end_of(folder / OUTPUT), runs=folder / RUNS)
 
     def stop(self, remote: str) -> None:
         """TERM to its session, KILL after a grace; returns when all of it is gone."""

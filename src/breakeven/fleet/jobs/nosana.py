@@ -4,8 +4,11 @@ import math
 from typing import Any, ClassVar, Final
 
 from breakeven.errors import UsageError
-from breakeven.fleet.jobs.task import Task, benchmark_image
+from breakeven.fleet.jobs.plan import Nodes
+from breakeven.fleet.jobs.script import bash, image, variables
+from breakeven.fleet.jobs.task import Task, benchmark_image, known_gpu
 from breakeven.fleet.result import MARK
+from breakeven.prices.nosana import markets
 from breakeven.units import S_PER_H
 
 GROUP: Final = "breakeven"
@@ -27,16 +30,13 @@ class Nosana:
     @staticmethod
     def document(task: Task) -> dict[str, Any]:
         """Its name, which is the job's, finds it again; a server that reads `idempotency_key` refuses a second one."""
-        if task.plan is not None:
-            raise UsageError(
-                "nosana keeps no files of a job, so no run folder comes home; render a study --to skypilot"
-            )
-        if task.nodes.market is None:
+        market = task.nodes.market or (None if task.plan is None else _market(task.nodes))
+        if market is None:
             raise UsageError("nosana needs the market of every [[nodes]]: its address")
         repeats = {"strategy": "SIMPLE"} if task.head.cron is None else _scheduled(task.head.cron)
         return {
             "name": task.job,
-            "market": task.nodes.market,
+            "market": market,
             "replicas": 1,
             "timeout": max(math.ceil(task.time_limit_s / _S_PER_MINUTE), _LEAST_MINUTES),
             **repeats,
@@ -46,18 +46,35 @@ class Nosana:
         }
 
 
+def _market(nodes: Nodes) -> str:
+    """The premium market that lends this card; UsageError where none is known."""
+    key = known_gpu(nodes.gpu)
+    found = (one for one in markets() if (one.gpu, one.cards) == (key, nodes.gpu_count) and one.address is not None)
+    best = min(found, key=lambda one: one.tier != "premium", default=None)
+    if best is None or best.address is None:
+        raise UsageError(f"no market of nosana lends {nodes.gpu_count} x '{nodes.gpu}'; `breakeven prices` lists them")
+    return best.address
+
+
 def _scheduled(cron: str) -> dict[str, str]:
     return {"strategy": "SCHEDULED", "schedule": " ".join(cron.split())}
 
 
 def definition(task: Task) -> dict[str, Any]:
     """The job definition: operations that a node runs one by one, or as a group."""
+    ops = [_cell(task)] if task.plan is not None else [*([_engine(task)] if task.served else []), _benchmark(task)]
     return {
         "version": "0.1",
         "type": "container",
         "meta": {"trigger": "api"},
-        "ops": [*([_engine(task)] if task.served is not None else []), _benchmark(task)],
+        "ops": ops,
     }
+
+
+def _cell(task: Task) -> dict[str, Any]:
+    words = bash(task)
+    args = {"image": image(task), "gpu": True, "entrypoint": words[:1], "cmd": words[1:], "env": variables(task)}
+    return {"type": "container/run", "id": BENCHMARK, "args": args}
 
 
 def _engine(task: Task) -> dict[str, Any]:

@@ -35,7 +35,9 @@ class Seen(Struct, frozen=True, kw_only=True):
     node: str | None = None
     """That place's name of the machine."""
     output: str = ""
-    """The end of what the benchmark wrote, where it is over."""
+    """The end of what the benchmark wrote, where it is over; of a cell its run folder too (parcel.py)."""
+    runs: Path | None = None
+    """Where a cell's run folder lies on this machine already."""
 
 
 class Place(Protocol):

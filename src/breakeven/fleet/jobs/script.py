@@ -5,7 +5,8 @@ import shlex
 from typing import Final
 
 from breakeven import __version__
-from breakeven.fleet.jobs.task import Task, benchmark_image
+from breakeven.fleet.jobs.parcel import packing
+from breakeven.fleet.jobs.task import RUNS, Task, benchmark_image
 
 HOME: Final = "~/.breakeven"
 _MEMORY: Final = re.compile(r"(?P<card>.+?)[ -]?(?P<gb>\d+) ?G(?:i)?B", re.IGNORECASE)
@@ -23,11 +24,12 @@ def setup(task: Task) -> list[str]:
 
 
 def run(task: Task) -> list[str]:
-    """What measures. A cell's plan starts its engine itself, so that its start is timed."""
+    """What measures. A cell's plan starts its engine itself, so that its start is timed; its run folder is printed."""
     program = f"{HOME}/bin/breakeven" if setup(task) else task.words[0]
     measure = f"timeout {task.time_limit_s:.0f} {program} {shlex.join(task.words[1:])}"
     if task.plan is not None:
-        return ["cat > plan.toml <<'END_OF_PLAN'", *task.plan.rstrip("\n").split("\n"), "END_OF_PLAN", measure]
+        plan = ["cat > plan.toml <<'END_OF_PLAN'", *task.plan.rstrip("\n").split("\n"), "END_OF_PLAN"]
+        return [*plan, "code=0", f"{measure} || code=$?", packing(RUNS), "exit $code"]
     if task.served is None:
         return [measure]
     return [f"{shlex.join(task.served.command)} > engine.log 2>&1 &", "trap 'kill %1' EXIT", measure]
@@ -36,6 +38,11 @@ def run(task: Task) -> list[str]:
 def image(task: Task) -> str:
     """The one container: the engine's, where there is one."""
     return task.served.image if task.served is not None else benchmark_image(task)
+
+
+def bash(task: Task) -> list[str]:
+    """The same as the words of a container's command."""
+    return ["bash", "-c", "\n".join([*setup(task), *run(task)]) + "\n"]
 
 
 def variables(task: Task) -> dict[str, str]:

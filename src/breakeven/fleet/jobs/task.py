@@ -170,13 +170,16 @@ def cell_nodes(cell: Cell) -> Nodes:
     return Nodes(gpu=hardware.gpu, gpu_count=hardware.count, usd_per_h=hardware.rent_usd_per_h)
 
 
-def cell_task(cell: Cell, job: Job, head: Head, *, time_limit_s: float, infra: tuple[str, ...] = ()) -> Task:
+def cell_task(
+    cell: Cell, job: Job, head: Head, *, time_limit_s: float, infra: tuple[str, ...] = (), is_here: bool = False
+) -> Task:
     """A cell of a study: its own plan, run where its engine is. The node's container is the engine's own image.
 
     There is no docker inside a container, so what was `via = "docker"` is started there by its command in that image.
+    `is_here`: it runs on this machine, in no container of ours.
     """
     plan, served = cell.plan, None
-    if plan.url is None and not plan.is_embedded and plan.engine is not None and plan.model is not None:
+    if not is_here and plan.url is None and not plan.is_embedded and plan.engine is not None and plan.model is not None:
         kind, launch = adapter(plan.engine), plan.launch or Launch()
         served = _container(
             kind,

@@ -8,6 +8,7 @@ import datetime
 import functools
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -18,6 +19,7 @@ from breakeven.errors import UsageError, one_line
 from breakeven.fleet.checked import REFUSALS, Refused, Told, from_job, seconds
 from breakeven.fleet.job import OUTCOMES, OVER, Job, Outcome
 from breakeven.fleet.jobs.folder import FILES, Fleet
+from breakeven.fleet.jobs.parcel import take, unpack
 from breakeven.fleet.jobs.place import NotNowError, Place, Seen, place
 from breakeven.fleet.result import find_result, read_result
 from breakeven.units import S_PER_H
@@ -183,7 +185,11 @@ def collect(fleet: Fleet, work: Work, *, at: Callable[[str], Place] | None = Non
         if remote is None:
             continue
         seen = _seen(fleet, job, remote, there, work)
-        now = settled(replace(job, remote=remote), seen, key=work.key, told=digests)
+        known = replace(job, remote=remote)
+        if fleet.is_study:
+            now = come_home(known, seen, fleet.run_of(job))
+        else:
+            now = settled(known, seen, key=work.key, told=digests)
         if now != job:
             fleet.keep(now)
         if now.outcome in OVER:
@@ -231,6 +237,21 @@ def stop(fleet: Fleet, work: Work) -> list[Job]:
 
 def _stopped(job: Job) -> Job:
     return replace(job, outcome="failed", reason="stopped", ended=wall_now().isoformat())
+
+
+def come_home(job: Job, seen: Seen, to: Path) -> Job:
+    """The job of a cell as its place sees it; once it is over, its run folder is `to`."""
+    job = replace(job, outcome=seen.outcome, node=seen.node or job.node, reason=seen.reason)
+    if seen.outcome not in OVER:
+        return job
+    over = replace(job, ended=wall_now().isoformat())
+    try:
+        found = unpack(seen.output, to) if seen.runs is None else take(seen.runs, to)
+    except UsageError as error:
+        return replace(over, outcome="refused", reason=one_line(str(error)))
+    if found is None and seen.outcome == "done":
+        return replace(over, outcome="failed", reason="it ended well and brought no run folder")
+    return over
 
 
 def settled(job: Job, seen: Seen, *, key: str | None, told: dict[int, str]) -> Job:

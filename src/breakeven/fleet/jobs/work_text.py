@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from breakeven.fleet.job import OUTCOMES, Job
-from breakeven.fleet.jobs.folder import Fleet
+from breakeven.fleet.jobs.folder import RUNS, Fleet
 from breakeven.fleet.jobs.work import counted, most_usd
 from breakeven.report.table import Table, heads, lines
 from breakeven.say import fixed, number, wrapped
@@ -26,6 +26,9 @@ def _lines(fleet: Fleet, come_back: int) -> Iterator[str]:
     if costs and None not in costs:
         limit = "" if fleet.head.max_usd is None else f"; max_usd is {fixed(fleet.head.max_usd, 2)}"
         yield f"  taken so far, at most: {fixed(sum(cost or 0.0 for cost in costs), 2)} USD{limit}"
+    home = sum(job.outcome == "done" for job in fleet.jobs.values()) if fleet.is_study else 0
+    if home:
+        yield f"  {number(home)} of the cells' run folders are here: `breakeven compare {fleet.path / RUNS}/*`"
     if come_back:
         yield f"  {number(come_back)} of those under way came back: `breakeven fleet collect {fleet.path}`"
 
