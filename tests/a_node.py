@@ -39,8 +39,6 @@ def main() -> int:
         seed=does.get("seed", asked.seed),
         answer="0" * 16,
         size=64,
-        blocks=1,
-        memory_bytes=1,
         time_s=1,
         device="cpu",
     )

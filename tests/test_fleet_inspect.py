@@ -15,7 +15,7 @@ from fleet_made import RATES, USERS, fleet, job
 
 USUAL: dict[str, Any] = {"sm_clock_mean_mhz": 2700.0, "memory_bytes": 25.76e9}
 USUAL |= {"power_limit_w": 450.0, "default_power_limit_w": 450.0}
-USUAL |= {"utilisation_share": 0.98, "cards": 1.0, "proof_size": 8192.0, "proof_blocks": 4.0, "proof_time_s": 0.06}
+USUAL |= {"utilisation_share": 0.98, "cards": 1.0, "proof_size": 13004.0, "proof_time_s": 0.06}
 USUAL |= {"bench_bytes_per_s": 0.9e12, "memory_clock_mean_mhz": 10500.0, "thermal_share": 0.0, "proof_is_right": 1.0}
 
 

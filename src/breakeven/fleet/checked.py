@@ -158,8 +158,6 @@ def _of_result(result: NodeResult) -> Told:
         told |= {
             "proof_time_s": result.proof.time_s,
             "proof_size": result.proof.size,
-            "proof_blocks": result.proof.blocks,
-            "proof_memory_bytes": result.proof.memory_bytes,
         }
     return told
 

@@ -36,7 +36,7 @@ class NodeFacts(Struct, frozen=True, kw_only=True):
 
 def _proof_flop_per_s(rows: Rows) -> Figures:
     time = np.where(rows.proof_time_s > 0, rows.proof_time_s, np.nan)
-    return np.asarray(2 * rows.proof_size**3 * rows.proof_blocks / time, dtype=np.float64)
+    return np.asarray(2 * rows.proof_size**3 / time, dtype=np.float64)
 
 
 def _clock_mhz(rows: Rows) -> Figures:

@@ -145,8 +145,6 @@ def prove(seed: str, memory_bytes: float, device: Device) -> Proof:
         seed=seed,
         answer=root,
         size=size,
-        blocks=1,
-        memory_bytes=float(BYTES_A_PLACE * size**2),
         time_s=time_s,
         device=device.name,
         paths=tuple(_path(tree, row) for row in _sampled(root, seed, size)),
@@ -161,8 +159,6 @@ def verify(proof: Proof, seed: str) -> str | None:
         return "it is of another seed"
     if size > LARGEST_SIZE:
         return f"it has {size} rows, where {LARGEST_SIZE} are checked at most"
-    if (proof.blocks, proof.memory_bytes) != (1, float(BYTES_A_PLACE * size**2)):
-        return f"its blocks and memory do not belong to one product of {size} rows"
     if len(proof.paths) != SAMPLES or any(len(path) != depth for path in proof.paths):
         return f"it needs {SAMPLES} ways of {depth} hashes"
     rows = _sampled(proof.answer, seed, size)

@@ -56,10 +56,7 @@ class Proof(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: Annotated[str, Meta(max_length=64)]
     answer: Annotated[str, Meta(pattern=r"^[0-9a-f]{16,64}$")]
     size: Annotated[int, Meta(ge=1, le=2**24)]
-    """Rows and columns of the matrices."""
-    blocks: Annotated[int, Meta(ge=1, le=2**20)]
-    memory_bytes: Amount
-    """What was held at once while it ran."""
+    """Rows and columns of the matrices; three of them in fp32 are held at once."""
     time_s: Amount
     device: Text
     """`cuda:0 NVIDIA GeForce RTX 4090`, or `cpu` and the processor's name."""

@@ -108,8 +108,6 @@ class Rows(Struct, frozen=True, kw_only=True, eq=False):
     """Share of the windows in which its power limit did."""
     proof_time_s: Figures
     proof_size: Figures
-    proof_blocks: Figures
-    proof_memory_bytes: Figures
     proof_is_right: Figures
     """1: the answer was worked out again and is right; 0: wrong; undefined: not checked."""
     bench_bytes_per_s: Figures
