@@ -16,11 +16,12 @@ import numpy as np
 
 from breakeven import __version__
 from breakeven.fleet.board_table import COLUMNS
-from breakeven.fleet.board_text import counted_of, stratum_name, stratum_parts
+from breakeven.fleet.board_text import counted_of
 from breakeven.fleet.evidence import JOB_HEAD, LEVEL_HEAD, NEWEST, evidence
 from breakeven.fleet.leaderboard import Board, at_users
 from breakeven.fleet.rows import Rows
 from breakeven.fleet.scores import CAUTIONS, Stratum
+from breakeven.fleet.strata_text import name_of, parts_of
 from breakeven.report.html import content_policy, page_file
 from breakeven.report.markup import Html, el, joined
 from breakeven.report.pagedata import encode
@@ -252,9 +253,9 @@ def _group(board: Board, one: Stratum) -> dict[str, Any]:
     spread = "" if one.sd_log is None else f"; nodes differ by {amount(one.sd_log, 'share')}"
     told = f"{number(one.nodes)} nodes, {number(one.jobs)} jobs; median {rate} at {board.users} users{spread}."
     cautions = [CAUTIONS[name] for name in one.cautions]
-    first, second = stratum_parts(one)
+    first, second = parts_of(one)
     return {
-        "name": stratum_name(one),
+        "name": name_of(one),
         "first": " · ".join(first),
         "second": " · ".join(second),
         "nodes": one.nodes,

@@ -10,14 +10,13 @@ from breakeven.fleet.board_table import COLUMNS
 from breakeven.fleet.checked import MARKS
 from breakeven.fleet.leaderboard import Board, marks_of
 from breakeven.fleet.scores import CAUTIONS, FEW_NODES, Stratum
-from breakeven.hardware import gpus
+from breakeven.fleet.strata_text import LONGEST_NAME, name_of
 from breakeven.report.table import Column, Table, heads, lines, room, without
 from breakeven.say import Counted, amount, bare, closed, more, number, unit_of, wrapped
 
 TOP: Final = 10
 LAST: Final = 3
 """So many of the slowest nodes stand below the fastest."""
-LONGEST_NAME: Final = 40
 _COLUMNS: Final = (
     *(Column(""), Column("node", align="left"), Column("beside its like"), Column("95 %", goes=2)),
     *(Column("jobs", goes=3), Column("failed", goes=4)),
@@ -37,19 +36,6 @@ def _is_shown(stratum: Stratum, known: list[Stratum]) -> bool:
     return stratum.nodes >= FEW_NODES or len(known) == 1
 
 
-def stratum_name(stratum: Stratum) -> str:
-    """Market, card, model and template, as far as they are known."""
-    return " · ".join(part for parts in stratum_parts(stratum) for part in parts)
-
-
-def stratum_parts(stratum: Stratum) -> tuple[list[str], list[str]]:
-    """Market and card; model and template."""
-    gpu = gpus()[stratum.gpu].name if stratum.gpu in gpus() else stratum.gpu
-    pairs = ((stratum.market, gpu), (stratum.model, stratum.template))
-    first, second = ([one_line(part, limit=LONGEST_NAME) for part in pair if part] for pair in pairs)
-    return first, second
-
-
 def counted_of(stratum: Stratum) -> Counted:
     """What its rates count."""
     return "words" if stratum.counted == "words" else "tokens"
@@ -60,7 +46,7 @@ def _head(board: Board, place: int) -> Iterator[str]:
     at = one.users.index(board.users)
     rate = amount(one.tok_per_s[at], "tok/s", counted_of(one))
     spread = f"; nodes differ by {amount(one.sd_log, 'share')}" if one.sd_log is not None else ""
-    head = f"{stratum_name(one)}: {number(one.nodes)} nodes, {number(one.jobs)} jobs"
+    head = f"{name_of(one)}: {number(one.nodes)} nodes, {number(one.jobs)} jobs"
     yield from wrapped(f"{head}; median {rate} at {board.users} users{spread}")
     for caution in one.cautions:
         yield from wrapped(CAUTIONS[caution], first="  ⚠ ", rest="    ")
@@ -113,7 +99,7 @@ def _few(board: Board, whole: list[int]) -> Iterator[str]:
         yield f"Fewer than {FEW_NODES} nodes:"
         rows = [
             [
-                stratum_name(one),
+                name_of(one),
                 f"{one.nodes} node{'s' if one.nodes > 1 else ''}",
                 f"{number(one.jobs)} jobs",
                 amount(one.tok_per_s[one.users.index(board.users)], "tok/s", counted_of(one)),

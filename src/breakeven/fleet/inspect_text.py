@@ -7,8 +7,8 @@ import msgspec
 
 from breakeven.fleet.causes import KINDS
 from breakeven.fleet.inspect import FALSE_SHARE, Found, Inspection
-from breakeven.fleet.scores import CAUTIONS, UNTESTABLE
-from breakeven.fleet.strata_text import name_of
+from breakeven.fleet.scores import CAUTIONS, UNTESTABLE, Stratum
+from breakeven.fleet.strata_text import cautions_of, name_of
 from breakeven.say import interval, percent, wrapped
 
 
@@ -84,13 +84,12 @@ def _untestable(found: Inspection) -> Iterator[str]:
         if found.only is None
         else "Untestable by speed"
     )
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for one in found.untestable:
-        stratum = found.strata[one.stratum]
-        nodes = f"{stratum.nodes} {'node' if stratum.nodes == 1 else 'nodes'}"
-        why = tuple(name for name in one.cautions if name in UNTESTABLE)
-        groups.setdefault(why, []).append(f"{name_of(stratum)} ({nodes})")
-    for names, strata in groups.items():
-        yield from wrapped(f"{'; '.join(CAUTIONS[name] for name in names)}.", first="  - ", rest="    ")
+    named = ((_counted(found.strata[one.stratum]), sorted(UNTESTABLE & set(one.cautions))) for one in found.untestable)
+    for caution, strata in cautions_of(named).items():
+        yield from wrapped(f"{CAUTIONS[caution]}.", first="  - ", rest="    ")
         for name in strata:
             yield from wrapped(name, first="      ", rest="        ")
+
+
+def _counted(one: Stratum) -> str:
+    return f"{name_of(one)} ({one.nodes} {'node' if one.nodes == 1 else 'nodes'})"

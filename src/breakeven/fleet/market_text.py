@@ -10,7 +10,7 @@ from breakeven.fleet.feedback import evidence
 from breakeven.fleet.market import MarketReport
 from breakeven.fleet.scores import CAUTIONS
 from breakeven.fleet.simulate import Outcome
-from breakeven.fleet.strata_text import card_name, icc_text, sd_text, short_names
+from breakeven.fleet.strata_text import card_name, cautions_of, icc_text, sd_text, short_names
 from breakeven.fleet.verdicts import Verdict
 from breakeven.report.table import Table, heads, lines
 from breakeven.say import amount, interval, number, percent, share, short, usd_per_h, wrapped
@@ -52,11 +52,8 @@ def _unit(report: MarketReport) -> str:
 
 
 def _cautions(report: MarketReport) -> Iterator[str]:
-    seen: dict[str, list[str]] = {}
-    for one, called in zip(report.strata, short_names(report.strata), strict=True):
-        for name in one.cautions:
-            seen.setdefault(name, []).append(called)
-    for name, where in seen.items():
+    named = zip(short_names(report.strata), (one.cautions for one in report.strata), strict=True)
+    for name, where in cautions_of(named).items():
         some = "; ".join(where[:4]) + (f" and {len(where) - 4} more" if len(where) > 4 else "")
         yield from wrapped(f"{CAUTIONS[name]} ({some}).", first="  - ", rest="    ")
 

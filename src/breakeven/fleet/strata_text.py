@@ -1,12 +1,18 @@
 """A stratum in words: what it is of, its speeds and variances, and what it cannot tell."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
+from msgspec.structs import replace
+
+from breakeven.errors import one_line
 from breakeven.fleet.scores import Stratum
 from breakeven.fleet.spread import Icc
 from breakeven.hardware import gpus
-from breakeven.say import digits, interval, percent, short
+from breakeven.say import digits, interval, percent
+
+LONGEST_NAME: Final = 40
 
 
 def card_name(key: str) -> str:
@@ -14,19 +20,31 @@ def card_name(key: str) -> str:
     return gpus()[key].name if key in gpus() else key
 
 
+def parts_of(one: Stratum) -> tuple[list[str], list[str]]:
+    """Market and card; model and template, as far as they are known."""
+    pairs = ((one.market, card_name(one.gpu)), (one.model, one.template))
+    first, second = ([one_line(part, limit=LONGEST_NAME) for part in pair if part] for pair in pairs)
+    return first, second
+
+
 def name_of(one: Stratum) -> str:
-    """`market 4090 · GeForce RTX 4090 · llama3.1-8b · chat`."""
-    market = None if one.market is None else f"market {one.market}"
-    return " · ".join(filter(None, (market, card_name(one.gpu), one.model, one.template)))
+    """`4090 · GeForce RTX 4090 · llama3.1-8b · chat`."""
+    return " · ".join(part for parts in parts_of(one) for part in parts)
 
 
 def short_names(strata: Sequence[Stratum]) -> list[str]:
-    """`4090 · GeForce RTX 4090 · llama3.1-8b`, with the template only where there are several."""
-    templates = {one.template for one in strata}
-    parts = (
-        (one.market, card_name(one.gpu), one.model, one.template if len(templates) > 1 else None) for one in strata
-    )
-    return [" · ".join(filter(None, part)) for part in parts]
+    """The same, with the template only where there are several."""
+    is_one = len({one.template for one in strata}) == 1
+    return [name_of(replace(one, template=None) if is_one else one) for one in strata]
+
+
+def cautions_of(named: Iterable[tuple[str, Iterable[str]]]) -> dict[str, list[str]]:
+    """For each row of CAUTIONS the names of the strata that it stands beside."""
+    found: dict[str, list[str]] = {}
+    for name, cautions in named:
+        for caution in cautions:
+            found.setdefault(caution, []).append(name)
+    return found
 
 
 def sd_text(variance: float | None) -> str:
@@ -39,12 +57,3 @@ def icc_text(one: Icc) -> str:
     if one.value is None or one.low is None or one.high is None:
         return "-"
     return f"{digits(one.value)} ({interval(one.low, one.high)})"
-
-
-def rates_text(one: Stratum) -> str:
-    """`62.1 at 1 user, 1,203 at 100`."""
-    known = [(n, rate) for n, rate in zip(one.users, one.tok_per_s, strict=True) if rate is not None]
-    ends = [known[0], known[-1]] if len(known) > 1 else known
-    unit = "words/s" if one.counted == "words" else "tok/s"
-    told = ", ".join(f"{short(rate)} at {n} {'user' if n == 1 else 'users'}" for n, rate in ends)
-    return f"{told} ({unit})" if told else "-"
