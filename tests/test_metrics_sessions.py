@@ -73,7 +73,7 @@ def test_a_limit_on_sessions_is_judged_by_sessions() -> None:
     assert "session_mean 5.67 s of 6.00 s" in level.extra["met"]
     late = judged_level(FACTS, RECORDS, slo=parse_slo("session_p95=1s")).extra
     assert late["counted"][0]["requests"] == 3
-    assert late["missed"] == ("session_p95 falls on failed sessions (25% failed)",), "one turn of nine"
+    assert late["missed"] == ("session_p95 falls on failed sessions (25 % failed)",), "one turn of nine"
     few = parse_slo("session_p95=9s")
     known = [record for record in RECORDS if record.user != 2]
     (line,) = judged_level(FACTS, known, slo=few).extra["missed"]

@@ -159,6 +159,43 @@ def test_a_session_ends_with_a_turn_that_fails_and_the_next_is_played(tmp_path: 
     assert level["distributions"]["session_s"]["n"] == 1
 
 
+def test_turns_of_a_session_begin_alike_whichever_is_asked_first(tmp_path: Path) -> None:
+    one = {"session": "s", "input_tokens": 40, "output_tokens": 3}
+    rows: Rows = [
+        one | {"turn": "late", "pause_s": 0.4},
+        one | {"turn": "early", "after": []},
+        one | {"turn": "next", "after": ["early"], "input_tokens": 60},
+        one | {"turn": "last", "after": ["late"], "input_tokens": 60},
+    ]
+    file = jsonl(tmp_path / "s.jsonl", rows)
+    with FaultServer({"good": answer(ttft_s=0.01, tokens=3), "/metrics": idle}) as server:
+        words = ("--workload", "sessions", "--file", file, "--users", "1", "--out", tmp_path / "runs")
+        done = breakeven("run", "--url", server.url, *words)
+    assert done.code == 0, done.err
+    said = [request.json["messages"][0]["content"] for request in server.asked if request.json.get("stream")]
+    early, following, late, last = said[-4:]
+    assert following.startswith(early)
+    assert last.startswith(late)
+    assert early[:12] != late[:12]
+
+
+def test_what_waits_when_a_session_fails_is_not_asked(tmp_path: Path) -> None:
+    one = {"session": "s", "input_tokens": 40, "output_tokens": 3}
+    rows: Rows = [one | {"turn": "fails"}, one | {"turn": "waits", "after": [], "pause_s": 0.4}]
+    file = jsonl(tmp_path / "s.jsonl", [*rows, one | {"session": "t"}])
+    measured = iter([True])
+
+    def play(wire: Wire) -> None:
+        is_first = wire.request is not None and wire.request.json.get("max_tokens") == 3 and next(measured, False)
+        reply(wire, 500, "no") if is_first else answer(ttft_s=0.01, tokens=3)(wire)
+
+    with FaultServer({"good": play, "/metrics": idle}) as server:
+        words = ("--workload", "sessions", "--file", file, "--users", "1", "--out", tmp_path / "runs")
+        breakeven("run", "--url", server.url, *words)
+    ((_, records),) = RunFolder.open(run_folder(tmp_path / "runs")).levels()
+    assert sorted((record.prompt, record.status) for record in records) == [("s/fails", "error"), ("t/1", "done")]
+
+
 REFUSED = {
     "rate": (("--rate", "5"), "recorded sessions begin at their own times"),
     "requests": (("--users", "1", "--requests", "100"), "recorded sessions end with their last turns"),

@@ -101,10 +101,14 @@ class SessionWorker(Worker):
             await sleep_until(due_s - _MAKE_AHEAD_S)
             spec = self._spec
             where = spec.users, spec.repeat, lane.play, place
-            ask = self._sessions.make(nonce=mix(spec.salt, *where), user=lane.play, k=place)
+            nonce = mix(spec.salt, *where[:-1])  # one for all turns of the session, which share its beginning
+            ask = self._sessions.make(nonce=nonce, user=lane.play, k=place)
             made = self._made_of(ask, most=None, place=where)
             await sleep_until(due_s)
             if self._stopping:
+                return
+            if lane.errors:
+                self._leave(lane, at_s=due_s)
                 return
             user = self._taken(lane)
             user.task = asyncio.current_task()
@@ -127,15 +131,17 @@ class SessionWorker(Worker):
         ended_s = self._spec.zero_s + record.end_s
         pause_s = self._after(lane.first, record)
         self._note_turn(record, took_s=record.end_s - record.due_s)
-        lane.running -= 1
         lane.errors += record.status != "done"
         if not lane.errors and not self._stopping:
             for number in lane.end(place, at_s=ended_s):
                 self._await(lane, number)
-        if not lane.running:
-            self._end(lane, at_s=ended_s + pause_s)
+        self._leave(lane, at_s=ended_s + pause_s)
 
-    def _end(self, lane: Lane, *, at_s: float) -> None:
+    def _leave(self, lane: Lane, *, at_s: float) -> None:
+        """A turn is over; with the last of its session the lane plays the next."""
+        lane.running -= 1
+        if lane.running:
+            return
         self._playing -= 1
         if self._spec.users:
             self._begin(lane, lane.play + self._spec.users, at_s=at_s)

@@ -153,8 +153,9 @@ def _goodput(level: Level) -> tuple[str, str]:
 
 def _sessions(level: Level) -> tuple[str, str]:
     """Recorded sessions that came to a good end, and which part of those that ended met every limit."""
-    count, share = (_number(level.summary.extra.get(name)) for name in ("sessions", "good_session_share"))
-    return (words.DASH if count is None else f"{count:.0f}"), ("" if share is None else f"{share:.0%} good")
+    count, part = (_number(level.summary.extra.get(name)) for name in ("sessions", "good_session_share"))
+    good = "" if part is None else f"{percent(part, digits=0)} good"
+    return (words.DASH if count is None else f"{count:.0f}"), good
 
 
 def _number(value: object) -> float | None:

@@ -5,7 +5,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from breakeven.metrics.summary import LevelSummary, RunSummary
-from breakeven.say import share
+from breakeven.say import percent, share
 from breakeven.units import S_PER_H, short_count, short_s
 
 
@@ -34,7 +34,7 @@ def _facts(level: LevelSummary) -> list[str]:
     if told.get("good_session_share") is not None:
         per_h = told["goodput_sessions_per_s"] * S_PER_H
         rate = f", {short_count(per_h)} an hour" if per_h else ""
-        found.append(f"{told['good_session_share']:.0%} of them within the limits{rate}")
+        found.append(f"{percent(told['good_session_share'], digits=0)} of them within the limits{rate}")
     if "shared_input_share" in told:
         found.append(f"{share(told['shared_input_share'])} of the prompts shared")
     if "cached_input_share" in told:

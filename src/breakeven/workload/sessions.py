@@ -25,9 +25,10 @@ class Sessions:
     """`user` of a request is the number of the session played, also when the file is played again; `k` is its turn.
 
     A turn's prompt is one user text: the shared beginning of the turn that it continues, and text of its own for what
-    was said since. Each session played begins with its nonce; where sessions share prompts with each other no nonce
-    stands in front, and `salt` (of the run and level) keeps texts from being those of an earlier level. `speed` 2
-    halves pauses and the times between sessions; `longest_pause_s` caps a pause.
+    was said since. Each session played begins with its nonce, so `nonce` is to be the same for all its turns; where
+    sessions share prompts with each other no nonce stands in front, and `salt` (of the run and level) keeps texts from
+    being those of an earlier level. `speed` 2 halves pauses and the times between sessions; `longest_pause_s` caps a
+    pause.
     """
 
     name: Final = "sessions"
@@ -61,7 +62,6 @@ class Sessions:
         )
         self._places = Draws(seed, purpose="place")
         self._filler = Filler(seed=seed)
-        self._nonces: dict[int, int] = {}
 
     def session(self, play: int) -> Session:
         """The session that is played as the `play`-th."""
@@ -85,7 +85,6 @@ class Sessions:
 
     def use_salt(self, salt: int) -> None:
         self._salt = salt
-        self._nonces.clear()
 
     async def prepare(self, server: Server) -> Sequence[Caution]:
         wished = [turn.input_tokens for play in range(len(self._played)) for turn in self.session(play).turns]
@@ -98,9 +97,8 @@ class Sessions:
         turns = self.session(user).turns
         place = k % len(turns)
         turn = turns[place]
-        self._nonces[user] = nonce if place == 0 else self._nonces.get(user, nonce)
         input_tokens = max(turn.input_tokens, self._filler.least_tokens)
-        content = self._content(user, place, count=input_tokens - self._filler.overhead_tokens)
+        content = self._content((user, place), nonce=nonce, count=input_tokens - self._filler.overhead_tokens)
         ask = self._filler.ask(
             content,
             input_tokens=input_tokens,
@@ -130,11 +128,12 @@ class Sessions:
             **self._filler.describe(),
         }
 
-    def _content(self, play: int, place: int, *, count: int) -> Piece:
+    def _content(self, of: tuple[int, int], *, nonce: int, count: int) -> Piece:
         """The prompt's text: its own behind that of the turn that it continues, which is made the same way.
 
         Only where a text begins stands a nonce; behind a shared beginning the place in our long text is another one.
         """
+        play, place = of
         number, first = self._played[play % len(self._played)], play - play % len(self._played)
         source, overhead_tokens = self._filler.source, self._filler.overhead_tokens
         parts: list[Piece] = []
@@ -143,15 +142,15 @@ class Sessions:
             shared = max(0, min(count, turn.shared_tokens - overhead_tokens))
             at = self._places.bits(number, place)
             if turn.base is None or not shared:
-                parts.append(self._begun(self._nonce(play, (first, number, place)), at, count=count))
+                parts.append(self._begun(self._nonce((first, number, place), nonce=nonce), at, count=count))
                 return source.join(parts[::-1])
             parts.append(source.take(at, count=count - shared))
             (number, place), count = turn.base, shared
 
-    def _nonce(self, play: int, of: tuple[int, int, int]) -> int:
-        """Of the round, the session and the turn where a text begins; of the round's sessions where these share."""
+    def _nonce(self, of: tuple[int, int, int], *, nonce: int) -> int:
+        """Of the session and the turn where a text begins; where sessions share prompts, in the round of the file."""
         first, number, place = of
-        salt = mix(mix(self._seed ^ self._salt) ^ first) if self._shares_across else self._nonces[play]
+        salt = mix(mix(self._seed ^ self._salt) ^ first) if self._shares_across else nonce
         return mix(salt + number * _MOST_TURNS + place)
 
     def _begun(self, nonce: int, at: int, *, count: int) -> Piece:
