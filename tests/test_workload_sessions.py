@@ -1,13 +1,19 @@
 """Recorded sessions: what each format says of turns, pauses and shared prompts, worked out by hand; and their text."""
 
 import asyncio
+import copy
+import functools
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from breakeven.errors import UsageError
 from breakeven.workload import make_workload
@@ -92,6 +98,10 @@ WRONG: dict[str, tuple[Rows, str]] = {
         [A, A | {"turn": "b", "after": ["x"]}],
         "s.jsonl, line 2: session 's' has no turn 'x'; it has: a, b",
     ),
+    "nameless": (
+        [A, A | {"turn": "b", "continues": ""}],
+        "s.jsonl, line 2: session 's' has no turn ''; it has: a, b",
+    ),
     "no id": (
         [A, {"turn": "b", "input_tokens": 1, "output_tokens": 1}],
         "s.jsonl, line 2: no value for 'session'; it has: turn, input_tokens, output_tokens",
@@ -111,7 +121,7 @@ WRONG: dict[str, tuple[Rows, str]] = {
     ),
     "one without a time": (
         [A | {"arrival_s": 1}, A | {"session": "t"}],
-        "session 't' has no time at which it began, and others have; give all of them one",
+        "session 't' does not say when it began, and others do; give all a time",
     ),
     "after is no list": (
         [A | {"after": "a"}],
@@ -310,8 +320,8 @@ def test_spans_that_lie_in_a_circle_are_refused(tmp_path: Path) -> None:
 # the text
 
 
-def prepared(tmp_path: Path, rows: Rows, **settings: Any) -> tuple[Sessions, WordServer]:
-    workload = make_workload("sessions", {"path": jsonl(tmp_path / "s.jsonl", rows), **settings})
+def prepared(tmp_path: Path, rows: Rows, **options: Any) -> tuple[Sessions, WordServer]:
+    workload = make_workload("sessions", {"path": jsonl(tmp_path / "s.jsonl", rows), **options})
     assert isinstance(workload, Sessions)
     server = WordServer()
     asyncio.run(workload.prepare(server))
@@ -365,7 +375,7 @@ def test_pauses_can_be_shortened_and_capped_and_long_sessions_left_out(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("settings", "line"),
+    ("options", "line"),
     [
         ({"speed": 0.0}, "speed: 0.0 is no pace"),
         ({"longest_pause_s": -1.0}, "longest-pause-s: -1.0 is no length of time"),
@@ -373,9 +383,9 @@ def test_pauses_can_be_shortened_and_capped_and_long_sessions_left_out(tmp_path:
         ({"max_input_tokens": 10}, "every session has a prompt of more than 10 tokens"),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused(settings: dict[str, Any], line: str, tmp_path: Path) -> None:
+def test_a_setting_that_cannot_be_is_refused(options: dict[str, Any], line: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=line):
-        prepared(tmp_path, AGENT, **settings)
+        prepared(tmp_path, AGENT, **options)
 
 
 _HOLD = """
@@ -401,3 +411,57 @@ def test_a_thousand_sessions_of_fifty_turns_are_held_in_less_than_500_mb(tmp_pat
     asks, turns, _, most_kib = map(int, done.stdout.split())
     assert (asks, turns) == (1000, 50_000)
     assert most_kib * 1024 < 500e6
+
+
+# hostile files
+
+SDK: dict[str, Any] = {
+    "trace_id": "t",
+    "span_id": "1",
+    "start_time": "2026-01-01T00:00:00",
+    "end_time": "2026-01-01T00:00:01",
+    "attributes": {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.usage.input_tokens": 5,
+        "gen_ai.usage.output_tokens": 5,
+    },
+}
+SOUND: dict[str, Rows] = {
+    "plain": AGENT,
+    "mooncake": [M | {"timestamp": 1, "hash_ids": [1]}, M | {"delay": 3, "hash_ids": [1, 2]}],
+    "weka": [
+        {"id": "x", "block_size": 64, "hash_id_scope": "global"}
+        | {"requests": [weka(0, 640, [1]), {"type": "subagent", "t": 1, "requests": [weka(0, 70, [7])]}]}
+    ],
+    "otlp": [{"resourceSpans": [{"scopeSpans": [{"spans": SPANS}]}]}],
+    "spans": [SDK, SDK | {"span_id": "2"}],
+}
+HOSTILE = [None, -1, 0, 1e308, 1e18, "", "\n", "a" * 500, "9" * 5000, True, [], {}, [None], [1.5], {"a": 1}, 2**70]
+
+
+def spots(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in a document, each place by the way to it."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from spots(one, (*path, key))
+
+
+@pytest.mark.parametrize("form", SESSION_FORMS)
+@given(pick=st.integers(0, 10_000), value=st.sampled_from(HOSTILE))
+@settings(max_examples=60, deadline=None)
+def test_one_hostile_value_gives_sessions_or_one_line_and_never_a_traceback(form: str, pick: int, value: Any) -> None:
+    rows = copy.deepcopy(SOUND[form])
+    places = [path for path in spots(rows) if len(path) > 1]
+    *way, last = places[pick % len(places)]
+    functools.reduce(lambda inner, key: inner[key], way, rows)[last] = value
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            workload = Sessions(path=jsonl(Path(folder) / "s.jsonl", rows))
+        except UsageError as error:
+            text = str(error)
+        else:
+            turns = enumerate(workload.session(0).turns)
+            short = [place for place, turn in turns if turn.input_tokens < 10_000]
+            text = "".join(workload.make(nonce=1, user=0, k=place).name or "" for place in short)
+    assert "\n" not in text

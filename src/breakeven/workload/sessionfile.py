@@ -73,7 +73,7 @@ def _checked(sessions: Sequence[Session]) -> Sequence[Session]:
     """All sessions began at a known time, or none did: a file that mixes the two has no times to replay."""
     if len({session.arrival_s is None for session in sessions}) > 1:
         missing = next(session.name for session in sessions if session.arrival_s is None)
-        raise UsageError(f"session '{missing}' has no time at which it began, and others have; give all of them one")
+        raise UsageError(f"session '{_short(missing)}' does not say when it began, and others do; give all a time")
     return sessions
 
 
@@ -134,7 +134,7 @@ def _session(number: int, name: str, lines: list[Line]) -> Session:
 def _order(session: str, by_name: Mapping[str, Line]) -> list[Line]:
     """Each turn behind those that it waits for, else as in the file; UsageError where they wait in a circle."""
     for line in by_name.values():
-        for wanted in (*line.after, *filter(None, [line.continues])):
+        for wanted in line.after if line.continues is None else (*line.after, line.continues):
             _check_known(line, wanted, session, by_name)
     waits = {line.name: set(line.after) for line in by_name.values()}
     order: list[Line] = []

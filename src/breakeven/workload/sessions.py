@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from breakeven.caution import Caution
-from breakeven.errors import UsageError
+from breakeven.errors import LONGEST_NAME, UsageError, one_line
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Draws, mix
 from breakeven.workload.filler import Filler, capped, left_out, shared_prefixes, short_inputs
@@ -103,7 +103,7 @@ class Sessions:
             content,
             input_tokens=input_tokens,
             output_tokens=capped(turn.output_tokens, max_output_tokens),
-            name=f"{self.session(user).name}/{turn.name}",
+            name=one_line(f"{self.session(user).name}/{turn.name}", limit=LONGEST_NAME),
         )
         return replace(ask, shared_tokens=turn.shared_tokens)
 
