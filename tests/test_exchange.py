@@ -246,6 +246,69 @@ LLMD = {
 }
 """Built from the schema of llmd-benchmark-report 0.2.1, as its converter writes a result of vLLM's benchmark."""
 
+LLMPERF = {
+    "version": "2023-08-31",
+    "name": "qwen3-8b_550_150_summary",
+    "model": "qwen3-8b",
+    "mean_input_tokens": 550,
+    "stddev_input_tokens": 150,
+    "mean_output_tokens": 150,
+    "stddev_output_tokens": 10,
+    "num_concurrent_requests": 5,
+    "results_inter_token_latency_s_quantiles_p50": 0.03,
+    "results_inter_token_latency_s_mean": 0.031,
+    "results_ttft_s_quantiles_p25": 0.3,
+    "results_ttft_s_quantiles_p50": 0.4,
+    "results_ttft_s_quantiles_p75": 0.5,
+    "results_ttft_s_quantiles_p90": 0.6,
+    "results_ttft_s_quantiles_p95": 0.7,
+    "results_ttft_s_quantiles_p99": 0.8,
+    "results_ttft_s_mean": 0.45,
+    "results_ttft_s_min": 0.2,
+    "results_ttft_s_max": 0.9,
+    "results_ttft_s_stddev": 0.1,
+    "results_end_to_end_latency_s_quantiles_p50": 4.0,
+    "results_end_to_end_latency_s_quantiles_p90": 4.6,
+    "results_end_to_end_latency_s_quantiles_p99": 5.0,
+    "results_end_to_end_latency_s_mean": 4.1,
+    "results_number_input_tokens_mean": 540.5,
+    "results_number_output_tokens_mean": 148.0,
+    "results_num_requests_started": 62,
+    "results_error_rate": 0.032,
+    "results_number_errors": 2,
+    "results_error_code_frequency": "{500: 2}",
+    "results_mean_output_throughput_token_per_s": 185.0,
+    "results_num_completed_requests": 60,
+    "results_num_completed_requests_per_min": 75.0,
+    "timestamp": 1756900000,
+}
+"""Built from the tool's own writer: token_benchmark_ray.py and llmperf/utils.py, read on 2026-11-29."""
+
+
+def multi_turn(users: int) -> list[dict[str, Any]]:
+    """Forty answers of 10 tokens in 1 s each, the first token after 0.1 s, begun at 0, 1, 2 and 3 s.
+
+    Built from RequestStats of benchmarks/multi_turn/benchmark_serving_multi_turn.py of vLLM, read on 2026-11-29.
+    """
+    return [
+        {
+            "ttft_ms": 100.0,
+            "tpot_ms": 100.0,
+            "latency_ms": 1000.0,
+            "start_time_ms": 5000.0 + 1000.0 * (number % 4),
+            "input_num_turns": 3,
+            "input_num_tokens": 50,
+            "output_num_tokens": 10,
+            "output_num_chunks": 9,
+            "output_num_first_chunk_tokens": 1,
+            "approx_cached_percent": 60.0,
+            "conversation_id": f"conv_{number}",
+            "client_id": number % users,
+        }
+        for number in range(40)
+    ]
+
+
 SCHEMAS: dict[str, Any] = {
     **{tool: document(name) for tool, name in FILES.items()},
     "genai-bench": GENAI_BENCH,
@@ -253,7 +316,13 @@ SCHEMAS: dict[str, Any] = {
     "inference-perf": INFERENCE_PERF,
     "inferencex": INFERENCEX,
     "llmd-report": LLMD,
+    "llmperf": LLMPERF,
+    "vllm-multi-turn": multi_turn(10),
 }
+
+
+WITHOUT_TPOT = ("llmperf",)
+"""Their files hold none."""
 
 
 @pytest.mark.parametrize("tool", IMPORTERS)
@@ -263,7 +332,8 @@ def test_every_format_is_told_by_its_content_and_names_its_definitions(tool: str
     assert found.tool == about["tool"] == tool
     assert about["file"] == "x.json"
     assert about["notes"] == list(found.notes)
-    assert {"output_tok_per_s", "ttft_s", "tpot_s", "e2e_s"} <= set(about["definitions"])
+    assert {"output_tok_per_s", "ttft_s", "e2e_s"} <= set(about["definitions"])
+    assert ("tpot_s" in about["definitions"]) == (tool not in WITHOUT_TPOT)
     assert found.run.run.settings["unit"] == "tokens"
 
 
@@ -274,8 +344,8 @@ def test_every_format_gives_a_level_that_a_comparison_can_use(tool: str) -> None
     assert level.output_tok_per_s.value
     assert level.of("ttft_s").p50.value
     tpot_s, speed = level.of("tpot_s").p50.value, level.of("tok_per_s_per_user").p50.value
-    assert tpot_s
-    assert speed == pytest.approx(1 / tpot_s, rel=1e-6)
+    assert (tpot_s is None) == (tool in WITHOUT_TPOT)
+    assert speed == (None if tpot_s is None else pytest.approx(1 / tpot_s, rel=1e-6))
     assert [caution.id for caution in level.cautions] == ["imported"]
 
 
@@ -630,10 +700,13 @@ USERS_IN: dict[str, tuple[Any, ...]] = {
     "inference-perf": ("load_summary", "concurrency"),
     "inferencex": ("conc",),
     "llmd-report": ("scenario", "load", "standardized", "concurrency"),
+    "llmperf": ("num_concurrent_requests",),
 }
 
 
 def with_users(tool: str, users: int) -> Any:
+    if tool == "vllm-multi-turn":
+        return multi_turn(users)
     content = json.loads(json.dumps(SCHEMAS[tool]))
     holder = content
     for step in USERS_IN[tool][:-1]:
@@ -845,7 +918,9 @@ def test_an_unknown_export_format_names_the_known_ones() -> None:
 
 @pytest.mark.parametrize("data", [b"{}", b"[]", b"null", b'"text"', b"7", b'{"benchmarks": [1]}', b'{"hw": 1}'])
 def test_a_file_of_no_known_tool_is_one_line_that_lists_the_known(data: bytes) -> None:
-    tools = "vllm, sglang, guidellm, aiperf, genai-bench, inference-perf, inferencex, llmd-report"
+    tools = (
+        "vllm, vllm-multi-turn, sglang, guidellm, aiperf, genai-bench, inference-perf, inferencex, llmperf, llmd-report"
+    )
     with pytest.raises(UsageError) as caught:
         import_file(data, where="x.json")
     assert str(caught.value) == f"x.json: no known result file; known are those of {tools}"

@@ -26,8 +26,8 @@ COMMANDS: Final = (
         _import,
         (Option("FILE", "one file, or the files of one sweep", kind=PATH, field="files", values="+"), OUT),
         "Make a run of result files of vLLM bench, SGLang bench_serving, guidellm, AIPerf, genai-bench, "
-        "inference-perf or InferenceX, or of llm-d's Benchmark Reports. Each number keeps its tool's definition; what "
-        "cannot be mapped is left out and said.",
+        "inference-perf, InferenceX or llmperf, or of llm-d's Benchmark Reports. Each number keeps its tool's "
+        "definition; what cannot be mapped is left out and said.",
     ),
     Command(
         "export",

@@ -16,12 +16,14 @@ from breakeven.registry import load
 
 IMPORTERS: Final = {
     "vllm": "breakeven.exchange.vllm:IMPORTER",
+    "vllm-multi-turn": "breakeven.exchange.vllm_multi_turn:IMPORTER",
     "sglang": "breakeven.exchange.sglang:IMPORTER",
     "guidellm": "breakeven.exchange.guidellm:IMPORTER",
     "aiperf": "breakeven.exchange.aiperf:IMPORTER",
     "genai-bench": "breakeven.exchange.genai_bench:IMPORTER",
     "inference-perf": "breakeven.exchange.inference_perf:IMPORTER",
     "inferencex": "breakeven.exchange.inferencex:IMPORTER",
+    "llmperf": "breakeven.exchange.llmperf:IMPORTER",
     "llmd-report": "breakeven.exchange.llmd:IMPORTER",
 }
 """Tool -> how its files are told and read."""
@@ -49,9 +51,9 @@ SENDERS: Final = {
 def import_file(data: bytes, *, where: str) -> list[Imported]:
     """The runs in a result file of another tool: one, but for InferenceX lists, which hold one a configuration.
 
-    The format is told by the content; lines of JSON, one a result, are one sweep. UsageError in one line for what is
-    no JSON, no known format, or not of the type that the format promises, and where the lines are not one sweep;
-    RunFailedError where no request of the file was answered.
+    The format is told by the content; lines of JSON or a list, one a result, are one sweep. UsageError in one line for
+    what is no JSON, no known format, or not of the type that the format promises, and where the lines are not one
+    sweep; RunFailedError where no request of the file was answered.
     """
     found = _runs(parse(data, where=where), where=where)
     levels = [level for one in found for level in one.run.levels]
@@ -62,6 +64,8 @@ def import_file(data: bytes, *, where: str) -> list[Imported]:
 
 
 def _runs(documents: Sequence[Any], *, where: str) -> list[Imported]:
+    if len(documents) == 1 and isinstance(documents[0], list) and _importer(documents[0]) is None and documents[0]:
+        documents = documents[0]
     if len(documents) == 1:
         return _read(documents[0], where=where)
     found: list[Imported] = []
@@ -74,11 +78,18 @@ def _runs(documents: Sequence[Any], *, where: str) -> list[Imported]:
 
 
 def _read(document: Any, *, where: str) -> list[Imported]:
+    importer = _importer(document)
+    if importer is None:
+        raise UsageError(f"{where}: no known result file; known are those of {', '.join(IMPORTERS)}")
+    return importer.read(document, where=where)
+
+
+def _importer(document: Any) -> Importer | None:
     for tool in IMPORTERS:
         importer = cast("Importer", load("result file", IMPORTERS, tool))
         if importer.recognise(document):
-            return importer.read(document, where=where)
-    raise UsageError(f"{where}: no known result file; known are those of {', '.join(IMPORTERS)}")
+            return importer
+    return None
 
 
 def export_run(run: RunSummary, *, form: str, levels: Measured = ()) -> dict[str, bytes]:
@@ -116,6 +127,12 @@ def _repeats(same: Sequence[tuple[tuple[float, float], LevelSummary, Mapping[str
     levels = [level for _, level, _ in same]
     if len(levels) > 1 and levels[0].users is None and levels[0].req_per_s_offered is None:
         raise UsageError(f"these files are not one sweep: the level {_words(levels[0])} stands twice")
+    numbers = [workload["run_number"] for _, _, workload in same if "run_number" in workload]
+    if len(set(numbers)) < len(numbers):
+        raise UsageError(
+            f"these files are not one sweep: the level {_words(levels[0])} has a run {numbers[0]} in two of them, so "
+            "that they are of other settings of the server; import each alone"
+        )
     if any(one == other for one, other in itertools.combinations(levels, 2)):
         raise UsageError(f"these files are not one sweep: the level {_words(levels[0])} stands twice")
     for name, what in (("input_tokens", "prompts"), ("output_tokens", "answers")):

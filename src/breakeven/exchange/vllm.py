@@ -37,6 +37,7 @@ def read(document: Any, *, where: str) -> list[Imported]:
     lengths = {
         "input_tokens": _mean_tokens(node, "total_input_tokens"),
         "output_tokens": _mean_tokens(node, "total_output_tokens"),
+        "run_number": node.whole("run_number", least=-1),
     }
     return [
         imported(
