@@ -117,7 +117,7 @@ def test_where_no_setting_starts_it_is_not_the_settings(tmp_path: Path, capsys: 
         (("--vary", "itl=1,2", "--budget", "$5"), "--budget in $ needs --rent"),
         (("--vary", "itl=1,2", "--set", "itl=3"), "--vary itl: --set says it already"),
         (("--vary", "itl=1,2", "--users", "auto"), "--users auto is for single runs"),
-        (("--vary", "itl=1,2", "--floor", "-1"), "--floor: -1 is no speed"),
+        (("--vary", "itl=1,2", "--floor", "-1"), "floor: -1 is no speed"),
         (("--vary", "max_batch=a,b"), "max_batch"),
     ],
 )
@@ -146,3 +146,22 @@ def test_the_plan_file_of_a_search_can_be_looked_at_first(tmp_path: Path, capsys
     path = tmp_path / "plan.toml"
     path.write_text(breakeven(*words(tmp_path, "--vary", "itl=1,2", "--dry-run")).out)
     assert main(["plan", "check", str(path)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[tune]", "[tune]\nmargin = 2.0"), "margin: 2 is not between 0 and 1"),
+        (("users = [4]", "rate = [4.0]"), "rate: a search goes through numbers of users"),
+        (("[tune]", '[tune]\ngoal = "usd_per_mtok"'), "goal: usd_per_mtok needs rent_usd_per_h"),
+        (("[tune]", '[tune]\ngaol = "users"'), "unknown key 'gaol' in [tune]; did you mean 'goal'?"),
+        (('name = "llamacpp"', 'name = "vllm"\nurl = "http://x"'), "url: an engine that runs already"),
+    ],
+)
+def test_a_plan_file_whose_search_cannot_be_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], said: str
+) -> None:
+    text = '[tune]\n[[engines]]\nname = "llamacpp"\n[levels]\nusers = [4]\n'
+    (tmp_path / "plan.toml").write_text(text.replace(*change))
+    assert main(["plan", "check", str(tmp_path / "plan.toml")]) == 2
+    assert said in capsys.readouterr().err

@@ -53,8 +53,6 @@ def tune(asked: Asked, *, out: Path, is_dry: bool, json_to: str | None) -> int:
     """Search, or print the plan file of the search."""
     plan = plan_given(asked.given)
     check_plan(plan)
-    if asked.floor is not None and not asked.floor > 0:
-        raise UsageError(f"--floor: {asked.floor:g} is no speed; give tok/s a user above 0")
     told = {} if plan.launch is None else settings_table(plan.launch.settings)
     for _, vary in asked.varied:
         if vary.name in told:

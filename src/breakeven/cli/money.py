@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from breakeven.cli.command import JSON, Command
+from breakeven.cli.command import JSON, WRITABLE, Command
 from breakeven.errors import UsageError
 from breakeven.options import NUMBERS, PATH, REAL, SWITCH, TEXTS, WHOLE, Option
 
 _COMPARE_EXAMPLES: Final = """  breakeven compare runs/a100-vllm runs/4090-lmdeploy --floor 25
   breakeven compare runs/before runs/after --gate 'output_tok_per_s >= 0.97 * reference'
+  breakeven compare runs/today --baseline runs/main --junit gates.xml --md -
   breakeven compare --data nosana-2024 --reference a100-80 --candidate rtx4090
 """
 _COST_EXAMPLES: Final = """  breakeven cost --preset nosana-2024 --explain
@@ -42,6 +43,8 @@ def _compare(arguments: argparse.Namespace) -> int:
         return _compare_study(arguments)
     elif len(arguments.runs) < 2:
         raise UsageError("compare: give a reference and at least one candidate, such as `compare runs/a runs/b`")
+    if {arguments.baseline, arguments.junit, arguments.md} != {None}:
+        raise UsageError("compare: --baseline, --junit and --md go with one study; of runs the first is the reference")
     level = Level(
         floors=arguments.floor or (),
         slo=arguments.slo,
@@ -60,8 +63,16 @@ def _compare_study(arguments: argparse.Namespace) -> int:
     from breakeven.app.level import Level
     from breakeven.app.study import show_study
 
+    if arguments.baseline is not None:
+        from breakeven.app.baseline import Forms, compare_with_baseline
+
+        forms = Forms(junit=arguments.junit, markdown=arguments.md, json=arguments.json)
+        gates = arguments.gate or ()
+        return compare_with_baseline(
+            arguments.runs[0], arguments.baseline, gates=gates, strict=arguments.gate_strict, forms=forms
+        )
     if arguments.gate or arguments.at_users:
-        raise UsageError("compare: --gate and --at-users take runs; of a study give two of its cells, STUDY/CELL")
+        raise UsageError("compare: --gate of a study needs --baseline; --at-users takes two cells, STUDY/CELL")
     level = Level(floors=arguments.floor or (), slo=arguments.slo)
     return show_study(arguments.runs[0], level, json_to=arguments.json)
 
@@ -85,6 +96,7 @@ def _cost(arguments: argparse.Namespace) -> int:
 
 
 _SERVICE: Final = "at which service"
+_STUDY: Final = "a study against a baseline"
 _DATA: Final = "out of a shipped data set, instead of runs"
 FLOOR: Final = Option("--floor", "tok/s that on average a user must get at least", "LIST", kind=NUMBERS, group=_SERVICE)
 SLO: Final = Option("--slo", "limits such as ttft_p99=2s,tpot_p99=100ms, or a preset", "LIMITS", group=_SERVICE)
@@ -125,6 +137,16 @@ COMMANDS: Final = (
                 kind=TEXTS,
             ),
             Option("--gate-strict", "exit code 3 also where the intervals cannot decide a gate", kind=SWITCH),
+            Option(
+                "--baseline",
+                "of a study: the run or study that each cell is held against, by --gate "
+                "(default: output_tok_per_s >= 0.97 * reference); false alarms are 5 % over all cells together",
+                "RUN|STUDY",
+                kind=PATH,
+                group=_STUDY,
+            ),
+            Option("--junit", "the verdicts as JUnit XML", "FILE", kind=WRITABLE, group=_STUDY),
+            Option("--md", "the verdicts for a pull request; - is stdout", "FILE", kind=WRITABLE, group=_STUDY),
             Option("--data", "nosana-2024 or nosana-2024-sweep, in words per second", "NAME", group=_DATA),
             Option("--reference", "GPU of the reference", "GPU", group=_DATA),
             Option("--candidate", "GPU of a candidate", "GPU", kind=TEXTS, group=_DATA),

@@ -3,15 +3,16 @@
 import math
 import re
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Final, Literal, NamedTuple
 
 from breakeven.compare.differences import same_unit
-from breakeven.compare.pool import Pooled, PooledLevel, pool
+from breakeven.compare.pool import Pooled, PooledLevel, pool, pool_figures
 from breakeven.compare.types import GateLevel, GateResult
 from breakeven.compare.words import people
 from breakeven.errors import UsageError, unknown
 from breakeven.metrics.definitions import RATES
-from breakeven.metrics.pooling import Measured, from_log
+from breakeven.metrics.pooling import Measured, from_log, halves
 from breakeven.metrics.slo import limited
 from breakeven.metrics.statistics import t_quantile
 from breakeven.metrics.summary import NARROW, NARROW_LATENCIES, Estimate, LevelSummary, RunSummary
@@ -64,7 +65,27 @@ def _limit(metric: str, text: str) -> float:
         raise UsageError(f"--gate: {metric}: '{text}' is no {kind}; {_FORM}") from None
 
 
-def gate(expression: str, reference: RunSummary, candidate: RunSummary) -> GateResult:
+def gate_levels(expression: str, reference: RunSummary, candidate: RunSummary) -> int:
+    """At how many levels a condition is looked at; UsageError where there is none."""
+    return len(_users(parse_gate(expression), pool(reference), pool(candidate)))
+
+
+class Spread(NamedTuple):
+    """How far repeats of one load lie apart, as other cells of the same family show it."""
+
+    sd_log: float
+    df: int
+    """What that counts as, beside a cell's own repeats."""
+
+
+def gate(
+    expression: str,
+    reference: RunSummary,
+    candidate: RunSummary,
+    *,
+    tests: int | None = None,
+    spread: Spread | None = None,
+) -> GateResult:
     """Hold a candidate to a condition at every level that both runs have (or at `@USERS`).
 
     passed: at each level the 95 % interval lies on the good side. failed: at some level it lies on the bad side, with
@@ -72,12 +93,13 @@ def gate(expression: str, reference: RunSummary, candidate: RunSummary) -> GateR
     undecided: neither; a level without an interval is always undecided, and an open end decides nothing on its side.
     Repeats of a level are pooled: it is their mean and the spread between them that is judged.
     Where a level measured once says that the figure's interval may be too narrow, it counts as 30 % at least.
-    Exit codes are the caller's.
+    `tests` are the questions that are asked together, where there are more than this gate's levels; with `spread` a
+    level's repeats borrow degrees of freedom from other cells' repeats. Exit codes are the caller's.
     """
     condition, a, b = parse_gate(expression), pool(reference), pool(candidate)
     same_unit(a, b)
     users = _users(condition, a, b)
-    levels = tuple(_level(condition, a, b, users=one, tests=len(users)) for one in users)
+    levels = tuple(_level(condition, a, b, users=one, tests=tests or len(users), spread=spread) for one in users)
     return GateResult(
         expression=expression.strip(),
         metric=condition.metric,
@@ -102,11 +124,13 @@ def _users(condition: Gate, a: Pooled, b: Pooled) -> list[int]:
     raise UsageError(f"--gate: the runs do not have {wanted}; they share: {', '.join(map(str, needed)) or 'none'}")
 
 
-def _level(condition: Gate, a: Pooled, b: Pooled, *, users: int, tests: int) -> GateLevel:
+def _level(condition: Gate, a: Pooled, b: Pooled, *, users: int, tests: int, spread: Spread | None = None) -> GateLevel:
     sides = (a, b) if condition.relative else (b,)
     figure = _figure(b, condition.metric, users)
     if condition.relative:
         figure = quotient(figure, _figure(a, condition.metric, users))
+    if spread is not None:
+        figure = _borrowed(figure, [repeats_of(side.run, condition.metric, users=users) for side in sides], spread)
     narrow = any(_may_be_narrow(side, condition.metric, users) for side in sides)
     return GateLevel(
         users=users,
@@ -116,6 +140,36 @@ def _level(condition: Gate, a: Pooled, b: Pooled, *, users: int, tests: int) -> 
         repeats=tuple(_pooled(side, users).repeats for side in sides),
         verdict=_verdict(condition, figure, tests, least=LEAST_SURE if narrow else 0.0),
     )
+
+
+def repeats_of(run: RunSummary, metric: str, *, users: int) -> list[Measured]:
+    """A figure of each finished repeat of a load."""
+    levels = [level for level in run.levels if level.users == users and level.status == "done"]
+    return [pool_figures([level])[metric] for level in levels]
+
+
+def squares_of(repeats: Sequence[Measured]) -> tuple[float, int]:
+    """Sum of squares of the logs about their mean, and its degrees of freedom; none where a repeat has no value."""
+    logs = [math.log(one.value) for one in repeats if one.value is not None]
+    if len(logs) < max(2, len(repeats)):
+        return 0.0, 0
+    return sum((log - fmean(logs)) ** 2 for log in logs), len(logs) - 1
+
+
+def _borrowed(figure: Measured, sides: Sequence[Sequence[Measured]], spread: Spread) -> Measured:
+    """The interval of repeats by their own spread and that of other cells together (moderated t, Smyth 2004).
+
+    As it is where a side was measured once, and never narrower than the repeats' own intervals make it.
+    """
+    own = [squares_of(repeats) for repeats in sides]
+    if figure.value is None or figure.log_half is None or not all(df for _, df in own):
+        return figure
+    df = spread.df + sum(df for _, df in own)
+    variance = (spread.df * spread.sd_log**2 + sum(squares for squares, _ in own)) / df
+    between = t_quantile(df) * math.sqrt(variance * sum(1 / len(repeats) for repeats in sides))
+    found = [halves(repeats) for repeats in sides]
+    within = math.hypot(*(one.within or 0.0 for one in found if one is not None))
+    return from_log(math.log(figure.value), max(between, within))._replace(df=df if between >= within else figure.df)
 
 
 def _may_be_narrow(pooled: Pooled, metric: str, users: int) -> bool:

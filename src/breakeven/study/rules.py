@@ -22,6 +22,7 @@ def check_tables(study: Study) -> None:
     if not study.engines:
         raise UsageError("engines: give at least one [[engines]] table")
     _check_head(study.study)
+    _check_tune(study)
     for axis, table in TABLES.items():
         _check_names([row.name for row in getattr(study, table)], axis=axis, table=table)
     engines = [row.name for row in study.engines]
@@ -29,6 +30,23 @@ def check_tables(study: Study) -> None:
         for name in model.by_engine:
             if name not in engines:
                 raise UsageError(f"by_engine of model '{model.name}': {unknown('row of [[engines]]', name, engines)}")
+
+
+def _check_tune(study: Study) -> None:
+    """What a search cannot do without."""
+    if study.tune is None:
+        return
+    if study.levels.rate is not None:
+        raise UsageError("rate: a search goes through numbers of users; give users in [levels]")
+    if any(row.url is not None for row in study.engines):
+        raise UsageError("url: an engine that runs already has settings of its own; a search starts its engines")
+    rents = [row.rent_usd_per_h for row in study.hardware] or [None]
+    if study.tune.goal == "usd_per_mtok" and None in rents:
+        raise UsageError("goal: usd_per_mtok needs rent_usd_per_h in [[hardware]]")
+    if not 0 < study.tune.margin < 1:
+        raise UsageError(f"margin: {study.tune.margin:g} is not between 0 and 1; 0.05 stands for 5 %")
+    if study.tune.floor is not None and not study.tune.floor > 0:
+        raise UsageError(f"floor: {study.tune.floor:g} is no speed; give tok/s a user above 0")
 
 
 def _check_head(head: Head) -> None:

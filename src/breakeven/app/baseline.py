@@ -1,0 +1,70 @@
+"""`compare STUDY --baseline RUN|STUDY`: each cell against its baseline, for a reader or a CI system."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from breakeven.app.runs import read_run, write_file, write_json
+from breakeven.app.study import StoredStudy
+from breakeven.compare.family import DEFAULT_GATE, Family, Pair, gate_family
+from breakeven.errors import UsageError
+from breakeven.report.familytext import family_junit, family_lines, family_markdown
+from breakeven.store.study import is_study
+
+STDOUT: Final = "-"
+LIMIT_MISSED: Final = 3
+
+
+class Forms(Struct, frozen=True, kw_only=True):
+    """Where the verdicts go besides the terminal; `-` is stdout."""
+
+    junit: str | None = None
+    markdown: str | None = None
+    json: str | None = None
+
+
+def compare_with_baseline(
+    study: Path, baseline: Path, *, gates: tuple[str, ...] | list[str], strict: bool, forms: Forms
+) -> int:
+    """Judge every cell; exit code 3 where one failed, with `strict` where one did not pass."""
+    if [forms.junit, forms.markdown, forms.json].count(STDOUT) > 1:
+        raise UsageError("compare: only one form can go to stdout (-)")
+    found = gate_family(pairs(study, baseline), gates or [DEFAULT_GATE])
+    _put_out(found, forms, name=study.resolve().name)
+    missed = {"failed", "undecided"} if strict else {"failed"}
+    return LIMIT_MISSED if found.verdict in missed else 0
+
+
+def pairs(study: Path, baseline: Path) -> list[Pair]:
+    """Every measured cell with the cell of its name in the baseline, or with the one run that is the baseline."""
+    stored = StoredStudy(study)
+    runs, failures = stored.runs(), stored.folder.state().failures
+    if is_study(baseline):
+        known = StoredStudy(baseline).runs()
+        if not known:
+            raise UsageError(f"{baseline} has no measured cell to hold anything against")
+    else:
+        known = dict.fromkeys((cell.name for cell in stored.cells), read_run(baseline))
+    found = [
+        Pair(cell.name, known.get(cell.name), runs.get(cell.name), failures.get(cell.name)) for cell in stored.cells
+    ]
+    # what neither side has measured was not asked for, as in a search
+    return [pair for pair in found if pair.candidate or pair.failure or (is_study(baseline) and pair.reference)]
+
+
+def _put_out(found: Family, forms: Forms, *, name: str) -> None:
+    to_stdout = STDOUT in (forms.junit, forms.markdown, forms.json)
+    print("\n".join(family_lines(found)), file=sys.stderr if to_stdout else sys.stdout)
+    for where, data in (
+        (forms.junit, family_junit(found, name=name)),
+        (forms.markdown, family_markdown(found).encode()),
+    ):
+        if where == STDOUT:
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
+        elif where is not None:
+            write_file(Path(where), data)
+    if forms.json is not None:
+        write_json(found, forms.json)
