@@ -368,3 +368,14 @@ def test_the_study_in_the_docs_can_be_run() -> None:
     example = text.split("```toml\n")[1].split("```")[0]
     found = understood(example, where="docs").cells
     assert [cell.name for cell in found] == ["a100-llama-vllm-large-batch-chat"]
+
+
+def test_where_rent_is_that_of_one_card_a_cell_pays_for_as_many_as_its_model_is_split_over() -> None:
+    text = '[[hardware]]\nname = "h"\nper_card = true\nrent_usd_per_h = 2.0\nprice_usd = 100.0\n'
+    text += '[[models]]\nname = "m"\nmodel = "x"\n[[engines]]\nname = "vllm"\n'
+    text += '[[settings]]\nname = "tp1"\n[[settings]]\nname = "tp2"\ntensor_parallel = 2\n'
+    one, two = cells(study(text))
+    assert one.plan.hardware == Hardware(count=1, rent_usd_per_h=2.0, price_usd=100.0)
+    assert two.plan.hardware == Hardware(count=2, rent_usd_per_h=4.0, price_usd=200.0)
+    assert two.rent_usd_per_h == 4.0
+    assert "leave count out" in complaint(text.replace("per_card = true", "per_card = true\ncount = 2"))

@@ -7,11 +7,14 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from breakeven.cli import main
 from breakeven.cli.tune import Budget, budget
 from breakeven.store.study import StudyFolder
+from breakeven.study.cells import cells
+from breakeven.study.types import Study
 from commands import breakeven, finish, start
 
 SERVER = f"{sys.executable} {Path(__file__).with_name('tunable_engine.py')}"
@@ -146,6 +149,16 @@ def test_the_plan_file_of_a_search_can_be_looked_at_first(tmp_path: Path, capsys
     path = tmp_path / "plan.toml"
     path.write_text(breakeven(*words(tmp_path, "--vary", "itl=1,2", "--dry-run")).out)
     assert main(["plan", "check", str(path)]) == 0
+
+
+def test_where_the_number_of_cards_is_searched_a_setting_pays_for_all_of_its_cards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vary = ("--vary", "tensor_parallel=1,2", "--rent", "0.5", "--for", "usd_per_mtok")
+    engine = ("--engine", "vllm", "--model", "org/m", "--dry-run")
+    assert main(["tune", *engine, *vary, "--out", str(tmp_path)]) == 0
+    found = cells(msgspec.toml.decode(capsys.readouterr().out, type=Study))
+    assert [cell.rent_usd_per_h for cell in found] == [0.5, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,13 @@ COMMANDS: Final = (
             Option(
                 "--budget", "the most that it may take: 2h, or $5 of rent", "TIME|$", kind=Kind(budget), group=WANTED
             ),
-            Option("--rent", "what an hour of the whole machine costs", "USD_PER_H", kind=REAL, group=WANTED),
+            Option(
+                "--rent",
+                "what an hour of the machine costs; where tensor_parallel is varied, of one card",
+                "USD_PER_H",
+                kind=REAL,
+                group=WANTED,
+            ),
             Option(
                 "--repeats",
                 "starts of one setting at most (default: 5)",

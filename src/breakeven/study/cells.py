@@ -107,15 +107,25 @@ def _plan(study: Study, rows: _Rows, includes: Sequence[Include]) -> Plan:
     engine, workload = rows.engine, rows.workload or WorkloadRow(name="chat")
     given: dict[str, Any] = asdict(study.levels) | asdict(workload) | {"repeats": study.study.repeats}
     given |= {"engine": engine.engine or engine.name} | {key: getattr(engine, key) for key in _ACCESS_KEYS}
-    given |= {"url": engine.url, "hardware": _hardware(rows.hardware)}
+    given |= {"url": engine.url, "hardware": _hardware(rows.hardware, merged(engine.settings, rows.settings))}
     for include in includes:
         given |= {key: getattr(include, key) for key in ("url", "users", "rate") if getattr(include, key) is not None}
     given |= _whom(rows, url=given["url"])
     return Plan(**given | {"name": "-".join(_names(rows).values())})
 
 
-def _hardware(row: HardwareRow | None) -> Hardware | None:
-    return None if row is None else Hardware(**{key: value for key, value in asdict(row).items() if key != "name"})
+def _hardware(row: HardwareRow | None, settings: EngineSettings) -> Hardware | None:
+    """What the cell runs on: of a row per card as many cards as the model is split over, and what all of them cost."""
+    if row is None:
+        return None
+    told = Hardware(**{key: value for key, value in asdict(row).items() if key not in ("name", "per_card")})
+    if not row.per_card:
+        return told
+    if told.count != 1:
+        raise UsageError("count: with per_card a cell takes as many cards as its tensor_parallel says; leave count out")
+    cards = settings.tensor_parallel or 1
+    of_all = {key: getattr(told, key) for key in ("power_w", "rent_usd_per_h", "price_usd")}
+    return replace(told, count=cards, **{key: None if one is None else one * cards for key, one in of_all.items()})
 
 
 def _whom(rows: _Rows, *, url: str | None) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class HardwareRow(Hardware, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """`[[hardware]]`: what cells are said to run on."""
 
     name: str
+    per_card: bool = False
+    """Power, rent and price are of one card, and a cell takes as many as its `tensor_parallel` says."""
 
 
 class ModelRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
