@@ -149,6 +149,10 @@ def test_the_plan_file_of_a_search_can_be_looked_at_first(tmp_path: Path, capsys
     path = tmp_path / "plan.toml"
     path.write_text(breakeven(*words(tmp_path, "--vary", "itl=1,2", "--dry-run")).out)
     assert main(["plan", "check", str(path)]) == 0
+    assert main(["run", str(path), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "search tune: 2 settings, each started up to 5 times" in said
+    assert "no estimate: a search takes as many starts as it needs" in said
 
 
 def test_where_the_number_of_cards_is_searched_a_setting_pays_for_all_of_its_cards(

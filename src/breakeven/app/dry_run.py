@@ -44,8 +44,10 @@ def run_text(plan: Plan) -> str:
 def _title(plan: PlanFile) -> str:
     if plan.head is None:
         return run_text(plan.cells[0].plan)
-    levels = sum(len(level_plans(cell.plan, salt=0)) for cell in plan.cells)
     head = plan.head
+    if plan.tune is not None:
+        return f"search {head.name}: {counted(len(plan.cells), 'setting')}, each started up to {head.repeats} times"
+    levels = sum(len(level_plans(cell.plan, salt=0)) for cell in plan.cells)
     rounds = f"{counted(head.repeats, 'round')}, {head.order}" + (
         f" (seed {head.seed})" if head.order == "shuffled" else ""
     )
@@ -155,7 +157,7 @@ def _cost(usd: float | None) -> str:
 
 
 def _order(plan: PlanFile) -> Iterator[str]:
-    if plan.head is None:
+    if plan.head is None or plan.tune is not None:
         return
     yield ""
     for repeat in range(plan.head.repeats):
@@ -164,6 +166,10 @@ def _order(plan: PlanFile) -> Iterator[str]:
 
 
 def _total(plan: PlanFile) -> Iterator[str]:
+    if plan.tune is not None:
+        yield ""
+        yield "total   no estimate: a search takes as many starts as it needs; --budget, or max_hours, ends it"
+        return
     took = [turn_s(turn.cell.plan, round_levels(turn.cell.plan, turn.repeat)) for turn in plan.turns()]
     if plan.head is None:
         took = [turn_s(plan.cells[0].plan, level_plans(plan.cells[0].plan, salt=0))]
