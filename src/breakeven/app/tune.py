@@ -12,7 +12,7 @@ from msgspec import Struct
 from breakeven.app.given import plan_given
 from breakeven.app.study import StoredStudy, show_study
 from breakeven.errors import UsageError
-from breakeven.findings.race import contenders, known
+from breakeven.findings.race import contenders, known, spread
 from breakeven.launch.start import start_words
 from breakeven.plan import Plan, plan_table
 from breakeven.report.live import Live
@@ -116,6 +116,8 @@ def _search_lines(run: TuneRun) -> Iterator[str]:
     if tried:
         still = contenders(known(tried))
         yield f"        {_why_over(run)}; {len(still) - 1} other settings may still be as good as the leader"
+        if any(len(one.logs) > 1 for one in tried):
+            yield f"        starts of one setting lie about {share(spread(tried)[0])} apart (standard deviation, all together)"
     matrix_s = _full_matrix_s(run)
     if matrix_s is not None and state.used_s:
         yield (
