@@ -9,6 +9,7 @@ from typing import Any, Final
 import tomli_w
 from msgspec import Struct
 
+from breakeven.app.dry_run import counted
 from breakeven.app.given import plan_given
 from breakeven.app.study import StoredStudy, show_study
 from breakeven.errors import UsageError
@@ -115,9 +116,10 @@ def _search_lines(run: TuneRun) -> Iterator[str]:
     )
     if tried:
         still = contenders(known(tried))
-        yield f"        {_why_over(run)}; {len(still) - 1} other settings may still be as good as the leader"
+        yield f"        {_why_over(run)}; as good as the leader may be {counted(len(still) - 1, 'other setting')}"
         if any(len(one.logs) > 1 for one in tried):
-            yield f"        starts of one setting lie about {share(spread(tried)[0])} apart (standard deviation, all together)"
+            apart = share(spread(tried)[0])
+            yield f"        starts of one setting lie about {apart} apart (standard deviation, all settings together)"
     matrix_s = _full_matrix_s(run)
     if matrix_s is not None and state.used_s:
         yield (
