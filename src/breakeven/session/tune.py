@@ -52,6 +52,7 @@ class TuneRun(StudyRun):
             name: {key: _value(one, order[key]) for key, one in each.items()} for name, each in told.items()
         }
         self._runs: dict[str, RunSummary] = {}
+        self._figures: dict[tuple[str, int], tuple[float, float | None] | None] = {}
         for cell in plan.cells:
             self._read(cell)
 
@@ -97,6 +98,7 @@ class TuneRun(StudyRun):
         folder = self.folder.cell(cell.name)
         if folder is not None:
             self._runs[cell.name] = summarise(folder)
+            self._figures = {key: one for key, one in self._figures.items() if key[0] != cell.name}
 
     def _check_that_any_starts(self, tries: list[Try]) -> None:
         failed = [one.name for one in tries if one.has_failed and one.name in self._state.failures]
@@ -121,6 +123,11 @@ class TuneRun(StudyRun):
 
     def _figure(self, cell: Cell, repeat: int) -> tuple[float, float | None] | None:
         """Log of the figure of one start, more is better, and its standard deviation; None where it gives nothing."""
+        if (cell.name, repeat) not in self._figures:
+            self._figures[cell.name, repeat] = self._worked_out(cell, repeat)
+        return self._figures[cell.name, repeat]
+
+    def _worked_out(self, cell: Cell, repeat: int) -> tuple[float, float | None] | None:
         run = self._runs[cell.name]
         own = replace(run, levels=tuple(level for level in run.levels if level.repeat == repeat))
         estimate = goal_figure(own, self.service, goal=self.tune.goal, rent_usd_per_h=cell.rent_usd_per_h)
