@@ -116,7 +116,10 @@ def _search_lines(run: TuneRun) -> Iterator[str]:
     )
     if tried:
         still = contenders(known(tried))
-        yield f"        {_why_over(run)}; as good as the leader may be {counted(len(still) - 1, 'other setting')}"
+        others = (
+            f"{counted(len(still) - 1, 'other setting')} may be as good" if len(still) > 1 else "the others are worse"
+        )
+        yield f"        {_why_over(run)}; of those tried {others}"
         if any(len(one.logs) > 1 for one in tried):
             apart = share(spread(tried)[0])
             yield f"        starts of one setting lie about {apart} apart (standard deviation, all settings together)"
