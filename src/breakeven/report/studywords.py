@@ -16,6 +16,8 @@ MOST_NAMES: Final = 6
 """Cells that a sentence names."""
 _MOST_COLUMNS: Final = 10
 _LONGEST_CAUSE: Final = 140
+_HARDLY: Final = 100.0
+"""High / low of an interval that says no more than that: two starts far apart."""
 
 
 class Matrix(NamedTuple):
@@ -67,10 +69,12 @@ def figure(found: StudyFindings, value: float | None) -> str:
 
 
 def ends(found: StudyFindings, of: Estimate) -> str:
-    """`118 to 126`, `at least 118`; empty where there is no interval."""
+    """`118 to 126`, `at least 118`, `hardly known` beyond a factor of _HARDLY; empty where there is no interval."""
     low, high = of.ci95
     if low is None and high is None:
         return ""
+    if low is not None and high is not None and high > _HARDLY * low:
+        return "hardly known"
     if high is None:
         return f"at least {figure(found, low)}"
     return f"at most {figure(found, high)}" if low is None else f"{figure(found, low)} to {figure(found, high)}"
