@@ -10,7 +10,7 @@ from breakeven.errors import UsageError
 from breakeven.hardware import find_gpu, find_gpus, gpu_key, gpus, key_of, may_mean, same_gpu
 from breakeven.hardware.names import compact
 from breakeven.report.facttables import gpu_table
-from breakeven.say import columns, number
+from breakeven.say import number
 
 FACTS = Path(__file__).parents[1] / "docs" / "FACTS.md"
 FLEET_NAMES = {
@@ -259,10 +259,6 @@ def test_what_has_no_source_is_a_dash_and_not_a_zero() -> None:
     assert row.split()[5:8] == ["-", "-", "-"]
     assert number(None) == "-"
     assert number(0.0) == "0"
-
-
-def test_columns_are_as_wide_as_their_widest_cell() -> None:
-    assert columns([("a", "b"), ("long", "7")], indent="") == ["a     b", "long  7"]
 
 
 def test_the_docs_show_the_table_as_it_is() -> None:

@@ -16,8 +16,8 @@ from breakeven.metrics.repeats import figure, repeats
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile, RunFacts, RunSummary
 from breakeven.report.html import to_html
 from breakeven.report.markdown import to_markdown
-from breakeven.report.table import lines
 from breakeven.report.terminal import print_run, throughput_chart
+from breakeven.table import lines
 
 
 def estimates(*values: float, half: float | None = 1.0) -> list[Estimate]:

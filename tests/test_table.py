@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from breakeven.metrics.summary import Estimate, LevelSummary
+from breakeven.report.forms import csv_text, html, markdown, screen
 from breakeven.report.markup import el
-from breakeven.report.table import Column, Styled, Table, csv_text, html, lines, markdown, screen
 from breakeven.report.terminal import throughput_chart
 from breakeven.say import interval, more, plus_minus
+from breakeven.table import Column, Styled, Table, heads, lines
 from breakeven.units import short_count
 from terminal import at_a_terminal, without_styles
 
@@ -36,6 +37,10 @@ def test_columns_line_up_under_their_heads() -> None:
         "RTX 4090        0.28    9   12  max",
         "H100            1.87",
     ]
+
+
+def test_a_table_without_heads_has_no_line_for_them() -> None:
+    assert lines(Table(heads("", ""), [("a", "b"), ("long", "7")])) == ["a     b", "long  7"]
 
 
 def test_a_narrow_line_loses_the_columns_that_go_first() -> None:
@@ -149,3 +154,13 @@ def test_a_list_of_cards_fits_a_terminal_of_80_columns() -> None:
     rows = [line for line in told if line.startswith(("key", "rtx", "a100", "h100"))]
     assert len(rows) > 5
     assert all(len(line) <= 80 for line in rows)
+
+
+def test_running_text_is_no_wider_than_the_terminal() -> None:
+    study = RUN.parent
+    told = without_styles(
+        at_a_terminal("compare", RUN, study / "smollm2-135m-vllm-chat", "--floor", "12", columns=80)
+    ).splitlines()
+    table = [line for line in told if line.lstrip().startswith(("users", "100"))]
+    assert table
+    assert all(len(line) <= 80 for line in table)

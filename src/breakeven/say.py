@@ -1,8 +1,10 @@
-"""The one writer of numbers: values with their units, intervals, and columns that line up."""
+"""The one writer of numbers: values with their units and intervals, and running text."""
 
 import math
+import shutil
+import sys
 import textwrap
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Literal
 
@@ -165,29 +167,19 @@ def bare(value: float, unit: str) -> str:
     return fixed(value, 2) if unit == "k" else plain(float(f"{value:.4g}"))
 
 
-def columns(
-    rows: Sequence[Sequence[str]], *, left: Container[int] = (0,), indent: str = "  ", gap: str = "  "
-) -> list[str]:
-    """Rows as lines with every column as wide as its widest cell; `left` ones begin at the left. Empty ones go."""
-    count = max(len(row) for row in rows)
-    cells = [[*row, *("" for _ in range(count - len(row)))] for row in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(count)]
-    return [
-        indent
-        + gap.join(
-            row[i].ljust(widths[i]) if i in left else row[i].rjust(widths[i]) for i in range(count) if widths[i]
-        ).rstrip()
-        for row in cells
-    ]
-
-
 def number(value: float | None, *, digits: int = 0) -> str:
     """A number for a cell; `-` where there is none."""
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
+def room() -> int | None:
+    """Columns of the terminal that a command writes to; None where its output goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def wrapped(text: str, *, first: str = "", rest: str = "  ") -> list[str]:
-    """Running text as lines of at most WIDTH columns."""
+    """Running text as lines of at most WIDTH columns, fewer where the terminal has fewer."""
+    width = min(WIDTH, room() or WIDTH)
     return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     )

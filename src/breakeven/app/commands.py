@@ -11,14 +11,15 @@ from breakeven.errors import UsageError, one_line, printable
 from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
+from breakeven.report.forms import screen
 from breakeven.report.live import Live
-from breakeven.report.table import Column, Table, room, screen
 from breakeven.report.terminal import print_run
-from breakeven.say import WIDTH
+from breakeven.say import WIDTH, room
 from breakeven.session.run import resume_run, run_plan
 from breakeven.session.summary import fresh_summary, summarise
 from breakeven.store.folder import RunFolder, find_runs
 from breakeven.store.study import StudyFolder, find_studies, is_study
+from breakeven.table import Column, Table
 
 WIDE: Final = 180
 """Columns of a list of runs where it goes to no terminal: names are whole there."""

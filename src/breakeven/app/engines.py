@@ -7,8 +7,9 @@ from breakeven.app.commands import console
 from breakeven.app.runs import write_json
 from breakeven.launch.found import Docker, Found, find_docker, find_embedded, find_engines
 from breakeven.launch.models import verify_embedded_model
-from breakeven.report.table import Column, Table, room
-from breakeven.report.table import screen as styled
+from breakeven.report.forms import screen as styled
+from breakeven.say import room
+from breakeven.table import Column, Table
 
 
 def engines(*, json_to: str | None, verify: bool = False) -> int:

@@ -12,9 +12,9 @@ from breakeven.app.given import plan_given
 from breakeven.app.runs import write_json
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
+from breakeven.report.forms import screen
 from breakeven.report.live import Live
 from breakeven.report.studywords import cause
-from breakeven.report.table import Table, heads, screen
 from breakeven.session.asks import workload_of
 from breakeven.session.defaults import level_plans
 from breakeven.session.plan_file import PlanFile, read_file, understood
@@ -22,6 +22,7 @@ from breakeven.session.run import check_plan
 from breakeven.session.study import StudyRun, cell_summary, resume_study, start_study
 from breakeven.store.log import cannot_write
 from breakeven.study.cells import Cell
+from breakeven.table import Table, heads
 from breakeven.units import load_text, short_count
 
 Wanted = Mapping[str, Sequence[str]]

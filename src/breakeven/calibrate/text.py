@@ -5,8 +5,8 @@ from typing import Final
 
 from breakeven.calibrate.cell import Result
 from breakeven.calibrate.grid import FIGURES, Ceiling, Limit
-from breakeven.report.table import Table, heads, lines
-from breakeven.report.table import markdown as table_markdown
+from breakeven.report.forms import markdown as table_markdown
+from breakeven.table import Table, heads, lines
 from breakeven.units import short_count
 
 _CELL: Final = ("users", "tok/event", "burst")

@@ -23,7 +23,8 @@ from breakeven.compare.words import (
 )
 from breakeven.errors import one_line
 from breakeven.metrics.pooling import cannot_tell
-from breakeven.say import plus_minus
+from breakeven.say import plus_minus, room
+from breakeven.table import Column, Table, heads, lines
 from breakeven.units import short_count, short_s
 
 FORMAT: Final = 3
@@ -80,9 +81,12 @@ def _levels(one: Comparison) -> Iterator[str]:
     repeated = any(
         side.repeats > 1 for row in one.levels for side in (row.reference, row.candidate) if side is not None
     )
-    head = ["users", "", "repeats" if repeated else "", one.unit, "± 95 %", "a user", *(label for _, label in known)]
+    columns = (
+        *(Column("users"), Column("", align="left"), Column("repeats" if repeated else ""), Column(one.unit)),
+        *(Column("± 95 %"), Column("a user", goes=1), *(Column(label, goes=2) for _, label in known)),
+    )
     rows = [line for row in one.levels for line in _level_lines(row, [name for name, _ in known], repeated=repeated)]
-    yield from _table([head, *rows], left=(1,))
+    yield from _lines(columns, rows)
     yield f"a user: throughput / users, in {one.unit}: the mean speed of a user, waits included;"
     yield "        1 / TPOT is the speed while an answer runs"
     yield ""
@@ -116,18 +120,22 @@ def _count(value: float | None) -> str:
 
 def _figures(one: Comparison) -> Iterator[str]:
     yield "k at a service level: how many B do the work of one A, each at its highest load that still meets"
-    yield from _table(
-        [["", "k", "95 %", "", "whole B", f"{one.unit} of A then", "of B then"], *_k_lines(one)], left=(0, 3, 5, 6)
-    )
+    shared = [Column("", align="left"), Column("k"), Column("95 %"), Column("", align="left"), Column("whole B")]
+    points = (Column(f"{one.unit} of A then", align="left", goes=1), Column("of B then", align="left", goes=1))
+    yield from _lines((*shared, *points), [*_k_lines(one)])
     yield from _notes(one.k_at_slo)
     yield ""
     yield "Same-load k: how many B, sharing the users of one A, are as fast"
-    yield from _table([["", "k", "95 %", "", "whole B"], *map(_shared_line, one.k_same_load)], left=(0, 3))
+    yield from _lines(shared, [*map(_shared_line, one.k_same_load)])
     yield from _notes(one.k_same_load)
     yield ""
     yield "Equal-users ratio: throughput of A / throughput of B with as many users each (no number of cards)"
-    yield from _table([["", "A / B", "95 %", ""], *(_shared_line(f)[:4] for f in one.ratio_equal_users)], left=(0, 3))
+    yield from _lines(heads("", "A / B", "95 %", "", left=(0, 3)), [_shared_line(f)[:4] for f in one.ratio_equal_users])
     yield from _notes(one.ratio_equal_users)
+
+
+def _lines(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
+    return lines(Table(columns, rows), width=room(), indent="  ")
 
 
 def _k_lines(one: Comparison) -> Iterator[list[str]]:
@@ -190,13 +198,3 @@ def _advice(figure: Equivalence) -> Iterator[str]:
 def _warnings(one: Comparison) -> Iterator[str]:
     if one.warnings:
         yield from ("", "Warnings", *(f"  {warned_text(warned)}" for warned in one.warnings))
-
-
-def _table(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> Iterator[str]:
-    """Columns two spaces apart; `left` ones begin at the left, others end at the right. Empty columns are dropped."""
-    columns = range(max(len(row) for row in rows))
-    cells = [[row[i] if i < len(row) else "" for i in columns] for row in rows]
-    widths = [max(len(row[i]) for row in cells) for i in columns]
-    for row in cells:
-        padded = (row[i].ljust(widths[i]) if i in left else row[i].rjust(widths[i]) for i in columns if widths[i])
-        yield "  " + "  ".join(padded).rstrip()

@@ -5,6 +5,7 @@ from typing import Final
 from breakeven import say
 from breakeven.cost import words
 from breakeven.cost.result import CostReport, Outcome, Swing, Tornado
+from breakeven.table import Table, heads, lines
 
 _BAR: Final = 30
 
@@ -14,19 +15,20 @@ def uncertainty(report: CostReport) -> list[str]:
     found = report.uncertainty
     if found is None:
         return []
-    lines = [f"Uncertainty: {found.draws:,} draws, seed {found.seed}; one draw of what is shared serves both sides"]
-    lines += [f"  varies: {place}: {text}" for place, text in found.ranges.items()]
+    told = [f"Uncertainty: {found.draws:,} draws, seed {found.seed}; one draw of what is shared serves both sides"]
+    told += [f"  varies: {place}: {text}" for place, text in found.ranges.items()]
     never, undefined = (
         any(getattr(outcome, name) for outcome in found.outcomes) for name in ("p_never", "p_undefined")
     )
-    rows = [["", "P5", "P50", "P95", *(["never"] if never else []), *(["undefined"] if undefined else [])]]
+    columns = heads("", "P5", "P50", "P95", *(["never"] if never else []), *(["undefined"] if undefined else []))
+    rows = []
     for outcome in found.outcomes:
         chances = [(never, outcome.p_never), (undefined, outcome.p_undefined)]
         rows.append([*_quantiles(outcome, report), *("" if p == 0 else say.chance(p) for shown, p in chances if shown)])
-    lines += say.columns(rows)
+    told += lines(Table(columns, rows), indent="  ")
     said = [(say.label_of(words.SAYS[name], report.counted), p) for name, p in found.probabilities.items()]
-    lines += [f"  P({text}) = {say.chance(p)}" for text, p in said]
-    return lines
+    told += [f"  P({text}) = {say.chance(p)}" for text, p in said]
+    return told
 
 
 def _quantiles(outcome: Outcome, report: CostReport) -> list[str]:
@@ -43,19 +45,19 @@ def tornado(report: CostReport) -> list[str]:
     if found is None:
         return []
     label = words.label_text(found.target, counted=report.counted)
-    rows = [[f"What moves it most ({label})", "P10", "P90", "at P10", "at P90", ""]]
-    rows += [
+    columns = heads(f"What moves it most ({label})", "P10", "P90", "at P10", "at P90", "", left=(0, 5))
+    rows = [
         [
             f"  {swing.place}",
             say.short(swing.p10),
             say.short(swing.p90),
             _end(swing.at_p10, found),
             _end(swing.at_p90, found),
-            _bar(swing, found).ljust(_BAR),
+            _bar(swing, found),
         ]
         for swing in found.swings
     ]
-    return say.columns(rows, indent="")
+    return lines(Table(columns, rows))
 
 
 def _end(value: float | None, found: Tornado) -> str:
@@ -98,11 +100,13 @@ def sweep(report: CostReport) -> list[str]:
         return []
     moving = [path for path in _SWEPT if len(set(found.figures.get(path, ()))) > 1]
     units = {"USD/Mtok": say.unit_of("USD/Mtok", report.counted)}
-    rows = [[found.place, *(_SWEPT[path][0].format(**units) for path in moving)]]
+    columns = heads(found.place, *(_SWEPT[path][0].format(**units) for path in moving))
+    rows = []
     for index, value in enumerate(found.values):
         cells = [(found.figures[path][index], _SWEPT[path][1]) for path in moving]
         rows.append([f"{value:.6g}", *("never" if cell is None else say.bare(cell, unit) for cell, unit in cells)])
     crossings = [
         f"  at {crossing.at:.4g}: {say.label_of(crossing.what, report.counted)}" for crossing in found.crossings
     ]
-    return [f"Sweep of {found.place}", *say.columns(rows), *(crossings or ["  no curves cross on this line"])]
+    laid = lines(Table(columns, rows), indent="  ")
+    return [f"Sweep of {found.place}", *laid, *(crossings or ["  no curves cross on this line"])]

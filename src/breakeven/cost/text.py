@@ -8,6 +8,7 @@ from breakeven import say
 from breakeven.cost import spread_text, words
 from breakeven.cost.figures import GROUPS
 from breakeven.cost.result import CostReport, Figure, Side, VariantResult
+from breakeven.table import Table, heads, lines
 
 OPENS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("market.life_years", "market.discount_per_year"), "NPV, IRR, payback with interest, owner's cost per GPU-hour"),
@@ -20,6 +21,7 @@ OPENS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("market.usd_per_kwh",), "energy, profit, break-even"),
     (("power_load_w",), "energy, tokens per joule"),
 )
+
 """Inputs, and the figures that they would open."""
 
 FOLDED: Final = " … (--explain)"
@@ -61,7 +63,7 @@ def _parties(report: CostReport) -> list[Side]:
 def _sides(report: CostReport) -> list[str]:
     """The table of both sides: what is known of either, by group."""
     parties = _parties(report)
-    rows = [["", *(words.set_text(side) for side in parties)]]
+    rows: list[list[str]] = []
     names = list(dict.fromkeys(name for side in parties for name in side.figures))
     for group, heading in GROUPS.items():
         found = [(name, _of(name, parties)) for name in names]
@@ -69,7 +71,7 @@ def _sides(report: CostReport) -> list[str]:
         if shown:
             rows.append([say.label_of(heading, report.counted), *("" for _ in parties)])
         rows += [_side_row(name, parties, report) for name in shown]
-    return say.columns(rows, indent="")
+    return lines(Table(heads("", *(words.set_text(side) for side in parties)), rows))
 
 
 def _of(name: str, parties: Sequence[Side]) -> list[Figure]:
@@ -183,12 +185,12 @@ def _variants(report: CostReport) -> list[str]:
         return []
     present = [move for move in _MOVES if _moves(report, move[0])]
     groups = [(group, list(members)) for group, members in groupby(report.variants, key=lambda found: found.group)]
-    rows = [["", *(heading(text, report) for _, text, _ in present)]]
-    rows += [[f"    {found.label}", *_moved(found, present)] for _, members in groups for found in members]
-    lines = iter(say.columns(rows, indent=""))
-    table = [f"How the headline moves{next(lines)[len('How the headline moves') :]}"]
+    columns = heads("", *(heading(text, report) for _, text, _ in present))
+    rows = [[f"    {found.label}", *_moved(found, present)] for _, members in groups for found in members]
+    laid = iter(lines(Table(columns, rows)))
+    table = [f"How the headline moves{next(laid)[len('How the headline moves') :]}"]
     for group, members in groups:
-        table += [_group_title(group, members), *(next(lines) for _ in members)]
+        table += [_group_title(group, members), *(next(laid) for _ in members)]
     return table
 
 

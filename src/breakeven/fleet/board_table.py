@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from breakeven.fleet.leaderboard import Board, marks_of
-from breakeven.report.table import csv_text
+from breakeven.report.forms import csv_text
 
 Values = list[Any]
 

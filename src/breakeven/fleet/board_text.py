@@ -11,8 +11,8 @@ from breakeven.fleet.checked import MARKS
 from breakeven.fleet.leaderboard import Board, marks_of
 from breakeven.fleet.scores import CAUTIONS, FEW_NODES, Stratum
 from breakeven.fleet.strata_text import LONGEST_NAME, name_of
-from breakeven.report.table import Column, Table, heads, lines, room, without
-from breakeven.say import Counted, amount, bare, closed, more, number, unit_of, wrapped
+from breakeven.say import Counted, amount, bare, closed, more, number, room, unit_of, wrapped
+from breakeven.table import Column, Table, heads, lines, without
 
 TOP: Final = 10
 LAST: Final = 3

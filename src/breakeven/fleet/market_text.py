@@ -12,8 +12,8 @@ from breakeven.fleet.scores import CAUTIONS
 from breakeven.fleet.simulate import Outcome
 from breakeven.fleet.strata_text import card_name, cautions_of, icc_text, sd_text, short_names
 from breakeven.fleet.verdicts import Verdict
-from breakeven.report.table import Table, heads, lines
 from breakeven.say import amount, interval, number, percent, share, short, usd_per_h, wrapped
+from breakeven.table import Table, heads, lines
 
 
 def to_json(report: MarketReport) -> str:

@@ -8,7 +8,8 @@ import msgspec
 from breakeven.compare.words import reason_text
 from breakeven.errors import one_line
 from breakeven.mix.types import Doubt, Fleet, LoadClass, MixReport, Offer
-from breakeven.say import amount, chance, columns, interval, share, short, usd_per_h, wrapped
+from breakeven.say import amount, chance, interval, room, share, short, usd_per_h, wrapped
+from breakeven.table import Column, Table, heads, lines
 from breakeven.units import H_PER_YEAR, load_text, short_rate, short_s
 
 H_PER_MONTH: Final = H_PER_YEAR / 12
@@ -72,14 +73,18 @@ def _fleet(report: MixReport) -> Iterator[str]:
         f"{unit} a node" if one.name == "all" else f"{one.name}: {unit} a node"
         for one, unit in zip(report.load.classes, units, strict=True)
     ]
-    rows = [["nodes", "", "USD/h a node", *names, "price"]]
+    columns = [
+        *(Column("nodes"), Column("", align="left"), Column("USD/h a node"), *map(Column, names)),
+        Column("price", align="left", goes=1),
+    ]
+    rows = []
     for offer, count in zip(report.offers, report.fleet.nodes, strict=True):
         capacities = [_capacity(offer, number) for number in range(len(units))]
         rows.append(
             [f"{count:,}", _name(offer), f"{offer.usd_per_h:.3g}", *capacities, one_line(offer.source, limit=44)]
         )
     yield "On offer"
-    yield from columns(rows, left=(1, len(rows[0]) - 1))
+    yield from lines(Table(columns, rows), width=room(), indent="  ")
 
 
 def _capacity(offer: Offer, number: int) -> str:
@@ -105,7 +110,7 @@ def _alone(report: MixReport) -> Iterator[str]:
             [f"{one.fleet.nodes[one.offer]:,}", name, _cost(one.fleet), f"{share(more)} more" if more > 1e-9 else ""]
         )
     yield "One kind of node alone"
-    yield from columns(rows, left=(1, 2, 3))
+    yield from lines(Table(heads("", "", "", "", left=(1, 2, 3)), rows), indent="  ")
 
 
 def _day(report: MixReport) -> Iterator[str]:
@@ -120,13 +125,13 @@ def _day(report: MixReport) -> Iterator[str]:
         + (f"That saves {share(saved)}" if saved > 5e-4 else "That saves nothing")
         + (f"; the cheapest day is at most {share(day.within)} cheaper still." if day.within > 5e-4 else ".")
     )
-    rows = [["from", "load", "USD/h", "nodes"]]
+    rows = []
     for number, fleet in enumerate(day.fleets):
         start_h = 24 * number / len(day.fleets)
         load = report.load.hours[number] / max(report.load.hours)
         clock = f"{int(start_h):02d}:{round(start_h % 1 * 60):02d}"
         rows.append([clock, share(load), f"{fleet.usd_per_h:.2f}", fleet_text(report.offers, fleet.nodes)])
-    yield from columns(rows, left=(0, 3))
+    yield from lines(Table(heads("from", "load", "USD/h", "nodes", left=(0, 3)), rows), indent="  ")
 
 
 def _doubt(report: MixReport) -> Iterator[str]:

@@ -6,9 +6,13 @@ from typing import Final
 from breakeven.hardware import PRECISIONS, ModelShape
 from breakeven.predict.fits import Fit
 from breakeven.predict.memory import GB, USABLE
-from breakeven.say import columns, fixed, number, percent
+from breakeven.say import fixed, number, percent, room
+from breakeven.table import Column, Table, lines
 
-_FIT_HEAD: Final = ("card", "GB", "cards", "GB for contexts", "users", "longest context", "")
+_FIT_COLUMNS: Final = (
+    *(Column("card", align="left"), Column("GB", goes=2), Column("cards"), Column("GB for contexts", goes=1)),
+    *(Column("users"), Column("longest context"), Column("", align="left")),
+)
 
 
 def fit_text(model: ModelShape, fits: Sequence[Fit], *, context_tokens: int) -> str:
@@ -24,7 +28,7 @@ def _fit_lines(model: ModelShape, fits: Sequence[Fit], *, context_tokens: int) -
         f"{fixed(model.kv_bytes(1) / 1e3, 1)} kB, {context_tokens:,} of them {_gb(model.kv_bytes(context_tokens))} GB"
     )
     yield ""
-    yield from columns([_FIT_HEAD, *map(_row, fits)], left=(0, 6))
+    yield from lines(Table(_FIT_COLUMNS, [*map(_row, fits)]), width=room(), indent="  ")
     yield ""
     yield f"users: contexts of {context_tokens:,} tokens that are held at once; longest context: of a single user"
     yield f"worked out from {share_text()}; nothing was measured"

@@ -9,9 +9,9 @@ from breakeven.findings.choice import Candidate, Choice
 from breakeven.metrics.summary import Estimate
 from breakeven.predict.told import BOUND_SAYS
 from breakeven.report.predicted import left_lines
-from breakeven.report.table import Column, Table, lines, room
 from breakeven.report.words import people
-from breakeven.say import chance, fixed, interval, short, wrapped
+from breakeven.say import chance, fixed, interval, room, short, wrapped
+from breakeven.table import Column, Table, lines
 from breakeven.units import short_count
 
 _UNIT: Final = {"usd_per_mtok": "USD per million output tokens", "usd_per_month": "USD a month"}

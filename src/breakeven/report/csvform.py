@@ -1,8 +1,8 @@
 """The findings as CSV: one number a line."""
 
 from breakeven.findings import Findings
+from breakeven.report.forms import csv_text
 from breakeven.report.numbers import Number, numbers
-from breakeven.report.table import csv_text
 
 
 def to_csv(found: Findings) -> str:

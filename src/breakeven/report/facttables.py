@@ -1,7 +1,6 @@
 """Facts as plain tables: what `breakeven gpus` and `breakeven prices` print, and what a data set of others holds."""
 
 import datetime
-import textwrap
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,10 +9,8 @@ from breakeven.hardware import Gpu, find_gpus, gpus
 from breakeven.metrics.summary import RunSummary
 from breakeven.prices import KINDS, Quote, age_days, is_old, old_warning, quotes_for
 from breakeven.reference import nodes, reference_runs
-from breakeven.report.table import Column, Table, heads, lines, room
-from breakeven.say import number, percent
-
-WIDTH: Final = 120
+from breakeven.say import number, percent, room, wrapped
+from breakeven.table import Column, Table, heads, lines
 
 _GPU_COLUMNS: Final = (
     Column("key", align="left"),
@@ -100,7 +97,7 @@ def price_table(quotes: Sequence[Quote], *, today: datetime.date, gpu: str | Non
 
 
 def _wrapped(text: str, *, indent: int = 4) -> list[str]:
-    return textwrap.wrap(text, width=WIDTH, subsequent_indent=" " * indent)
+    return wrapped(text, rest=" " * indent)
 
 
 def _in_order(quotes: Sequence[Quote]) -> list[Quote]:

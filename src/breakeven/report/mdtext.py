@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from breakeven.report.table import Table, heads, markdown
+from breakeven.report.forms import markdown
+from breakeven.table import Table, heads
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]|#~])")
 

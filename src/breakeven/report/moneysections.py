@@ -7,10 +7,11 @@ from breakeven.cost.words import PLACES, SAYS, note_text
 from breakeven.findings import Findings, Money
 from breakeven.report import words
 from breakeven.report.chart import chart
+from breakeven.report.forms import html
 from breakeven.report.markup import Html, el, joined
 from breakeven.report.moneytables import energy_section, figure_tables
-from breakeven.report.table import Table, heads, html
 from breakeven.report.whatif import what_if
+from breakeven.table import Table, heads
 
 EXAMPLE = """[reference]
 gpu = "A100 80GB"

@@ -8,8 +8,8 @@ from breakeven.findings.choice import Left
 from breakeven.hardware import ModelShape
 from breakeven.metrics.summary import Distribution, LevelSummary, RunFacts, RunSummary
 from breakeven.predict.told import BOUND_SAYS, TIER_SAYS
-from breakeven.report.table import Column, Table, heads, lines, room
-from breakeven.say import Ends, interval, wrapped
+from breakeven.say import Ends, interval, room, wrapped
+from breakeven.table import Column, Table, heads, lines
 from breakeven.units import short_count, short_s
 
 LACKS_SAYS: Final = {

@@ -1,11 +1,13 @@
 """A study in the terminal."""
 
 from rich.console import Console
-from rich.table import Table
 
 from breakeven.errors import printable
 from breakeven.findings.study import StudyCell, StudyFindings
 from breakeven.report import studywords as words
+from breakeven.report.forms import screen as styled
+from breakeven.say import room
+from breakeven.table import Column, Table, heads
 
 
 def print_study(screen: Console, found: StudyFindings, *, where: str) -> None:
@@ -13,10 +15,10 @@ def print_study(screen: Console, found: StudyFindings, *, where: str) -> None:
     for line in filter(None, (words.best_text(found), words.ties_text(found))):
         screen.print(line, style="bold" if line == words.best_text(found) else None)
     screen.print()
-    screen.print(_matrix(found))
+    screen.print(styled(_matrix(found), width=room()), soft_wrap=True)
     screen.print("* cannot be told from the best" if found.best is not None else "")
     if found.effects:
-        screen.print(_effects(found))
+        screen.print(styled(_effects(found), width=room()), soft_wrap=True)
     for line in (*words.interaction_lines(found), *words.trouble_lines(found)):
         screen.print(f" • {printable(line)}", soft_wrap=True)
     for line in (*words.caveat_lines(found), words.used_text(found)):
@@ -26,14 +28,10 @@ def print_study(screen: Console, found: StudyFindings, *, where: str) -> None:
 
 def _matrix(found: StudyFindings) -> Table:
     laid = words.matrix(found)
-    table = Table(box=None, header_style="bold", title=None)
-    for name in laid.down or ("cell",):
-        table.add_column(printable(name))
-    for column in laid.columns or (words.unit(found),):
-        table.add_column(f"{laid.across} {column}" if laid.across else column, justify="right")
-    for place, cells in laid.rows:
-        table.add_row(*map(printable, place or ("",)), *(_cell(found, cell) for cell in cells))
-    return table
+    down = [Column(printable(name), align="left") for name in laid.down or ("cell",)]
+    across = [f"{laid.across} {column}" if laid.across else column for column in laid.columns or (words.unit(found),)]
+    rows = [(*map(printable, place or ("",)), *(_cell(found, cell) for cell in cells)) for place, cells in laid.rows]
+    return Table((*down, *map(Column, across)), rows)
 
 
 def _cell(found: StudyFindings, cell: StudyCell | None) -> str:
@@ -45,9 +43,5 @@ def _cell(found: StudyFindings, cell: StudyCell | None) -> str:
 
 
 def _effects(found: StudyFindings) -> Table:
-    table = Table(box=None, header_style="bold")
-    for head, justify in (("setting", "left"), ("against", "left"), ("alone", "right"), ("cells", "right")):
-        table.add_column(head, justify="left" if justify == "left" else "right")
-    for one in found.effects:
-        table.add_row(*map(printable, words.effect_row(one)))
-    return table
+    rows = [tuple(map(printable, words.effect_row(one))) for one in found.effects]
+    return Table(heads("setting", "against", "alone", "cells", left=(0, 1)), rows)

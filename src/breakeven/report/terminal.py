@@ -24,12 +24,13 @@ from breakeven.metrics.summary import (
 from breakeven.report.clients import clients_line
 from breakeven.report.enginetold import engine_line
 from breakeven.report.failures import failure_lines
+from breakeven.report.forms import screen
 from breakeven.report.openloop import open_loop_lines
 from breakeven.report.roofline import roofline_line
 from breakeven.report.sessions import session_lines
 from breakeven.report.slo import narrowing_lines, slo_lines
-from breakeven.report.table import GAP, Cell, Column, Styled, Table, parts, screen
 from breakeven.say import plus_minus
+from breakeven.table import GAP, Cell, Column, Styled, Table, parts
 from breakeven.units import load_text, short_count
 
 _DASH: Final = "–"

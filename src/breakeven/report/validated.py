@@ -8,8 +8,8 @@ from breakeven.predict.coverage import FIGURES, Row
 from breakeven.predict.owntried import OwnLevel
 from breakeven.predict.told import TIER_SAYS
 from breakeven.reference.serving import PEER
-from breakeven.report.table import Table, heads, lines
 from breakeven.say import fixed, wrapped
+from breakeven.table import Table, heads, lines
 from breakeven.units import short_count, short_s
 
 _COLUMNS: Final = heads("", "points", "TPOT", "in", "TTFT", "in", "tok/s", "in", "asked", "TPOT", "TTFT", "tok/s")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from breakeven.fleet.job import OUTCOMES, Job
 from breakeven.fleet.jobs.folder import RUNS, Fleet
 from breakeven.fleet.jobs.work import counted, most_usd
-from breakeven.report.table import Table, heads, lines
 from breakeven.say import fixed, number, wrapped
+from breakeven.table import Table, heads, lines
 
 
 def fleet_text(fleet: Fleet, *, come_back: int = 0) -> str:

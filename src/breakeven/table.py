@@ -1,17 +1,8 @@
-"""The one table: columns with label, unit and side, and rows of cells, written in whatever form is asked for."""
+"""The one table: columns with label, unit and side, and rows of cells; here as lines that line up."""
 
-import csv
-import io
-import shutil
-import sys
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
-
-from breakeven.report.markup import Html, el
-
-if TYPE_CHECKING:
-    from rich.text import Text
+from typing import Final, Literal, NamedTuple
 
 GAP: Final = "  "
 
@@ -66,75 +57,11 @@ def plain(cell: Cell) -> str:
 
 def lines(table: Table, *, width: int | None = None, indent: str = "") -> list[str]:
     """Lines that line up; without columns that are empty, and those that a line of `width` has no room for."""
-    return ["".join(part.text for part in line).rstrip() for line in _laid(table, width=width, indent=indent)]
+    return ["".join(part.text for part in line).rstrip() for line in laid(table, width=width, indent=indent)]
 
 
-def screen(table: Table, *, width: int | None) -> "Text":
-    """The same in a terminal's styles, heads in bold."""
-    from rich.text import Text
-
-    laid = _laid(table, width=width)
-    told = [Text.assemble(*line) for line in laid]
-    for head in told[: len(laid) - len(table.rows)]:
-        head.stylize("bold")
-    for line in told:
-        line.rstrip()
-    return Text("\n").join(told)
-
-
-def markdown(table: Table) -> list[str]:
-    """A Markdown table; what may hold markup is escaped by whoever makes the cells."""
-    sides = "|".join(":--" if column.align == "left" else "--:" for column in table.columns)
-    rows = [[column.head for column in table.columns], *([plain(cell) for cell in row] for row in table.rows)]
-    first, *others = (f"| {' | '.join(row)} |" for row in rows)
-    return [first, f"|{sides}|", *others]
-
-
-def html(table: Table) -> Html:
-    """An HTML table that scrolls where it is too wide; the first cell of a row is its head, a cell may be Html."""
-    sides = [None if column.align == "left" else "n" for column in table.columns]
-    rows = [
-        el(
-            "tr",
-            *(
-                el("td" if at else "th", cell if isinstance(cell, Html) else plain(cell), class_=side, **_scope(at))
-                for at, (cell, side) in enumerate(zip(row, sides, strict=True))
-            ),
-        )
-        for row in table.rows
-    ]
-    named = [el("th", column.head, scope="col", class_=side) for column, side in zip(table.columns, sides, strict=True)]
-    head = el("thead", el("tr", *named)) if any(column.head for column in table.columns) else None
-    return el("div", el("table", head, el("tbody", *rows)), class_="scroll")
-
-
-def _scope(at: int) -> dict[str, str]:
-    return {} if at else {"scope": "row"}
-
-
-def csv_text(heads: Iterable[str], rows: Iterable[Iterable[str | float | None]]) -> str:
-    """CSV: an empty cell is undefined, and a text cannot be taken for a spreadsheet formula."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([_csv_cell(value) for value in row] for row in rows)
-    return out.getvalue()
-
-
-def _csv_cell(value: str | float | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-    return str(value) if isinstance(value, int) else repr(float(value))
-
-
-def room() -> int | None:
-    """Columns of the terminal that a command writes to; None where its output goes elsewhere."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-def _laid(table: Table, *, width: int | None, indent: str = "") -> list[list[Styled]]:
+def laid(table: Table, *, width: int | None, indent: str = "") -> list[list[Styled]]:
+    """The parts of each line, heads first."""
     room = None if width is None else width - len(indent)
     shown = _fitting(_filled(table), room)
     gap = " " if room is not None and _wide(shown) > room else GAP
