@@ -263,6 +263,9 @@ def test_a_run_that_is_not_ours_to_read_ends_no_list(tmp_path: Path, closed: str
         Path(folder).chmod(0o755)
         shelved = Shelved(Path(folder))
         (shelved.bad.path / closed).chmod(0)
+        (shelved.out / "study").mkdir(mode=0o711)
+        (shelved.out / "study" / "study.toml").write_text("")
+        (shelved.out / "study" / "study.json").touch(mode=0o600)
         process = subprocess.run(
             [sys.executable, "-c", AS_NOBODY, str(shelved.out)], capture_output=True, text=True, check=False
         )
@@ -279,7 +282,9 @@ from breakeven.cli import main
 import breakeven.app.commands, breakeven.exchange, breakeven.findings, rich.table, arro3.io, arro3.core
 if os.geteuid() == 0:  # root may read whatever is closed
     os.setuid(65534)
-print(json.dumps(Shelf(Path(sys.argv[1])).runs()))
+shelf = Shelf(Path(sys.argv[1]))
+print(json.dumps(shelf.runs()))
+assert [one["runs"] for one in shelf.studies()] == [[]]
 sys.exit(main(["runs", "--out", sys.argv[1]]))
 """
 

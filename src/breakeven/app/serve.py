@@ -90,7 +90,7 @@ class Shelf:
         """Every run of this folder, and of the studies in it, by its name."""
         found = {folder.id: folder for folder in find_runs(self._out)}
         for study in find_studies(self._out):
-            found |= {f"{study.path.name}/{folder.id}": folder for folder in find_runs(study.path)}
+            found |= {f"{study.path.name}/{folder.id}": folder for folder in study.begun()}
         return found
 
     def _study_page(self, path: Path, ids: Sequence[str]) -> str:
@@ -145,7 +145,7 @@ class Shelf:
 
 
 def _study(folder: StudyFolder) -> dict[str, Any]:
-    runs = [f"{folder.path.name}/{run.id}" for run in find_runs(folder.path)]
+    runs = [f"{folder.path.name}/{run.id}" for run in folder.begun()]
     try:
         failures = {clean(name): clean(why) for name, why in folder.state().failures.items()}
     except BreakevenError as error:

@@ -1,5 +1,6 @@
 """A study's folder: the plan file as given, how much time and money it has used, and a run folder for each cell."""
 
+import contextlib
 import datetime
 import fcntl
 import os
@@ -88,7 +89,7 @@ class StudyFolder:
             return StudyState()
         try:
             return msgspec.json.decode(path.read_bytes(), type=StudyState)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, OSError) as error:
             raise RunFailedError(f"{path}: {error}") from None
 
     def write_state(self, state: StudyState) -> None:
@@ -102,7 +103,9 @@ class StudyFolder:
 
     def begun(self) -> list[RunFolder]:
         """The run folders of cells that were begun, by name."""
-        return find_runs(self.path)
+        with contextlib.suppress(OSError):  # a folder that we may not look into
+            return find_runs(self.path)
+        return []
 
     def make_cell(self, name: str, plan: Plan) -> RunFolder:
         """The run folder of a cell, made where there is none; UsageError where it holds another plan."""
