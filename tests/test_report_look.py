@@ -100,6 +100,7 @@ def made(page: str) -> Findings:
         "measured": measured,
         "priced": lambda: pair(ranges="default"),
         "predicted": predicted,
+        "study": lambda: find(Asked(runs=(str(STUDY),))),
     }
     return own[page]() if page in own else fleet(page)
 
@@ -124,7 +125,7 @@ PAGES: dict[str, tuple[str | None, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
-@pytest.mark.parametrize("page", ["measured", "priced", "predicted", *PAGES])
+@pytest.mark.parametrize("page", ["measured", "priced", "predicted", "study", *PAGES])
 def test_every_chart_is_drawn_when_the_page_opens_and_no_label_covers_another(
     show: Any, browser: Browser, page: str, width: int, *, dark: bool
 ) -> None:
@@ -137,7 +138,7 @@ def test_every_chart_is_drawn_when_the_page_opens_and_no_label_covers_another(
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
-@pytest.mark.parametrize("page", ["measured", "priced", "one run", "article"])
+@pytest.mark.parametrize("page", ["measured", "priced", "study", "one run", "article"])
 def test_axe_finds_nothing_that_keeps_somebody_out(
     show: Any, browser: Browser, page: str, width: int, *, dark: bool
 ) -> None:
@@ -261,6 +262,18 @@ def test_arrow_keys_read_the_values_of_a_chart(show: Any, browser: Browser) -> N
     assert "77.5 tok/s" in browser.run("document.querySelector('[data-chart=throughput] [aria-label=tip]').textContent")
     press(browser, "End")
     assert "100 users" in browser.run("document.querySelector('#reading').textContent")
+
+
+def test_the_pointer_reads_a_value(show: Any, browser: Browser) -> None:
+    show(measured())
+    x, y = browser.run(
+        "(() => { const dot = document.querySelector('[data-chart=throughput] [aria-label=dot] path');"
+        "dot.scrollIntoView({ block: 'center' });"
+        "const { x, y, width, height } = dot.getBoundingClientRect(); return [x + width / 2, y + height / 2]; })()"
+    )
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    browser.run("new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))")
+    assert "1 user" in browser.run("document.querySelector('[data-chart=throughput] [aria-label=tip]').textContent")
 
 
 def test_each_chart_can_be_saved_as_svg_and_png_and_copied_as_data(show: Any, browser: Browser) -> None:

@@ -37,7 +37,7 @@ def _heat_map(found: StudyFindings) -> Html:
     rows = [
         el(
             "tr",
-            *(el("th", one, scope="row") for one in place or ("",)),
+            *(el("th", one, scope="row") for one in place or ("all",)),
             *(_cell(found, cell) for cell in cells),
         )
         for place, cells in laid.rows
