@@ -63,6 +63,10 @@ def test_a_model_that_is_too_large_says_by_how_much_and_what_would_fit() -> None
         (("choose", "--model", "llama-3.1-8b", "--floor", "25,50"), "choose: give one --floor"),
         (("choose", "--model", "llama-3.1-8b", "--floor", "25", "--slo", "x"), "--slo"),
         (("choose", "--model", "llama-3.1-8b", "--floor", "25", "--users", "0"), "--users: 0 is too few"),
+        (
+            ("choose", "--model", "llama-3.1-8b", "--output-tokens", "1", "--slo", "tpot_p95=1s"),
+            "--slo: answers of one token have no time per token",
+        ),
         ((*L4, "--users", "0"), "--users: 0 is too few"),
         (
             ("predict", "--model", "llama-3.1-8b", "--gpu", "l4", "--output-tokens", "0"),
@@ -194,7 +198,7 @@ def test_a_card_that_misses_or_does_not_fit_or_has_no_price_says_so() -> None:
             ("llama-3.1-405b", "--floor", "25", "--gpus", "rtx4090,l4,l40s,a10"),
             "; other cards left out: 1; `breakeven fit MODEL`",
         ),
-        (("llama-3.1-8b", "--floor", "25", "--gpus", "gb300"), "GB300 .* no price; say what it costs by --prices"),
+        (("llama-3.1-8b", "--floor", "25", "--gpus", "gb300"), "GB300 .* no price: say what it costs by --prices"),
     ],
 )
 def test_a_model_that_no_card_can_serve_is_one_line(words: tuple[str, ...], says: str) -> None:

@@ -154,6 +154,9 @@ def choose(
     RunFailedError where no card holds the model or none of those that do has a price.
     """
     shape, service = asked.shape, level.service("choose")
+    limits = service.slo.limits if service.slo else ()
+    if asked.requests.output_tokens <= 1 and any(one.of[0] == "tpot_s" for one in limits):
+        raise UsageError("--slo: answers of one token have no time per token; limit ttft or e2e")
     own = () if prices is None else read_quotes(read_text(prices), where=str(prices))
     measured = _measured(asked, shape)
     runs: list[RunSummary] = list(measured)
@@ -167,7 +170,7 @@ def choose(
         Prices(quotes=tuple(q for q in known if q.kind == kind)),
     )
     candidates, following = ranked(priced, level=service, users=users, prices=at)
-    left += [Left(gpu=card(run.host), why="no price", detail="") for run in unpriced]
+    left += [Left(gpu=card(run.host), why="no price", detail="say what it costs by --prices FILE") for run in unpriced]
     choice = Choice(
         model=shape.name,
         precision=shape.precision,

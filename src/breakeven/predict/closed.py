@@ -64,7 +64,8 @@ def closed_loop(
     and C = D + P + a step the cycle of a place: D = (output - 1) x step + `interrupts` x (n - 1) x D / C x P, since
     each of the others has one prompt read a cycle. Then TPOT = D / (output - 1); TTFT = request + `prompts` x (P +
     half a step) + `burst` x n x P + (users / n - 1) x C, the last for those who wait for a place. Lengths are means;
-    `context_tokens` is what an answering user has in the cache, where that is not input + output / 2.
+    `context_tokens` is what an answering user has in the cache, where that is not input + output / 2. Where answers
+    have one token D is the wait for the others' prompts, and part of TTFT; TPOT means nothing then.
     """
     at_once = min(float(users), slots)
     context = input_tokens + output_tokens / 2 if context_tokens is None else context_tokens
@@ -79,6 +80,8 @@ def closed_loop(
     in_line_s = (users / at_once - 1) * cycle_s
     ttft_s = request_s + waiting.prompts * (prompt_s + step_s / 2) + waiting.burst * at_once * prompt_s + in_line_s
     tpot_s = decode_s / max(1, output_tokens - 1)
+    if output_tokens <= 1:  # nobody is answered after the first token: all that a user waits for is before it
+        ttft_s, decode_s = ttft_s + decode_s, 0.0
     return Closed(
         ttft_s=ttft_s,
         tpot_s=tpot_s,

@@ -32,9 +32,9 @@ def nothing_text(choice: Choice) -> str:
     """No card is a candidate: in one line why not, of the first few."""
     told = [f"{one.gpu} {one.why}" + (f": {one.detail}" if one.detail else "") for one in choice.left_out]
     more = [f"other cards left out: {len(told) - MOST_LEFT}"] if len(told) > MOST_LEFT else []
-    prices = any(one.why == "no price" for one in choice.left_out)
-    do = "say what it costs by --prices FILE" if prices else "`breakeven fit MODEL` shows where it fits"
-    return f"{choice.model} in {choice.precision}: {'; '.join((*told[:MOST_LEFT], *more, do))}"
+    fit = "`breakeven fit MODEL` shows where it fits"
+    do = [fit] if any(one.why == "does not fit" for one in choice.left_out) else []
+    return f"{choice.model} in {choice.precision}: {'; '.join((*told[:MOST_LEFT], *more, *do))}"
 
 
 def _lines(choice: Choice, engine: str) -> Iterator[str]:
