@@ -273,7 +273,7 @@ def test_collect_takes_what_came_back_while_nobody_looked(handed: Handed) -> Non
         if "came back" in shown.out:
             break
         time.sleep(0.1)
-    assert handed.outcomes() == ["waiting"]
+    assert handed.outcomes() in (["waiting"], ["running"])  # as it stood when its submitter was killed
     assert breakeven("fleet", "collect", handed.path).code == 0
     assert handed.outcomes() == ["done"]
 
