@@ -9,7 +9,10 @@ import pytest
 
 from breakeven.app.predict import CURVE
 from breakeven.engine import ENGINES
+from breakeven.metrics.summary import Estimate
 from breakeven.predict.calibrations import calibrations
+from breakeven.report.choice import overlap
+from breakeven.say import Ends
 from commands import Done, breakeven
 
 L4 = ("predict", "--model", "llama-3.1-8b", "--gpu", "l4")
@@ -262,3 +265,25 @@ def test_an_engine_is_predicted_from_its_own_measurements(engine: str) -> None:
 
 def test_every_engine_of_the_measurements_is_one_that_is_asked() -> None:
     assert {row.engine for row in calibrations()} <= {"", *ENGINES}
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "meet"),
+    [
+        ((None, 2.0), (3.0, 4.0), False),
+        ((None, 2.0), (1.5, None), True),
+        ((1.0, None), (3.0, 4.0), True),
+        ((None, 2.0), (None, None), True),
+        ((3.0, 4.0), (None, 2.0), False),
+    ],
+)
+def test_an_open_end_hides_no_winner_whose_other_end_decides(first: Ends, other: Ends, meet: bool) -> None:
+    assert overlap(Estimate(value=1.0, ci95=first), Estimate(value=5.0, ci95=other)) is meet
+
+
+def test_a_cost_that_is_bounded_on_one_side_says_so() -> None:
+    done = asked(
+        *("choose", "--model", "smollm2-135m", "--gpus", "rtx4090", "--floor", "10"),
+        *("--input-tokens", "49", "--output-tokens", "64"),
+    )
+    assert re.search(r"0\.00376 +no bound below, 0\.0168", done.out), done.out

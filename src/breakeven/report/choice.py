@@ -1,5 +1,6 @@
 """The choice in a terminal: the answer, the ranking with prices, what was left out, and what to measure next."""
 
+import math
 import shlex
 from collections.abc import Iterator
 from typing import Final
@@ -72,7 +73,7 @@ def _answer(choice: Choice) -> str:
         return f"Nothing that was looked at serves {asked}."
     cost = best.cost(choice.ranked_by)
     told = f"{_name(best)} is the cheapest for {asked}: {_money(cost)} {_UNIT[choice.ranked_by]} ({best.kind})"
-    rivals = [one for one in choice.candidates if one is not best and _overlaps(cost, one.cost(choice.ranked_by))]
+    rivals = [one for one in choice.candidates if one is not best and overlap(cost, one.cost(choice.ranked_by))]
     return told + (f"; {len(rivals)} of the others cannot be told from it." if rivals else ".")
 
 
@@ -142,12 +143,15 @@ def _command(choice: Choice, one: Candidate, engine: str) -> list[str]:
     ]
 
 
-def _overlaps(one: Estimate, other: Estimate) -> bool:
-    ends = (*one.ci95, *other.ci95)
-    if other.value is None or any(end is None for end in ends):
-        return other.value is not None
-    low, high, other_low, other_high = (end or 0.0 for end in ends)
-    return low <= other_high and other_low <= high
+def overlap(one: Estimate, other: Estimate) -> bool:
+    """Neither is shown to be cheaper: both have a figure and their intervals meet. An open end is as far as can be."""
+    (low, high), (other_low, other_high) = (_reach(it) for it in (one, other))
+    return other.value is not None and low <= other_high and other_low <= high
+
+
+def _reach(one: Estimate) -> tuple[float, float]:
+    low, high = one.ci95
+    return (0.0 if low is None else low, math.inf if high is None else high)
 
 
 def _number(one: Estimate) -> str:
@@ -163,7 +167,4 @@ def _usd(value: float) -> str:
 
 
 def _ends(one: Estimate) -> str:
-    low, high = one.ci95
-    if low is None or high is None:
-        return "-" if low is None else f"{_usd(low)} or more"
-    return interval(low, high, _usd)
+    return "-" if one.ci95 == (None, None) else interval(*one.ci95, _usd)
