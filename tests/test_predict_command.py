@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from breakeven.app.predict import CURVE
+from breakeven.app.choose import CURVE
 from breakeven.engine import ENGINES
 from breakeven.metrics.summary import Estimate
 from breakeven.predict.calibrations import calibrations

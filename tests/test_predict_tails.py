@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from breakeven.app.predict import CURVE
+from breakeven.app.choose import CURVE
 from breakeven.app.runs import read_run
 from breakeven.compare.capacity import operating_point
 from breakeven.hardware import find_gpu, find_model

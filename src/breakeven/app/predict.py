@@ -1,4 +1,4 @@
-"""`breakeven predict` and `breakeven choose`: what was not measured, from what others and the user measured."""
+"""`breakeven predict`: what was not measured, from what others and the user measured."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,19 +9,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from breakeven.app.fit import chosen_gpus, chosen_model
-from breakeven.app.level import Level
-from breakeven.app.prices import quotes
 from breakeven.app.printed import put_out
-from breakeven.app.report import Loaded, findings_of
-from breakeven.app.runs import read_run, read_text, write_file
+from breakeven.app.runs import read_run
 from breakeven.clock import wall_now
 from breakeven.engine import ENGINES
-from breakeven.errors import LimitMissedError, RunFailedError, UsageError
-from breakeven.findings.choice import Choice, Left, ranked, ranked_by
-from breakeven.findings.money import Prices
+from breakeven.errors import UsageError
+from breakeven.findings.choice import Left
 from breakeven.findings.names import card
-from breakeven.findings.nearest import nearest_text
-from breakeven.findings.pricing import most_common_kind, names_of
+from breakeven.findings.pricing import names_of
 from breakeven.hardware import Gpu, ModelShape, known_model, same_card
 from breakeven.hardware.silicon import Lacking, is_installed, kernels, lacking
 from breakeven.load.arrivals import parse_arrivals
@@ -40,21 +35,14 @@ from breakeven.predict.run import machine_run, predicted_run
 from breakeven.predict.silicon import kernel_row, lacks_points
 from breakeven.predict.text import lacks
 from breakeven.predict.wanted import Wanted
-from breakeven.prices import read_quotes
 from breakeven.registry import load
-from breakeven.report.choice import choice_text, nothing_text
-from breakeven.report.html import to_html
 from breakeven.report.predicted import predicted_text
 from breakeven.store.kept import keep_summary
 from breakeven.workload.lengths import parse_both
 
-MOST_SHOWN = 8
-"""Candidates on a page: as many as have a colour."""
 DEFAULT_INPUT: Final = 512
 DEFAULT_OUTPUT: Final = 256
 USERS: Final = (1, 5, 10, 50, 100)
-CURVE: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024, 2048, 4096)
-"""Numbers of users at which a curve is worked out where only its capacity is asked: a step of a half power of two."""
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -118,13 +106,13 @@ class Loads(Struct, frozen=True, kw_only=True):
 def predict(asked: Asked, loads: Loads, *, out: Path | None, json_to: str | None) -> int:
     """Print a curve for each card, and keep it as a run where `out` says; 1 where the model fits on none of them."""
     shape, loads = asked.shape, loads.checked()
-    measured = _measured(asked, shape)
+    measured = measured_runs(asked, shape)
     runs: list[RunSummary] = []
     left: list[Left] = []
     where: list[str] = []
     curves = _of_machines(measured, loads)
     if asked.gpus or not curves:
-        curves += [*_predicted(asked, shape, loads, measured=measured)]
+        curves += [*predicted_curves(asked, shape, loads, measured=measured)]
     for found in curves:
         if isinstance(found, Left):
             left.append(found)
@@ -140,70 +128,7 @@ def predict(asked: Asked, loads: Loads, *, out: Path | None, json_to: str | None
     return 0 if runs else 1
 
 
-def choose(
-    asked: Asked,
-    level: Level,
-    *,
-    users: float | None,
-    prices: Path | None,
-    json_to: str | None,
-    html_to: str | None = None,
-) -> int:
-    """Rank every card that can serve the model, at its own newest price of one kind; 3 where none meets the level.
-
-    RunFailedError where no card holds the model or none of those that do has a price.
-    """
-    shape, service = asked.shape, level.service("choose")
-    limits = service.slo.limits if service.slo else ()
-    if asked.requests.output_tokens <= 1 and any(one.of[0] == "tpot_s" for one in limits):
-        raise UsageError("--slo: answers of one token have no time per token; limit ttft or e2e")
-    own = () if prices is None else read_quotes(read_text(prices), where=str(prices))
-    measured = _measured(asked, shape)
-    runs: list[RunSummary] = list(measured)
-    left: list[Left] = []
-    curve = Loads(users=CURVE).checked()
-    for found in _predicted(asked, shape, curve, measured=measured, but=measured, decide=service):
-        (left if isinstance(found, Left) else runs).append(found)  # type: ignore[arg-type]
-    kind, unpriced = most_common_kind([run.run for run in runs], known := (*quotes(), *own))
-    priced, at = (
-        [run for run in runs if run.run not in unpriced],
-        Prices(quotes=tuple(q for q in known if q.kind == kind)),
-    )
-    candidates, following = ranked(priced, level=service, users=users, prices=at)
-    left += [Left(gpu=card(run.host), why="no price", detail="say what it costs by --prices FILE") for run in unpriced]
-    choice = Choice(
-        model=shape.name,
-        precision=shape.precision,
-        level=service,
-        at=service.text(),
-        users=users,
-        input_tokens=asked.requests.told[0],
-        output_tokens=asked.requests.told[1],
-        ranked_by=ranked_by(users),
-        candidates=candidates,
-        left_out=tuple(left),
-        next_run=following,
-    )
-    if not candidates:
-        raise RunFailedError(nothing_text(choice))
-    as_json = msgspec.json.format(msgspec.json.encode(choice), indent=2).decode()
-    if html_to is not None:
-        by_id = {run.run.id: run for run in priced}
-        write_file(Path(html_to), _page([by_id[one.run_id] for one in candidates[:MOST_SHOWN]], level, at).encode())
-    put_out(choice_text(choice, asked.engine), as_json=as_json, json_to=json_to)
-    if not any(one.users.value for one in candidates):
-        raise LimitMissedError(nearest_text(runs, service))
-    return 0
-
-
-def _page(runs: Sequence[RunSummary], level: Level, prices: Prices) -> str:
-    """The page of the candidates; the second is the reference, since it is whom the first has to beat."""
-    first, *others = runs
-    ordered = [*others[:1], first, *others[1:]]
-    return to_html(findings_of([Loaded(run) for run in ordered], level=level, prices=prices))
-
-
-def _measured(asked: Asked, shape: ModelShape) -> list[RunSummary]:
+def measured_runs(asked: Asked, shape: ModelShape) -> list[RunSummary]:
     """The user's own runs; UsageError where one is of another model."""
     found = [read_run(Path(text)) for text in asked.runs]
     for run in found:
@@ -229,7 +154,7 @@ def _of_machines(runs: Sequence[RunSummary], loads: Loads) -> "list[RunSummary |
     return found
 
 
-def _predicted(
+def predicted_curves(
     asked: Asked,
     shape: ModelShape,
     loads: Loads,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from breakeven.cli.command import JSON, WRITABLE, Command
 from breakeven.cli.money import FLOOR, SLO
 from breakeven.errors import UsageError
-from breakeven.options import AMOUNT, COUNT, COUNTS, NAMES, NUMBERS, PATH, SWITCH, TEXTS, TOKENS, WHOLE, Option
+from breakeven.options import COUNT, COUNTS, NAMES, NUMBERS, PATH, SWITCH, TEXTS, TOKENS, WHOLE, Option
 
 if TYPE_CHECKING:
     from breakeven.app.predict import Asked
@@ -88,14 +88,15 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _choose(arguments: argparse.Namespace) -> int:
+    from breakeven.app.choose import choose
     from breakeven.app.level import Level
-    from breakeven.app.predict import choose
 
     level = Level(floors=arguments.floor or (), slo=arguments.slo)
     return choose(
         _asked(arguments),
         level,
         users=arguments.users,
+        load=arguments.load,
         prices=arguments.prices,
         json_to=arguments.json,
         html_to=arguments.html,
@@ -193,7 +194,13 @@ COMMANDS: Final = (
             GPUS,
             FLOOR,
             SLO,
-            Option("--users", "users of all nodes together: the ranking is then by month", "N", kind=AMOUNT),
+            Option("--users", "users of all nodes together: the ranking is then by month", "N", kind=COUNT),
+            Option(
+                "--load",
+                "or what they ask, as `mix` takes it: length classes with users or req/s each (TOML)",
+                "FILE",
+                kind=PATH,
+            ),
             *_SHAPE,
             Option("--prices", "quotes of your own, besides those that are known", "CSV", kind=PATH),
             Option("--html", "the first of the ranking as one page, with charts", "FILE", kind=WRITABLE),
@@ -202,6 +209,7 @@ COMMANDS: Final = (
         "Rank every card that can serve a model by cost at its own newest price: measured where there is a run,\n"
         "predicted where not; and name the one run that would tell most.",
         "  breakeven choose --model llama-3.1-8b --floor 25 --gpus h100,a100-80,l40s,rtx4090\n"
-        "  breakeven choose --model llama-3.1-70b --floor 25 --users 500\n",
+        "  breakeven choose --model llama-3.1-70b --floor 25 --users 500\n"
+        "  breakeven choose --model llama-3.1-8b --slo ttft_p50=1s,tpot_p50=40ms --load load.toml\n",
     ),
 )

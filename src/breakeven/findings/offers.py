@@ -136,6 +136,11 @@ def _nearest(group: Sequence[_Run], wanted: LoadClass) -> _Run | None:
     return min(near, key=lambda run: far[id(run)], default=None)
 
 
+def stands_for(run: RunSummary, wanted: LoadClass) -> bool:
+    """Its own lengths are near those of a class."""
+    return _distance(_Run(run, None, *_lengths(run)), wanted) <= math.log(NEAR)
+
+
 def _distance(run: _Run, wanted: LoadClass) -> float:
     """The larger log of the ratios of both lengths; a length that the class leaves open is as the run has it."""
     pairs = ((run.input_tokens, wanted.input_tokens), (run.output_tokens, wanted.output_tokens))
@@ -143,16 +148,18 @@ def _distance(run: _Run, wanted: LoadClass) -> float:
 
 
 def _capacity(run: _Run | None, wanted: LoadClass) -> Estimate:
-    """Whole users at the service level, or its throughput / the output tokens of a request of the class."""
     if run is None or run.point is None:
         return _NOTHING
+    return capacity_for(wanted, run.point.users, run.point.output_tok_per_s)
+
+
+def capacity_for(wanted: LoadClass, users: Estimate, tok_per_s: Estimate) -> Estimate:
+    """Whole users at the service level, or its throughput / the output tokens of a request of the class."""
     if wanted.req_per_s is None:
-        users = run.point.users
         return Estimate(value=_whole(users.value) or None, ci95=(_whole(users.ci95[0]), _whole(users.ci95[1])))
     tokens = wanted.output_tokens or math.inf
-    rate = run.point.output_tok_per_s
-    low, high = (None if end is None else end / tokens for end in rate.ci95)
-    return Estimate(value=None if rate.value is None else rate.value / tokens, ci95=(low, high))
+    low, high = (None if end is None else end / tokens for end in tok_per_s.ci95)
+    return Estimate(value=None if tok_per_s.value is None else tok_per_s.value / tokens, ci95=(low, high))
 
 
 def _whole(users: float | None) -> float | None:

@@ -7,7 +7,7 @@ import msgspec
 
 from breakeven.compare.words import reason_text
 from breakeven.errors import one_line
-from breakeven.mix.types import Doubt, Fleet, LoadClass, MixReport, Offer
+from breakeven.mix.types import Doubt, Fleet, Load, LoadClass, MixReport, Offer
 from breakeven.say import amount, chance, interval, room, share, short, usd_per_h, wrapped
 from breakeven.table import Column, Table, heads, lines
 from breakeven.units import H_PER_YEAR, load_text, short_rate, short_s
@@ -34,14 +34,16 @@ def _verdict(report: MixReport) -> Iterator[str]:
         more.append(f"{amount(report.usd_per_mtok_output, 'USD/Mtok')} of output at the peak")
     spare = ", one node to spare" if report.wanted.spare else ""
     yield from wrapped(
-        f"The cheapest mix for {_load(report)} with {report.at}{spare}: {fleet_text(report.offers, fleet.nodes)} for "
-        f"{_cost(fleet)}{'; ' if more else ''}{'; '.join(more)}. The load takes {share(report.used)} of it."
+        f"The cheapest mix for {load_classes(report.load)} with {report.at}{spare}: "
+        f"{fleet_text(report.offers, fleet.nodes)} for {_cost(fleet)}{'; ' if more else ''}{'; '.join(more)}. "
+        f"The load takes {share(report.used)} of it."
         + ("" if report.served is None else f" Enough of its spot nodes are there {share(report.served)} of the time.")
     )
 
 
-def _load(report: MixReport) -> str:
-    return " and ".join(class_text(one) for one in report.load.classes)
+def load_classes(load: Load) -> str:
+    """All of its classes: `500 users`."""
+    return " and ".join(class_text(one) for one in load.classes)
 
 
 def class_text(one: LoadClass) -> str:

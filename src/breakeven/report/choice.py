@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from breakeven.compare.words import reason_text
+from breakeven.errors import one_line
 from breakeven.findings.choice import Candidate, Choice
 from breakeven.metrics.summary import Estimate
+from breakeven.mix.text import load_classes
+from breakeven.mix.types import LoadClass
 from breakeven.predict.told import BOUND_SAYS
 from breakeven.report.predicted import left_lines
 from breakeven.report.words import people
 from breakeven.say import chance, fixed, interval, room, short, wrapped
 from breakeven.table import Column, Table, lines
-from breakeven.units import short_count
+from breakeven.units import short_count, short_rate
 
 _UNIT: Final = {"usd_per_mtok": "USD per million output tokens", "usd_per_month": "USD a month"}
 SOURCES: Final = 5
@@ -49,8 +52,16 @@ def _lines(choice: Choice, engine: str) -> Iterator[str]:
         yield from left_lines(choice.left_out)
         yield ""
     yield from _next(choice, engine)
+    yield from _peak(choice)
     yield from _prices(choice)
     yield "predicted: measured by nobody; 95 % from errors on what the calibration had not seen, prices as they stand"
+
+
+def _peak(choice: Choice) -> Iterator[str]:
+    if choice.load is not None and len(choice.load.classes) > 1:
+        yield from wrapped("a node that serves several classes shares its time among them", rest="  ")
+    if choice.load is not None and choice.load.hours:
+        yield "the nodes of the peak run all day; `breakeven mix` has as many as each hour needs"
 
 
 def _prices(choice: Choice) -> Iterator[str]:
@@ -67,8 +78,7 @@ def _prices(choice: Choice) -> Iterator[str]:
 
 def _answer(choice: Choice) -> str:
     best = next((one for one in choice.candidates if one.cost(choice.ranked_by).value is not None), None)
-    lengths = f"{choice.input_tokens} tokens in and {choice.output_tokens} out"
-    asked = f"{choice.model} in {choice.precision}, {choice.at}, {lengths}"
+    asked = f"{choice.model} in {choice.precision}, {choice.at}, {_load(choice)}"
     if best is None:
         return f"Nothing that was looked at serves {asked}."
     cost = best.cost(choice.ranked_by)
@@ -77,15 +87,26 @@ def _answer(choice: Choice) -> str:
     return told + (f"; {len(rivals)} of the others cannot be told from it." if rivals else ".")
 
 
+def _load(choice: Choice) -> str:
+    """Lengths where the load does not say all of them, and the load."""
+    classes = choice.load.classes if choice.load else ()
+    whole = bool(classes) and all(one.input_tokens and one.output_tokens for one in classes)
+    told = [] if whole else [f"{choice.input_tokens} tokens in and {choice.output_tokens} out"]
+    return ", ".join([*told, *([load_classes(choice.load)] if choice.load else [])])
+
+
 def _name(one: Candidate) -> str:
     """Without the mark that the next column has."""
     return one.label.removesuffix(f" · {one.kind}")
 
 
 def _columns(choice: Choice) -> list[Column]:
-    cost = ("USD/Mtok", "95 %") if choice.users is None else ("USD/Mtok", "nodes", "USD a month", "95 %")
+    cost = ("USD/Mtok", "95 %") if choice.load is None else ("USD/Mtok", "nodes", "USD a month", "95 %")
+    classes = choice.load.classes if choice.load else (LoadClass(),)
+    names = [one.unit if one.name == "all" else f"{one_line(one.name, limit=20)} {one.unit}" for one in classes]
     return [
-        *(Column("card", align="left"), Column("", align="left"), Column("USD/h"), Column("users", goes=2)),
+        *(Column("card", align="left"), Column("", align="left"), Column("USD/h")),
+        *(Column(name, goes=2) for name in names),
         *(Column("tok/s", goes=1), *map(Column, cost), Column("held back by", align="left", goes=3)),
     ]
 
@@ -93,20 +114,34 @@ def _columns(choice: Choice) -> list[Column]:
 def _row(choice: Choice, one: Candidate) -> tuple[str, ...]:
     each = _money(one.usd_per_mtok)
     cost: tuple[str, ...] = (each, _ends(one.usd_per_mtok))
-    if choice.users is not None:
+    if choice.load is not None:
         cost = (each, _number(one.nodes), _money(one.usd_per_month), _ends(one.usd_per_month))
     return (
         _name(one),
         one.kind,
         "-" if one.price is None else fixed(one.price.usd_per_h * one.cards, 2),
-        "-" if one.users.value is None else ("≥ " if one.at_least else "") + people(one.users.value),
+        *_served(choice, one),
         "-" if one.tok_per_s.value is None else short_count(one.tok_per_s.value),
         *cost,
         _held(one),
     )
 
 
+def _served(choice: Choice, one: Candidate) -> list[str]:
+    """By one node, of each class alone."""
+    more = "≥ " if one.at_least else ""
+    if choice.load is None:
+        return ["-" if one.users.value is None else more + people(one.users.value)]
+    able = [(of, one.capacity.get(of.name, Estimate()).value) for of in choice.load.classes]
+    return [
+        "-" if value is None else more + (people(value) if of.req_per_s is None else short_rate(value))
+        for of, value in able
+    ]
+
+
 def _held(one: Candidate) -> str:
+    if one.most and one.users.value is None and one.reason is None:
+        return f"no run is of {one_line(one.most, limit=40)}"
     if one.users.value is None and one.reason is not None:
         return reason_text(one.reason)
     return BOUND_SAYS.get(one.bound or "", "")
@@ -131,7 +166,7 @@ def _next(choice: Choice, engine: str) -> Iterator[str]:
 def _command(choice: Choice, one: Candidate, engine: str) -> list[str]:
     """The run that measures a candidate near its capacity; several cards are served by hand, and asked at their URL."""
     top = max(2, int(one.users.value or 2))
-    lengths = (choice.input_tokens, choice.output_tokens)
+    lengths = _lengths(choice, one)
     workload = "fixed" if all(isinstance(one, int) for one in lengths) else "lengths"
     whom = ["--engine", engine, "--model", choice.model]
     if one.cards > 1:
@@ -141,6 +176,16 @@ def _command(choice: Choice, one: Candidate, engine: str) -> list[str]:
         *("--input-tokens", str(lengths[0]), "--output-tokens", str(lengths[1])),
         *("--users", ",".join(str(users) for users in sorted({1, max(1, top // 2), top}))),
     ]
+
+
+def _lengths(choice: Choice, one: Candidate) -> tuple[int | str, int | str]:
+    """Of a request of the class that takes most of the candidate."""
+    of = next((of for of in choice.load.classes if of.name == one.most), None) if choice.load else None
+    told = (None, None) if of is None else (of.input_tokens, of.output_tokens)
+    return (
+        choice.input_tokens if told[0] is None else round(told[0]),
+        choice.output_tokens if told[1] is None else round(told[1]),
+    )
 
 
 def overlap(one: Estimate, other: Estimate) -> bool:
