@@ -101,6 +101,7 @@ def made(page: str) -> Findings:
         "priced": lambda: pair(ranges="default"),
         "predicted": predicted,
         "study": lambda: find(Asked(runs=(str(STUDY),))),
+        "search": lambda: find(Asked(runs=(str(STUDY.parent / "tune-embedded"),))),
     }
     return own[page]() if page in own else fleet(page)
 
@@ -125,7 +126,7 @@ PAGES: dict[str, tuple[str | None, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
-@pytest.mark.parametrize("page", ["measured", "priced", "predicted", "study", *PAGES])
+@pytest.mark.parametrize("page", ["measured", "priced", "predicted", "study", "search", *PAGES])
 def test_every_chart_is_drawn_when_the_page_opens_and_no_label_covers_another(
     show: Any, browser: Browser, page: str, width: int, *, dark: bool
 ) -> None:
@@ -145,6 +146,19 @@ def test_axe_finds_nothing_that_keeps_somebody_out(
     show(made(page), width=width, dark=dark)
     browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert axe(browser) == []
+
+
+def test_the_page_of_a_study_begins_with_its_answer(show: Any, browser: Browser) -> None:
+    show(made("search"))
+    large = """[...document.querySelectorAll("main :is(h1, h2, h3, p)")]
+      .filter((one) => parseFloat(getComputedStyle(one).fontSize) > 24).map((one) => one.textContent)"""
+    (answer,) = browser.run(large)
+    assert answer.startswith("Best at its best level: threads 2, slots 4, batch_tokens 64, 29.2 tok/s (17.9 to 47.4)")
+    heads = browser.run("[...document.querySelectorAll('main h1, main h2')].map((one) => one.textContent)")
+    assert heads[:3] == [answer, "Every cell", "The best 4 of its cells, held against each other"]
+    assert browser.run("document.title") == "breakeven: tune-embedded"
+    legend = browser.run("document.querySelector('[data-legend=runs] li').textContent")
+    assert "threads 2, slots 4, batch_tokens 64" in legend
 
 
 def test_a_run_of_an_open_loop_and_one_of_limits_alone_have_their_pages(

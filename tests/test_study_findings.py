@@ -102,6 +102,11 @@ def test_a_cell_without_an_interval_cannot_be_told_from_the_best() -> None:
     assert [cell.ties for cell in found.cells] == [True, True]
 
 
+def test_where_many_tie_they_are_counted_and_not_named() -> None:
+    found = told(*(a_cell(str(t), a_run({4: 100}, share=None)) for t in range(8)))
+    assert ties_text(found) == "None of the 7 other cells that have a figure can be told from it."
+
+
 def test_where_every_cell_has_a_rent_the_matrix_is_in_money_and_the_cheapest_is_best() -> None:
     found = told(a_cell("1", a_run({4: 1000}), rent_usd_per_h=3.6), a_cell("2", a_run({4: 1500}), rent_usd_per_h=7.2))
     assert found.of == "usd_per_mtok"
@@ -187,6 +192,7 @@ def test_every_command_that_takes_a_run_takes_a_study(tmp_path: Path, capsys: py
     assert "| threads | slots 1 | slots 2 | slots 3 |" in capsys.readouterr().out
     forms = [f"--{form}={tmp_path / form}" for form in ("html", "csv", "json")]
     assert main(["report", str(path), *forms]) == 0
+    assert capsys.readouterr().out.startswith("Best at its best level: threads 2, slots 3, 203 tok/s")
     assert 'class="n heat-8"' in (tmp_path / "html").read_text()
     assert "study,llamacpp-t2s3-w,,tok_per_s,203.0" in (tmp_path / "csv").read_text()
     assert json.loads((tmp_path / "json").read_text())["study"]["best"] == "llamacpp-t2s3-w"

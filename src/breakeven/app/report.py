@@ -27,6 +27,7 @@ from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import RunSummary
 from breakeven.reference import DATA_SETS, find_run
 from breakeven.report.sentence import answer_text, sure_text
+from breakeven.report.studywords import best_text, ties_text
 from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder, is_run
 from breakeven.store.log import cannot_write
@@ -73,12 +74,18 @@ def report(asked: Asked, *, forms: Mapping[str, str]) -> int:
         write(found, form, where=where)
     to_stdout = STDOUT in forms.values()
     if not to_stdout:
-        print(answer_text(found))
-        print(sure_text(found))
+        print("\n".join(_answer(found)))
     for form, where in forms.items():
         if where != STDOUT:
             print(f"{_CALLED[form]}: {where}", file=sys.stderr if to_stdout else sys.stdout)
     return 0
+
+
+def _answer(found: Findings) -> list[str]:
+    """The answer and how sure it is."""
+    if found.study is not None:
+        return [best_text(found.study), *filter(None, [ties_text(found.study)])]
+    return [answer_text(found), sure_text(found)]
 
 
 def find(asked: Asked) -> Findings:
@@ -88,7 +95,7 @@ def find(asked: Asked) -> Findings:
     if any(is_study(Path(text)) for text in asked.runs):
         if len(asked.runs) > 1:
             raise UsageError("report: a study is reported by itself; name single cells, STUDY/CELL, to compare them")
-        loaded, study = best_cells(Path(asked.runs[0]), level)
+        loaded, study, level = best_cells(Path(asked.runs[0]), level)
     else:
         loaded = [load_run(text) for text in asked.runs]
     found = findings_of(
@@ -106,16 +113,17 @@ def find(asked: Asked) -> Findings:
     return replace(found, study=study)
 
 
-def best_cells(path: Path, level: Level) -> tuple[list[Loaded], StudyFindings]:
-    """What a study says, and the runs of its MOST_CELLS best cells, best first."""
+def best_cells(path: Path, level: Level) -> tuple[list[Loaded], StudyFindings, Level]:
+    """The runs of its MOST_CELLS best cells, best first, what the study says, and at which service."""
     stored = StoredStudy(path)
+    level = stored.level(level)
     study, runs = stored.findings(level), stored.runs()
     if not runs:
         raise UsageError(f"{path} has no measured cell yet; `breakeven run --resume {path}` goes on")
     sign = 1 if study.of == "usd_per_mtok" else -1
     best = sorted((cell for cell in study.cells if cell.figure.value), key=lambda cell: sign * (cell.figure.value or 0))
     names = [cell.name for cell in best[:MOST_CELLS] if cell.name in runs] or list(runs)[:1]
-    return [Loaded(runs[name]) for name in names], study
+    return [Loaded(runs[name]) for name in names], study, level
 
 
 def load_run(text: str) -> Loaded:

@@ -97,8 +97,7 @@ class Shelf:
         """The page of a study."""
         if len(ids) > 1:
             raise UsageError("a study has a page by itself; pick runs to compare them")
-        level = Level(floors=tuple(self._floors), slo=self._slo)
-        loaded, study = best_cells(path, level)
+        loaded, study, level = best_cells(path, Level(floors=tuple(self._floors), slo=self._slo))
         return to_html(replace(findings_of(loaded, level=level, prices=Prices(quotes=quotes())), study=study))
 
     def report(self, ids: Sequence[str]) -> str:

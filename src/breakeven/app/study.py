@@ -43,12 +43,15 @@ class StoredStudy:
         """The cells that have a level, in the order of the plan."""
         return {name: run for name, run in self._runs.items() if run is not None and run.levels}
 
+    def level(self, level: Level) -> Level:
+        """What is asked for; where nothing is, what a search was asked for."""
+        floor = None if self.plan.tune is None else self.plan.tune.floor
+        return level if level != ANY_LEVEL or floor is None else Level(floors=(floor,), slo=self.plan.levels.slo)
+
     def service(self, level: Level) -> ServiceLevel | None:
         """What is asked for, else the limits of the plan; None: the most at any level."""
+        level = self.level(level)
         limits = level.limits() or (None if self.plan.levels.slo is None else parse_slo(self.plan.levels.slo))
-        own_floor = None if self.plan.tune is None else self.plan.tune.floor
-        if level == ANY_LEVEL and own_floor is not None:
-            return ServiceLevel(floor_tok_per_s_per_user=own_floor, slo=limits)
         if len(level.floors) > 1:
             raise UsageError("a study is read at one service level; give one --floor")
         if not level.floors and limits is None:

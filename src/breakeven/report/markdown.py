@@ -12,6 +12,7 @@ from breakeven.report.mdtext import table, text
 from breakeven.report.runsections import footnote, limits_text, table_columns, verdict_lines
 from breakeven.report.sentence import answer_text, level_text, sure_text
 from breakeven.report.studymarkdown import study_markdown
+from breakeven.report.studywords import runs_text
 
 FEW: Final = 10
 """Runs whose levels are listed."""
@@ -27,8 +28,9 @@ def to_markdown(found: Findings) -> str:
 def _head(found: Findings) -> Iterator[str]:
     if found.study is not None:
         yield from study_markdown(found.study)
-        yield from (f"### The best {len(found.subjects)} of its cells", "") if len(found.subjects) > 1 else ()
-    yield from (f"**{text(answer_text(found))}**", "", text(sure_text(found)), "")
+        yield from (f"### {runs_text(len(found.subjects))}", "")
+    said = text(answer_text(found))
+    yield from (said if found.study is not None else f"**{said}**", "", text(sure_text(found)), "")
 
 
 def _ranking(found: Findings) -> Iterator[str]:

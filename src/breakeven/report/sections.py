@@ -18,10 +18,12 @@ from breakeven.report.rankbars import ranking
 from breakeven.report.runsections import records, repeat, time_panels
 from breakeven.report.sentence import answer_parts, level_text, sure_text
 from breakeven.report.shortnames import short_names, sides_of
-from breakeven.report.studysection import study_section
+from breakeven.report.studysection import study_head, study_section
+from breakeven.report.studywords import runs_text
 from breakeven.say import closed, digits
 
 NAV: Final = (
+    ("study", "Cells"),
     ("ranking-section", "Ranking"),
     ("throughput", "Throughput"),
     ("latency", "Latency"),
@@ -52,7 +54,9 @@ def body(found: Findings) -> Html:
 
 def sections(found: Findings) -> Iterator[Html]:
     """In the order that the reader needs."""
-    yield from filter(None, (study_section(found.study), answer(found), ranking(found)))
+    if found.study is not None:
+        yield from (study_head(found.study), study_section(found.study))
+    yield from filter(None, (answer(found), ranking(found)))
     yield throughput(found)
     if _is_streamed(found):
         yield latency(found)
@@ -66,13 +70,17 @@ def sections(found: Findings) -> Iterator[Html]:
 
 
 def answer(found: Findings) -> Html:
-    """The sentence and how sure it is; beneath it the chart that is the answer, and the three figures that carry it."""
+    """The sentence and how sure it is; beneath it the chart that is the answer, and the three figures that carry it.
+
+    Of a study it is a section: the study's own answer stands above it.
+    """
     models = list(dict.fromkeys(subject.model for subject in found.subjects if subject.model))
     runs = f"{len(found.subjects)} runs" if len(found.subjects) > 1 else found.subjects[0].label
+    of_study = None if found.study is None else el("h2", runs_text(len(found.subjects)))
     return el(
-        "header",
-        el("p", " · ".join([runs, *models[:2]]), class_="eyebrow"),
-        el("h1", *_sentence(found), id="answer", aria_live="polite"),
+        "header" if of_study is None else "section",
+        of_study or el("p", " · ".join([runs, *models[:2]]), class_="eyebrow"),
+        el("h1" if of_study is None else "p", *_sentence(found), id="answer", aria_live="polite"),
         el("p", sure_text(found), class_="sure", id="sure"),
         el("noscript", el("p", "The charts and the sliders need JavaScript; every number is in the tables.")),
         el("div", _answer_chart(found), _kpis(found), class_="first"),
@@ -99,7 +107,7 @@ def _answer_chart(found: Findings) -> Html:
         f"{what}, by the speed that a user gets",
         f"{_capital('; '.join(told))}.",
         label=f"{what} against the speed of one user, one line a run; the ranking has the numbers.",
-        head="h2",
+        head="h2" if found.study is None else "h3",
         legend="runs" if len(found.subjects) > 1 else None,
     )
 

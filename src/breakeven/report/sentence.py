@@ -7,6 +7,7 @@ from breakeven.compare.words import ONLY, next_levels_text, reasons_text
 from breakeven.findings import Answer, Findings, Subject
 from breakeven.findings.types import NO_ENDS
 from breakeven.metrics.summary import Estimate
+from breakeven.report.shortnames import short_names
 from breakeven.say import amount, digits, interval
 from breakeven.units import short_count
 
@@ -35,6 +36,8 @@ def title_text(found: Findings) -> str:
     """What the report is called where nobody named it."""
     if found.title is not None:
         return found.title
+    if found.study is not None:
+        return found.study.name
     labels = [subject.label for subject in found.subjects]
     return f"{labels[0]} against {len(labels) - 1} others" if len(labels) > 3 else " vs ".join(labels)
 
@@ -50,25 +53,25 @@ def answer_parts(found: Findings, answer: Answer | None = None) -> Parts:
     if answer.kind == "compared":
         return [*_compared(found, answer)]
     if answer.kind == "apart":
-        pair = [_name(found.subjects[index]) for index in (answer.subject, answer.reference or 0)]
-        return [f"{pair[0]} and {pair[1]} cannot be held against each other here."]
+        candidate, reference = _pair(found, answer)
+        return [f"{candidate} and {reference} cannot be held against each other here."]
     if answer.kind == "nothing":
         return [f"{_served(found.subjects[answer.subject])}: no level gave a throughput."]
     return [*_alone(found, answer)]
 
 
 def _compared(found: Findings, answer: Answer) -> Iterator[str | Part]:
-    reference, candidate = found.subjects[answer.reference or 0], found.subjects[answer.subject]
+    candidate, reference = _pair(found, answer)
     more = {"<=": "at most ", ">=": "at least "}.get(answer.relation or "=", "")
     k, ratio = answer.k.value or 0.0, answer.cost_ratio.value
     yield from filter(None, [more.capitalize()])
     yield Part("k", digits(k))
     verb = "does" if digits(k) == "1.00" else "do"
-    yield f" × {_name(candidate)} {verb} the work of one {_name(reference)} ({level_text(found)})"
+    yield f" × {candidate} {verb} the work of one {reference} ({level_text(found)})"
     if ratio is not None:
         yield f" for {more}" if more else " at "
         yield Part("ratio", digits(ratio))
-        yield f" of its cost per {'word' if candidate.unit == 'words' else 'token'}"
+        yield f" of its cost per {'word' if found.unit == 'words' else 'token'}"
     yield "."
 
 
@@ -86,6 +89,15 @@ def _alone(found: Findings, answer: Answer) -> Iterator[str | Part]:
         yield Part("cost", amount(answer.usd_per_mtok, "USD/Mtok", "words" if subject.unit == "words" else "tokens"))
         yield " output"
     yield "."
+
+
+def _pair(found: Findings, answer: Answer) -> tuple[str, str]:
+    """Candidate and reference by machine and engine; of a study by their settings."""
+    candidate, reference = answer.subject, answer.reference or 0
+    if found.study is not None:
+        names = short_names(found)
+        return names[candidate], names[reference]
+    return _name(found.subjects[candidate]), _name(found.subjects[reference])
 
 
 def _name(subject: Subject) -> str:

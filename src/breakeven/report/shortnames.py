@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from breakeven.findings import Findings, Money, Subject
+from breakeven.findings.study import StudyFindings
 from breakeven.report.fields import gpus_of
+from breakeven.report.studywords import named
 
 _PARTS: Final[tuple[Callable[[Subject], str], ...]] = (
     lambda one: one.hardware,
@@ -14,11 +16,21 @@ _PARTS: Final[tuple[Callable[[Subject], str], ...]] = (
 
 
 def short_names(found: Findings) -> list[str]:
-    """A name for each run from the parts that differ; the letter where runs are alike in all of them."""
+    """A name for each run from the parts that differ; the letter where runs are alike in all of them.
+
+    Of a study its cell's settings.
+    """
+    if found.study is not None:
+        return [_cell(found.study, one) for one in found.subjects]
     parts = [part for part in _PARTS if len({part(one) for one in found.subjects}) > 1] or [_PARTS[0]]
     names = _joined(found, parts)
     names = names if len(set(names)) == len(names) else _joined(found, [*parts, _model])
     return [_apart(names, index, one.letter) for index, one in enumerate(found.subjects)]
+
+
+def _cell(study: StudyFindings, one: Subject) -> str:
+    cell = study.cell(one.id)
+    return one.label if cell is None else named(cell)
 
 
 def _model(one: Subject) -> str:

@@ -1,4 +1,4 @@
-"""A study on the page: the answer, the matrix as a heat map, what each setting does, what failed. Without a script."""
+"""A study on the page: its answer, the matrix as a heat map, what each setting does, what failed. Without a script."""
 
 import math
 from collections.abc import Sequence
@@ -12,15 +12,22 @@ SHADES: Final = 9
 """Classes `heat-0` (worst) to `heat-8` (best) of page.css."""
 
 
-def study_section(found: StudyFindings | None) -> Html | None:
-    """None where the report is of runs."""
-    if found is None:
-        return None
+def study_head(found: StudyFindings) -> Html:
+    """The answer, with which the page begins: the best cell with its interval, and what ties with it."""
+    return el(
+        "header",
+        el("p", f"{found.name} · {words.counted_text(found)}", class_="eyebrow"),
+        el("h1", words.best_text(found)),
+        el("p", words.ties_text(found), class_="sure"),
+    )
+
+
+def study_section(found: StudyFindings) -> Html:
+    """What the answer rests on."""
     lines = (*words.interaction_lines(found), *words.trouble_lines(found))
     return el(
         "section",
-        el("h2", words.best_text(found)),
-        el("p", words.ties_text(found), class_="lead"),
+        el("h2", "Every cell"),
         _heat_map(found),
         _effects(found),
         el("ul", *(el("li", line) for line in lines)) if lines else None,

@@ -106,6 +106,17 @@ def best_text(found: StudyFindings) -> str:
     )
 
 
+def counted_text(found: StudyFindings) -> str:
+    """How many of its cells have a figure."""
+    known = sum(cell.figure.value is not None for cell in found.cells)
+    return f"{known} of {len(found.cells)} cells have a figure"
+
+
+def runs_text(shown: int) -> str:
+    """What the runs are that stand below a study."""
+    return f"The best {shown} of its cells, held against each other" if shown > 1 else "The best of its cells"
+
+
 def ties_text(found: StudyFindings) -> str:
     """Which cells cannot be told from the best."""
     others = [named(cell) for cell in found.cells if cell.ties and cell.name != found.best]
@@ -114,6 +125,8 @@ def ties_text(found: StudyFindings) -> str:
         return ""
     if not others:
         return f"It is surely better than each of the {known - 1} other cells that have a figure."
+    if len(others) == known - 1 > MOST_NAMES:
+        return f"None of the {known - 1} other cells that have a figure can be told from it."
     more = len(others) - MOST_NAMES
     told = "; ".join(others[:MOST_NAMES]) + (f"; and {more} more" if more > 0 else "")
     return f"{len(others)} of {known - 1} others cannot be told from it: {told}."
