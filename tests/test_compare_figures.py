@@ -306,7 +306,7 @@ def test_the_levels_are_named_that_narrow_k_most_and_by_how_much() -> None:
     first, second = found.levels_to_measure_next
     assert {first.role, second.role} == {"A", "B"}
     for named in (first, second):
-        assert 10 < named.users < 100
+        assert 10 < (named.users or 0) < 100
         assert (named.reason.users, named.reason.up_to_users) == (10, 100)
     low, high = found.ci95
     assert first.factor == pytest.approx(math.sqrt((high or 0) / (low or 1)), rel=0.02)
@@ -342,8 +342,8 @@ def test_measuring_the_named_level_narrows_the_interval() -> None:
     run = a_run({u: true(u) for u in (1, 5, 100)}, share=0.001)
     named = next_level(run, floors=(40.0,))
     assert named is not None
-    assert 5 < named.users < 100
-    assert width((1, 5, named.users, 100)) < 0.5 * width((1, 5, 100))
+    assert 5 < (named.users or 0) < 100
+    assert width((1, 5, (named.users or 0), 100)) < 0.5 * width((1, 5, 100))
 
 
 def test_no_level_is_named_where_sampling_error_dominates() -> None:
@@ -357,7 +357,7 @@ def test_the_levels_of_one_run_that_narrow_its_capacity_most_are_named() -> None
     run = a_run(A, share=0.001)
     named = levels_for(run, level)
     assert 1 <= len(named) <= 2
-    assert all(10 < one.users < 100 for one in named)
+    assert all(10 < (one.users or 0) < 100 for one in named)
     assert (named[-1].factor_then or 9) < (named[0].factor or 0)
     assert named[0] == next_level(run, floors=(40.0,))
     only = next_levels_text(named, {"run": ONLY}, figure="the capacity")
@@ -368,7 +368,7 @@ def test_the_levels_of_one_run_that_narrow_its_capacity_most_are_named() -> None
 def test_without_service_levels_the_widest_gap_is_named() -> None:
     named = next_level(a_run({1: 100.0, 2: 190.0, 3: 270.0, 100: 3000.0}, share=0.001))
     assert named is not None
-    assert 3 < named.users < 100
+    assert 3 < (named.users or 0) < 100
 
 
 @pytest.mark.parametrize(("floor_value", "users"), [(5.0, 200), (20.0, None)])
@@ -418,7 +418,7 @@ def test_a_latency_that_never_ended_makes_the_capacity_a_least_value() -> None:
     assert reason_text(point.reason) == "run surely misses it at 100 users, by an unknown amount"
     named = next_level(run, slo=slo.slo)
     assert named is not None
-    assert 10 < named.users < 100
+    assert 10 < (named.users or 0) < 100
 
 
 def test_further_numbers_are_read_at_the_operating_point() -> None:

@@ -604,7 +604,9 @@ def test_a_figure_that_only_one_run_has_leaves_a_gate_undecided() -> None:
 
 @pytest.mark.parametrize("kind", get_args(ReasonId))
 def test_every_reason_has_words(kind: ReasonId) -> None:
-    text = reason_text(Reason(id=kind, role="B", users=10, up_to_users=50, between_share=0.123, sampling_share=0.02))
+    rates = {"req_per_s": 4.0, "up_to_req_per_s": 8.0} if kind in ("untold_above", "none_known", "bracketed") else {}
+    reason = Reason(id=kind, role="B", users=10, up_to_users=50, between_share=0.123, sampling_share=0.02, **rates)
+    text = reason_text(reason)
     assert "B" in text or "between" in text
     assert ("spans 12 %, the sampling error 2 %" in text) == (kind == "far_apart")
     assert "None" not in text

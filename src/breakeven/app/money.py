@@ -94,7 +94,7 @@ def _of_runs(request: CostRequest, level: Level) -> tuple[CostReport, tuple[str,
     )
     found = findings_of(loaded, level=level, prices=prices)
     if not found.money:
-        raise RunFailedError("; ".join(found.notes) or "the runs have no closed-loop levels that can be compared")
+        raise RunFailedError("; ".join(found.notes) or "the runs have no levels that can be compared")
     return found.money[0].report, tuple(warned_text(warned) for warned in found.comparisons[0].warnings)
 
 

@@ -1,12 +1,13 @@
 """Capacity: the greatest throughput of one run that still meets a service level, with where it is reached."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from breakeven.compare.envelope import greatest_up_to, load_above, load_within
 from breakeven.compare.interpolate import load_at_latency, load_at_speed, throughput_at
 from breakeven.compare.interval import Bounds, Draws, Interval, interval
+from breakeven.compare.rates import rate_capacity, rate_reason
 from breakeven.compare.side import (
     Array,
     Bool,
@@ -20,9 +21,14 @@ from breakeven.compare.side import (
     usable_range,
 )
 from breakeven.compare.types import OperatingPoint, Reason, Status
-from breakeven.metrics.slo import ServiceLevel
+from breakeven.errors import UsageError
+from breakeven.metrics.slo import ServiceLevel, Slo
 from breakeven.metrics.summary import Estimate, RunSummary
 
+NO_FLOOR: Final = (
+    "an open loop has no number of users, so no floor of tok/s a user; give limits on latency, "
+    "such as --slo ttft_p99=2s,tpot_p99=100ms: the highest rate that meets them counts"
+)
 _OPEN = Bounds(0.0, np.inf)
 
 
@@ -49,6 +55,8 @@ class Capacity(NamedTuple):
 
 def capacity(side: Side, level: ServiceLevel) -> Capacity:
     """C(s) = max of T(u) over measured u that meet s."""
+    if side.is_open:
+        return _of_rates(side, level)
     usable = usable_range(side, level)
     if usable.keep.size == 0:
         yes, none = np.ones(side.node.size, dtype=bool), np.full(side.node.size, np.nan)
@@ -66,6 +74,21 @@ def capacity(side: Side, level: ServiceLevel) -> Capacity:
     nan = np.where(missed, np.nan, 1.0)
     between = (_OPEN, _OPEN, _OPEN) if missed[0] else _between(side, level, usable=usable)
     return Capacity(at * nan, best * nan, missed, load == users[-1], *between)
+
+
+def _of_rates(side: Side, level: ServiceLevel) -> Capacity:
+    """Of an open loop, which has no floor: by the verdicts of its levels, with nothing read between them."""
+    found = rate_capacity(side, _limits(level))
+    missed, capped = np.isnan(found.at), np.isinf(found.missed_at)
+    rates, tput = (_OPEN, _OPEN) if missed[0] else found.bracket()
+    return Capacity(found.at, found.tput, missed, capped, rates, rates, tput)
+
+
+def _limits(level: ServiceLevel) -> Slo:
+    """The SLO of a service level; UsageError where it has none, or a floor: an open loop is read at limits alone."""
+    if level.slo is None or level.floor_tok_per_s_per_user is not None:
+        raise UsageError(NO_FLOOR)
+    return level.slo
 
 
 def _best_up_to(users: Array, tput: Array, load: Array) -> tuple[Array, Array]:
@@ -103,6 +126,9 @@ def status_of(capacity: Capacity) -> Status:
 
 def reason_of(side: Side, level: ServiceLevel, capacity: Capacity) -> Reason | None:
     """Why a capacity is no exact figure; None where it is."""
+    if side.is_open:
+        slo = _limits(level)
+        return rate_reason(side, slo, rate_capacity(side, slo))
     usable = usable_range(side, level)
     if status_of(capacity) == "exact":
         return None
@@ -132,12 +158,14 @@ def point_of(side: Side, level: ServiceLevel, found: Capacity) -> OperatingPoint
     at, reason = level.text(unit=side.unit), reason_of(side, level, found)
     if status == "none":
         return OperatingPoint(run_id=side.run_id, at=at, status=status, reason=reason)
-    users = interval(found.draws(found.users), found.users_between, sampled=side.sampled)
+    ends = interval(found.draws(found.users), found.users_between, sampled=side.sampled)
+    load = Estimate(value=float(found.users[0]), ci95=ends.ci95)
     return OperatingPoint(
         run_id=side.run_id,
         at=at,
         status=status,
-        users=Estimate(value=float(found.users[0]), ci95=users.ci95),
+        users=Estimate() if side.is_open else load,
+        req_per_s=load if side.is_open else Estimate(),
         output_tok_per_s=Estimate(value=float(found.tput[0]), ci95=interval_of(side, found).ci95),
         extra=extra_at(side, float(found.users[0])),
         reason=reason,

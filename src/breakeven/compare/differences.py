@@ -1,11 +1,12 @@
 """What else differs between two runs, so that a figure may not mean what it seems to."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from breakeven.compare.pool import Pooled, unit_of
+from breakeven.compare.pool import Pooled, PooledLevel, unit_of
 from breakeven.compare.types import Difference, EngineComparison, Role, Warned, WarnedId
 from breakeven.errors import UsageError, one_line
+from breakeven.metrics.bracket import load_of
 from breakeven.metrics.hosts import host_differences
 from breakeven.metrics.pooling import cannot_tell
 from breakeven.metrics.summary import SUSPECT, UNSTEADY, LevelSummary
@@ -126,14 +127,12 @@ def _own(role: Role, pooled: Pooled) -> Iterable[Warned]:
     """What a reader of any figure of this run must know."""
     for level in pooled.left_out:
         yield Warned(id="level_left_out", role=role, left_out=level)
-    bare = tuple(level.users for level in pooled.levels if level.figures["output_tok_per_s"].log_half is None)
+    bare = [level for level in pooled.levels if level.figures["output_tok_per_s"].log_half is None]
     if bare:
-        yield Warned(id="no_interval", role=role, users=bare)
-    unknown = tuple(
-        level.users for level in pooled.levels if cannot_tell(level.repeats, level.figures["output_tok_per_s"].ci95)
-    )
+        yield _at_loads("no_interval", role, bare)
+    unknown = [level for level in pooled.levels if cannot_tell(level.repeats, level.figures["output_tok_per_s"].ci95)]
     if unknown:
-        yield Warned(id="two_repeats", role=role, users=unknown)
+        yield _at_loads("two_repeats", role, unknown)
     yield from _cautions(role, pooled)
     if pooled.run.run.settings.get("think_s") or pooled.run.run.workload.get("think_s"):
         yield Warned(id="think_time", role=role)
@@ -141,15 +140,28 @@ def _own(role: Role, pooled: Pooled) -> Iterable[Warned]:
         yield Warned(id="several_gpus", role=role, gpus=gpus)
 
 
+def _at_loads(kind: WarnedId, role: Role, levels: Sequence[PooledLevel], *, caution: str | None = None) -> Warned:
+    """A warning about levels, which are all of users or all of rates."""
+    return Warned(
+        id=kind,
+        role=role,
+        caution=caution,
+        users=tuple(one.users for one in levels if one.users is not None),
+        rates=tuple(one.req_per_s for one in levels if one.req_per_s is not None),
+    )
+
+
 def _cautions(role: Role, pooled: Pooled) -> Iterable[Warned]:
-    found: dict[str, dict[int, None]] = {}
+    compared = {level.load: level for level in pooled.levels}
+    found: dict[str, dict[float, PooledLevel]] = {}
     for level in pooled.run.levels:
-        if level.users is None or level.status != "done":
+        if (level.users is None) != pooled.is_open or level.status != "done":
             continue
-        for name in _ids(level):
-            found.setdefault(name, {})[level.users] = None
-    for name, users in found.items():
-        yield Warned(id="caution", role=role, caution=name, users=tuple(sorted(users)))
+        load = load_of(level) or 0.0
+        for name in _ids(level) if load in compared else ():
+            found.setdefault(name, {})[load] = compared[load]
+    for name, levels in found.items():
+        yield _at_loads("caution", role, [levels[load] for load in sorted(levels)], caution=name)
 
 
 def _ids(level: LevelSummary) -> Iterable[str]:

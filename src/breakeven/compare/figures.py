@@ -12,7 +12,7 @@ from breakeven.compare.capacity import Capacity, capacity, point_of, reason_of
 from breakeven.compare.envelope import load_above, value_at
 from breakeven.compare.interpolate import faster_than, load_at_speed, throughput_at
 from breakeven.compare.interval import Bounds, Draws, Interval, interval
-from breakeven.compare.nextlevel import Doubt, at_capacity, next_levels
+from breakeven.compare.nextlevel import Doubt, at_capacity, next_levels, next_rate
 from breakeven.compare.side import Array, Side, throughput_between
 from breakeven.compare.types import Equivalence, FigureName, NextLevel, Reason, Relation, Status
 from breakeven.compare.words import people
@@ -26,7 +26,7 @@ FORMULAS: Final[dict[FigureName, str]] = {
 
 
 def k_at_slo(a: Side, b: Side, level: ServiceLevel, *, unit: str) -> Equivalence:
-    """How many of B do the work of one A at a service level: C_A(s) / C_B(s).
+    """How many of B do the work of one A at a service level: C_A(s) / C_B(s); of two closed loops, or two open ones.
 
     A side that still meets s at its top makes k a bound; both, or a side that misses s at its lowest load, leave none.
     """
@@ -54,12 +54,25 @@ def _next(
     a: Side, b: Side, level: ServiceLevel, *, figure: Equivalence, ca: Capacity, cb: Capacity
 ) -> tuple[NextLevel, ...]:
     """A level that makes the figure exact; of an exact one, the levels that narrow it most."""
+    if a.is_open:
+        return _next_rates(((a, ca), (b, cb)), level, figure=figure)
     if figure.status == "exact":
         return next_levels((a, b), partial(_doubt_of_k, level)) if figure.dominated_by == "levels" else ()
     sides = [(a, ca), (b, cb)]
     missed = [(side, one) for side, one in sides if one.missed[0]]
     found = (at_capacity(side, level, one) for side, one in missed or sides)
     return tuple(one for one in found if one is not None)[:1]
+
+
+def _next_rates(
+    sides: Sequence[tuple[Side, Capacity]], level: ServiceLevel, *, figure: Equivalence
+) -> tuple[NextLevel, ...]:
+    """Of open loops: a rate within the bracket of each side, or beyond what was measured of a side that has none."""
+    if figure.status == "exact" and figure.dominated_by != "levels":
+        return ()
+    open_ = [one for one in sides if figure.status == "exact" or one[1].missed[0] or one[1].capped[0]]
+    found = (next_rate(side, level, one) for side, one in open_)
+    return tuple(one for one in found if one is not None)
 
 
 def _doubt_of_k(level: ServiceLevel, sides: Sequence[Side]) -> Doubt:

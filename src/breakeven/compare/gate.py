@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Final, Literal, NamedTuple
 
 from breakeven.compare.differences import same_unit
-from breakeven.compare.pool import Pooled, PooledLevel, pool, pool_figures
+from breakeven.compare.pool import Pooled, PooledLevel, of_users, pool_figures
 from breakeven.compare.types import GateLevel, GateResult
 from breakeven.compare.words import people
 from breakeven.errors import UsageError, unknown
@@ -67,7 +67,11 @@ def _limit(metric: str, text: str) -> float:
 
 def gate_levels(expression: str, reference: RunSummary, candidate: RunSummary) -> int:
     """At how many levels a condition is looked at; UsageError where there is none."""
-    return len(_users(parse_gate(expression), pool(reference), pool(candidate)))
+    return len(_users(parse_gate(expression), _gated(reference), _gated(candidate)))
+
+
+def _gated(run: RunSummary) -> Pooled:
+    return of_users(run, what="a gate is tested at")
 
 
 class Spread(NamedTuple):
@@ -96,7 +100,7 @@ def gate(
     `tests` are the questions that are asked together, where there are more than this gate's levels; with `spread` a
     level's repeats borrow degrees of freedom from other cells' repeats. Exit codes are the caller's.
     """
-    condition, a, b = parse_gate(expression), pool(reference), pool(candidate)
+    condition, a, b = parse_gate(expression), _gated(reference), _gated(candidate)
     same_unit(a, b)
     users = _users(condition, a, b)
     levels = tuple(_level(condition, a, b, users=one, tests=tests or len(users), spread=spread) for one in users)
@@ -114,8 +118,8 @@ def gate(
 
 
 def _users(condition: Gate, a: Pooled, b: Pooled) -> list[int]:
-    of_b = {level.users for level in b.levels}
-    needed = [level.users for level in a.levels if level.users in of_b] if condition.relative else sorted(of_b)
+    of_a, of_b = ([level.users for level in side.levels if level.users is not None] for side in (a, b))
+    needed = [users for users in of_a if users in of_b] if condition.relative else of_b
     if condition.users is None and needed:
         return needed
     if condition.users in needed:

@@ -9,13 +9,14 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from breakeven.compare.capacity import Capacity, capacity, interval_of, status_of
+from breakeven.compare.capacity import Capacity, capacity, interval_of, reason_of, status_of
 from breakeven.compare.envelope import value_at
 from breakeven.compare.interpolate import throughput_at
 from breakeven.compare.interval import Bounds, Interval, log_width
-from breakeven.compare.pool import PooledLevel, nodes_of
+from breakeven.compare.pool import PooledLevel, nodes_of, of_users
 from breakeven.compare.side import Side, make_side, side_of, throughput_between, usable_range
 from breakeven.compare.types import NextLevel, Reason
+from breakeven.metrics.bracket import next_load, outcomes
 from breakeven.metrics.pooling import Measured
 from breakeven.metrics.slo import ServiceLevel, Slo, service_levels
 from breakeven.metrics.summary import RunSummary
@@ -109,7 +110,7 @@ def _with_level(side: Side, users: int) -> Side:
 
 def _read(levels: Sequence[PooledLevel], name: str, users: int) -> Measured:
     """A figure between the levels that have it, log against log; nothing beyond them."""
-    known = [(level.users, one.value, one.log_half or 0.0) for level in levels if (one := level.figures[name]).value]
+    known = [(level.load, one.value, one.log_half or 0.0) for level in levels if (one := level.figures[name]).value]
     if not known or not known[0][0] < users < known[-1][0]:
         return Measured()
     loads, values, halves = (np.array(column, dtype=float) for column in zip(*known, strict=True))
@@ -138,7 +139,7 @@ def next_level(
     With service levels: where the capacity at one of them is least sure. Without: the gap between neighbouring levels
     in whose middle most may lie between them. A gap counts only where that exceeds the sampling error.
     """
-    side = make_side(run, role=THE_RUN, seed=seed)
+    side = side_of(of_users(run, what="are what is measured next"), role=THE_RUN, seed=(seed, 0))
     levels = service_levels(floors=floors, slo=slo)
     found = _of_service_levels(side, levels) if levels else _of_gaps(side)
     best = max(found, key=lambda one: one[0], default=None)
@@ -162,6 +163,9 @@ def _of_service_levels(side: Side, levels: Iterable[ServiceLevel]) -> Iterator[t
 
 def _levels_for(side: Side, level: ServiceLevel) -> tuple[NextLevel, ...]:
     found = capacity(side, level)
+    if side.is_open:
+        named = next_rate(side, level, found)
+        return () if named is None or not interval_of(side, found).dominated_by_levels() else (named,)
     if status_of(found) == "exact":
         return next_levels((side,), partial(_doubt_of_capacity, level))
     named = at_capacity(side, level, found)
@@ -212,6 +216,21 @@ def at_capacity(side: Side, level: ServiceLevel, found: Capacity) -> NextLevel |
         reason = Reason(id="misses_lowest", role=side.role, users=float(kept[0]))
         return None if kept[0] <= 1 else _named(side, 1, reason)
     return _named(side, int(2 * kept[-1]), Reason(id="meets_top", role=side.role, users=float(kept[-1])))
+
+
+def next_rate(side: Side, level: ServiceLevel, found: Capacity) -> NextLevel | None:
+    """The rate that a search would try next; None where the bracket is closed, or nobody can measure more."""
+    run = side.pooled.run
+    if level.slo is None or nodes_of(side.pooled):
+        return None
+    rate = next_load(outcomes(run.levels, level.slo), first=float(side.users[0]), whole=False)
+    if rate is None:
+        return None
+    low, high = found.users_between
+    reason = reason_of(side, level, found) or Reason(
+        id="bracketed", role=side.role, req_per_s=low, up_to_req_per_s=high
+    )
+    return NextLevel(run_id=side.run_id, role=side.role, users=None, req_per_s=rate, reason=reason)
 
 
 def _named(side: Side, users: int, reason: Reason) -> NextLevel:

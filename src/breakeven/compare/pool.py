@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
-from breakeven.compare.types import LeftOut
+from breakeven.compare.types import LeftOut, WhyLeftOut
 from breakeven.compare.words import left_out_text
 from breakeven.errors import UsageError, one_line
+from breakeven.metrics.bracket import load_of
 from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.pooling import Measured, of_estimate, of_quantile, pool_figure
 from breakeven.metrics.statistics import STATISTICS
@@ -17,41 +18,68 @@ from breakeven.metrics.summary import LevelSummary, RunSummary
 
 
 class PooledLevel(Struct, frozen=True, kw_only=True):
-    """One number of users, all its finished repeats together."""
+    """One number of users, or one offered rate, all its finished repeats together."""
 
-    users: int
+    users: int | None
+    req_per_s: float | None = None
+    """Of an open loop; None where there are users."""
     repeats: int
     figures: dict[str, Measured]
     """Every name of RATES, and every statistic of every row of METRICS, such as `ttft_p99`."""
     extra: dict[str, float]
     """Numbers of LevelSummary.extra, mean over the repeats."""
 
+    @property
+    def load(self) -> float:
+        """Users, or requests offered a second."""
+        return float(self.users if self.users is not None else self.req_per_s or 0.0)
+
 
 class Pooled(Struct, frozen=True, kw_only=True):
-    """A run, ready to be compared: levels by rising users, and what was left out."""
+    """A run, ready to be compared: levels by rising load, all of users or all of rates, and what was left out."""
 
     run: RunSummary
     levels: tuple[PooledLevel, ...]
     left_out: tuple[LeftOut, ...]
 
+    @property
+    def is_open(self) -> bool:
+        """Its levels are of rates."""
+        return self.levels[0].users is None
+
 
 def pool(run: RunSummary) -> Pooled:
-    """Pool the finished levels of a run; UsageError when none is left."""
-    used: dict[int, list[LevelSummary]] = {}
+    """Pool the finished levels of a run, those of users where there are some; UsageError when none is left."""
+    is_open = all(level.users is None for level in run.levels)
+    used: dict[float, list[LevelSummary]] = {}
     left_out = []
     for level in run.levels:
-        unusable = _unusable(level)
-        if unusable is None and level.users is not None:
-            used.setdefault(level.users, []).append(level)
-        elif unusable is not None:
+        unusable = _unusable(level, is_open=is_open)
+        if unusable is None:
+            used.setdefault(load_of(level) or 0.0, []).append(level)
+        else:
             left_out.append(unusable)
     if not used:
         raise UsageError(f"{one_line(run.run.id)}: no level with a throughput to compare; {_why(left_out)}")
     levels = tuple(
-        PooledLevel(users=users, repeats=len(each), figures=pool_figures(each), extra=pool_extra(each))
-        for users, each in sorted(used.items())
+        PooledLevel(
+            users=each[0].users,
+            req_per_s=each[0].req_per_s_offered if is_open else None,
+            repeats=len(each),
+            figures=pool_figures(each),
+            extra=pool_extra(each),
+        )
+        for _, each in sorted(used.items())
     )
     return Pooled(run=run, levels=levels, left_out=tuple(left_out))
+
+
+def of_users(run: RunSummary, *, what: str) -> Pooled:
+    """A run whose levels are of users, pooled; UsageError for an open loop: `what` is asked of users."""
+    found = pool(run)
+    if found.is_open:
+        raise UsageError(f"{one_line(run.run.id)}: an open loop has no number of users, which {what}")
+    return found
 
 
 def _why(left_out: Sequence[LeftOut]) -> str:
@@ -71,11 +99,13 @@ def nodes_of(pooled: Pooled) -> int:
     return min(int(level.extra.get("nodes", 0)) for level in pooled.levels)
 
 
-def _unusable(level: LevelSummary) -> LeftOut | None:
+def _unusable(level: LevelSummary, *, is_open: bool) -> LeftOut | None:
     value = level.output_tok_per_s.value
-    why: Literal["open_loop", "not_done", "no_throughput"] | None = None
-    if level.users is None:
+    why: WhyLeftOut | None = None
+    if level.users is None and not is_open:
         why = "open_loop"
+    elif not load_of(level):
+        why = "no_rate"
     elif level.status != "done":
         why = "not_done"
     elif value is None or value <= 0:

@@ -4,13 +4,16 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from breakeven.compare.capacity import NO_FLOOR
 from breakeven.compare.differences import engine_comparison, engine_name, same_unit, warnings
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
 from breakeven.compare.pool import Pooled, PooledLevel, pool
+from breakeven.compare.rates import verdicts_of
 from breakeven.compare.scope import side_scope
 from breakeven.compare.side import Side, side_of
 from breakeven.compare.types import Comparison, LevelRow, LevelSide, Role, Scope, ScopeName, SideScope
 from breakeven.errors import UsageError, one_line
+from breakeven.metrics.goodput import Verdict
 from breakeven.metrics.pooling import Measured
 from breakeven.metrics.slo import ServiceLevel, Slo, limited, service_levels
 from breakeven.metrics.summary import Estimate, RunSummary
@@ -46,8 +49,32 @@ def compare_runs(
         for i, run in enumerate(candidates, 1)
     ]
     levels = service_levels(floors=floors, slo=slo)
+    if _are_open([a.side, *(b.side for b in sides)]):
+        _check_open(a.side.run_id, floors=floors, slo=slo, users=users)
     common = levels or _default_levels(a.side, *(b.side for b in sides))
     return tuple(_compare(a, b, common or _default_levels(a.side, b.side), users=users) for b in sides)
+
+
+def _are_open(sides: Sequence[Side]) -> bool:
+    """All of open loops; UsageError where some are."""
+    kinds = {side.is_open: side for side in sides}
+    if len(kinds) > 1:
+        open_, closed = (one_line(kinds[kind].run_id, limit=80) for kind in (True, False))
+        raise UsageError(
+            f"{open_} was measured at rates (open loop) and {closed} with users (closed loop): the one counts latency "
+            "from when a request was due, the other from when its user was ready, so that no limit means the same in "
+            "both; measure both with --rate, or both with --users"
+        )
+    return kinds.keys() == {True}
+
+
+def _check_open(run_id: str, *, floors: Sequence[float], slo: Slo | None, users: Sequence[float]) -> None:
+    """What can be asked of open loops: the highest rate that meets an SLO."""
+    name = one_line(run_id, limit=80)
+    if floors or slo is None:
+        raise UsageError(f"{name}: {NO_FLOOR}")
+    if users:
+        raise UsageError(f"--at-users: {name} is an open loop, which has no number of users; leave it out")
 
 
 class _Scoped(NamedTuple):
@@ -70,7 +97,7 @@ def _compare(
 ) -> Comparison:
     a, b = reference.side, candidate.side
     unit = same_unit(a.pooled, b.pooled)
-    loads = _loads(a, b, users)
+    loads = () if a.is_open else _loads(a, b, users)
     return Comparison(
         reference_id=a.run_id,
         candidate_id=b.run_id,
@@ -78,7 +105,7 @@ def _compare(
         candidate_label=_label(b.pooled),
         unit=unit,
         scope=Scope(reference=reference.scope, candidate=candidate.scope),
-        levels=_rows(a.pooled, b.pooled),
+        levels=_rows(a, b, slo=next((level.slo for level in levels), None)),
         k_at_slo=tuple(k_at_slo(a, b, level, unit=unit) for level in levels),
         k_same_load=tuple(k_same_load(a, b, u) for u in loads),
         ratio_equal_users=tuple(ratio_equal_users(a, b, u) for u in loads),
@@ -131,23 +158,37 @@ def _machine(host: dict[str, Any]) -> str | None:
     return None if name is None else str(name)
 
 
-def _rows(a: Pooled, b: Pooled) -> tuple[LevelRow, ...]:
-    of_a, of_b = ({level.users: level for level in side.levels} for side in (a, b))
+def _rows(a: Side, b: Side, *, slo: Slo | None) -> tuple[LevelRow, ...]:
+    of_a, of_b = ({level.load: level for level in side.pooled.levels} for side in (a, b))
+    judged_a, judged_b = (_verdicts(side, slo) for side in (a, b))
     return tuple(
-        LevelRow(users=users, reference=_side(of_a.get(users)), candidate=_side(of_b.get(users)))
-        for users in sorted({*of_a, *of_b})
+        LevelRow(
+            users=None if a.is_open else int(load),
+            req_per_s=load if a.is_open else None,
+            reference=_side(of_a.get(load), judged_a.get(load)),
+            candidate=_side(of_b.get(load), judged_b.get(load)),
+        )
+        for load in sorted({*of_a, *of_b})
     )
 
 
-def _side(level: PooledLevel | None) -> LevelSide | None:
+def _verdicts(side: Side, slo: Slo | None) -> dict[float, Verdict]:
+    """Of an open loop, by rate."""
+    if not side.is_open or slo is None:
+        return {}
+    return dict(zip(map(float, side.users), verdicts_of(side, slo), strict=True))
+
+
+def _side(level: PooledLevel | None, verdict: Verdict | None) -> LevelSide | None:
     if level is None:
         return None
     tput = level.figures["output_tok_per_s"]
     return LevelSide(
         repeats=level.repeats,
         output_tok_per_s=tput.estimate(),
-        output_tok_per_s_per_user=_per_user(tput, level.users),
+        output_tok_per_s_per_user=Estimate() if level.users is None else _per_user(tput, level.users),
         latency_s={name: level.figures[name].value for name in limited()},
+        verdict=verdict,
     )
 
 

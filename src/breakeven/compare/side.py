@@ -26,6 +26,7 @@ class Side(NamedTuple):
     """How reasons call it: `A`, `B`, or the run's id."""
     pooled: Pooled
     users: Array
+    """Of every level; of an open loop the rates that were offered."""
     throughput: Array
     """Of every level as measured, one row a draw."""
     curve: Array
@@ -40,6 +41,10 @@ class Side(NamedTuple):
     @property
     def run_id(self) -> str:
         return self.pooled.run.run.id
+
+    @property
+    def is_open(self) -> bool:
+        return self.pooled.is_open
 
     @property
     def sampled(self) -> bool:
@@ -82,7 +87,7 @@ def side_of(pooled: Pooled, *, role: str, seed: tuple[int, int], node_sd_log: fl
         error_log = np.zeros_like(error_log)
     node = node_sd_log * rng.standard_normal(draws + 1)
     noise[0], node[0] = 0.0, 0.0
-    users = np.array([float(level.users) for level in pooled.levels])
+    users = np.array([level.load for level in pooled.levels])
     tput = _draw(measured, noise, node, apart=_is_predicted(pooled))
     return Side(role, pooled, users, tput, _fitted(users, tput), error_log, node, node_sd_log, seed)
 
@@ -99,13 +104,18 @@ def _fitted(users: Array, tput: Array) -> Array:
 
 
 def latency(side: Side, metric: str, keep: NDArray[np.intp]) -> Array:
-    """Draws of a latency that does not decrease with load; a slower node is slower in both figures."""
+    """Draws of a latency that does not decrease with load."""
+    return non_decreasing(latency_drawn(side, metric, keep))
+
+
+def latency_drawn(side: Side, metric: str, keep: NDArray[np.intp]) -> Array:
+    """Draws of a latency, each level by itself; a slower node is slower in both figures."""
     rng = np.random.default_rng((*side.seed, *metric.encode()))
     noise = _noise(rng, side.pooled, len(side.throughput))
     noise[0] = 0.0
     figures = [level.figures[metric] for level in side.pooled.levels]
     chosen = [figures[i] for i in keep]
-    return non_decreasing(_draw(chosen, noise[:, keep], -side.node, apart=_is_predicted(side.pooled)))
+    return _draw(chosen, noise[:, keep], -side.node, apart=_is_predicted(side.pooled))
 
 
 def _noise(rng: np.random.Generator, pooled: Pooled, draws: int) -> Array:

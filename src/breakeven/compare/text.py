@@ -13,7 +13,7 @@ from breakeven.compare.words import (
     gate_text,
     interval_text,
     next_levels_text,
-    people,
+    point_load_text,
     reason_text,
     scope_lines,
     sentences,
@@ -82,14 +82,20 @@ def _levels(one: Comparison) -> Iterator[str]:
         side.repeats > 1 for row in one.levels for side in (row.reference, row.candidate) if side is not None
     )
     columns = (
-        *(Column("users"), Column("", align="left"), Column("repeats" if repeated else ""), Column(one.unit)),
-        *(Column("± 95 %"), Column("a user", goes=1), *(Column(label, goes=2) for _, label in known)),
+        *(Column("req/s" if _is_open(one) else "users"), Column("", align="left")),
+        *(Column("repeats" if repeated else ""), Column(one.unit), Column("± 95 %")),
+        *(Column("limits" if _is_open(one) else "a user", goes=1), *(Column(label, goes=2) for _, label in known)),
     )
     rows = [line for row in one.levels for line in _level_lines(row, [name for name, _ in known], repeated=repeated)]
     yield from _lines(columns, rows)
-    yield f"a user: throughput / users, in {one.unit}: the mean speed of a user, waits included;"
-    yield "        1 / TPOT is the speed while an answer runs"
+    if not _is_open(one):
+        yield f"a user: throughput / users, in {one.unit}: the mean speed of a user, waits included;"
+        yield "        1 / TPOT is the speed while an answer runs"
     yield ""
+
+
+def _is_open(one: Comparison) -> bool:
+    return any(row.users is None for row in one.levels)
 
 
 def _latency(row: LevelRow, name: str) -> bool:
@@ -97,7 +103,8 @@ def _latency(row: LevelRow, name: str) -> bool:
 
 
 def _level_lines(row: LevelRow, names: Sequence[str], *, repeated: bool) -> Iterator[list[str]]:
-    for first, role, side in ((str(row.users), "A", row.reference), ("", "B", row.candidate)):
+    load = f"{row.req_per_s:g}" if row.users is None else str(row.users)
+    for first, role, side in ((load, "A", row.reference), ("", "B", row.candidate)):
         if side is None:
             yield [first, role, "", "–"]
         else:
@@ -109,7 +116,7 @@ def _side(side: LevelSide, names: Sequence[str]) -> list[str]:
     return [
         _count(rate.value),
         "?" if cannot_tell(side.repeats, rate.ci95) else plus_minus(rate.value, rate.ci95, short_count),
-        _count(side.output_tok_per_s_per_user.value),
+        side.verdict or _count(side.output_tok_per_s_per_user.value),
         *("–" if value is None else short_s(value) for value in latencies),
     ]
 
@@ -119,11 +126,14 @@ def _count(value: float | None) -> str:
 
 
 def _figures(one: Comparison) -> Iterator[str]:
-    yield "k at a service level: how many B do the work of one A, each at its highest load that still meets"
+    load = "offered rate" if _is_open(one) else "load"
+    yield f"k at a service level: how many B do the work of one A, each at its highest {load} that still meets"
     shared = [Column("", align="left"), Column("k"), Column("95 %"), Column("", align="left"), Column("whole B")]
     points = (Column(f"{one.unit} of A then", align="left", goes=1), Column("of B then", align="left", goes=1))
     yield from _lines((*shared, *points), [*_k_lines(one)])
     yield from _notes(one.k_at_slo)
+    if _is_open(one):
+        return
     yield ""
     yield "Same-load k: how many B, sharing the users of one A, are as fast"
     yield from _lines(shared, [*map(_shared_line, one.k_same_load)])
@@ -167,10 +177,10 @@ def _whole(figure: Equivalence) -> str:
 
 
 def _point(point: OperatingPoint | None) -> str:
-    if point is None or point.users.value is None:
+    if point is None or point.status == "none":
         return "–"
     more = "at least " if point.status == "bound" else ""
-    return f"{more}{_count(point.output_tok_per_s.value)} at {people(round(point.users.value, 1))}"
+    return f"{more}{_count(point.output_tok_per_s.value)} at {point_load_text(point)}"
 
 
 def _notes(figures: Sequence[Equivalence]) -> Iterator[str]:

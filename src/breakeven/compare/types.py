@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from breakeven.metrics.goodput import Verdict
 from breakeven.metrics.summary import Estimate
 
 Status = Literal["exact", "bound", "none"]
@@ -16,6 +17,7 @@ ScopeName = Literal["machines", "gpu_type"]
 Holds = Literal["sampling", "levels", "nothing"]
 NO_INTERVAL: tuple[float | None, float | None] = (None, None)
 
+WhyLeftOut = Literal["open_loop", "no_rate", "not_done", "no_throughput"]
 ReasonId = Literal[
     "no_percentile",
     "misses_somewhere",
@@ -24,6 +26,9 @@ ReasonId = Literal[
     "not_measured",
     "needs_fewer_users",
     "faster_at_top",
+    "untold_above",
+    "none_known",
+    "bracketed",
     "read_between",
     "far_apart",
 ]
@@ -39,6 +44,9 @@ class Reason(Struct, frozen=True, kw_only=True):
     """The load that it is about: the lowest, the top, or the lower end of a gap."""
     up_to_users: float | None = None
     """The upper end of a gap or of what was measured."""
+    req_per_s: float | None = None
+    """The rate that it is about, of an open loop."""
+    up_to_req_per_s: float | None = None
     between_share: float | None = None
     """For `far_apart`: how much what may lie between the levels spans there."""
     sampling_share: float | None = None
@@ -51,7 +59,9 @@ class NextLevel(Struct, frozen=True, kw_only=True):
     run_id: str
     role: str
     """`A`, `B`, or the run's id where one run is looked at alone."""
-    users: int
+    users: int | None
+    req_per_s: float | None = None
+    """Of an open loop, in place of users."""
     reason: Reason
     factor: float | None = None
     """The figure's interval, root(high / low), with the levels measured that stand before it; None: open."""
@@ -67,6 +77,8 @@ class OperatingPoint(Struct, frozen=True, kw_only=True):
     status: Status
     """`bound`: the level is still met at the top, so that users and throughput are least values."""
     users: Estimate = field(default_factory=Estimate)
+    req_per_s: Estimate = field(default_factory=Estimate)
+    """Of an open loop, in place of users: the highest offered rate that meets the level, and its bracket."""
     output_tok_per_s: Estimate = field(default_factory=Estimate)
     extra: dict[str, float] = field(default_factory=dict)
     """Numbers of LevelSummary.extra (power, for example) at this load, linear in users between the two levels."""
@@ -117,12 +129,15 @@ class LevelSide(Struct, frozen=True, kw_only=True):
     """Throughput / users: the mean speed of a user, which floors are about. It holds waits; 1 / TPOT does not."""
     latency_s: dict[str, float | None]
     """`ttft_p50`, `tpot_p95`, …; None where the percentile is undefined."""
+    verdict: Verdict | None = None
+    """Of an open loop: whether the level met the limits."""
 
 
 class LevelRow(Struct, frozen=True, kw_only=True):
-    """One number of users, side by side; None where a run has not measured it."""
+    """One number of users, or one offered rate, side by side; None where a run has not measured it."""
 
-    users: int
+    users: int | None
+    req_per_s: float | None = None
     reference: LevelSide | None
     candidate: LevelSide | None
 
@@ -158,7 +173,7 @@ class LeftOut(Struct, frozen=True, kw_only=True):
     users: int | None
     req_per_s: float | None
     repeat: int
-    why: Literal["open_loop", "not_done", "no_throughput"]
+    why: WhyLeftOut
     status: str
 
 
@@ -176,6 +191,8 @@ class Warned(Struct, frozen=True, kw_only=True):
     """For `caution`: the id of the level's caution, or what none of them says, such as `failed requests`."""
     users: tuple[int, ...] = ()
     """The levels concerned."""
+    rates: tuple[float, ...] = ()
+    """The same of an open loop, in requests a second."""
     gpus: int | None = None
 
 
@@ -223,6 +240,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
     levels: tuple[LevelRow, ...]
     k_at_slo: tuple[Equivalence, ...]
     k_same_load: tuple[Equivalence, ...]
+    """None of open loops, which have no users; so of the next."""
     ratio_equal_users: tuple[Equivalence, ...]
     warnings: tuple[Warned, ...]
     engine_comparison: EngineComparison | None = None

@@ -13,6 +13,7 @@ from breakeven.compare.types import (
     GateResult,
     LeftOut,
     NextLevel,
+    OperatingPoint,
     Reason,
     ReasonId,
     Scope,
@@ -36,6 +37,12 @@ ANOTHER: Final = "another of the same type may differ by several per cent"
 def people(users: float | None) -> str:
     """`1 user`, `50 users`."""
     return f"{users:g} user{'' if users == 1 else 's'}"
+
+
+def point_load_text(point: OperatingPoint) -> str:
+    """`34.2 users`; of an open loop the highest rate that meets the limits: `6.5 req/s`."""
+    users, rate = point.users.value, point.req_per_s.value
+    return load_text(None, rate) if users is None else people(round(users, 1))
 
 
 def value_text(figure: Equivalence) -> str:
@@ -69,11 +76,16 @@ def _part(figure: Equivalence) -> str:
 _REASONS: Final[dict[ReasonId, Callable[[Reason], str]]] = {
     "no_percentile": lambda one: f"{one.role} has no level where every limited percentile is known",
     "misses_somewhere": lambda one: f"{one.role} surely misses it at {people(one.users)}, by an unknown amount",
-    "misses_lowest": lambda one: f"{one.role} misses it with {_lowest(one.users)}",
-    "meets_top": lambda one: f"{one.role} still meets it at its top level, {people(one.users)}",
+    "misses_lowest": lambda one: f"{one.role} misses it with {_lowest(one)}",
+    "meets_top": lambda one: f"{one.role} still meets it at its top level, {_load(one)}",
     "not_measured": lambda one: f"{one.role} was measured from {one.users:g} to {one.up_to_users:g} users only",
     "needs_fewer_users": lambda one: f"each {one.role} would have to serve fewer than {_fewer(one)} to be as fast",
     "faster_at_top": lambda one: f"{one.role} is faster still at its top level, {people(one.users)}",
+    "untold_above": lambda one: f"{one.role} meets it at {_load(one)}, and of the rates above it nobody can tell",
+    "none_known": lambda one: f"{one.role} has no rate that is known to meet it",
+    "bracketed": lambda one: (
+        f"{one.role} loses it between {load_text(None, one.req_per_s)} and {load_text(None, one.up_to_req_per_s)}"
+    ),
     "read_between": lambda one: (
         f"most of the interval is what may lie between its levels of {one.users:g} and {one.up_to_users:g} users"
     ),
@@ -84,8 +96,12 @@ _REASONS: Final[dict[ReasonId, Callable[[Reason], str]]] = {
 }
 
 
-def _lowest(users: float | None) -> str:
-    return people(users) + ("" if users == 1 else ", its lowest level")
+def _load(one: Reason | NextLevel) -> str:
+    return people(one.users) if one.req_per_s is None else load_text(None, one.req_per_s)
+
+
+def _lowest(one: Reason) -> str:
+    return _load(one) + ("" if one.users == 1 else ", its lowest level")
 
 
 def _fewer(reason: Reason) -> str:
@@ -114,7 +130,7 @@ def next_levels_text(
 
     Where the reader knows runs by letters, `letters` has each run's; ONLY for one that needs none.
     """
-    what = " and ".join(f"{_run_text(one, letters)}{people(one.users)}" for one in following)
+    what = " and ".join(f"{_run_text(one, letters)}{_load(one)}" for one in following)
     return f"to narrow {figure}, measure {what}: {why_next_text(following)}"
 
 
@@ -122,7 +138,7 @@ def why_next_text(following: Sequence[NextLevel]) -> str:
     """What these levels are for: what they would make of the interval, where they narrow one."""
     first, last = following[0], following[-1]
     if first.reason.id != "read_between":
-        return reason_text(first.reason)
+        return reasons_text(one.reason for one in following)
     after, before = (_half_width(factor) for factor in (last.factor_then, first.factor))
     return f"the interval would be about {after} instead of {before}; {MOSTLY_LEVELS}"
 
@@ -191,10 +207,10 @@ _WARNED: Final[dict[WarnedId, Callable[[Warned], str]]] = {
     "other_host": lambda one: one_line(one.host or ""),
     "level_left_out": lambda one: f"{left_out_text(one.left_out)}; the level is left out",
     "no_interval": lambda one: (
-        f"no interval of throughput {_at(one.users)}; taken as exact, so every interval here is too narrow"
+        f"no interval of throughput {_at(one)}; taken as exact, so every interval here is too narrow"
     ),
-    "two_repeats": lambda one: f"two repeats cannot tell {_at(one.users)}; three can (--repeats 3)",
-    "caution": lambda one: f"{one_line(one.caution or '', limit=60)} {_at(one.users)}",
+    "two_repeats": lambda one: f"two repeats cannot tell {_at(one)}; three can (--repeats 3)",
+    "caution": lambda one: f"{one_line(one.caution or '', limit=60)} {_at(one)}",
     "think_time": lambda _: "users think between requests, so that throughput / users is not the speed they see",
     "several_gpus": lambda one: f"ran on {one.gpus} GPUs; k counts such machines, not cards",
 }
@@ -222,6 +238,7 @@ def left_out_text(level: LeftOut | None) -> str:
         return "a level"
     why = {
         "open_loop": "an open loop has no number of users",
+        "no_rate": "requests that come at one moment have no rate",
         "not_done": f"the level is marked {level.status}",
         "no_throughput": "no throughput",
     }
@@ -229,8 +246,10 @@ def left_out_text(level: LeftOut | None) -> str:
     return f"{load_text(level.users, level.req_per_s)}{repeat}: {one_line(why[level.why])}"
 
 
-def _at(users: Iterable[int]) -> str:
-    numbers = [str(one) for one in sorted(users)]
+def _at(one: Warned) -> str:
+    if one.rates:
+        return f"at {', '.join(f'{rate:g}' for rate in sorted(one.rates))} req/s"
+    numbers = [str(users) for users in sorted(one.users)]
     return f"at {', '.join(numbers)} user{'' if numbers == ['1'] else 's'}"
 
 

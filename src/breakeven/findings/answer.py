@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from breakeven.compare.types import Comparison, Equivalence, NextLevel, OperatingPoint
 from breakeven.findings.types import Answer, Money, Subject
+from breakeven.metrics.bracket import load_of
 from breakeven.metrics.summary import Estimate
 
 
@@ -35,6 +36,7 @@ def alone(subject: Subject, *, money: Money | None, measure_next: tuple[NextLeve
             subject=0,
             speed=_speed(subject, point),
             users=point.users.value,
+            req_per_s=point.req_per_s.value,
             is_least=point.status == "bound",
             measure_next=measure_next,
             usd_per_mtok=cost,
@@ -60,7 +62,8 @@ def _cost(money: Money) -> float | None:
 
 def _speed(subject: Subject, point: OperatingPoint) -> Estimate:
     """Where the service level is still met at the top, the top level with its own interval."""
-    top = [one.summary for one in subject.levels if one.summary.users == point.users.value]
+    load = point.users.value if point.req_per_s.value is None else point.req_per_s.value
+    top = [one.summary for one in subject.levels if load_of(one.summary) == load]
     return top[0].output_tok_per_s if point.status == "bound" and len(top) == 1 else point.output_tok_per_s
 
 

@@ -46,13 +46,20 @@ def _alone(runs: Sequence[RunSummary]) -> tuple[Comparison, ...]:
 
 
 def point_at(run: RunSummary, level: ServiceLevel | None) -> OperatingPoint | None:
-    """Where a run reaches its capacity, with its input tokens per second in `extra`; None where it has no levels."""
+    """Where a run reaches its capacity, with its input tokens per second in `extra`; None where no level fits."""
     if level is None:
         return None
     try:
         return operating_point(with_input_rate(run), level)
     except UsageError:
         return None
+
+
+def points_at(runs: Sequence[RunSummary], level: ServiceLevel | None) -> list[OperatingPoint | None]:
+    """Of each run. Open loops that stand beside closed ones have none: a limit means another thing in each."""
+    are_open = [all(one.users is None for one in run.levels) for run in runs]
+    mixed = len(set(are_open)) > 1
+    return [None if mixed and open_ else point_at(run, level) for run, open_ in zip(runs, are_open, strict=True)]
 
 
 def narrowing(run: RunSummary, level: ServiceLevel | None) -> tuple[NextLevel, ...]:

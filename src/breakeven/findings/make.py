@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from breakeven import __version__
 from breakeven.compare.types import Comparison, NextLevel
 from breakeven.findings.answer import alone, best_comparison, compared
-from breakeven.findings.level import figure_at, narrowing, point_at
+from breakeven.findings.level import figure_at, narrowing, points_at
 from breakeven.findings.measured import Measured
 from breakeven.findings.money import NO_PRICES, Prices, money_cases, told
 from breakeven.findings.names import labels, unit
@@ -36,7 +36,7 @@ def findings(
 
     `series` are the throughput over time, one list a run. Every text is cleaned of paths, keys and control characters.
     """
-    points = [point_at(run, service_level) for run in runs]
+    points = points_at(runs, service_level)
     figures = [figure_at(one, service_level) for one in comparisons]
     known = labels([run.run for run in runs])
     measured = [

@@ -5,7 +5,6 @@ from typing import Literal
 
 import msgspec
 
-from breakeven.compare.types import OperatingPoint
 from breakeven.cost.result import Side
 from breakeven.findings.measured import per_card
 from breakeven.findings.types import Money, Price, Ranked, Reason, Subject
@@ -73,9 +72,8 @@ def _row(index: int, subject: Subject, money: Sequence[Money]) -> Ranked:
     number, name = side_of(index, money)
     side = None if number is None or name is None else _side(money[number], name)
     cost = None if side is None else side.figures["usd_per_mtok_output"].value
-    capacity = (
-        Estimate() if subject.capacity is None else per_card(subject.capacity.output_tok_per_s, subject.gpu_count)
-    )
+    point = subject.capacity
+    capacity = Estimate() if point is None else per_card(point.output_tok_per_s, subject.gpu_count)
     return Ranked(
         rank=None,
         run=index,
@@ -86,11 +84,12 @@ def _row(index: int, subject: Subject, money: Sequence[Money]) -> Ranked:
         engine=subject.engine,
         price=None if side is None else price_of(side),
         capacity_tok_per_s=capacity,
-        users=Estimate() if subject.capacity is None else subject.capacity.users,
+        users=Estimate() if point is None else point.users,
+        req_per_s=Estimate() if point is None else point.req_per_s,
         usd_per_mtok=Estimate() if capacity.value is None else _with_interval(cost, capacity),
         more_than_best=None,
         tie=False,
-        reason=_reason(subject.capacity),
+        reason=_reason(subject),
         cautions=subject.cautions,
     )
 
@@ -134,6 +133,7 @@ def _declared(number: int, case: Money, name: SideName) -> Ranked:
         price=price_of(side),
         capacity_tok_per_s=Estimate(value=side.inputs.get("tok_per_s")),
         users=Estimate(),
+        req_per_s=Estimate(),
         usd_per_mtok=Estimate(value=side.figures["usd_per_mtok_output"].value),
         more_than_best=None,
         tie=False,
@@ -168,7 +168,9 @@ def _with_interval(cost: float | None, capacity: Estimate) -> Estimate:
     )
 
 
-def _reason(point: OperatingPoint | None) -> Reason | None:
+def _reason(subject: Subject) -> Reason | None:
+    point = subject.capacity
     if point is None:
-        return Reason(kind="no service level")
+        is_open = all(one.summary.users is None for one in subject.levels)
+        return Reason(kind="open loop" if is_open and subject.levels else "no service level")
     return None if point.reason is None else Reason(kind="capacity", why=point.reason)

@@ -167,13 +167,14 @@ def _cell(run: CellRun, level: ServiceLevel | None) -> StudyCell:
     return replace(told, state=state, tok_per_s=point.output_tok_per_s, users_at=point.users, reason=point.reason)
 
 
-def _most(run: RunSummary) -> tuple[Estimate, float | None] | None:
-    """The greatest throughput of a level, repeats together, and its users; of an open loop that of a rate."""
+def _most(run: RunSummary) -> tuple[Estimate, int | None] | None:
+    """The greatest throughput of a level, repeats together, and its users; None of an open loop."""
     try:
-        found = [(one.figures["output_tok_per_s"].estimate(), float(one.users)) for one in pool(run).levels]
-    except UsageError:
+        levels = pool(run).levels
+    except UsageError:  # requests that all came at one moment have no rate
         done = [one.output_tok_per_s for one in run.levels if one.status == "done" and one.output_tok_per_s.value]
         return max(((one, None) for one in done), key=lambda one: one[0].value or 0.0, default=None)
+    found = [(one.figures["output_tok_per_s"].estimate(), one.users) for one in levels]
     return max(found, key=lambda one: one[0].value or 0.0)
 
 

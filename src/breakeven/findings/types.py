@@ -103,6 +103,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     load: str | None = None
     """Where that is; None: at the service level."""
     users: float | None = None
+    req_per_s: float | None = None
+    """Of an open loop, in place of users."""
     is_least: bool = False
     """The service level is still met at the top of what was measured."""
     usd_per_mtok: float | None = None
@@ -152,7 +154,8 @@ class Money(Struct, frozen=True, kw_only=True):
 class Reason(Struct, frozen=True, kw_only=True):
     """Why a line of the ranking has no rank, or holds with a reserve."""
 
-    kind: Literal["no service level", "declared", "capacity"]
+    kind: Literal["no service level", "open loop", "declared", "capacity"]
+    """`open loop`: it is read at limits alone, and not beside closed loops."""
     why: Why | None = None
     """Of a capacity that is a bound or none."""
 
@@ -173,6 +176,8 @@ class Ranked(Struct, frozen=True, kw_only=True):
     capacity_tok_per_s: Estimate
     """Per card, at the service level."""
     users: Estimate
+    req_per_s: Estimate
+    """Of an open loop, in place of users: the highest offered rate that meets the service level."""
     usd_per_mtok: Estimate
     more_than_best: float | None
     """Share by which it costs more than the first; without prices, by which it gives less per card."""

@@ -35,7 +35,13 @@ def _head(found: Findings) -> Iterator[str]:
 
 def _ranking(found: Findings) -> Iterator[str]:
     priced = words.is_priced(found)
-    heads = ["", "GPU · engine", *(["price, a card"] if priced else []), f"{found.unit}/s a card", "users"]
+    heads = [
+        "",
+        "GPU · engine",
+        *(["price, a card"] if priced else []),
+        f"{found.unit}/s a card",
+        words.load_head(found).lower(),
+    ]
     heads += [words.per_mtok(found)] if priced else []
     heads += ["against the first"]
     yield from table(heads, [_rank(found, row, priced=priced) for row in found.ranking], left=3 if priced else 2)
@@ -54,7 +60,7 @@ def _rank(found: Findings, row: Ranked, *, priced: bool) -> list[str]:
         (f"**{name}**" if row.rank == 1 else name) + missed,
         *([text(words.price(row.price)) or words.DASH] if priced else []),
         _with(words.rate(row.capacity_tok_per_s.value), words.rate_range(row.capacity_tok_per_s)),
-        words.people(row.users.value),
+        words.load(row),
         *([_with(words.cost(row.usd_per_mtok.value), words.cost_range(row.usd_per_mtok))] if priced else []),
         words.margin(row, priced=priced),
     ]

@@ -71,7 +71,9 @@ def _ranking(found: Findings) -> Iterator[Number]:
     for row in found.ranking:
         for figure, estimate, unit in (
             ("capacity_per_gpu", row.capacity_tok_per_s, f"{found.unit}/s"),
-            ("users", row.users, "users"),
+            ("users", row.users, "users")
+            if row.req_per_s.value is None
+            else ("req_per_s_offered", row.req_per_s, "req/s"),
             ("usd_per_mtok_output", row.usd_per_mtok, "USD/Mtok" if found.unit == "tok" else "USD/Mword"),
         ):
             yield _number("ranking", words.name(row), at, figure, estimate, unit)

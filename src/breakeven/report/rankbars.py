@@ -36,7 +36,7 @@ def _heads(found: Findings, *, priced: bool) -> list[Html]:
     figure = f"{words.per_mtok(found)}, output" if priced else f"{found.unit}/s a card"
     told = [("#", None), ("GPU · engine", None), (figure, None), ("", "n")]
     told += [("Price, a card", None), (f"{found.unit}/s a card", "n")] if priced else []
-    told += [("Users", "n"), ("Against the first", "n")]
+    told += [(words.load_head(found), "n"), ("Against the first", "n")]
     return [el("th" if text else "td", text, scope="col" if text else None, class_=style) for text, style in told]
 
 
@@ -77,7 +77,7 @@ def _row(found: Findings, index: int, *, most: float, priced: bool) -> Html:
         rate = row.capacity_tok_per_s
         cells += [_price(row.price), _number(words.rate(rate.value), words.rate_range(rate), f"{found.unit}/s a card")]
     cells += [
-        _number(words.people(row.users.value), "", "Users"),
+        _number(words.load(row), "", words.load_head(found)),
         el("td", words.margin(row, priced=priced), class_="n margin", data_label="Against the first"),
     ]
     return el("tbody", el("tr", *cells), class_="best" if row.rank == 1 else None, data_row=index)

@@ -196,7 +196,9 @@ def _plain_kpis(found: Findings) -> Iterator[Html]:
         doubts = None if found.money else _doubts(found, row.run, "plain")
         yield _kpi("Output", value, f"{name}; 95 %: {ends}" if ends else name, doubts=doubts)
         if row.users.value is not None:
-            yield _kpi("Users at once", words.people(row.users.value), f"{name}, {level}" if level else name)
+            yield _kpi("Users at once", words.load(row), f"{name}, {level}" if level else name)
+        if row.req_per_s.value is not None:
+            yield _kpi("Offered rate", words.load(row), f"{name}, {level}" if level else name)
     alone = min(
         (one for one in subject.levels if one.summary.users), key=lambda one: one.summary.users or 0, default=None
     )

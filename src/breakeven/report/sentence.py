@@ -9,7 +9,7 @@ from breakeven.findings.types import NO_ENDS
 from breakeven.metrics.summary import Estimate
 from breakeven.report.shortnames import short_names
 from breakeven.say import amount, digits, interval
-from breakeven.units import short_count
+from breakeven.units import load_text, short_count
 
 
 class Part(NamedTuple):
@@ -82,8 +82,7 @@ def _alone(found: Findings, answer: Answer) -> Iterator[str | Part]:
         yield f"{_served(subject)}: {speed} at {answer.load}"
     else:
         least = "at least " if answer.is_least else "up to "
-        people = "" if answer.users is None else f", {_people(answer.users)} at once"
-        yield f"{_served(subject)}: {least}{speed} at {level_text(found)}{people}"
+        yield f"{_served(subject)}: {least}{speed} at {level_text(found)}{_load(answer)}"
     if answer.usd_per_mtok is not None:
         yield ", "
         yield Part("cost", amount(answer.usd_per_mtok, "USD/Mtok", "words" if subject.unit == "words" else "tokens"))
@@ -107,6 +106,12 @@ def _name(subject: Subject) -> str:
 
 def _served(subject: Subject) -> str:
     return f"{_name(subject)} serves {subject.model}" if subject.model else _name(subject)
+
+
+def _load(answer: Answer) -> str:
+    if answer.req_per_s is not None:
+        return f", {load_text(None, answer.req_per_s)} offered"
+    return "" if answer.users is None else f", {_people(answer.users)} at once"
 
 
 def _people(users: float) -> str:

@@ -10,7 +10,7 @@ from breakeven.findings import Findings, Place, Price, Ranked
 from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.summary import Estimate, Quantile
 from breakeven.say import Counted
-from breakeven.units import short_count, short_s
+from breakeven.units import load_text, short_count, short_s
 
 DASH = "–"
 
@@ -75,7 +75,8 @@ def reason(row: Ranked) -> str | None:
     return {
         "declared": "as the scenario declares it, not measured here",
         "capacity": None,
-        "no service level": "no closed-loop levels to read a service level from",
+        "no service level": "no levels to read a service level from",
+        "open loop": "rates are read at --slo alone, and not beside runs of users",
     }[row.reason.kind]
 
 
@@ -107,6 +108,17 @@ def cost(value: float | None) -> str:
 def cost_range(estimate: Estimate) -> str:
     """`0.11–0.13`; empty where an end is open."""
     return say.closed(estimate.ci95, say.short)
+
+
+def load(row: Ranked) -> str:
+    """Users at an operating point; of an open loop the highest offered rate that meets the service level."""
+    rate = row.req_per_s.value
+    return people(row.users.value) if rate is None else load_text(None, rate)
+
+
+def load_head(found: Findings) -> str:
+    """What heads the loads of a ranking."""
+    return "Load" if any(row.req_per_s.value is not None for row in found.ranking) else "Users"
 
 
 def people(value: float | None) -> str:

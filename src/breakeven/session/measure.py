@@ -239,7 +239,7 @@ class Measurement:
         asked: set[int] = set()
         while len(asked) < MOST_AUTO_LEVELS and not self._stop.is_set():
             chosen = next_level(summarise(self.folder), floors=self.plan.floors, slo=slo)
-            if chosen is None or chosen.users in asked:
+            if chosen is None or chosen.users is None or chosen.users in asked:
                 return
             asked.add(chosen.users)
             self._live.say(f"next: {load_text(chosen.users, None)}, since {why_next_text([chosen])}")
