@@ -133,9 +133,10 @@ def test_a_saturated_level_meets_no_limit_however_fast_its_answers_were() -> Non
 
 
 def test_repeats_of_a_rate_must_all_meet_the_limits() -> None:
+    """TTFT p99 at 4 req/s is 0.8 s, then 1.2 s: it counts as missed, and the interval holds that it may be met."""
     first, second = an_open_run(A), an_open_run({4.0: (400.0, 1.2)}, repeat=1)
     point = operating_point(RunSummary(run=first.run, levels=(*first.levels, *second.levels)), ServiceLevel(slo=SLO))
-    assert point.req_per_s == Estimate(value=1.0, ci95=(1.0, 4.0))
+    assert point.req_per_s == Estimate(value=1.0, ci95=(1.0, 8.0))
 
 
 def test_the_interval_holds_the_sampling_error_of_throughput_too() -> None:
@@ -156,6 +157,46 @@ def test_the_interval_holds_that_a_level_near_the_limit_may_be_on_its_other_side
     point = operating_point(run, ServiceLevel(slo=SLO))
     assert point.req_per_s == Estimate(value=4.0, ci95=(1.0, 8.0))
     assert point.output_tok_per_s.ci95 == pytest.approx((100.0, 800.0))
+
+
+def test_the_bracket_goes_on_where_a_missed_level_may_have_met_the_limits() -> None:
+    """TTFT p99 at 8 req/s is 1.02 s ± 5 %: it may meet 1 s, and the next rate that surely does not is 16 req/s."""
+    levels = an_open_run(A | {16.0: (600.0, 5.0)}).levels
+    near = a_level(
+        None, 500.0, share=None, req_per_s_offered=8.0, distributions=one_metric("ttft_s", p99=quantile(1.02, 0.05))
+    )
+    run = RunSummary(run=RunFacts(id="run"), levels=(*levels[:2], near, levels[3]))
+    point = operating_point(run, ServiceLevel(slo=SLO))
+    assert point.req_per_s == Estimate(value=4.0, ci95=(4.0, 16.0))
+    top = operating_point(RunSummary(run=run.run, levels=run.levels[:3]), ServiceLevel(slo=SLO))
+    assert top.req_per_s == Estimate(value=4.0, ci95=(4.0, None))
+
+
+def test_a_percentile_without_an_upper_end_is_not_sure_to_be_within_its_limit() -> None:
+    open_ended = one_metric("ttft_s", p99=Quantile(value=0.8, ci95=(0.6, None)))
+    near = a_level(None, 400.0, share=None, req_per_s_offered=4.0, distributions=open_ended)
+    first, _, last = an_open_run(A).levels
+    point = operating_point(RunSummary(run=RunFacts(id="run"), levels=(first, near, last)), ServiceLevel(slo=SLO))
+    assert point.req_per_s == Estimate(value=4.0, ci95=(1.0, 8.0))
+    only = operating_point(RunSummary(run=RunFacts(id="run"), levels=(near, last)), ServiceLevel(slo=SLO))
+    assert only.req_per_s == Estimate(value=4.0)  # open at both ends: perhaps no rate meets it
+
+
+def test_a_predicted_backlog_of_a_card_that_may_be_fast_enough_gives_no_upper_end() -> None:
+    """At 8 req/s 4 to 8 may be answered: then the limits may be met there, and nobody looked further."""
+    run = an_open_run({4.0: (400.0, 0.5)}, share=0.05)
+    for most, high in ((8.0, None), (7.0, 8.0)):
+        full = a_level(
+            None,
+            600.0,
+            share=0.3,
+            req_per_s_offered=8.0,
+            extra={"saturated": True},
+            req_per_s=Estimate(value=6.0, ci95=(4.0, most)),
+        )
+        predicted = RunSummary(run=RunFacts(id="run", settings={"predicted": {}}), levels=(*run.levels, full))
+        point = operating_point(predicted, ServiceLevel(slo=SLO))
+        assert point.req_per_s == Estimate(value=4.0, ci95=(4.0, high))
 
 
 def test_what_the_terminal_says_of_open_loops_names_rates_and_never_users() -> None:

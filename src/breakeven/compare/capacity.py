@@ -6,7 +6,7 @@ import numpy as np
 
 from breakeven.compare.envelope import greatest_up_to, load_above, load_within
 from breakeven.compare.interpolate import load_at_latency, load_at_speed, throughput_at
-from breakeven.compare.interval import Bounds, Draws, Interval, interval
+from breakeven.compare.interval import Bounds, Draws, Interval, interval, of_brackets
 from breakeven.compare.rates import rate_capacity, rate_reason
 from breakeven.compare.side import (
     Array,
@@ -45,12 +45,21 @@ class Capacity(NamedTuple):
     """The loads where the curve decides on it, by what lies between the levels."""
     users_between: Bounds
     tput_between: Bounds
+    bracket: Array | None = None
+    """Of an open loop: the lowest rate that misses the level over the highest that meets it, one row a draw."""
 
     def draws(self, values: Array) -> Draws:
         """`values` (users or tput) as what each draw says of it."""
         low = np.where(self.missed, 0.0, values)
-        high = np.where(self.missed | self.capped, np.inf, values)
+        high = np.where(self.missed | self.capped, np.inf, values if self.bracket is None else values * self.bracket)
         return Draws(low, high)
+
+    def spread(self, values: Array, between: Bounds, *, sampled: bool) -> Interval:
+        """The interval of `values`."""
+        draws = self.draws(values)
+        return (
+            interval(draws, between, sampled=sampled) if self.bracket is None else of_brackets(draws, sampled=sampled)
+        )
 
 
 def capacity(side: Side, level: ServiceLevel) -> Capacity:
@@ -81,7 +90,7 @@ def _of_rates(side: Side, level: ServiceLevel) -> Capacity:
     found = rate_capacity(side, _limits(level))
     missed, capped = np.isnan(found.at), np.isinf(found.missed_at)
     rates, tput = (_OPEN, _OPEN) if missed[0] else found.bracket()
-    return Capacity(found.at, found.tput, missed, capped, rates, rates, tput)
+    return Capacity(found.at, found.tput, missed, capped, rates, rates, tput, found.missed_at / found.at)
 
 
 def _limits(level: ServiceLevel) -> Slo:
@@ -149,7 +158,7 @@ def operating_point(run: RunSummary, level: ServiceLevel, *, seed: int = 0, node
 
 def interval_of(side: Side, found: Capacity) -> Interval:
     """Of the capacity."""
-    return interval(found.draws(found.tput), found.tput_between, sampled=side.sampled)
+    return found.spread(found.tput, found.tput_between, sampled=side.sampled)
 
 
 def point_of(side: Side, level: ServiceLevel, found: Capacity) -> OperatingPoint:
@@ -158,7 +167,7 @@ def point_of(side: Side, level: ServiceLevel, found: Capacity) -> OperatingPoint
     at, reason = level.text(unit=side.unit), reason_of(side, level, found)
     if status == "none":
         return OperatingPoint(run_id=side.run_id, at=at, status=status, reason=reason)
-    ends = interval(found.draws(found.users), found.users_between, sampled=side.sampled)
+    ends = found.spread(found.users, found.users_between, sampled=side.sampled)
     load = Estimate(value=float(found.users[0]), ci95=ends.ci95)
     return OperatingPoint(
         run_id=side.run_id,

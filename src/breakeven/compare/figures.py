@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from breakeven.compare.capacity import Capacity, capacity, point_of, reason_of
 from breakeven.compare.envelope import load_above, value_at
 from breakeven.compare.interpolate import faster_than, load_at_speed, throughput_at
-from breakeven.compare.interval import Bounds, Draws, Interval, interval
+from breakeven.compare.interval import Bounds, Draws, Interval, interval, of_brackets
 from breakeven.compare.nextlevel import Doubt, at_capacity, next_levels, next_rate
 from breakeven.compare.side import Array, Side, throughput_between
 from breakeven.compare.types import Equivalence, FigureName, NextLevel, Reason, Relation, Status
@@ -33,8 +33,8 @@ def k_at_slo(a: Side, b: Side, level: ServiceLevel, *, unit: str) -> Equivalence
     ca, cb = capacity(a, level), capacity(b, level)
     found = (reason_of(side, level, one) for side, one in ((a, ca), (b, cb)))
     reasons = tuple(reason for reason in found if reason is not None)
-    draws, between = _quotient(ca, cb), ca.tput_between.over(cb.tput_between)
-    figure = _figure("k_at_slo", level.text(unit=unit), sides=(a, b), draws=draws, between=between, reasons=reasons)
+    spread = _spread_of_k(ca, cb, sampled=_sampled(a, b))
+    figure = _figure("k_at_slo", level.text(unit=unit), draws=_quotient(ca, cb), spread=spread, reasons=reasons)
     return replace(
         figure,
         floor_tok_per_s_per_user=level.floor_tok_per_s_per_user,
@@ -48,6 +48,14 @@ def _quotient(a: Capacity, b: Capacity) -> Draws:
     k = a.tput / b.tput
     unknown = a.missed | b.missed | (a.capped & b.capped)
     return Draws(np.where(unknown | b.capped, 0.0, k), np.where(unknown | a.capped, np.inf, k))
+
+
+def _spread_of_k(a: Capacity, b: Capacity, *, sampled: bool) -> Interval:
+    if a.bracket is None or b.bracket is None:
+        return interval(_quotient(a, b), a.tput_between.over(b.tput_between), sampled=sampled)
+    of_a, of_b = a.draws(a.tput), b.draws(b.tput)
+    with np.errstate(divide="ignore"):
+        return of_brackets(Draws(of_a.low / of_b.high, of_a.high / of_b.low), sampled=sampled)
 
 
 def _next(
@@ -78,8 +86,7 @@ def _next_rates(
 def _doubt_of_k(level: ServiceLevel, sides: Sequence[Side]) -> Doubt:
     a, b = sides
     ca, cb = capacity(a, level), capacity(b, level)
-    between = ca.tput_between.over(cb.tput_between)
-    return Doubt(interval(_quotient(ca, cb), between, sampled=_sampled(a, b)), (ca.decided_between, cb.decided_between))
+    return Doubt(_spread_of_k(ca, cb, sampled=_sampled(a, b)), (ca.decided_between, cb.decided_between))
 
 
 def k_same_load(a: Side, b: Side, users: float) -> Equivalence:
@@ -96,7 +103,8 @@ def k_same_load(a: Side, b: Side, users: float) -> Equivalence:
         return _none("k_same_load", at, users=users, reason=outside)
     shared = _shared(a, b, users)
     reasons = _shared_reasons(b, shared)
-    figure = _figure("k_same_load", at, sides=(a, b), draws=shared.draws, between=shared.between, reasons=reasons)
+    spread = interval(shared.draws, shared.between, sampled=_sampled(a, b))
+    figure = _figure("k_same_load", at, draws=shared.draws, spread=spread, reasons=reasons)
     unsure = figure.dominated_by == "levels"
     found = next_levels((a, b), partial(_doubt_of_shared, users)) if unsure else ()
     return replace(figure, users=users, levels_to_measure_next=found)
@@ -159,11 +167,10 @@ def ratio_equal_users(a: Side, b: Side, users: float) -> Equivalence:
         outside = _outside(side, users)
         if outside is not None:
             return _none("ratio_equal_users", at, users=users, reason=outside)
-    ratio = _tput(a, users) / _tput(b, users)
+    draws = Draws(*2 * (_tput(a, users) / _tput(b, users),))
     between = _tput_between(a, users).over(_tput_between(b, users))
-    return replace(
-        _figure("ratio_equal_users", at, sides=(a, b), draws=Draws(ratio, ratio), between=between), users=users
-    )
+    spread = interval(draws, between, sampled=_sampled(a, b))
+    return replace(_figure("ratio_equal_users", at, draws=draws, spread=spread), users=users)
 
 
 def _tput(side: Side, users: float) -> Array:
@@ -199,13 +206,11 @@ def _figure(
     name: FigureName,
     at: str,
     *,
-    sides: tuple[Side, Side],
     draws: Draws,
-    between: Bounds,
+    spread: Interval,
     reasons: tuple[Reason, ...] = (),
 ) -> Equivalence:
     """The parts that all three figures have in common."""
-    spread = interval(draws, between, sampled=_sampled(*sides))
     status, relation = _status(draws)
     if status == "none":
         return Equivalence(name=name, at=at, status=status, formula=FORMULAS[name], reasons=reasons)

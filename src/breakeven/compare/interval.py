@@ -73,6 +73,16 @@ def interval(draws: Draws, between: Bounds, *, sampled: bool) -> Interval:
     )
 
 
+def of_brackets(draws: Draws, *, sampled: bool) -> Interval:
+    """Of figures that each draw leaves within a bracket: row 0 is the one measured, with no more than that between."""
+    between_log = log_width(float(draws.low[0]), float(draws.high[0]))
+    ends = Bounds(*_quantiles(draws))
+    sampling_log = max(log_width(*ends) - between_log, 0.0) if math.isfinite(between_log) else 0.0
+    varies = sampled or any((values != values[0]).any() for values in draws)
+    holds: Holds = "sampling" if varies else "levels" if between_log > _HAIR else "nothing"
+    return Interval(NO_INTERVAL if holds == "nothing" else _closed(ends), between_log, sampling_log, holds)
+
+
 def _seen_in(draws: Draws, between: Bounds) -> Holds:
     if any((values != values[0]).any() for values in draws):
         return "sampling"

@@ -6,11 +6,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from breakeven.compare.interval import Bounds
-from breakeven.compare.side import Array, Bool, Side, latency_drawn
+from breakeven.compare.side import Array, Bool, Side, is_predicted, latency_drawn
 from breakeven.compare.types import Reason
 from breakeven.metrics.bracket import Outcome, outcomes
 from breakeven.metrics.goodput import Verdict, judged
-from breakeven.metrics.slo import Slo
+from breakeven.metrics.slo import Limit, Slo
 from breakeven.metrics.statistics import STATISTICS
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
 
@@ -44,6 +44,8 @@ def rate_capacity(side: Side, slo: Slo) -> RateCapacity:
     keep = _by_latency(side, slo)
     within = _within(side, slo, keep)
     met[1:, keep], missed[1:, keep] = within, ~within
+    full = _perhaps_full(side, keep)
+    missed[1:, full] &= side.throughput[1:, full] <= side.throughput[0, full]
     missed_at = np.minimum(np.where(missed, side.users, np.inf).min(axis=1), _beyond(side, slo))
     at = np.where(met & (side.users < missed_at[:, None]), side.users, -np.inf)
     best = at.argmax(axis=1)
@@ -64,7 +66,8 @@ def verdicts_of(side: Side, slo: Slo) -> list[Verdict]:
 def _beyond(side: Side, slo: Slo) -> float:
     """The lowest rate that misses the SLO though it has no throughput to compare, as where all requests failed."""
     found = outcomes(side.pooled.run.levels, slo)
-    return min((one.load for one in found if one.verdict == "missed"), default=np.inf)
+    apart = (one.load for one in found if one.verdict == "missed" and one.load not in side.users)
+    return min(apart, default=np.inf)
 
 
 def _by_latency(side: Side, slo: Slo) -> list[int]:
@@ -74,6 +77,15 @@ def _by_latency(side: Side, slo: Slo) -> list[int]:
         for index, one in enumerate(side.pooled.levels)
         if all(one.figures[limit.metric].value is not None for limit in slo.limits)
         and all(judged(_at_once(level), slo)[0] == "met" for level in _repeats(side, one.load))
+    ]
+
+
+def _perhaps_full(side: Side, keep: list[int]) -> list[int]:
+    """The levels whose queue is predicted to grow, by a card that may be fast enough: a faster draw tells nothing."""
+    return [
+        index
+        for index, one in enumerate(side.pooled.levels)
+        if index not in keep and is_predicted(side.pooled) and (one.figures["req_per_s"].ci95[1] or 0.0) >= one.load
     ]
 
 
@@ -93,9 +105,16 @@ def _no_wait(of: Distribution) -> Distribution:
 
 def _within(side: Side, slo: Slo, keep: list[int]) -> Bool:
     """A row a draw but the first, a column a level."""
-    columns = np.array(keep, dtype=np.intp)
-    each = [latency_drawn(side, limit.metric, columns)[1:] <= limit.limit_s for limit in slo.limits]
-    return np.asarray(np.logical_and.reduce(each))
+    return np.asarray(np.logical_and.reduce([_within_one(side, limit, keep) for limit in slo.limits]))
+
+
+def _within_one(side: Side, limit: Limit, keep: list[int]) -> Bool:
+    """Above a figure whose interval has no upper end nobody knows how far: such a draw is beyond the limit."""
+    figures = [side.pooled.levels[i].figures[limit.metric] for i in keep]
+    drawn = latency_drawn(side, limit.metric, np.array(keep, dtype=np.intp), apart=True)[1:]
+    no_end = np.array([one.ci95[0] is not None and one.ci95[1] is None for one in figures], dtype=bool)
+    below = drawn < np.array([one.value or 0.0 for one in figures])
+    return np.asarray((drawn <= limit.limit_s) & (~no_end | below))
 
 
 def rate_reason(side: Side, slo: Slo, found: RateCapacity) -> Reason | None:

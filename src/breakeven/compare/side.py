@@ -83,12 +83,12 @@ def side_of(pooled: Pooled, *, role: str, seed: tuple[int, int], node_sd_log: fl
     noise = _noise(rng, pooled, draws + 1)
     measured = [level.figures["output_tok_per_s"] for level in pooled.levels]
     error_log = _sd_log(measured)
-    if nodes_of(pooled) > 1 or _is_predicted(pooled):
+    if nodes_of(pooled) > 1 or is_predicted(pooled):
         error_log = np.zeros_like(error_log)
     node = node_sd_log * rng.standard_normal(draws + 1)
     noise[0], node[0] = 0.0, 0.0
     users = np.array([level.load for level in pooled.levels])
-    tput = _draw(measured, noise, node, apart=_is_predicted(pooled))
+    tput = _draw(measured, noise, node, apart=is_predicted(pooled))
     return Side(role, pooled, users, tput, _fitted(users, tput), error_log, node, node_sd_log, seed)
 
 
@@ -105,23 +105,23 @@ def _fitted(users: Array, tput: Array) -> Array:
 
 def latency(side: Side, metric: str, keep: NDArray[np.intp]) -> Array:
     """Draws of a latency that does not decrease with load."""
-    return non_decreasing(latency_drawn(side, metric, keep))
+    return non_decreasing(latency_drawn(side, metric, keep, apart=is_predicted(side.pooled)))
 
 
-def latency_drawn(side: Side, metric: str, keep: NDArray[np.intp]) -> Array:
-    """Draws of a latency, each level by itself; a slower node is slower in both figures."""
+def latency_drawn(side: Side, metric: str, keep: NDArray[np.intp], *, apart: bool) -> Array:
+    """Draws of a latency, each level by itself; a slower node is slower in both figures. `apart` is that of `_draw`."""
     rng = np.random.default_rng((*side.seed, *metric.encode()))
     noise = _noise(rng, side.pooled, len(side.throughput))
     noise[0] = 0.0
     figures = [level.figures[metric] for level in side.pooled.levels]
     chosen = [figures[i] for i in keep]
-    return _draw(chosen, noise[:, keep], -side.node, apart=_is_predicted(side.pooled))
+    return _draw(chosen, noise[:, keep], -side.node, apart=apart)
 
 
 def _noise(rng: np.random.Generator, pooled: Pooled, draws: int) -> Array:
     """A row a draw, a column a level: all alike where what the levels are wrong by is the same at every one of them."""
     levels = len(pooled.levels)
-    if _is_predicted(pooled):
+    if is_predicted(pooled):
         return np.repeat(rng.standard_normal((draws, 1)), levels, axis=1)
     noise = rng.standard_normal((draws, levels))
     if nodes_of(pooled) > 1:
@@ -129,7 +129,8 @@ def _noise(rng: np.random.Generator, pooled: Pooled, draws: int) -> Array:
     return noise
 
 
-def _is_predicted(pooled: Pooled) -> bool:
+def is_predicted(pooled: Pooled) -> bool:
+    """Nobody measured the run."""
     return pooled.run.run.kind == "predicted"
 
 
