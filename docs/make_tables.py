@@ -1,6 +1,7 @@
-"""Print the tables of the docs (figures, options, errors) from the rows themselves: `python docs/make_tables.py`."""
+"""Print tables of the docs (figures, options, errors, data sets) from their rows: `python docs/make_tables.py`."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,11 +9,14 @@ from breakeven.cli import COMMANDS
 from breakeven.cost.figures import GROUPS, ROWS
 from breakeven.cost.formula import readable
 from breakeven.errorkinds import ERROR_KINDS
+from breakeven.metrics.summary import RunSummary
 from breakeven.options import PLAN_OPTIONS, Option
-from breakeven.say import label_of
+from breakeven.reference import DATA_SETS, nodes, reference_runs
+from breakeven.say import label_of, number, percent
+from breakeven.table import Table, heads, lines
 
-PAGES: Final = [Path(__file__).with_name(name) for name in ("ECONOMICS.md", "COMMANDS.md", "METRICS.md")]
-_BLOCK = re.compile(r"<!-- (figures|options|errors): (\w+) -->\n(?:.*\n)*?<!-- end of \1 -->\n")
+PAGES: Final = [Path(__file__).with_name(name) for name in ("ECONOMICS.md", "COMMANDS.md", "METRICS.md", "FACTS.md")]
+_BLOCK = re.compile(r"<!-- (figures|options|errors|data): ([\w-]+) -->\n(?:.*\n)*?<!-- end of \1 -->\n")
 
 
 def figures(group: str) -> str:
@@ -60,9 +64,30 @@ def errors(of: str) -> str:
     )
 
 
+def data_set(name: str) -> str:
+    """What a data set holds: words per second at its lowest, middle and highest level, nodes, spread."""
+    runs, users = reference_runs(name), (1, 10, 100)
+    head = heads("GPU", "cards", "workload", *(f"{n} users" for n in users), "nodes", "spread", left=(0, 2))
+    source = f"Words per second. Source: {runs[0].run.settings['source']}."
+    notes = (f"- {note}" for note in runs[0].run.settings["notes"])
+    table = lines(Table(head, [_run_row(run, users) for run in runs]))
+    return "\n".join(["```", *table, "", source, *notes, "```"]) + "\n"
+
+
+def _run_row(run: RunSummary, users: Sequence[int]) -> tuple[str, ...]:
+    rates = {level.users: level.output_tok_per_s.value for level in run.levels}
+    spreads = [sd for level in run.levels if (sd := level.extra.get("between_node_sd_log")) is not None]
+    host = run.run.host
+    return (
+        *(host["gpu"], str(host["gpu_count"]), run.run.workload["name"]),
+        *(number(rates.get(n)) for n in users),
+        *(str(nodes(run)), percent(max(spreads), digits=0) if spreads else "-"),
+    )
+
+
 def filled(text: str) -> str:
     """The page with every table as the rows have it now."""
-    tables = {"figures": figures, "options": options, "errors": errors}
+    tables = {"figures": figures, "options": options, "errors": errors, "data": data_set}
     return _BLOCK.sub(
         lambda found: f"<!-- {found[1]}: {found[2]} -->\n{tables[found[1]](found[2])}<!-- end of {found[1]} -->\n", text
     )
@@ -76,7 +101,8 @@ def blocks() -> set[tuple[str, str]]:
 def wanted() -> set[tuple[str, str]]:
     """Every table that the pages must have."""
     of_commands = {("options", command.name) for command in COMMANDS if command.options}
-    return {("figures", group) for group in GROUPS} | of_commands | {("errors", "all")}
+    of_data = {("data", name) for name in DATA_SETS}
+    return {("figures", group) for group in GROUPS} | of_commands | of_data | {("errors", "all")}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import itertools
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +24,7 @@ from breakeven.prices import (
     quotes_for,
     read_quotes,
 )
-from breakeven.prices.nosana import from_api, market_quotes, markets
+from breakeven.prices.nosana import market_quotes, markets
 from breakeven.prices.shipped import shipped_quotes
 from breakeven.registry import load
 from breakeven.report.facttables import price_table
@@ -265,49 +264,6 @@ def test_every_market_lends_a_gpu_of_the_table() -> None:
     assert len(markets()) == 26
     for market in markets():
         quotes_for(market.gpu, ())
-
-
-def test_the_api_s_market_list_gives_payout_and_ask_per_card() -> None:
-    listed = [
-        {"name": "NVIDIA 3090", "type": "PREMIUM", "address": "CA5", "usd_reward_per_hour": 0.2},
-        {"name": "NVIDIA 3090 Community", "type": "COMMUNITY", "address": "985", "usd_reward_per_hour": 0.15},
-        {"name": "NVIDIA 8x A5000", "type": "OTHER", "address": "3XG", "usd_reward_per_hour": 1.6},
-    ]
-    fetched = from_api(json.dumps(listed).encode(), today=TODAY)
-    assert [(quote.gpu, quote.kind, round(quote.usd_per_h_card, 6)) for quote in fetched.quotes] == [
-        ("rtx3090", "ask", 0.22),
-        ("rtx3090", "payout", 0.2),
-        ("rtx3090", "ask", 0.165),
-        ("rtx3090", "payout", 0.15),
-        ("rtxa5000", "ask", 0.22),
-        ("rtxa5000", "payout", 0.2),
-    ]
-    assert fetched.notes == ()
-
-
-def test_a_market_that_cannot_be_read_is_left_out_and_said() -> None:
-    listed = [
-        {"name": "NVIDIA 9999", "usd_reward_per_hour": 0.2},
-        {"name": "NVIDIA 3090"},
-        {"name": "NVIDIA 4090", "usd_reward_per_hour": 0},
-        {"usd_reward_per_hour": 0.2},
-        {"name": "NVIDIA 4090", "usd_reward_per_hour": 0.3, "address": 7},
-    ]
-    fetched = from_api(json.dumps(listed).encode(), today=TODAY)
-    assert fetched.quotes == ()
-    assert [note.partition(";")[0] for note in fetched.notes] == [
-        "left out: no GPU is called 'NVIDIA 9999'",
-        "left out: market 'NVIDIA 3090' names no price",
-        "left out: market 'NVIDIA 4090' names no price",
-        "left out: a market without a name",
-        "left out: Expected `str | null`, got `int` - at `$.address`",
-    ]
-
-
-@pytest.mark.parametrize("answer", [b"", b"<html>", b"{}", b"[1]", b"[" * 100_000, b"\xff\xfe\xfd"])
-def test_an_answer_that_is_no_market_list_is_one_clear_line(answer: bytes) -> None:
-    with pytest.raises(UsageError, match="the answer of Nosana's API is no"):
-        from_api(answer, today=TODAY)
 
 
 def test_the_docs_name_every_kind_and_every_source_of_quotes() -> None:

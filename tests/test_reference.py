@@ -16,7 +16,6 @@ from breakeven.hardware import gpus
 from breakeven.metrics.statistics import distribution
 from breakeven.metrics.summary import RunSummary
 from breakeven.reference import DATA_SETS, DEFAULT_WORKLOADS, find_run, in_tokens, reference_runs
-from breakeven.report.facttables import reference_table
 
 ROOT = Path(__file__).parents[1]
 RAW = ROOT.parent / "shared" / "data"
@@ -247,15 +246,6 @@ def test_an_open_interval_stays_open_in_tokens() -> None:
     assert run.levels[0].output_tok_per_s.ci95 == (None, None)
 
 
-@pytest.mark.parametrize("data", DATA_SETS)
-def test_the_table_of_a_data_set_shows_every_run_and_its_source(data: str) -> None:
-    text = reference_table(data)
-    for run in reference_runs(data):
-        assert run.run.workload["name"] in text
-        assert run.run.host["gpu"] in text
-    assert "Words per second. Source: " in text
-
-
 def test_no_node_of_the_fleet_is_in_the_project() -> None:
     header = (SHIPPED / "nosana_2024.csv").read_text().splitlines()[0].split(",")
     assert "node" not in header
@@ -265,10 +255,3 @@ def test_no_node_of_the_fleet_is_in_the_project() -> None:
 def test_a_median_needs_six_values_for_an_interval() -> None:
     assert distribution([1.0, 2.0, 3.0, 4.0, 5.0]).p50.ci95[1] is None
     assert distribution([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).p50.ci95 == (1.0, 6.0)
-
-
-@pytest.mark.parametrize("data", DATA_SETS)
-def test_the_docs_show_each_data_set_as_it_is(data: str) -> None:
-    facts = (ROOT / "docs" / "FACTS.md").read_text(encoding="utf-8")
-    assert f"### `{data}`" in facts
-    assert reference_table(data) in facts

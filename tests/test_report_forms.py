@@ -21,7 +21,7 @@ from breakeven.metrics.summary import RunSummary
 from breakeven.reference import find_run
 from breakeven.report.csvform import to_csv
 from breakeven.report.html import library, page_file, to_html
-from breakeven.report.jsonform import from_json, to_json
+from breakeven.report.jsonform import to_json
 from breakeven.report.markdown import to_markdown
 from breakeven.report.markup import Html, el
 from breakeven.report.numbers import numbers
@@ -68,7 +68,7 @@ def evil(*, text: str = EVIL) -> Findings:
 
 def test_json_gives_the_findings_back_with_every_digit() -> None:
     found = pair(ranges="default")
-    assert from_json(to_json(found)) == found
+    assert msgspec.json.decode(to_json(found), type=Findings) == found
 
 
 def test_csv_holds_every_number_of_the_findings() -> None:
@@ -252,7 +252,7 @@ def test_the_command_writes_each_form(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert out.startswith("**")
     page = Path(files["html"]).read_text(encoding="utf-8")
-    answer = answer_text(from_json(Path(files["json"]).read_text(encoding="utf-8")))
+    answer = answer_text(msgspec.json.decode(Path(files["json"]).read_bytes(), type=Findings))
     assert answer in re.sub(r"</?output[^>]*>", "", page)
     assert str(tmp_path) not in page
 

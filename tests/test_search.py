@@ -24,7 +24,7 @@ from breakeven.metrics.goodput import judged
 from breakeven.metrics.slo import parse_slo
 from breakeven.metrics.summary import Distribution, LevelSummary, Quantile
 from breakeven.plan import Plan
-from breakeven.session.search import meets, search_levels
+from breakeven.session.search import search_levels
 from commands import Done, breakeven, finish, heard, run_folder, start
 from fault_answers import answer
 from fault_server import FaultServer
@@ -242,16 +242,18 @@ def test_repeats_that_an_interrupted_search_still_owes_are_measured_first() -> N
 
 
 def test_a_backlog_that_grows_and_a_level_that_failed_meet_nothing() -> None:
-    assert meets(level(8, 0.5, whole=False), SLO)
-    assert not meets(level(8, 0.5, whole=False, extra={"saturated": True}), SLO)
-    assert not meets(level(8, 0.5, status="failed"), SLO)
-    assert not meets(level(8, None), SLO)
+    assert outcomes([level(8, 0.5, whole=False)], SLO)[0].verdict == "met"
+    for other in (
+        level(8, 0.5, whole=False, extra={"saturated": True}),
+        level(8, 0.5, status="failed"),
+        level(8, None),
+    ):
+        assert judged(other, SLO)[0] != "met"
     assert outcomes([level(8, 0.5, status="interrupted")], SLO) == []
 
 
 def test_a_load_that_lost_a_client_is_not_met_and_says_why() -> None:
     lost = level(8, 0.5, extra={"clients_lost": 1})
-    assert not meets(lost, SLO)
     assert judged(lost, SLO) == ("unknown", ("a client was lost, so this load was not held",))
     assert judged(level(8, 2.0, extra={"clients_lost": 2}), SLO)[0] == "missed"
     found = bracket([level(4, 0.5), lost, level(9, 2.0)], slo=SLO)

@@ -160,7 +160,6 @@ def _or_auto(read: Callable[[str], Any], *, auto: Any) -> Callable[[str], Any]:
     return lambda text: auto if text == "auto" else read(text)
 
 
-TEXT: Final = Kind(str)
 SWITCH: Final = Kind(bool, lambda _: ())
 TEXTS: Final = Kind(str, list, is_many=True)
 NAMES: Final = Kind(

@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from breakeven.compare.capacity import Capacity, capacity, interval_of, reason_of, status_of
 from breakeven.compare.envelope import value_at
@@ -21,7 +20,6 @@ from breakeven.metrics.pooling import Measured
 from breakeven.metrics.slo import ServiceLevel, Slo, service_levels
 from breakeven.metrics.summary import RunSummary
 
-Array = NDArray[np.float64]
 MOST_NAMED: Final = 2
 THE_RUN: Final = "the run"
 """What the only run is called."""

@@ -20,7 +20,6 @@ class Rule(NamedTuple):
 _PRICE: Final = Rule((0.0, math.inf), "is a negative price; give 0 or more")
 _POWER: Final = Rule((0.0, math.inf), "is a negative power; give watts, 0 or more")
 _SHARE: Final = Rule((0.0, 1.0), "is no share; give 0 to 1 (0.1 stands for 10 %)")
-_POSITIVE: Final = Rule((0.0, math.inf), "is not above 0", above=True)
 _SPEED: Final = Rule((0.0, math.inf), "is no throughput; give tokens per second above 0", above=True)
 _RATIO: Final = Rule((0.0, math.inf), "is negative; give 0 or more")
 

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from breakeven.errors import UsageError, one_line
 
 MARK: Final = "BENCH_RESULT"
-VERSION: Final = 1
 LARGEST_BYTES: Final = 64 * 1024
 KEY_VARIABLE: Final = "BREAKEVEN_RESULT_KEY"
 """The environment variable with the key that signs a node's line, and that checks it."""

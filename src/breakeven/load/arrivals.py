@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 from breakeven.errors import UsageError
 
-KINDS = ("constant", "poisson", "gamma:CV")
-
 
 def parse_arrivals(text: str) -> float:
     """Coefficient of variation of the gaps: constant is 0, poisson 1, `gamma:CV` its own. UsageError for others."""

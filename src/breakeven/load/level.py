@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -310,7 +310,3 @@ class Level:
             clients=self._crew.facts(close_s=close_s),
             notes=self._crew.notes(),
         )
-
-
-Settle = Callable[[], Awaitable[tuple[float, bool]]]
-"""Waits until the engine is idle; gives how long that took, and whether it came to be."""

@@ -72,9 +72,6 @@ class Samples(Struct, frozen=True, kw_only=True):
         return self.missing.get(source) or next(iter(given), "it was not sampled")
 
 
-NO_SAMPLES: Final = Samples(series={}, missing={})
-
-
 def over(series: Series | Missing, window: Span, figure: Callable[[Series, Span], Figure]) -> Figure:
     """`figure` of a series where there is one, else why not."""
     return series if isinstance(series, Missing) else figure(series, window)

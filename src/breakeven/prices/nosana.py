@@ -3,22 +3,13 @@
 import csv
 import datetime
 import functools
-import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib import resources
-from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from breakeven.errors import UsageError, one_line
-from breakeven.hardware import gpu_key
 from breakeven.prices.quote import Fetched, Quote, old_warning
-
-FEE_MARKUP: Final = 0.10
-"""The renter pays the owner's payout and 10 % of it more (nosana.com/pricing.md, 2026-09-03)."""
-_CARDS = re.compile(r"\b(\d+) ?x\b", re.IGNORECASE)
 
 
 class Market(Struct, frozen=True, kw_only=True):
@@ -70,45 +61,3 @@ def _quotes(market: Market) -> Iterable[Quote]:
                 "source": market.source,
             }
             yield msgspec.convert(fields, Quote)
-
-
-def from_api(answer: bytes, *, today: datetime.date) -> Fetched:
-    """Quotes from what `GET /api/markets/` answered: `usd_reward_per_hour` is the payout, the ask is 10 % above it.
-
-    A market whose GPU is not in the table, or that names no price, is left out and said. UsageError for no list.
-    """
-    try:
-        listed = json.loads(answer)
-    except (ValueError, RecursionError):
-        raise UsageError("the answer of Nosana's API is no JSON") from None
-    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
-        raise UsageError("the answer of Nosana's API is no list of markets")
-    quotes: list[Quote] = []
-    notes: list[str] = []
-    for entry in listed:
-        try:
-            quotes += _quotes(_from_entry(entry, today=today))
-        except (UsageError, msgspec.ValidationError) as error:
-            notes.append(f"left out: {one_line(str(error), limit=160)}")
-    return Fetched(quotes=tuple(quotes), notes=tuple(notes))
-
-
-def _from_entry(entry: Mapping[str, Any], *, today: datetime.date) -> Market:
-    name, reward = entry.get("name"), entry.get("usd_reward_per_hour")
-    if not isinstance(name, str):
-        raise UsageError("a market without a name")
-    if isinstance(reward, bool) or not isinstance(reward, int | float) or not 0 < reward < 1e6:
-        raise UsageError(f"market '{name}' names no price")
-    cards = _CARDS.search(name)
-    fields = {
-        "slug": name,
-        "address": entry.get("address"),
-        "tier": str(entry.get("type") or "").lower(),
-        "gpu": gpu_key(re.sub(r"(?i)\bcommunity\b", "", _CARDS.sub("", name))),
-        "cards": int(cards[1][:3]) or 1 if cards else 1,
-        "client_usd_per_h": reward * (1 + FEE_MARKUP),
-        "reward_usd_per_h": reward,
-        "as_of": today,
-        "source": "Nosana's API, /api/markets/; the ask is its payout + 10 %",
-    }
-    return msgspec.convert(fields, Market)

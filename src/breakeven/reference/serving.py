@@ -9,16 +9,7 @@ from msgspec import Struct
 from breakeven.reference.fleet import read_rows
 
 NAME: Final = "aiconfigurator-0.12"
-SOURCE: Final = (
-    "medians of silicon_sample.csv in aiconfigurator-core 0.12.0 (NVIDIA, Apache-2.0), "
-    "among them InferenceX's public dumps"
-)
 LICENCE: Final = "Apache-2.0"
-FAULTS: Final = (
-    "Whether TTFT and TPOT are means or medians, and how many answers stand behind them, is not in the data.",
-    "InferenceX draws lengths up to the nominal one; the points call it by the nominal one.",
-    "Engine versions are missing in the older rows; the month in which they were measured stands for them.",
-)
 
 
 PEER: Final = "aiconfigurator 0.12.0"

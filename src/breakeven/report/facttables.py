@@ -1,4 +1,4 @@
-"""Facts as plain tables: what `breakeven gpus` and `breakeven prices` print, and what a data set of others holds."""
+"""Facts as plain tables: what `breakeven gpus` and `breakeven prices` print."""
 
 import datetime
 from collections.abc import Sequence
@@ -6,11 +6,9 @@ from typing import Final
 
 from breakeven.errors import one_line
 from breakeven.hardware import Gpu, find_gpus, gpus
-from breakeven.metrics.summary import RunSummary
 from breakeven.prices import KINDS, Quote, age_days, is_old, old_warning, quotes_for
-from breakeven.reference import nodes, reference_runs
-from breakeven.say import number, percent, room, wrapped
-from breakeven.table import Column, Table, heads, lines
+from breakeven.say import number, room, wrapped
+from breakeven.table import Column, Table, lines
 
 _GPU_COLUMNS: Final = (
     Column("key", align="left"),
@@ -111,25 +109,4 @@ def _quote_row(quote: Quote, *, today: datetime.date, source: int) -> tuple[str,
         *(quote.gpu, quote.kind, f"{quote.usd_per_h_card:.4f}", quote.provider, quote.tier),
         *(one_line(quote.region, limit=_REGION_WIDTH), str(quote.cards_at_least), quote.as_of.isoformat()),
         *(days, f"[{source}]"),
-    )
-
-
-def reference_table(data: str) -> str:
-    """What a data set holds: words per second at its lowest, middle and highest level, nodes, spread."""
-    runs = reference_runs(data)
-    users = (1, 10, 100)
-    head = heads("GPU", "cards", "workload", *(f"{n} users" for n in users), "nodes", "spread", left=(0, 2))
-    source = f"Words per second. Source: {runs[0].run.settings['source']}."
-    notes = (f"- {note}" for note in runs[0].run.settings["notes"])
-    return "\n".join([*lines(Table(head, [_run_row(run, users) for run in runs])), "", source, *notes]) + "\n"
-
-
-def _run_row(run: RunSummary, users: Sequence[int]) -> tuple[str, ...]:
-    rates = {level.users: level.output_tok_per_s.value for level in run.levels}
-    spreads = [sd for level in run.levels if (sd := level.extra.get("between_node_sd_log")) is not None]
-    host = run.run.host
-    return (
-        *(host["gpu"], str(host["gpu_count"]), run.run.workload["name"]),
-        *(number(rates.get(n)) for n in users),
-        *(str(nodes(run)), percent(max(spreads), digits=0) if spreads else "-"),
     )

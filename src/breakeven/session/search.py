@@ -90,12 +90,6 @@ def _load_to_measure(levels: Sequence[LevelSummary], *, plan: Plan, slo: Slo, fi
     return next_load(found, first=first, whole=plan.rate is None, requests=plan.requests)
 
 
-def meets(level: LevelSummary, slo: Slo) -> bool:
-    """Every limit is met for sure, and the server keeps up: what cannot be told counts as missed."""
-    found = outcome(level, slo)
-    return found is not None and found.verdict == "met"
-
-
 def ended_early_text(missed: Counted, facts: LevelFacts) -> str:
     """Why a level of a search ended before its time."""
     load, took_s = load_text(facts.users, facts.req_per_s_offered), (facts.close_s or 0.0) - (facts.open_s or 0.0)

@@ -133,12 +133,6 @@ def error(message: str, *, status: str, close: bool = False) -> bytes:
     return sized(msgspec.json.encode(body), status=status, close=close)
 
 
-def tokens_of_writes(settings: Settings, output_tokens: int) -> list[int]:
-    """Tokens in each write of a streamed answer."""
-    step = settings.burst * settings.tokens_per_event
-    return [min(step, output_tokens - done) for done in range(0, output_tokens, step)]
-
-
 def _text_events(settings: Settings, asked: Asked) -> Iterator[bytes]:
     known: dict[int, bytes] = {}
     every = asked.usage and settings.usage_in == "every"
