@@ -17,20 +17,17 @@ def non_increasing(values: Array) -> Array:
 
 
 def non_decreasing(values: Array) -> Array:
-    """Least-squares non-decreasing fit along the last axis: max over a <= i of min over b >= i of mean(a..b)."""
+    """Least-squares non-decreasing fit along the last axis: max over a <= i of min over b >= i of mean(a..b).
+
+    Rows lie last while it is worked out, so that each step runs over all of them at once.
+    """
     fit = values.copy()
     turning = (np.diff(values) < 0).any(axis=-1)
-    means = _block_means(values[turning])
-    for i in range(values.shape[-1]):
-        fit[turning, i] = means[..., : i + 1, i:].min(axis=-1).max(axis=-1)
+    points = np.moveaxis(values[turning], -1, 0).copy()
+    best = np.full_like(points, -np.inf)
+    for a in range(len(points)):
+        lengths = np.arange(1, len(points) - a + 1).reshape(-1, *(1,) * (points.ndim - 1))
+        means = np.cumsum(points[a:], axis=0) / lengths
+        np.maximum(best[a:], np.minimum.accumulate(means[::-1], axis=0)[::-1], out=best[a:])
+    fit[turning] = np.moveaxis(best, 0, -1)
     return fit
-
-
-def _block_means(values: Array) -> Array:
-    """Mean of values[a..b] at [..., a, b]; entries with b < a hold nothing that is used."""
-    count = values.shape[-1]
-    means = np.zeros((*values.shape, count))
-    for a in range(count):
-        lengths = np.arange(1, count - a + 1)
-        means[..., a, a:] = np.cumsum(values[..., a:], axis=-1) / lengths
-    return means

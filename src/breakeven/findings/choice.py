@@ -9,10 +9,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from breakeven.compare.types import Reason
-from breakeven.findings.make import findings
+from breakeven.findings.make import drafted
 from breakeven.findings.money import Prices
 from breakeven.findings.names import card, engine, gpu_count
 from breakeven.findings.offers import capacity_for
+from breakeven.findings.scrub import scrubbed
 from breakeven.findings.types import Price
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunFacts, RunSummary
@@ -121,8 +122,9 @@ def ranked_by(load: Load | None) -> RankedBy:
 
 
 def _candidate(run: RunSummary, *, level: ServiceLevel, prices: Prices) -> Candidate:
-    found = findings([run], service_level=level, prices=prices)
-    row, point, cards = found.ranking[0], found.subjects[0].capacity, gpu_count(run.run.host)
+    found = drafted([run], service_level=level, prices=prices)
+    row, cards = scrubbed(found.ranking[0]), gpu_count(run.run.host)
+    point = None if (capacity := found.subjects[0].capacity) is None else scrubbed(capacity)
     return Candidate(
         run_id=run.run.id,
         label=row.label,

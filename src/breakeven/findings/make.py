@@ -36,6 +36,26 @@ def findings(
 
     `series` are the throughput over time, one list a run. Every text is cleaned of paths, keys and control characters.
     """
+    following = narrowing(runs[0], service_level) if len(runs) == 1 else ()
+    found = drafted(
+        runs, comparisons=comparisons, service_level=service_level, prices=prices, series=series, following=following
+    )
+    return scrubbed(replace(found, title=title, notes=tuple(notes), commands=tuple(commands)))
+
+
+def drafted(
+    runs: Sequence[RunSummary],
+    *,
+    comparisons: Sequence[Comparison] = (),
+    service_level: ServiceLevel | None = None,
+    prices: Prices = NO_PRICES,
+    series: Sequence[Sequence[LevelSeries]] = (),
+    following: tuple[NextLevel, ...] = (),
+) -> Findings:
+    """The same before its texts are cleaned; for who takes a few figures of many runs and cleans those.
+
+    `following` are the levels to measure next of an only run.
+    """
     points = points_at(runs, service_level)
     figures = [figure_at(one, service_level) for one in comparisons]
     known = labels([run.run for run in runs])
@@ -51,26 +71,21 @@ def findings(
     shown = [replace(run, levels=one_a_load(run.levels)) for run in runs]
     interactivity = interactivity_of(shown)
     subjects = subjects_of(shown, points=points, series=series, money=money, interactivity=interactivity)
-    following = narrowing(runs[0], service_level) if len(runs) == 1 else ()
     answers = _answers(subjects, comparisons, money, service_level, following=following)
     best = best_comparison(comparisons, money, figures)
     money = [replace(case, answer=answer) for case, answer in zip(money, answers, strict=False)]
-    return scrubbed(
-        Findings(
-            version=__version__,
-            title=title,
-            answer=answers[best],
-            service_level=service_level,
-            unit=unit(runs[0].run),
-            interactivity=interactivity,
-            subjects=subjects,
-            ranking=ranking(subjects, money),
-            comparisons=tuple(comparisons),
-            money=tuple(money),
-            best_money=best if money else None,
-            notes=tuple(notes),
-            commands=tuple(commands),
-        )
+    return Findings(
+        version=__version__,
+        title=None,
+        answer=answers[best],
+        service_level=service_level,
+        unit=unit(runs[0].run),
+        interactivity=interactivity,
+        subjects=subjects,
+        ranking=ranking(subjects, money),
+        comparisons=tuple(comparisons),
+        money=tuple(money),
+        best_money=best if money else None,
     )
 
 
