@@ -165,6 +165,73 @@ def test_where_the_number_of_cards_is_searched_a_setting_pays_for_all_of_its_car
     assert [cell.rent_usd_per_h for cell in found] == [0.5, 1.0]
 
 
+PREDICTED = ("--engine", "vllm", "--model", "llama-3.1-8b", "--engine-command", SERVER, "--on", "predicted")
+REQUESTS = ("--workload", "fixed", "--input-tokens", "64", "--output-tokens", "16")
+
+
+def predicted(out: Path, *more: str, requests: Sequence[str] = REQUESTS) -> list[str]:
+    return ["tune", *PREDICTED, *requests, *SHORT[2:], "--out", str(out), *more]
+
+
+def test_of_settings_that_are_predicted_first_only_the_finalists_are_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vary = ("--gpu", "mi300x", "--vary", "max_batch=1..32", "--vary", "kv_cache_dtype=auto", "--users", "16")
+    assert main(predicted(tmp_path, *vary, "--dry-run")) == 0
+    said = capsys.readouterr()
+    told = tomllib.loads(said.out)
+    figures = told["tune"]["predicted"]["figures"]
+    kept = [row["name"] for row in told["settings"]]
+    assert told["tune"]["predicted"]["settings"] == 6
+    assert sorted(figures) == sorted(kept)
+    # 16 users in 16 places and in 32 are served alike; in one place each waits for the others
+    assert figures["max_batch16-kv_cache_dtypeauto"] == figures["max_batch32-kv_cache_dtypeauto"]
+    assert "max_batch1-kv_cache_dtypeauto" not in kept
+    assert "predicted for" in said.err
+    assert "measured by nobody: best of 6 settings is max_batch16" in said.err
+    path = tmp_path / "plan.toml"
+    path.write_text(said.out)
+    assert main(["plan", "check", str(path)]) == 0
+    capsys.readouterr()
+
+
+def test_a_search_after_a_prediction_says_what_it_saved_and_goes_on_when_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vary = ("--gpu", "mi300x", "--vary", "max_batch=1..32", "--users", "16", "--repeats", "1")
+    assert main(predicted(tmp_path, *vary)) == 0
+    said = capsys.readouterr().out
+    study = study_in(tmp_path)
+    kept = tomllib.loads((study.path / "study.toml").read_text())["settings"]
+    assert f"of 6 settings predicted for Instinct MI300X only the {len(kept)} likely best are here" in said
+    assert "the best as measured was predicted to give" in said
+    assert "the full matrix (6 settings, 3 starts each, every level)" in said
+    assert len(measured(study)) <= len(kept) < 6
+    assert main(["run", "--resume", str(study.path)]) == 0
+    assert "of 6 settings predicted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "requests", "said"),
+    [
+        (("--gpu", "l40s", "--vary", "block_size=8,16"), REQUESTS, "a prediction does not tell of block_size"),
+        (("--gpu", "l40s", "--vary", "dtype=auto,float32"), REQUESTS, "a prediction does not tell of dtype=float32"),
+        (("--vary", "max_batch=2,4"), REQUESTS, "--on predicted needs --gpu"),
+        (("--gpu", "h100", "--vary", "max_batch=2,4"), REQUESTS, "is it h100-pcie or"),
+        (("--gpu", "rtx3060", "--vary", "max_batch=2,4"), REQUESTS, "no setting is foretold to give anything"),
+        (("--gpu", "l40s", "--vary", "max_batch=2,4"), (), "--on predicted needs --workload fixed or lengths"),
+    ],
+)
+def test_what_cannot_be_predicted_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: Sequence[str], requests: Sequence[str], said: str
+) -> None:
+    assert main(predicted(tmp_path, *more, requests=requests)) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

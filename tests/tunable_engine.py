@@ -1,4 +1,4 @@
-"""The reference server as an engine with settings: `MODEL --host H --port N --itl S [--fails]`."""
+"""The reference server as an engine with settings: `MODEL --host H --port N --itl S [--max-num-seqs N] [--fails]`."""
 
 import argparse
 import os
@@ -10,10 +10,11 @@ parser.add_argument("--host")
 parser.add_argument("--port", required=True)
 parser.add_argument("--itl", default="0.01")
 parser.add_argument("--step", default="0")
+parser.add_argument("--max-num-seqs", default="0")
 parser.add_argument("--fails", action="store_true")
 asked = parser.parse_args()
 if asked.fails:
     sys.exit("torch.OutOfMemoryError: CUDA out of memory")
 itl_s = float(asked.itl) + float(asked.step)
-words = ("-m", "breakeven.client.reference", "--port", asked.port, "--itl", str(itl_s))
-os.execv(sys.executable, (sys.executable, *words))
+told = ("--port", asked.port, "--itl", str(itl_s), "--slots", asked.max_num_seqs, "--model", asked.model)
+os.execv(sys.executable, (sys.executable, "-m", "breakeven.client.reference", *told))

@@ -54,6 +54,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     precision: str | None = None
     kv_bits: int | None = None
     cards: int | None = None
+    max_batch: int | None = None
     told: tuple[int | str | None, int | str | None] = (None, None)
     """Input and output tokens: a number, a distribution, or `file:PATH` for both."""
     runs: tuple[str, ...] = ()
@@ -190,6 +191,7 @@ def predicted_curves(
                 requests=requests,
                 replicas=loads.replicas,
                 routing=loads.routing,
+                max_batch=asked.max_batch,
                 lacks_kernels=_lacks(shape, gpu, asked.engine, cards=found.cards),
             )
             chosen = calibration_for(shape, gpu, engine=asked.engine, own=mine, kernels=measured_kernels)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import tomli_w
 from msgspec import Struct
 
@@ -17,14 +18,16 @@ from breakeven.findings.race import contenders, known, spread
 from breakeven.launch.start import start_words
 from breakeven.plan import Plan, plan_table
 from breakeven.report.live import Live
+from breakeven.report.studywords import UNITS
 from breakeven.say import share
 from breakeven.serving import Launch, settings_table
-from breakeven.session.plan_file import understood
+from breakeven.session.plan_file import PlanFile, understood
 from breakeven.session.run import check_plan
 from breakeven.session.study import start_study
 from breakeven.session.tune import TuneRun
 from breakeven.store.folder import RunFolder
 from breakeven.store.log import write_atomically
+from breakeven.study.cells import Cell
 from breakeven.study.space import Vary
 from breakeven.study.tuned import tuned_table
 from breakeven.study.types import Goal, Tune
@@ -48,6 +51,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     max_hours: float | None
     max_usd: float | None
     rent_usd_per_h: float | None
+    is_predicted_first: bool = False
+    """Every setting is foretold, and only those that may be best are measured."""
 
 
 def tune(asked: Asked, *, out: Path, is_dry: bool, json_to: str | None) -> int:
@@ -58,21 +63,33 @@ def tune(asked: Asked, *, out: Path, is_dry: bool, json_to: str | None) -> int:
     for _, vary in asked.varied:
         if vary.name in told:
             raise UsageError(f"--vary {vary.name}: --set says it already; give one of the two")
-    text = tomli_w.dumps(
-        tuned_table(
-            plan,
-            [vary for _, vary in asked.varied],
-            tune=Tune(goal=asked.goal, floor=asked.floor, vary=tuple(text for text, _ in asked.varied)),
-            max_hours=asked.max_hours,
-            max_usd=asked.max_usd,
-            rent_usd_per_h=asked.rent_usd_per_h,
-        )
+    table = tuned_table(
+        plan,
+        [vary for _, vary in asked.varied],
+        tune=Tune(goal=asked.goal, floor=asked.floor, vary=tuple(text for text, _ in asked.varied)),
+        max_hours=asked.max_hours,
+        max_usd=asked.max_usd,
+        rent_usd_per_h=asked.rent_usd_per_h,
     )
-    found = understood(text, where="--vary")
+    found = understood(tomli_w.dumps(table), where="--vary")
+    if asked.is_predicted_first:
+        found = _among_predicted(table, found, asked)
     if is_dry:
-        print(text, end="")
+        print(found.text, end="")
         return 0
     return finish(start_study(found, out=out, live=Live()), json_to=json_to)
+
+
+def _among_predicted(table: dict[str, Any], found: PlanFile, asked: Asked) -> PlanFile:
+    """The plan of the settings that are foretold to be among the best."""
+    from breakeven.app.foretold import finals
+
+    chosen = finals(found, varied=[vary.name for _, vary in asked.varied])
+    for line in chosen.lines:
+        print(line, file=sys.stderr)
+    rows = [row for row in table["settings"] if row["name"] in chosen.told.figures]
+    told = table["tune"] | {"predicted": msgspec.to_builtins(chosen.told)}
+    return understood(tomli_w.dumps(table | {"tune": told, "settings": rows}), where="--vary")
 
 
 def finish(run: object, *, json_to: str | None) -> int:
@@ -85,7 +102,7 @@ def finish(run: object, *, json_to: str | None) -> int:
         write_atomically(path / BEST, tomli_w.dumps(plan_table(cell.plan)).encode())
     show_study(path, json_to=json_to)
     to = sys.stderr if json_to == "-" else sys.stdout
-    for line in (*_search_lines(run), *(() if cell is None else _repeat_lines(cell.plan, path))):
+    for line in (*_search_lines(run, cell), *(() if cell is None else _repeat_lines(cell.plan, path))):
         print(line, file=to)
     if run.is_interrupted:
         return 130
@@ -104,7 +121,7 @@ def _repeat_lines(plan: Plan, path: Path) -> Iterator[str]:
         yield f"serve with it:    {shlex.join(start_words(plan.engine, plan.model, launch=plan.launch or Launch()))}"
 
 
-def _search_lines(run: TuneRun) -> Iterator[str]:
+def _search_lines(run: TuneRun, best: Cell | None) -> Iterator[str]:
     """How much of the space was tried, what was left out and why it ended, and the time against the full matrix."""
     tries = run.tries()
     tried, failed = [one for one in tries if one.logs], sum(one.has_failed for one in tries)
@@ -123,11 +140,16 @@ def _search_lines(run: TuneRun) -> Iterator[str]:
         if any(len(one.logs) > 1 for one in tried):
             apart = share(spread(tried)[0])
             yield f"        starts of one setting lie about {apart} apart (standard deviation, all settings together)"
+    if (told := run.tune.predicted) is not None:
+        yield f"        of {told.settings} settings predicted for {told.gpu} only the {len(tries)} likely best are here"
+        foretold = None if best is None else told.figures.get(best.names["settings"])
+        if foretold is not None:
+            yield f"        the best as measured was predicted to give {foretold:g} {UNITS[run.tune.goal]}"
     matrix_s = _full_matrix_s(run)
     if matrix_s is not None and state.used_s:
         yield (
-            f"        the full matrix ({len(tries)} settings, {ROUNDS} starts each, every level) would take about "
-            f"{short_s(matrix_s)} by the mean start and level seen, an estimate: the search took "
+            f"        the full matrix ({_all_settings(run)} settings, {ROUNDS} starts each, every level) would take "
+            f"about {short_s(matrix_s)} by the mean start and level seen, an estimate: the search took "
             f"{share(state.used_s / matrix_s)} of it"
         )
 
@@ -150,7 +172,12 @@ def _full_matrix_s(run: TuneRun) -> float | None:
     start_s = sum(starts_s) / len(starts_s)
     level_s = max(0.0, state.used_s - starts * start_s) / levels
     ladder = len(run.plan.cells[0].plan.user_levels)
-    return len(run.plan.cells) * ROUNDS * (start_s + ladder * level_s)
+    return _all_settings(run) * ROUNDS * (start_s + ladder * level_s)
+
+
+def _all_settings(run: TuneRun) -> int:
+    """With those that were only predicted."""
+    return len(run.plan.cells) if run.tune.predicted is None else run.tune.predicted.settings
 
 
 def _starts(folder: RunFolder) -> int:

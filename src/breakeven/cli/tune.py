@@ -66,6 +66,7 @@ def do(arguments: argparse.Namespace) -> int:
         max_hours=most.max_hours,
         max_usd=most.max_usd,
         rent_usd_per_h=arguments.rent,
+        is_predicted_first=arguments.on is not None,
     )
     return tune(asked, out=arguments.out, is_dry=arguments.dry_run, json_to=arguments.json)
 
@@ -103,6 +104,12 @@ COMMANDS: Final = (
                 "what an hour of the machine costs; where tensor_parallel is varied, of one card",
                 "USD_PER_H",
                 kind=REAL,
+                group=WANTED,
+            ),
+            Option(
+                "--on",
+                "predicted: predict every setting on --gpu first, and measure only those that may be best",
+                choices=("predicted",),
                 group=WANTED,
             ),
             Option(

@@ -117,8 +117,12 @@ def predict_closed(
     input_tokens: float,
     output_tokens: float,
     context_tokens: float | None = None,
+    max_batch: int | None = None,
 ) -> Closed | None:
-    """`closed_loop` of a model on cards, with the places that their memory has; None where not one context fits."""
+    """`closed_loop` of a model on cards; None where not one context fits.
+
+    It has the places that the memory of the cards has, `max_batch` at most.
+    """
     context = input_tokens + output_tokens / 2 if context_tokens is None else context_tokens
     slots = sequences(model, memory(model, gpu, tp=tp), context_tokens=context)
     if slots < 1:
@@ -129,7 +133,7 @@ def predict_closed(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         context_tokens=context,
-        slots=slots,
+        slots=slots if max_batch is None else min(slots, max_batch),
         waiting=waiting,
         request_s=efficiency.request_s,
     )

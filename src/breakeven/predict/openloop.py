@@ -87,10 +87,11 @@ def open_level(wanted: Wanted, chosen: Chosen, req_per_s: float) -> Opened:
     """
     closed_of(wanted, chosen, 1)
     held = memory(wanted.model, wanted.gpu, tp=wanted.cards)
+    places = sequences(wanted.model, held, context_tokens=wanted.requests.context_tokens)
     machine = _Machine(
         wanted,
         step_time(wanted.model, wanted.gpu, chosen.efficiency, tp=wanted.cards),
-        sequences(wanted.model, held, context_tokens=wanted.requests.context_tokens),
+        places if wanted.max_batch is None else min(places, wanted.max_batch),
     )
     users = machine.in_flight(req_per_s / wanted.replicas)
     closed = machine.at(users)

@@ -52,6 +52,7 @@ def predicted_run(wanted: Wanted, chosen: Chosen, *, known: Mapping[int, LevelSu
                     "nearest": chosen.tier,
                     "precision": wanted.model.precision,
                     "kv_bits": wanted.model.kv_bits,
+                    **({"max_batch": wanted.max_batch} if wanted.max_batch else {}),
                     **({"replicas": wanted.replicas, "routing": wanted.routing} if wanted.replicas > 1 else {}),
                     "engine": found.engine or "all engines",
                     "gpu": found.gpu or "all cards",
@@ -170,5 +171,6 @@ def _tails(wanted: Wanted, chosen: Chosen) -> Ratios:
         wanted.requests,
         users=users,
         kv_tokens=cache_of(wanted),
+        max_batch=wanted.max_batch,
         behind=Routed(wanted.replicas, wanted.routing),
     )

@@ -51,7 +51,14 @@ BALANCED: Final = "least-loaded"
 
 
 def ratios(
-    step_s: StepTime, closed: Closed, requests: Requests, *, users: int, kv_tokens: int | None, behind: Routed = ONE
+    step_s: StepTime,
+    closed: Closed,
+    requests: Requests,
+    *,
+    users: int,
+    kv_tokens: int | None,
+    max_batch: int | None = None,
+    behind: Routed = ONE,
 ) -> Ratios:
     """Mean and percentiles of TTFT, TPOT and E2E of `users` in a closed loop, each replica's middle being `closed`.
 
@@ -60,7 +67,8 @@ def ratios(
     users on), and 100 in all, after one and a half of each; the level runs on until nearly all of them are over, and
     those that are not are left out. A figure that no answer has, such as the TPOT of answers of one token, is missing.
     """
-    engine = Engine(step_s, slots=users, step_tokens=max(STEP_TOKENS, users), kv_tokens=kv_tokens)
+    slots = users if max_batch is None else min(users, max_batch)
+    engine = Engine(step_s, slots=slots, step_tokens=max(STEP_TOKENS, slots), kv_tokens=kv_tokens)
     seen = _seen(engine, closed, requests, users=users, behind=behind)
     fair = seen
     if behind.replicas > 1 and behind.routing != BALANCED:

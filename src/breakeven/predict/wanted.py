@@ -38,6 +38,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     replicas: int = 1
     """Engines side by side, each on `cards`."""
     routing: str = "round-robin"
+    max_batch: int | None = None
+    """Requests that an engine works on at once at most; None: as many as its memory holds."""
     lacks_kernels: Lacking | None = None
     """Why a prediction by kernels was not to be had, where their package is installed and no point was measured."""
     has_tails: bool = True
@@ -56,6 +58,7 @@ def closed_of(wanted: Wanted, chosen: Chosen, users: float) -> Closed:
         input_tokens=wanted.requests.input_tokens,
         output_tokens=wanted.requests.output_tokens,
         context_tokens=wanted.requests.context_tokens,
+        max_batch=wanted.max_batch,
     )
     if found is None:
         raise UsageError(
@@ -82,6 +85,7 @@ def best_of(wanted: Wanted, users: float, closed: Closed) -> Closed:
     held = memory(wanted.model, wanted.gpu, tp=wanted.cards, usable=1.0)
     room = replace(held, kv_bytes=held.total_bytes - held.weight_bytes)
     steps = step_time(wanted.model, wanted.gpu, PERFECT, tp=wanted.cards)
+    places = sequences(wanted.model, room, context_tokens=asked.context_tokens)
     alone, together = (
         closed_loop(
             steps,
@@ -89,7 +93,7 @@ def best_of(wanted: Wanted, users: float, closed: Closed) -> Closed:
             input_tokens=asked.input_tokens,
             output_tokens=asked.output_tokens,
             context_tokens=asked.context_tokens,
-            slots=sequences(wanted.model, room, context_tokens=asked.context_tokens),
+            slots=places if wanted.max_batch is None else min(places, wanted.max_batch),
             waiting=replace(PLAIN, interrupts=0),
             request_s=0.0,
         )

@@ -1,19 +1,23 @@
 """A study in words and tables, the same for the terminal, Markdown and the page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from breakeven import say
 from breakeven.compare.words import reason_text
 from breakeven.errors import one_line
 from breakeven.findings.effects import Effect, Interaction
-from breakeven.findings.study import StudyCell, StudyFindings
+from breakeven.findings.study import Of, StudyCell, StudyFindings
 from breakeven.metrics.summary import Estimate
 from breakeven.units import short_count, short_s
 
 DASH: Final = "–"
 MOST_NAMES: Final = 6
 """Cells that a sentence names."""
+UNITS: Final[Mapping[Of, str]] = MappingProxyType(
+    {"usd_per_mtok": "USD per Mtok", "tok_per_s": "tok/s", "users": "users"}
+)
 _MOST_COLUMNS: Final = 10
 _LONGEST_CAUSE: Final = 140
 _HARDLY: Final = 100.0
@@ -53,7 +57,7 @@ def _place(cell: StudyCell, down: Sequence[str]) -> tuple[str, ...]:
 
 def unit(found: StudyFindings) -> str:
     """What the figures are in."""
-    return {"usd_per_mtok": "USD per Mtok", "tok_per_s": "tok/s", "users": "users"}[found.of]
+    return UNITS[found.of]
 
 
 def at(found: StudyFindings) -> str:
@@ -63,9 +67,12 @@ def at(found: StudyFindings) -> str:
 
 def figure(found: StudyFindings, value: float | None) -> str:
     """A value of the matrix."""
-    if value is None:
-        return DASH
-    return f"{value:.3g}" if found.of == "usd_per_mtok" else short_count(value)
+    return DASH if value is None else written(value, of=found.of)
+
+
+def written(value: float, *, of: Of) -> str:
+    """A figure in what is looked for."""
+    return f"{value:.3g}" if of == "usd_per_mtok" else short_count(value)
 
 
 def ends(found: StudyFindings, of: Estimate) -> str:

@@ -89,10 +89,7 @@ class TuneRun(StudyRun):
     @property
     def service(self) -> ServiceLevel | None:
         """What every user must get; None: nothing is asked."""
-        slo = self.plan.cells[0].plan.slo
-        if slo is None and self.tune.floor is None:
-            return None
-        return ServiceLevel(floor_tok_per_s_per_user=self.tune.floor, slo=None if slo is None else parse_slo(slo))
+        return service_level(self.plan)
 
     def _read(self, cell: Cell) -> None:
         folder = self.folder.cell(cell.name)
@@ -197,6 +194,14 @@ class TuneRun(StudyRun):
         best = known([one for one in self.tries() if one.logs])
         if best:
             self._live.say(f"leader: {best[0].one.name}, after {len(best)} settings")
+
+
+def service_level(plan: PlanFile) -> ServiceLevel | None:
+    """What every user must get in a search; None: nothing is asked."""
+    slo, floor = plan.cells[0].plan.slo, None if plan.tune is None else plan.tune.floor
+    if slo is None and floor is None:
+        return None
+    return ServiceLevel(floor_tok_per_s_per_user=floor, slo=None if slo is None else parse_slo(slo))
 
 
 def _value(text: str, order: tuple[str, ...]) -> Value:

@@ -127,6 +127,16 @@ class Include(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rate: tuple[float, ...] | None = None
 
 
+class Foretold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[tune.predicted]`: settings that were foretold before any was measured. A prediction, nothing measured."""
+
+    gpu: str
+    settings: int
+    """How many were foretold."""
+    figures: dict[str, float] = {}
+    """What was foretold of those that are measured, in what is looked for."""
+
+
 class Tune(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[tune]`: the settings are searched, not all measured; what is looked for, and how near is near enough."""
 
@@ -137,6 +147,8 @@ class Tune(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """It ends when the leader is surely within this share of every other."""
     vary: tuple[str, ...] = ()
     """As `--vary` was given; `[[settings]]` are what came of it."""
+    predicted: Foretold | None = None
+    """Of a search among predictions: `[[settings]]` are those that may be best."""
 
 
 class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
