@@ -11,9 +11,17 @@ from breakeven.predict.run import predicted_run
 from breakeven.predict.wanted import Wanted
 
 
-def curve(model: str, gpu: str) -> RunSummary:
+def curve(model: str, gpu: str, *, max_batch: int | None = None) -> RunSummary:
     shape, card = find_model(model), find_gpu(gpu)
-    wanted = Wanted(model=shape, gpu=card, cards=1, engine="vllm", users=(1, 10, 100), requests=alike(512, 256))
+    wanted = Wanted(
+        model=shape,
+        gpu=card,
+        cards=1,
+        engine="vllm",
+        users=(1, 10, 100),
+        requests=alike(512, 256),
+        max_batch=max_batch,
+    )
     return predicted_run(wanted, choose(shape, card, engine="vllm"))
 
 
@@ -49,3 +57,11 @@ def test_nothing_bounds_a_model_with_experts_but_the_errors() -> None:
     assert low is not None
     assert high is not None
     assert high / value == pytest.approx(value / low)
+
+
+def test_an_engine_that_works_on_one_request_at_once_gives_its_users_together_what_one_has_alone() -> None:
+    one, ten, hundred = (level.output_tok_per_s.value for level in curve("llama-3.1-8b", "l40s", max_batch=1).levels)
+    assert ten == pytest.approx(one, rel=0.02)  # but for what an answer has to travel
+    assert hundred == pytest.approx(one, rel=0.02)
+    free = curve("llama-3.1-8b", "l40s")
+    assert curve("llama-3.1-8b", "l40s", max_batch=100).levels == free.levels

@@ -1,6 +1,7 @@
 """`breakeven tune` on real servers: it finds the best, keeps failures, obeys its budget, resumes when killed."""
 
 import signal
+import socket
 import sys
 import time
 import tomllib
@@ -53,6 +54,39 @@ def test_it_finds_the_fastest_setting_and_says_how_to_get_it_again(
     assert all(len(levels) <= 1 for name, levels in measured(study).items() if "itl0.04" in name)
     assert main(["run", "--resume", str(study.path)]) == 0
     assert "[try" not in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_no_failure_of_the_setting_and_is_tried_again_when_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        vary = ("--users", "2", "--vary", f"needs_port=0,{port}", "--vary", "itl=0.002,0.02", "--repeats", "1")
+        assert main(words(tmp_path, *vary)) == 0
+    said = capsys.readouterr().out
+    assert "the port is in use" in said
+    assert "2 settings could not be tried for what was in the way" in said
+    assert "0 failed, 0 left out" in said
+    study = study_in(tmp_path)
+    assert len(study.state().in_the_way) == 2
+    assert main(["run", "--resume", str(study.path)]) == 0
+    assert study.state().failures == {}
+    assert study.state().in_the_way == ()
+    assert all(measured(study).values())
+    assert "the port is in use" not in capsys.readouterr().out
+
+
+def test_where_something_is_in_the_way_of_every_setting_the_search_says_so_and_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        vary = ("--users", "2", "--vary", f"needs_port={taken.getsockname()[1]}", "--vary", "itl=0.002,0.02")
+        assert main(words(tmp_path, *vary)) == 1
+    assert "2 settings failed and none went well, so it is not the settings; the last: " in capsys.readouterr().err
 
 
 def test_levels_are_measured_near_the_capacity_and_the_service_level_is_kept(

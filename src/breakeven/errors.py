@@ -30,6 +30,10 @@ class RunFailedError(BreakevenError):
     """The world did not play along (server, disk, network, model): exit code 1."""
 
 
+class InTheWayError(RunFailedError):
+    """What kept an engine from starting is not of the engine or its settings, and may be gone later."""
+
+
 class LimitMissedError(BreakevenError):
     """Done, but a limit that the user stated was missed: exit code 3."""
 

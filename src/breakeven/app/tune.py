@@ -131,6 +131,9 @@ def _search_lines(run: TuneRun, best: Cell | None) -> Iterator[str]:
         f"search: {len(tried)} of {len(tries)} settings measured in {starts} starts, {failed} failed, "
         f"{len(run.skipped())} left out beside one that failed, in {short_s(state.used_s)}"
     )
+    if run.in_the_way:
+        left = counted(len(run.in_the_way), "setting")
+        yield f"        {left} could not be tried for what was in the way of any setting; run --resume tries again"
     if tried:
         still = contenders(known(tried))
         others = (

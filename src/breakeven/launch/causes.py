@@ -12,16 +12,20 @@ class Cause(NamedTuple):
     """Regular expression, looked for in the log without regard to case."""
     text: str
     """What is wrong; and what to do."""
+    is_passing: bool = False
+    """It is not of the engine or its settings, and may be gone later."""
 
 
 CAUSES: Final = (
     Cause(
         r"cannot connect to the docker daemon|permission denied while trying to connect to the docker",
         "docker: its daemon does not answer to you: start it, or join the group that may use it, or use --via process",
+        is_passing=True,
     ),
     Cause(
         r"container name .{0,80}is already in use",
         "a container of that name is still there: remove it with docker rm -f",
+        is_passing=True,
     ),
     Cause(
         r"pull access denied|manifest unknown|manifest for .{0,200} not found|repository does not exist",
@@ -46,6 +50,7 @@ CAUSES: Final = (
     Cause(
         r"address already in use|couldn't bind|bind.{0,40}failed|eaddrinuse|port .{0,20}(already )?in use",
         "the port is in use: end what listens there, or give another port",
+        is_passing=True,
     ),
     Cause(
         r"repository not found|is not a valid model identifier|is not a local folder|no such file or directory.{0,200}"
@@ -55,10 +60,12 @@ CAUSES: Final = (
     Cause(
         r"no space left on device",
         "the disk (or /dev/shm) is full: make room; in a container give --ipc=host or a larger --shm-size",
+        is_passing=True,
     ),
     Cause(
         r"max retries exceeded|name resolution|couldn't connect to|connection error.{0,80}hub|offline mode is enabled",
         "the network: the engine could not reach the model's hub; fetch the model before, or give a local path",
+        is_passing=True,
     ),
     Cause(
         r"unrecognized arguments|invalid choice|no such option|unexpected argument|unknown flag",
@@ -67,12 +74,17 @@ CAUSES: Final = (
 )
 
 
+def told_cause(log: Sequence[str]) -> Cause | None:
+    """The first cause of CAUSES that the log tells."""
+    text = "\n".join(log)
+    return next((cause for cause in CAUSES if re.search(cause.seen, text, re.IGNORECASE)), None)
+
+
 def likely_cause(log: Sequence[str], *, exit_code: int | None) -> str | None:
     """The first cause of CAUSES that the log tells; by the exit code else; None where nothing is known."""
-    text = "\n".join(log)
-    for cause in CAUSES:
-        if re.search(cause.seen, text, re.IGNORECASE):
-            return cause.text
+    cause = told_cause(log)
+    if cause is not None:
+        return cause.text
     if exit_code == 127:
         return "the command is not found: install the engine, or give its full path"
     if exit_code in (137, -9):

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from breakeven.clock import now_s
-from breakeven.errors import RunFailedError, one_line
-from breakeven.launch.causes import likely_cause
+from breakeven.errors import InTheWayError, RunFailedError, one_line
+from breakeven.launch.causes import likely_cause, told_cause
 from breakeven.launch.guard import GRACE_S, THEN_S
 from breakeven.newfile import new_file
 
@@ -78,17 +78,17 @@ class EngineProcess:
         while not probe():
             waited_s = now_s() - self.started_s
             if self.exit_code() is not None:
-                raise RunFailedError(self._failure(f"ended with code {self.exit_code()} before it was ready"))
+                raise self._failure(f"ended with code {self.exit_code()} before it was ready")
             if waited_s > timeout_s:
-                raise RunFailedError(self._failure(f"was not ready after {timeout_s:g} s"))
+                raise self._failure(f"was not ready after {timeout_s:g} s")
             if on_wait is not None and waited_s >= told_s:
                 told_s = waited_s + 1.0
                 on_wait(waited_s, next(iter(self.tail(1)), ""))
             time.sleep(POLL_S)
         return now_s() - self.started_s
 
-    def _failure(self, what: str) -> str:
-        return failure_text(f"{self.name} {what}", log_path=self.log_path, exit_code=self.exit_code())
+    def _failure(self, what: str) -> RunFailedError:
+        return failure(f"{self.name} {what}", log_path=self.log_path, exit_code=self.exit_code())
 
     def stop(self) -> None:
         """TERM to the engine's group, KILL after GRACE_S; returns when all of it is gone."""
@@ -160,7 +160,7 @@ def _first_word(guard: "subprocess.Popen[bytes]", *, log_path: Path) -> int:
     if guard.stdin is not None:
         guard.stdin.close()
     code = guard.wait()
-    raise RunFailedError(failure_text(word.get("error", "the engine did not start"), log_path=log_path, exit_code=code))
+    raise failure(word.get("error", "the engine did not start"), log_path=log_path, exit_code=code)
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> list[str]:
@@ -174,9 +174,11 @@ def tail(path: Path, lines: int = TAIL_LINES) -> list[str]:
     return [one_line(line) for line in text.splitlines() if line.strip()][-lines:]
 
 
-def failure_text(what: str, *, log_path: Path, exit_code: int | None) -> str:
-    """One clear line, `what` and its likely cause, then the end of the log."""
-    cause = likely_cause(tail(log_path, 200), exit_code=exit_code)
+def failure(what: str, *, log_path: Path, exit_code: int | None) -> RunFailedError:
+    """One clear line, `what` and its likely cause, then the end of the log; InTheWayError where that may pass."""
+    log = tail(log_path, 200)
+    known, cause = told_cause(log), likely_cause(log, exit_code=exit_code)
     first = f"{what}: {cause}" if cause is not None else what
     last = tail(log_path)
-    return "\n".join([first, f"the end of its log, {log_path}:", *(f"  {line}" for line in last)] if last else [first])
+    lines = [first, f"the end of its log, {log_path}:", *(f"  {line}" for line in last)] if last else [first]
+    return (InTheWayError if known is not None and known.is_passing else RunFailedError)("\n".join(lines))

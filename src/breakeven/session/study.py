@@ -9,7 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from breakeven.clock import now_s, wall_now
-from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.errors import InTheWayError, RunFailedError, UsageError, one_line
 from breakeven.hardware import find_gpus
 from breakeven.load.level import LevelPlan
 from breakeven.metrics.failures import has_mostly_failed
@@ -94,11 +94,17 @@ class StudyRun:
             self._note(cell, summary, repeat=turn.repeat)
         except RunFailedError as error:
             self._live.say(f"{cell.name}: {error}")
-            self._keep(failures=self._state.failures | {cell.name: one_line(str(error).splitlines()[0], limit=300)})
+            why = one_line(str(error).splitlines()[0], limit=300)
+            self._keep(failures=self._state.failures | {cell.name: why}, in_the_way=self._in_the_way(cell, error))
         finally:
             folder.unlock()
             self._spend()
             self._turn_began_s = None
+
+    def _in_the_way(self, cell: Cell, error: RunFailedError | None = None) -> tuple[str, ...]:
+        """Cells that failed for what is not of them, after this one's last try."""
+        others = tuple(name for name in self._state.in_the_way if name != cell.name)
+        return (*others, cell.name) if isinstance(error, InTheWayError) else others
 
     def _session(self, turn: Turn, folder: RunFolder) -> Session:
         """All levels of the turn that the budget holds."""
@@ -116,7 +122,7 @@ class StudyRun:
             failures[cell.name] = f"most requests failed at {', '.join(failed)}"
         starts = summary.run.engine.get("starts")
         seen = {cell.name: float(starts[-1]["start_s"])} if starts else {}
-        self._keep(failures=failures, start_s=self._state.start_s | seen)
+        self._keep(failures=failures, in_the_way=self._in_the_way(cell), start_s=self._state.start_s | seen)
 
     def _may_start(self, level: LevelPlan, turn: Turn) -> bool:
         """The budget still holds this level; once it does not, the study is over."""

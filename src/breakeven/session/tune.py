@@ -58,7 +58,8 @@ class TuneRun(StudyRun):
 
     def measure(self) -> None:
         """Try what may still be the best, until the leader is surely good enough or the budget is used."""
-        self._keep(sessions=(*self._state.sessions, wall_now().isoformat()))
+        still = {name: why for name, why in self._state.failures.items() if name not in self._state.in_the_way}
+        self._keep(sessions=(*self._state.sessions, wall_now().isoformat()), failures=still, in_the_way=())
         while not (self.is_interrupted or self.is_out_of_budget):
             tries = self.tries()
             self._check_that_any_starts(tries)
@@ -79,8 +80,13 @@ class TuneRun(StudyRun):
             self._tell(cell)
 
     def tries(self) -> list[Try]:
-        """What is known of every setting."""
-        return [self._try(cell) for cell in self.plan.cells]
+        """What is known of every setting that nothing else keeps from starting."""
+        return [self._try(cell) for cell in self.plan.cells if cell.name not in self._state.in_the_way]
+
+    @property
+    def in_the_way(self) -> tuple[str, ...]:
+        """Settings that could not be tried for what is not of them; the next session tries them again."""
+        return self._state.in_the_way
 
     def skipped(self) -> list[str]:
         """Settings left out for what failed beside them."""
@@ -99,7 +105,8 @@ class TuneRun(StudyRun):
 
     def _check_that_any_starts(self, tries: list[Try]) -> None:
         failed = [one.name for one in tries if one.has_failed and one.name in self._state.failures]
-        if len(failed) >= MOST_FAILED and not any(one.logs for one in tries):
+        failed += self._state.in_the_way
+        if (len(failed) >= MOST_FAILED or not tries) and not any(one.logs for one in tries):
             raise RunFailedError(
                 f"{len(failed)} settings failed and none went well, so it is not the settings; the last: "
                 f"{self._state.failures[failed[-1]]}"

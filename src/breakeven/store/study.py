@@ -35,6 +35,8 @@ class StudyState(Struct, frozen=True, kw_only=True):
     """Last start-up time of each cell's engine."""
     failures: dict[str, str] = field(default_factory=dict)
     """Why a cell could not be measured to the end, the last time that it was tried."""
+    in_the_way: tuple[str, ...] = ()
+    """Those whose failure is not of the cell, such as a port that is taken."""
 
 
 class StudyFolder:
