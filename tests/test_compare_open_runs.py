@@ -110,6 +110,20 @@ def test_loads_of_users_are_not_asked_of_rates(tmp_path: Path) -> None:
     assert "an open loop has no number of users, which a gate is tested at" in gated.line()
 
 
+def test_a_mix_of_rates_carries_requests_a_second_and_no_users(tmp_path: Path) -> None:
+    """A carries 400 / 100 = 4 req/s of 100 tokens, which B's 2 do not beat at one price: 10 req/s take three of A."""
+    load = tmp_path / "load.toml"
+    load.write_text('[[classes]]\nname = "all"\nreq_per_s = 10\noutput_tokens = 100\n')
+    runs = imported(tmp_path)
+    asked = ("mix", *runs, *SLO, "--price", "machine=1")
+    found = breakeven(*asked, "--load", load)
+    assert found.code == 0, found.err
+    assert "3 × machine for 3.00 USD/h" in found.out
+    assert "4 (4.00–8.00)" in found.out
+    users = breakeven(*asked, "--users", "10")
+    assert "an open loop has no number of users, which the load counts; give it in requests a second" in users.line()
+
+
 def test_a_measured_server_has_its_capacity_at_the_highest_rate_that_it_keeps_up_with(tmp_path: Path) -> None:
     """An answer of 16 tokens takes 20 + 15 x 2 = 50 ms: four places serve 80 req/s, one serves 20.
 

@@ -50,11 +50,11 @@ class Pooled(Struct, frozen=True, kw_only=True):
 
 def pool(run: RunSummary) -> Pooled:
     """Pool the finished levels of a run, those of users where there are some; UsageError when none is left."""
-    is_open = all(level.users is None for level in run.levels)
+    of_rates = is_open(run)
     used: dict[float, list[LevelSummary]] = {}
     left_out = []
     for level in run.levels:
-        unusable = _unusable(level, is_open=is_open)
+        unusable = _unusable(level, of_rates=of_rates)
         if unusable is None:
             used.setdefault(load_of(level) or 0.0, []).append(level)
         else:
@@ -64,7 +64,7 @@ def pool(run: RunSummary) -> Pooled:
     levels = tuple(
         PooledLevel(
             users=each[0].users,
-            req_per_s=each[0].req_per_s_offered if is_open else None,
+            req_per_s=each[0].req_per_s_offered if of_rates else None,
             repeats=len(each),
             figures=pool_figures(each),
             extra=pool_extra(each),
@@ -72,6 +72,23 @@ def pool(run: RunSummary) -> Pooled:
         for _, each in sorted(used.items())
     )
     return Pooled(run=run, levels=levels, left_out=tuple(left_out))
+
+
+def is_open(run: RunSummary) -> bool:
+    """Its levels are of rates."""
+    return bool(run.levels) and all(level.users is None for level in run.levels)
+
+
+def are_open(runs: Sequence[RunSummary]) -> bool:
+    """All are open loops; UsageError where some are."""
+    kinds = {is_open(run): one_line(run.run.id, limit=80) for run in runs}
+    if len(kinds) > 1:
+        raise UsageError(
+            f"{kinds[True]} was measured at rates (open loop) and {kinds[False]} with users (closed loop): the one "
+            "counts latency from when a request was due, the other from when its user was ready, so that no limit "
+            "means the same in both; measure both with --rate, or both with --users"
+        )
+    return kinds.keys() == {True}
 
 
 def of_users(run: RunSummary, *, what: str) -> Pooled:
@@ -99,10 +116,10 @@ def nodes_of(pooled: Pooled) -> int:
     return min(int(level.extra.get("nodes", 0)) for level in pooled.levels)
 
 
-def _unusable(level: LevelSummary, *, is_open: bool) -> LeftOut | None:
+def _unusable(level: LevelSummary, *, of_rates: bool) -> LeftOut | None:
     value = level.output_tok_per_s.value
     why: WhyLeftOut | None = None
-    if level.users is None and not is_open:
+    if level.users is None and not of_rates:
         why = "open_loop"
     elif not load_of(level):
         why = "no_rate"

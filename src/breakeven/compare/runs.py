@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from breakeven.compare.capacity import NO_FLOOR
 from breakeven.compare.differences import engine_comparison, engine_name, same_unit, warnings
 from breakeven.compare.figures import k_at_slo, k_same_load, ratio_equal_users
-from breakeven.compare.pool import Pooled, PooledLevel, pool
+from breakeven.compare.pool import Pooled, PooledLevel, are_open, pool
 from breakeven.compare.rates import verdicts_of
 from breakeven.compare.scope import side_scope
 from breakeven.compare.side import Side, side_of
@@ -49,23 +49,10 @@ def compare_runs(
         for i, run in enumerate(candidates, 1)
     ]
     levels = service_levels(floors=floors, slo=slo)
-    if _are_open([a.side, *(b.side for b in sides)]):
+    if are_open([reference, *candidates]):
         _check_open(a.side.run_id, floors=floors, slo=slo, users=users)
     common = levels or _default_levels(a.side, *(b.side for b in sides))
     return tuple(_compare(a, b, common or _default_levels(a.side, b.side), users=users) for b in sides)
-
-
-def _are_open(sides: Sequence[Side]) -> bool:
-    """All of open loops; UsageError where some are."""
-    kinds = {side.is_open: side for side in sides}
-    if len(kinds) > 1:
-        open_, closed = (one_line(kinds[kind].run_id, limit=80) for kind in (True, False))
-        raise UsageError(
-            f"{open_} was measured at rates (open loop) and {closed} with users (closed loop): the one counts latency "
-            "from when a request was due, the other from when its user was ready, so that no limit means the same in "
-            "both; measure both with --rate, or both with --users"
-        )
-    return kinds.keys() == {True}
 
 
 def _check_open(run_id: str, *, floors: Sequence[float], slo: Slo | None, users: Sequence[float]) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from breakeven.compare.capacity import operating_point
 from breakeven.compare.nextlevel import levels_for
+from breakeven.compare.pool import is_open
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.types import Comparison, Equivalence, NextLevel, OperatingPoint
 from breakeven.errors import UsageError
@@ -57,9 +58,8 @@ def point_at(run: RunSummary, level: ServiceLevel | None) -> OperatingPoint | No
 
 def points_at(runs: Sequence[RunSummary], level: ServiceLevel | None) -> list[OperatingPoint | None]:
     """Of each run. Open loops that stand beside closed ones have none: a limit means another thing in each."""
-    are_open = [all(one.users is None for one in run.levels) for run in runs]
-    mixed = len(set(are_open)) > 1
-    return [None if mixed and open_ else point_at(run, level) for run, open_ in zip(runs, are_open, strict=True)]
+    mixed = len({is_open(run) for run in runs}) > 1
+    return [None if mixed and is_open(run) else point_at(run, level) for run in runs]
 
 
 def narrowing(run: RunSummary, level: ServiceLevel | None) -> tuple[NextLevel, ...]:

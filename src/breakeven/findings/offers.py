@@ -7,8 +7,10 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct, field
 
+from breakeven.compare.capacity import NO_FLOOR
+from breakeven.compare.pool import are_open, of_users
 from breakeven.compare.types import OperatingPoint, Reason
-from breakeven.errors import LimitMissedError, UsageError, unknown
+from breakeven.errors import LimitMissedError, UsageError, one_line, unknown
 from breakeven.findings.level import point_at
 from breakeven.findings.names import card, engine, gpu_count, labels, unit
 from breakeven.findings.nearest import nearest_text
@@ -60,6 +62,7 @@ def offers_of(
     if len({unit(run.run) for run in runs}) > 1:
         raise UsageError("some runs count words and others tokens; leave out one kind")
     _check_names([run.run for run in runs], book)
+    _check_loops(runs, load, level)
     measured = [_measured(run, level) for run in runs]
     if all(one.point is None or one.point.status == "none" for one in measured):
         raise LimitMissedError(nearest_text(runs, level))
@@ -87,6 +90,14 @@ def _check_names(runs: Sequence[RunFacts], book: PriceBook) -> None:
         if not any(same_card(name, known) for run in runs for known in names_of(run)):
             cards = dict.fromkeys(card(run.host) for run in runs)
             raise UsageError(f"--price: {unknown('card among the runs', name, cards)}")
+
+
+def _check_loops(runs: Sequence[RunSummary], load: Load, level: ServiceLevel) -> None:
+    """UsageError for open loops beside closed ones, and where a load or a service counts users of open loops."""
+    if are_open(runs) and any(one.users is not None for one in load.classes):
+        of_users(runs[0], what="the load counts; give it in requests a second (--load FILE with req_per_s)")
+    if are_open(runs) and level.floor_tok_per_s_per_user is not None:
+        raise UsageError(f"{one_line(runs[0].run.id)}: {NO_FLOOR}")
 
 
 def _measured(run: RunSummary, level: ServiceLevel) -> _Run:
