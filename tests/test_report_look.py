@@ -171,6 +171,12 @@ def test_a_run_of_an_open_loop_and_one_of_limits_alone_have_their_pages(
     assert browser.console == []
     assert browser.run("document.querySelectorAll('[data-chart=answer] svg').length") == 1
     assert "requests offered" in browser.run("document.querySelector('figcaption').textContent")
+    run = replace(loaded.run, levels=levels)
+    other = replace(run, run=replace(run.run, id="other"))
+    show(findings_of([loaded._replace(run=one) for one in (run, other)], level=Level(slo="tpot_p95=100ms")))
+    assert browser.console == []
+    assert "5 req/s" in browser.run("document.querySelector('#ranking').textContent")
+    assert "Load" in browser.run("document.querySelector('#ranking').textContent")
     show(findings_of([loaded], level=Level(slo="tpot_p95=100ms")))
     assert browser.console == []
     assert browser.run(OVERLAPS) == []
