@@ -150,9 +150,9 @@ def reason_of(side: Side, level: ServiceLevel, capacity: Capacity) -> Reason | N
     return Reason(id="meets_top", role=side.role, users=float(side.users[usable.keep[-1]]))
 
 
-def operating_point(run: RunSummary, level: ServiceLevel, *, seed: int = 0, node_sd_log: float = 0.0) -> OperatingPoint:
+def operating_point(run: RunSummary, level: ServiceLevel) -> OperatingPoint:
     """Users and throughput (95 % intervals) where `run` gives its capacity at a service level; nothing extrapolated."""
-    side = make_side(run, role=run.run.id, seed=seed, node_sd_log=node_sd_log)
+    side = make_side(run, role=run.run.id)
     return point_of(side, level, capacity(side, level))
 
 

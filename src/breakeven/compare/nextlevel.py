@@ -129,27 +129,25 @@ def _factor(spread: Interval) -> float | None:
     return math.exp(spread.width_log / 2) if math.isfinite(spread.width_log) else None
 
 
-def next_level(
-    run: RunSummary, *, floors: Sequence[float] = (), slo: Slo | None = None, seed: int = 0
-) -> NextLevel | None:
+def next_level(run: RunSummary, *, floors: Sequence[float] = (), slo: Slo | None = None) -> NextLevel | None:
     """The level of one run whose measurement would narrow its curve most; None when more levels would not help.
 
     With service levels: where the capacity at one of them is least sure. Without: the gap between neighbouring levels
     in whose middle most may lie between them. A gap counts only where that exceeds the sampling error.
     """
-    side = side_of(of_users(run, what="are what is measured next"), role=THE_RUN, seed=(seed, 0))
+    side = side_of(of_users(run, what="are what is measured next"), role=THE_RUN, seed=(0, 0))
     levels = service_levels(floors=floors, slo=slo)
     found = _of_service_levels(side, levels) if levels else _of_gaps(side)
     best = max(found, key=lambda one: one[0], default=None)
     return None if best is None else best[1]
 
 
-def levels_for(run: RunSummary, level: ServiceLevel, *, seed: int = 0) -> tuple[NextLevel, ...]:
+def levels_for(run: RunSummary, level: ServiceLevel) -> tuple[NextLevel, ...]:
     """The level that would make the capacity of one run exact; of an exact one, the one or two that narrow it most.
 
     None where more levels would not help.
     """
-    return _levels_for(make_side(run, role=THE_RUN, seed=seed), level)
+    return _levels_for(make_side(run, role=THE_RUN), level)
 
 
 def _of_service_levels(side: Side, levels: Iterable[ServiceLevel]) -> Iterator[tuple[float, NextLevel]]:

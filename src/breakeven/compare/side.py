@@ -65,7 +65,7 @@ class Range(NamedTuple):
 
 
 def make_side(
-    run: RunSummary, *, role: str, seed: int, index: int = 0, node_sd_log: float = 0.0, draws: int = DRAWS
+    run: RunSummary, *, role: str, seed: int = 0, index: int = 0, node_sd_log: float = 0.0, draws: int = DRAWS
 ) -> Side:
     """Pool a run and prepare its draws; the same seed and index give the same draws."""
     return side_of(pool(run), role=role, seed=(seed, index), node_sd_log=node_sd_log, draws=draws)

@@ -74,17 +74,15 @@ class Known(NamedTuple):
     variance: float
 
 
-def next_try(
-    tries: Sequence[Try], *, seed: int = 0, margin: float = 0.05, most_repeats: int = 5, start: int | None = None
-) -> Next | None:
-    """What to measure next; None when the search is over. `start` is how many settings are spread out at first."""
+def next_try(tries: Sequence[Try], *, seed: int = 0, margin: float = 0.05, most_repeats: int = 5) -> Next | None:
+    """What to measure next; None when the search is over."""
     skipped = {one.name for one in skipped_for_neighbours(tries)}
     tried = [one for one in tries if one.logs]
     left = [one for one in tries if not one.logs and not one.has_failed and one.name not in skipped]
     random.Random(seed).shuffle(left)
     model = _Model(tries)
     done = len(tried) + sum(one.has_failed for one in tries)
-    if left and (done < (start or first_tries(tries)) or not tried):
+    if left and (done < first_tries(tries) or not tried):
         return Next(model.least_known(left).name, "spread")
     if not tried:
         return None

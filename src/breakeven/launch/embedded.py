@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -66,7 +66,6 @@ def start_embedded(
     threads: int | None = None,
     batch_tokens: int | None = None,
     micro_batch_tokens: int | None = None,
-    on_wait: Callable[[float, str], None] | None = None,
 ) -> Launched:
     """Start the embedded engine with a slot for each of `slots` users, at most MAX_SLOTS.
 
@@ -82,7 +81,7 @@ def start_embedded(
         own={"threads": threads, "batch-tokens": batch_tokens, "micro-batch-tokens": micro_batch_tokens},
     )
     process = start_process(argv, log_path=log_path, env=_ENVIRONMENT, name="the embedded engine")
-    start_s = process.wait_ready(lambda: _serves(log_path), timeout_s=START_TIMEOUT_S, on_wait=on_wait)
+    start_s = process.wait_ready(lambda: _serves(log_path), timeout_s=START_TIMEOUT_S)
     ready = _ready_line(log_path)
     if ready is None:
         process.stop()

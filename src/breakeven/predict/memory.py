@@ -19,7 +19,6 @@ class Memory(Struct, frozen=True, kw_only=True):
 
     total_bytes: float
     weight_bytes: float
-    workspace_bytes: float
     kv_bytes: float
     """What is left for the key-value cache; below 0 where the weights alone do not fit."""
     kv_bytes_per_token: float
@@ -41,7 +40,6 @@ def memory(model: ModelShape, gpu: Gpu, *, tp: int = 1, usable: float = USABLE) 
     return Memory(
         total_bytes=total,
         weight_bytes=model.weight_bytes,
-        workspace_bytes=workspace,
         kv_bytes=total * usable - model.weight_bytes - workspace,
         kv_bytes_per_token=model.kv_bytes(1) * repeated,
     )

@@ -50,17 +50,17 @@ def gpus_of(case: Money) -> dict[str, str]:
 def _counts(case: Money, gpus: dict[str, str]) -> list[Field | None]:
     count = case.inputs.get("candidate.count", 1.0)
     if "reference" not in gpus:
-        return [_made("candidate.count", "Number of {candidate}", "cards", count, high=max(4 * count, 8))]
+        return [_made("candidate.count", "Number of {candidate}", count, high=max(4 * count, 8))]
     cards = case.inputs.get("reference.count", 1.0)
     k = count / cards
     return [
-        _made("k", "{candidate} that do the work of one {reference} (k)", "cards", k, high=max(3 * k, 2)),
-        _made("cards", "Number of {reference} to replace", "cards", cards, high=max(4 * cards, 8)),
+        _made("k", "{candidate} that do the work of one {reference} (k)", k, high=max(3 * k, 2)),
+        _made("cards", "Number of {reference} to replace", cards, high=max(4 * cards, 8)),
     ]
 
 
-def _made(place: str, label: str, unit: str, value: float, *, high: float) -> Field:
-    return Field(place=place, label=label, unit=unit, value=value, high=high, least=1e-3, most=1e6)
+def _made(place: str, label: str, value: float, *, high: float) -> Field:
+    return Field(place=place, label=label, unit="cards", value=value, high=high, least=1e-3, most=1e6)
 
 
 def _shares(case: Money, name: str, label: str) -> list[Field | None]:

@@ -42,9 +42,9 @@ def title_text(found: Findings) -> str:
     return f"{labels[0]} against {len(labels) - 1} others" if len(labels) > 3 else " vs ".join(labels)
 
 
-def answer_text(found: Findings, answer: Answer | None = None) -> str:
+def answer_text(found: Findings) -> str:
     """The sentence as plain text."""
-    return "".join(part if isinstance(part, str) else part.text for part in answer_parts(found, answer))
+    return "".join(part if isinstance(part, str) else part.text for part in answer_parts(found))
 
 
 def answer_parts(found: Findings, answer: Answer | None = None) -> Parts:

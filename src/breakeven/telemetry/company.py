@@ -53,7 +53,7 @@ class Company:
         ticks_per_s: float | None = None,
     ) -> None:
         self.missing: dict[str, str] = {}
-        self._root, self._port = Path(root), port
+        self._root = Path(root)
         self._ticks_per_s = ticks_per_s or os.sysconf("SC_CLK_TCK")
         if not (self._root / "self" / "stat").is_file():
             raise AbsentError(f"{self._root} is not there; other processes are seen on Linux only")
