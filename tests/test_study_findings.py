@@ -225,5 +225,11 @@ def test_a_study_of_200_cells_is_a_page_and_fits_a_pull_request(
 
 def test_threads_are_looked_for_by_their_rows() -> None:
     found = told(*(a_cell(str(t), a_run({4: 100 + t})) for t in range(12)))
-    assert matrix(found).across is None
+    assert matrix(found).columns == ("tok/s",)
     assert [place for place, _ in matrix(found).rows] == [(str(t),) for t in range(12)]
+
+
+def test_a_study_of_one_setting_is_one_row_of_all() -> None:
+    found = matrix(told(*(a_cell(str(t), a_run({4: 100 + t})) for t in (1, 2))))
+    assert (found.down, found.columns) == (("cell",), ("threads 1", "threads 2"))
+    assert [place for place, _ in found.rows] == [("all",)]

@@ -25,7 +25,7 @@ from breakeven.fleet.strata_text import name_of, parts_of
 from breakeven.report.html import content_policy, page_file
 from breakeven.report.markup import Html, el, joined
 from breakeven.report.pagedata import encode
-from breakeven.say import amount, bare, more, number, unit_of
+from breakeven.say import amount, bare, interval, more, number, unit_of
 
 SHARD: Final = 100
 """Nodes whose evidence is packed together."""
@@ -234,7 +234,7 @@ def _texts(board: Board) -> dict[str, list[str]]:
     return {
         "rank": [f"{'=' if tie else ''}{rank}" for tie, rank in zip(ties, board.rank.tolist(), strict=True)],
         "gap": [more(value) for value in gap],
-        "ends": ["-" if a is None else f"{more(a)} to {more(b)}" for a, b in zip(low, high, strict=True)],
+        "ends": ["-" if a is None else interval(a, b, more) for a, b in zip(low, high, strict=True)],
         "jobs": [number(value) for value in COLUMNS["jobs"].of(board)],
         "failures": [number(value) for value in COLUMNS["failures"].of(board)],
         "tok_per_s": _written(board.tok_per_s, "tok/s"),
@@ -267,9 +267,9 @@ def _group(board: Board, one: Stratum) -> dict[str, Any]:
 def _standing(board: Board, line: int) -> str:
     one, row = board.stratum(line), board.row[line]
     gap, low, high = (math.expm1(float(getattr(board.scores, name)[row])) for name in ("shrunk", "low", "high"))
-    interval = "" if math.isnan(low) else f" ({more(low)} to {more(high)})"
+    inside = "" if math.isnan(low) else f" ({interval(low, high, more)})"
     tie = ", tied with the one above" if board.is_tie[line] else ""
-    return f"Rank {board.rank[line]} of {number(one.nodes)}{tie}: {more(gap)}{interval} beside the median of its like."
+    return f"Rank {board.rank[line]} of {number(one.nodes)}{tie}: {more(gap)}{inside} beside the median of its like."
 
 
 def _told(board: Board, nodes: int) -> str:

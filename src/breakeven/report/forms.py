@@ -32,7 +32,7 @@ def markdown(table: Table) -> list[str]:
     return [first, f"|{sides}|", *others]
 
 
-def html(table: Table) -> Html:
+def html(table: Table, *, caption: str | None = None) -> Html:
     """An HTML table that scrolls where it is too wide; the first cell of a row is its head, a cell may be Html."""
     sides = [None if column.align == "left" else "n" for column in table.columns]
     rows = [
@@ -47,7 +47,8 @@ def html(table: Table) -> Html:
     ]
     named = [el("th", column.head, scope="col", class_=side) for column, side in zip(table.columns, sides, strict=True)]
     head = el("thead", el("tr", *named)) if any(column.head for column in table.columns) else None
-    return el("div", el("table", head, el("tbody", *rows)), class_="scroll")
+    top = el("caption", caption) if caption else None
+    return el("div", el("table", top, head, el("tbody", *rows)), class_="scroll")
 
 
 def _scope(at: int) -> dict[str, str]:

@@ -5,7 +5,9 @@ from typing import Final
 
 from breakeven.findings.study import StudyCell, StudyFindings
 from breakeven.report import studywords as words
+from breakeven.report.forms import markdown
 from breakeven.report.mdtext import table, text
+from breakeven.table import Table
 
 MOST_ROWS: Final = 40
 """Rows of a table; more do not fit a pull request, and the page has them all."""
@@ -15,19 +17,16 @@ def study_markdown(found: StudyFindings) -> Iterator[str]:
     """Lines."""
     yield from (f"**{text(words.best_text(found))}**", "", text(words.ties_text(found)), "")
     laid = words.matrix(found)
-    across = f"{laid.across} " if laid.across else ""
-    heads = [text(one) for one in (*(laid.down or ("cell",)), *(f"{across}{one}" for one in laid.columns))]
-    rows = [
-        [*map(text, place or ("",)), *(_cell(found, cell) for cell in cells)] for place, cells in laid.rows[:MOST_ROWS]
-    ]
-    yield from table(heads if laid.columns else [*heads, words.unit(found)], rows, left=len(laid.down) or 1)
+    heads = [text(one) for one in (*laid.down, *laid.columns)]
+    rows = [[*map(text, place), *(_cell(found, cell) for cell in cells)] for place, cells in laid.rows[:MOST_ROWS]]
+    yield from table(heads, rows, left=len(laid.down))
     if len(laid.rows) > MOST_ROWS:
         yield from (f"{len(laid.rows) - MOST_ROWS} more rows stand on the page.", "")
     yield from (f"<sub>{text(line)}</sub>" for line in words.caveat_lines(found))
     yield ""
     if found.effects:
-        heads = ["setting", "against", "alone", "cells"]
-        yield from table(heads, [[text(one) for one in words.effect_row(row)] for row in found.effects[:MOST_ROWS]])
+        effects = [[text(one) for one in words.effect_row(row)] for row in found.effects[:MOST_ROWS]]
+        yield from (*markdown(Table(words.EFFECTS, effects)), "")
     lines = (*words.interaction_lines(found), *words.trouble_lines(found)[:MOST_ROWS])
     yield from (f"- {text(line)}" for line in lines)
     yield from ("", text(words.used_text(found)), "")

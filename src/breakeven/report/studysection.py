@@ -1,12 +1,13 @@
 """A study on the page: its answer, the matrix as a heat map, what each setting does, what failed. Without a script."""
 
 import math
-from collections.abc import Sequence
 from typing import Final
 
 from breakeven.findings.study import StudyCell, StudyFindings
 from breakeven.report import studywords as words
+from breakeven.report.forms import html
 from breakeven.report.markup import Html, el
+from breakeven.table import Table
 
 SHADES: Final = 9
 """Classes `heat-0` (worst) to `heat-8` (best) of page.css."""
@@ -38,15 +39,10 @@ def study_section(found: StudyFindings) -> Html:
 
 def _heat_map(found: StudyFindings) -> Html:
     laid = words.matrix(found)
-    heads = [el("th", name, scope="col") for name in laid.down or ("cell",)]
-    across = f"{laid.across} " if laid.across else ""
-    heads += [el("th", f"{across}{one}", scope="col", class_="n") for one in laid.columns or (words.unit(found),)]
+    heads = [el("th", name, scope="col") for name in laid.down]
+    heads += [el("th", one, scope="col", class_="n") for one in laid.columns]
     rows = [
-        el(
-            "tr",
-            *(el("th", one, scope="row") for one in place or ("all",)),
-            *(_cell(found, cell) for cell in cells),
-        )
+        el("tr", *(el("th", one, scope="row") for one in place), *(_cell(found, cell) for cell in cells))
         for place, cells in laid.rows
     ]
     caption = f"{words.unit(found)} {words.at(found)}; darker is better, * cannot be told from the best."
@@ -74,17 +70,5 @@ def shade_of(found: StudyFindings, value: float) -> int:
 def _effects(found: StudyFindings) -> Html | None:
     if not found.effects:
         return None
-    return el(
-        "div",
-        el(
-            "table",
-            el("caption", "What each setting does alone"),
-            el("thead", el("tr", *(el("th", head, scope="col") for head in ("Setting", "against", "alone", "cells")))),
-            el("tbody", *(_row(words.effect_row(one)) for one in found.effects)),
-        ),
-        class_="scroll",
-    )
-
-
-def _row(texts: Sequence[str]) -> Html:
-    return el("tr", *(el("td", text) for text in texts))
+    rows = [words.effect_row(one) for one in found.effects]
+    return html(Table(words.EFFECTS, rows), caption="What each setting does alone")

@@ -7,7 +7,7 @@ from breakeven.findings.study import StudyCell, StudyFindings
 from breakeven.report import studywords as words
 from breakeven.report.forms import screen as styled
 from breakeven.say import room
-from breakeven.table import Column, Table, heads
+from breakeven.table import Table, heads
 
 
 def print_study(screen: Console, found: StudyFindings, *, where: str) -> None:
@@ -28,10 +28,9 @@ def print_study(screen: Console, found: StudyFindings, *, where: str) -> None:
 
 def _matrix(found: StudyFindings) -> Table:
     laid = words.matrix(found)
-    down = [Column(printable(name), align="left") for name in laid.down or ("cell",)]
-    across = [f"{laid.across} {column}" if laid.across else column for column in laid.columns or (words.unit(found),)]
-    rows = [(*map(printable, place or ("",)), *(_cell(found, cell) for cell in cells)) for place, cells in laid.rows]
-    return Table((*down, *map(Column, across)), rows)
+    names = heads(*map(printable, (*laid.down, *laid.columns)), left=range(len(laid.down)))
+    rows = [(*map(printable, place), *(_cell(found, cell) for cell in cells)) for place, cells in laid.rows]
+    return Table(names, rows)
 
 
 def _cell(found: StudyFindings, cell: StudyCell | None) -> str:
@@ -43,5 +42,4 @@ def _cell(found: StudyFindings, cell: StudyCell | None) -> str:
 
 
 def _effects(found: StudyFindings) -> Table:
-    rows = [tuple(map(printable, words.effect_row(one))) for one in found.effects]
-    return Table(heads("setting", "against", "alone", "cells", left=(0, 1)), rows)
+    return Table(words.EFFECTS, [tuple(map(printable, words.effect_row(one))) for one in found.effects])

@@ -10,6 +10,7 @@ from breakeven.errors import one_line
 from breakeven.findings.effects import Effect, Interaction
 from breakeven.findings.study import Of, StudyCell, StudyFindings
 from breakeven.metrics.summary import Estimate
+from breakeven.table import heads
 from breakeven.units import short_count, short_s
 
 DASH: Final = "–"
@@ -19,16 +20,16 @@ UNITS: Final[Mapping[Of, str]] = MappingProxyType(
     {"usd_per_mtok": "USD per Mtok", "tok_per_s": "tok/s", "users": "users"}
 )
 _MOST_COLUMNS: Final = 10
+EFFECTS: Final = heads("setting", "against", "alone", "cells", left=(0, 1))
 _LONGEST_CAUSE: Final = 140
 _HARDLY: Final = 100.0
 """High / low of an interval that says no more than that: two starts far apart."""
 
 
 class Matrix(NamedTuple):
-    """The cells as a table: `across` is the factor of its columns."""
+    """The cells as a table: heads of the factors that go down, heads of the cells, and rows."""
 
     down: tuple[str, ...]
-    across: str | None
     columns: tuple[str, ...]
     rows: tuple[tuple[tuple[str, ...], tuple[StudyCell | None, ...]], ...]
     """Values of the factors that go down, and the cells."""
@@ -41,14 +42,14 @@ def matrix(found: StudyFindings) -> Matrix:
     down = tuple(name for name in found.factors if name != across)
     columns = () if across is None else found.factors[across]
     if not found.factors:
-        return Matrix((), None, (), tuple(((cell.name,), (cell,)) for cell in found.cells))
+        return Matrix(("cell",), (unit(found),), tuple(((cell.name,), (cell,)) for cell in found.cells))
     by_place = {(_place(cell, down), cell.factors.get(across or "")): cell for cell in found.cells}
     places = list(dict.fromkeys(_place(cell, down) for cell in found.cells))
     places.sort(key=lambda place: [found.factors[name].index(value) for name, value in zip(down, place, strict=True)])
     wide = columns or (None,)
-    return Matrix(
-        down, across, columns, tuple((place, tuple(by_place.get((place, one)) for one in wide)) for place in places)
-    )
+    named = tuple(f"{across} {one}" for one in columns) or (unit(found),)
+    rows = ((place or ("all",), tuple(by_place.get((place, one)) for one in wide)) for place in places)
+    return Matrix(down or ("cell",), named, tuple(rows))
 
 
 def _place(cell: StudyCell, down: Sequence[str]) -> tuple[str, ...]:
@@ -141,23 +142,22 @@ def ties_text(found: StudyFindings) -> str:
 
 def effect_row(one: Effect) -> tuple[str, str, str, str]:
     """Setting, against, what it does, cells."""
-    low, high = one.ratio.ci95
-    inside = "" if low is None or high is None else f" ({say.more(low - 1)} to {say.more(high - 1)})"
-    ratio = one.ratio.value
-    return (
-        f"{one.factor} {one.value}",
-        one.against,
-        f"{say.more(None if ratio is None else ratio - 1)}{inside}",
-        str(one.cells),
-    )
+    return f"{one.factor} {one.value}", one.against, _change_text(one.ratio), str(one.cells)
 
 
 def interaction_text(one: Interaction) -> str:
     """One pair that is surely more, or less, than its two settings alone."""
-    (a, b), (x, y), (low, high) = one.factors, one.values, one.ratio.ci95
-    ratio = one.ratio.value or 1.0
-    inside = "" if low is None or high is None else f" ({say.more(low - 1)} to {say.more(high - 1)})"
-    return f"{a} × {b}: {a} {x} with {b} {y} is {say.more(ratio - 1)}{inside} off what the two alone would give"
+    (a, b), (x, y) = one.factors, one.values
+    return f"{a} × {b}: {a} {x} with {b} {y} is {_change_text(one.ratio)} off what the two alone would give"
+
+
+def _change_text(ratio: Estimate) -> str:
+    inside = say.closed(ratio.ci95, _change)
+    return f"{_change(ratio.value)}{f' ({inside})' if inside else ''}"
+
+
+def _change(ratio: float | None) -> str:
+    return say.more(None if ratio is None else ratio - 1)
 
 
 def interaction_lines(found: StudyFindings) -> list[str]:
