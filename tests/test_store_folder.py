@@ -13,7 +13,8 @@ from breakeven.errors import RunFailedError, UsageError
 from breakeven.metrics.summary import RunFacts, RunSummary
 from breakeven.plan import Plan
 from breakeven.record import LevelFacts, Record
-from breakeven.store.folder import RunFolder, find_runs, level_name, slug
+from breakeven.store.folder import RunFolder, find_runs, level_name
+from breakeven.store.held import slug
 from builders import a_record, an_honest_level, some_facts
 from stored import python
 

@@ -1,8 +1,6 @@
 """A run's folder: the plan as given, the host, the records level by level, and a summary that can be made again."""
 
 import datetime
-import fcntl
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan, plan_table, read_plan
 from breakeven.record import LevelFacts, Record
 from breakeven.store.facts import host_facts
+from breakeven.store.held import Held, new_folder
 from breakeven.store.log import LevelLog, LogRead, cannot_write, read_log, write_atomically
 from breakeven.store.mark import leave_mark
 from breakeven.store.sound import check_sound
@@ -35,20 +34,16 @@ def level_name(*, users: int | None, req_per_s: float | None, repeat: int) -> st
     return f"{load}-r{repeat}"
 
 
-class RunFolder:
+class RunFolder(Held):
     """One run on disk. `create` makes it, `open` finds it again; holding `lock` keeps a second writer away."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock: int | None = None
+    by = PLAN
 
     @classmethod
     def create(cls, out: Path, *, started: datetime.datetime, label: str, plan: Plan) -> Self:
         """Make a new folder under `out`, named by date and label."""
-        stem = f"{started:%Y-%m-%dT%H%M}-{slug(label)}"
+        path = new_folder(out, started=started, label=label)
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            path = next(path for path in _candidates(out / stem) if _made(path))
             (path / RECORDS).mkdir()
         except OSError as error:
             raise RunFailedError(cannot_write(out, error)) from None
@@ -69,22 +64,6 @@ class RunFolder:
     def id(self) -> str:
         """The folder's name."""
         return one_line(self.path.resolve().name, limit=LONGEST_NAME)
-
-    def lock(self) -> None:
-        """Keep other processes from measuring into this folder, for as long as this one lives."""
-        try:
-            self._lock = os.open(self.path / PLAN, os.O_RDONLY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunFailedError(f"{self.path} is being measured by another process; wait for it or end it") from None
-        except OSError as error:
-            raise RunFailedError(f"{self.path}: {error.strerror}") from None
-
-    def unlock(self) -> None:
-        """Let other processes measure into this folder again."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
     @property
     def is_measured(self) -> bool:
@@ -250,25 +229,6 @@ def is_run(path: Path) -> bool:
         return (path / PLAN).is_file() or (path / SUMMARY).is_file()
     except OSError:
         return False
-
-
-def slug(text: str) -> str:
-    """A text that a server or user gave, made safe as part of a file name."""
-    return re.sub(r"[^a-z0-9.]+", "-", one_line(text, limit=80).lower()).strip("-.")[:60] or "run"
-
-
-def _candidates(path: Path) -> Iterator[Path]:
-    yield path
-    for number in range(2, 1000):
-        yield path.with_name(f"{path.name}-{number}")
-
-
-def _made(path: Path) -> bool:
-    try:
-        path.mkdir()
-    except FileExistsError:
-        return False
-    return True
 
 
 def _read(path: Path) -> bytes:

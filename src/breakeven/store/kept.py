@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from breakeven.errors import RunFailedError
 from breakeven.metrics.summary import RunSummary
-from breakeven.store.folder import SUMMARY, slug
+from breakeven.store.folder import SUMMARY
+from breakeven.store.held import new_folder
 from breakeven.store.log import cannot_write, write_atomically
 
 SOURCE: Final = "source"
@@ -24,11 +25,9 @@ def keep_summary(
 
     RunFailedError where the disk does not take it.
     """
-    stem = f"{started:%Y-%m-%dT%H%M}-{slug(label)}"
-    folder = next(path for number in range(1, 1000) if not (path := _numbered(out / stem, number)).exists())
+    folder = new_folder(out, started=started, label=label)
     named = replace(run, run=replace(run.run, id=folder.name))
     try:
-        folder.mkdir(parents=True)
         for name, data in sources.items():
             (folder / SOURCE).mkdir(exist_ok=True)
             (folder / SOURCE / name).write_bytes(data)
@@ -36,7 +35,3 @@ def keep_summary(
     except OSError as error:
         raise RunFailedError(cannot_write(folder, error)) from None
     return folder, named
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path if number == 1 else path.with_name(f"{path.name}-{number}")

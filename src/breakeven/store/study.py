@@ -2,8 +2,6 @@
 
 import contextlib
 import datetime
-import fcntl
-import os
 from pathlib import Path
 from typing import Final, Self
 
@@ -13,7 +11,8 @@ from msgspec import Struct, field
 
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.plan import Plan, plan_table
-from breakeven.store.folder import PLAN, RECORDS, RunFolder, find_runs, slug
+from breakeven.store.folder import PLAN, RECORDS, RunFolder, find_runs
+from breakeven.store.held import Held, new_folder
 from breakeven.store.log import cannot_write, write_atomically
 from breakeven.store.mark import leave_mark
 
@@ -39,22 +38,15 @@ class StudyState(Struct, frozen=True, kw_only=True):
     """Those whose failure is not of the cell, such as a port that is taken."""
 
 
-class StudyFolder:
+class StudyFolder(Held):
     """One study on disk. `create` makes it, `open` finds it again."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock: int | None = None
+    by = STUDY
 
     @classmethod
     def create(cls, out: Path, *, started: datetime.datetime, label: str, text: str) -> Self:
         """Make a new folder under `out`, named by date and label, with the plan file's `text`."""
-        stem = f"{started:%Y-%m-%dT%H%M}-{slug(label)}"
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            path = _new_folder(out / stem)
-        except OSError as error:
-            raise RunFailedError(cannot_write(out, error)) from None
+        path = new_folder(out, started=started, label=label)
         leave_mark(path)
         write_atomically(path / STUDY, text.encode())
         return cls(path)
@@ -65,20 +57,6 @@ class StudyFolder:
         if not is_study(path):
             raise UsageError(f"{path} is no study folder (it has no {STUDY})")
         return cls(path)
-
-    def lock(self) -> None:
-        """Keep other processes from measuring this study, for as long as this one lives."""
-        try:
-            self._lock = os.open(self.path / STUDY, os.O_RDONLY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunFailedError(f"{self.path} is being measured by another process; wait for it or end it") from None
-
-    def unlock(self) -> None:
-        """Let other processes measure this study again."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
     def text(self) -> str:
         """The plan file as given."""
@@ -139,14 +117,3 @@ def is_study(path: Path) -> bool:
         return (path / STUDY).is_file()
     except OSError:
         return False
-
-
-def _new_folder(path: Path) -> Path:
-    for number in range(1, 1000):
-        candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
-        try:
-            candidate.mkdir()
-        except FileExistsError:
-            continue
-        return candidate
-    raise FileExistsError(f"{path} and all its numbers are taken")

@@ -19,7 +19,7 @@ from breakeven.errors import RunFailedError, UsageError
 from breakeven.fleet.job import Job
 from breakeven.fleet.jobs.plan import Head, is_fleet_plan, read_fleet_plan
 from breakeven.fleet.jobs.task import CELL_LIMIT_S, Task, cell_nodes, cell_task, fleet_task, new_jobs
-from breakeven.store.folder import slug as file_name
+from breakeven.store.held import slug as file_name
 from breakeven.store.log import cannot_write, write_atomically
 from breakeven.study.cells import Cell
 
