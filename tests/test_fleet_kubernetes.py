@@ -131,7 +131,9 @@ def test_stop_deletes_the_jobs_and_says_that_they_were_stopped(handed: Handed) -
 def test_a_cluster_that_is_not_set_up_or_refuses_is_one_line(handed: Handed, tmp_path: Path) -> None:
     handed.render(count=1)
     none = handed.says("submit", KUBECONFIG=str(tmp_path / "none"))
-    assert (none.code, "no cluster is set up" in none.line()) == (2, True)
+    assert (none.code, none.out, "no cluster is set up" in none.line()) == (2, "", True)
+    home = handed.says("submit", KUBECONFIG="", HOME=str(tmp_path))
+    assert (home.code, home.out, "no cluster is set up" in home.line()) == (2, "", True)
     handed.server.token = "another"
     refused = handed.says("submit")
     assert (refused.code, "HTTP 401" in refused.line()) == (1, True)

@@ -94,6 +94,10 @@ def test_cells_run_here_and_their_runs_are_compared(tmp_path: Path) -> None:
     assert compared.code == 0, compared.err
     again = breakeven("fleet", "submit", grid)
     assert again.code == 0, again.err
+    taken = breakeven("fleet", "import", grid, "--to", tmp_path / "set")
+    assert taken.code == 2
+    assert taken.line().endswith(f"`breakeven compare {grid}/runs/*` compares them")
+    assert not (tmp_path / "set").exists()
 
 
 @pytest.fixture

@@ -280,9 +280,13 @@ def test_collect_takes_what_came_back_while_nobody_looked(handed: Handed) -> Non
 
 @pytest.mark.parametrize(
     ("words", "why"),
-    [(("--on", "lokal"), "did you mean 'local'"), (("--on", "dstack"), "no place is called 'dstack'")],
+    [
+        (("--on", "lokal"), "did you mean 'local'"),
+        (("--on", "dstack"), "then `dstack apply -f FILE` for each FILE of FOLDER/files"),
+        (("--on", "skypilot"), "then `sky launch --cluster JOB FILE` for each FILE of FOLDER/files"),
+    ],
 )
-def test_a_place_that_is_not_known_is_one_line(handed: Handed, words: tuple[str, ...], why: str) -> None:
+def test_a_place_where_nothing_is_handed_out_is_one_line(handed: Handed, words: tuple[str, ...], why: str) -> None:
     handed.render(count=1)
     done = breakeven("fleet", "submit", handed.path, *words)
     assert (done.code, why in done.line()) == (2, True)

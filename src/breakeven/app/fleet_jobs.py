@@ -32,7 +32,8 @@ def render(path: Path, *, to: str, out: Path, infra: tuple[str, ...]) -> int:
             raise RunFailedError(cannot_write(out, error)) from None
         for file, body in files:
             write_atomically(out / FILES / file, body.encode())
-    print(f"{out / FILES}: {len(files)} {'cells' if fleet.is_study else 'jobs'} for {to}")
+    what = "cell" if fleet.is_study else "job"
+    print(f"{out / FILES}: {len(files)} {what}{'' if len(files) == 1 else 's'} for {to}")
     return 0
 
 

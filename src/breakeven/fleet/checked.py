@@ -22,7 +22,7 @@ from breakeven.metrics.telemetry import POWER_CAPS, THERMAL
 
 REFUSALS: Final[dict[str, str]] = {
     "unreadable": "it is no job or result of this form",
-    "not_over": "it is still under way: import it again when it is over",
+    "not_over": "it is not over yet: import the folder again when it is",
     "other_job": "its result names another job",
     "other_template": "its result is of another template than was handed out",
     "replay": "its levels are those of another job, to the last digit: one measurement told twice",

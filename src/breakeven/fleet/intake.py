@@ -12,6 +12,7 @@ from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.fleet import csvjobs
 from breakeven.fleet.checked import SMALL_PROOF, Refused, Told, from_job
 from breakeven.fleet.job import Job
+from breakeven.fleet.jobs.folder import RUNS, is_of_study
 from breakeven.fleet.maps import Plan, plan
 from breakeven.fleet.result import LARGEST_BYTES
 from breakeven.fleet.rows import Rows, joined, make_rows
@@ -78,6 +79,11 @@ def take_in(
 ) -> Intake:
     """Import a CSV, or a folder of jobs, into a set, and say what became of every job."""
     found = Intake(source=str(source), refused={}, refused_counts={}, marked={})
+    if is_of_study(source):
+        raise UsageError(
+            f"{source}: its jobs are cells of a study, which a set of nodes' results has no place for;"
+            f" `breakeven compare {source / RUNS}/*` compares them"
+        )
     laid = None if source.is_dir() else plan(csvjobs.header(source), given)
     if laid is None and given:
         raise UsageError(f"{source}: a folder of results needs no --map")

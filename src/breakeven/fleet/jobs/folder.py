@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from breakeven.errors import RunFailedError, UsageError
+from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.fleet.job import Job
 from breakeven.fleet.jobs.plan import Head, is_fleet_plan, read_fleet_plan
 from breakeven.fleet.jobs.task import CELL_LIMIT_S, Task, cell_nodes, cell_task, fleet_task, new_jobs
@@ -131,6 +131,8 @@ class _Kept(Given, frozen=True, kw_only=True):
 
 def open_fleet(path: Path, *, cells_of: CellsOf) -> Fleet:
     """The fleet in a folder, with its jobs; `cells_of` reads the cells of a study's text."""
+    if not (path / GIVEN).exists():
+        raise UsageError(f"{path} is no folder of a fleet; `breakeven fleet render PLAN --out FOLDER` makes one")
     try:
         given = msgspec.json.decode((path / GIVEN).read_bytes(), type=_Kept)
         text = (path / PLAN).read_text(encoding="utf-8")
@@ -141,12 +143,18 @@ def open_fleet(path: Path, *, cells_of: CellsOf) -> Fleet:
         ]
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"{path} is no folder of a fleet: {error}; `breakeven fleet render PLAN --out FOLDER` makes one"
+            f"{path} is no whole folder of a fleet: {one_line(str(error))}; render its plan into another one"
         ) from None
     cells = () if is_fleet_plan(text) else cells_of(text)
     fleet = Fleet(path, text, given, cells, given.name)
     fleet.jobs = {job.id: job for job in jobs}
     return fleet
+
+
+def is_of_study(path: Path) -> bool:
+    """A folder whose jobs are the cells of a study: they leave run folders, and no results of nodes."""
+    plan = path / PLAN
+    return plan.is_file() and not is_fleet_plan(plan.read_text(encoding="utf-8", errors="replace"))
 
 
 def _head(name: str, *, to: str) -> Head:

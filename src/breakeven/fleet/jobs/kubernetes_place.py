@@ -4,6 +4,7 @@ Cluster, account and namespace are those of the kubeconfig's current context, or
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -40,10 +41,11 @@ class KubernetesPlace:
         except ImportError:
             raise UsageError(_EXTRA) from None
         try:
-            config.load_config()
-            self.namespace = _namespace(config)
+            self.namespace = _set_up(config)
         except (config.ConfigException, OSError) as error:
-            raise UsageError(f"kubernetes: no cluster is set up: {one_line(str(error))}") from None
+            raise UsageError(
+                f"kubernetes: no cluster is set up: {one_line(str(error))} Let KUBECONFIG name your kubeconfig"
+            ) from None
         self._jobs, self._pods = client.BatchV1Api(), client.CoreV1Api()
 
     def check(self, task: Task) -> None:
@@ -116,9 +118,12 @@ def _named(name: str) -> str:
     return name.replace(".", "-")
 
 
-def _namespace(config: Any) -> str:
-    if _IN_CLUSTER.exists():
+def _set_up(config: Any) -> str:
+    """The namespace that is spoken to from now on: a kubeconfig's, or that of the pod that this runs in."""
+    if _IN_CLUSTER.exists() and "KUBECONFIG" not in os.environ:
+        config.load_incluster_config()
         return _IN_CLUSTER.read_text().strip()
+    config.load_kube_config()
     _, context = config.list_kube_config_contexts()
     return str(context["context"].get("namespace") or "default")
 

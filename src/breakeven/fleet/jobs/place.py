@@ -6,7 +6,7 @@ from typing import ClassVar, Final, Protocol, cast
 
 from msgspec import Struct
 
-from breakeven.errors import RunFailedError
+from breakeven.errors import RunFailedError, UsageError
 from breakeven.fleet.job import Outcome
 from breakeven.fleet.jobs.task import Task
 from breakeven.registry import load
@@ -16,6 +16,12 @@ PLACES: Final = {
     "nosana": "breakeven.fleet.jobs.nosana_place:NosanaPlace",
     "kubernetes": "breakeven.fleet.jobs.kubernetes_place:KubernetesPlace",
 }
+
+BY_THEIR_OWN: Final = {
+    "skypilot": "sky launch --cluster JOB FILE",
+    "dstack": "dstack apply -f FILE",
+}
+"""Grids whose own program takes the files of `fleet render`, one by one."""
 
 
 class NotNowError(RunFailedError):
@@ -66,5 +72,10 @@ class Place(Protocol):
 
 
 def place(name: str, folder: Path) -> Place:
-    """A row of PLACES for the fleet in this folder; UsageError names the nearest known name."""
+    """A row of PLACES for the fleet in this folder; UsageError names the nearest known name, or says who hands out."""
+    if name in BY_THEIR_OWN:
+        raise UsageError(
+            f"jobs for {name} are handed out by its own program:"
+            f" `breakeven fleet render --to {name} PLAN --out FOLDER`, then `{BY_THEIR_OWN[name]}` for each FILE of FOLDER/files"
+        )
     return cast("Callable[[Path], Place]", load("place", PLACES, name))(folder)
