@@ -10,7 +10,7 @@ from breakeven.metrics.summary import Estimate, LevelSummary
 from breakeven.report.forms import csv_text, html, markdown, screen
 from breakeven.report.markup import el
 from breakeven.report.terminal import throughput_chart
-from breakeven.say import interval, more, plus_minus
+from breakeven.say import Ends, in_doubt, interval, more, plus_minus
 from breakeven.table import Column, Styled, Table, heads, lines
 from breakeven.units import short_count
 from terminal import at_a_terminal, without_styles
@@ -164,3 +164,16 @@ def test_running_text_is_no_wider_than_the_terminal() -> None:
     table = [line for line in told if line.lstrip().startswith(("users", "100"))]
     assert table
     assert all(len(line) <= 80 for line in table)
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ((95.0, 105.0), "± 5.0 %"),
+        ((40.0, 180.0), "(40.0–180)"),
+        ((95.0, None), "(95.0, no bound above)"),
+        ((None, None), ""),
+    ],
+)
+def test_a_value_in_a_line_is_followed_by_its_doubt_or_by_nothing(ends: Ends, told: str) -> None:
+    assert in_doubt(100.0, ends, short_count) == told

@@ -134,13 +134,25 @@ def closed(ci95: Ends, said: Callable[[float], str] = digits, *, otherwise: str 
 
 def plus_minus(value: float | None, ci95: Ends, said: Callable[[float], str]) -> str:
     """Half of an interval in per cent of its value; from a half on, where it is far from symmetric, its two ends."""
-    low, high = ci95
-    if not value or (low is None and high is None):
+    if not value or ci95 == (None, None):
         return "–"
-    if low is None or high is None:
-        return "open"
-    half = (high - low) / 2 / value
-    return interval(low, high, said) if half >= WIDE_HALF else half_width(half)
+    half = _narrow_half(value, ci95)
+    return half_width(half) if half is not None else closed(ci95, said, otherwise="open")
+
+
+def in_doubt(value: float | None, ci95: Ends, said: Callable[[float], str]) -> str:
+    """What follows a value in a line: `± 5.2 %`, `(40–180)`, `(95, no bound above)`; nothing where nothing is known."""
+    if not value or ci95 == (None, None):
+        return ""
+    half = _narrow_half(value, ci95)
+    return f"± {half_width(half)}" if half is not None else f"({interval(*ci95, said)})"
+
+
+def _narrow_half(value: float, ci95: Ends) -> float | None:
+    """Half of an interval as a share of its value; None where it is open, or as wide as WIDE_HALF."""
+    low, high = ci95
+    half = None if low is None or high is None else (high - low) / 2 / value
+    return half if half is not None and half < WIDE_HALF else None
 
 
 def between(values: Sequence[float | None], unit: str) -> str:

@@ -12,8 +12,7 @@ from breakeven.hidden import hidden
 from breakeven.load.level import LevelPlan, Progress
 from breakeven.metrics.summary import LevelSummary
 from breakeven.report.ahead import Ahead
-from breakeven.report.terminal import doubt
-from breakeven.say import half_width
+from breakeven.say import half_width, in_doubt
 from breakeven.units import load_text, short_count
 
 _EVERY_S: Final = 0.25
@@ -98,8 +97,9 @@ class Live:
         """A line for a level that is over; the next may be the same once more."""
         self._shown = None
         self._ahead.finished()
-        speed = level.output_tok_per_s.value
-        rate = "nothing measured" if speed is None else f"{short_count(speed)} tok/s ± {doubt(level.output_tok_per_s)}"
+        speed, ci95 = level.output_tok_per_s.value, level.output_tok_per_s.ci95
+        how_sure = in_doubt(speed, ci95, short_count)
+        rate = "nothing measured" if speed is None else f"{short_count(speed)} tok/s {how_sure}".rstrip()
         errors = f", {level.errors} errors" if level.errors else ""
         load = load_text(level.users, level.req_per_s_offered)
         lost = level.extra.get("clients_lost")

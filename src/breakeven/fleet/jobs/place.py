@@ -76,6 +76,7 @@ def place(name: str, folder: Path) -> Place:
     if name in BY_THEIR_OWN:
         raise UsageError(
             f"jobs for {name} are handed out by its own program:"
-            f" `breakeven fleet render --to {name} PLAN --out FOLDER`, then `{BY_THEIR_OWN[name]}` for each FILE of FOLDER/files"
+            f" `breakeven fleet render --to {name} PLAN --out FOLDER`, then `{BY_THEIR_OWN[name]}` for each FILE of"
+            " FOLDER/files"
         )
     return cast("Callable[[Path], Place]", load("place", PLACES, name))(folder)
