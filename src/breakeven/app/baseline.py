@@ -1,6 +1,7 @@
-"""`compare STUDY --baseline RUN|STUDY`: each cell against its baseline, for a reader or a CI system."""
+"""`compare STUDY --baseline` and `compare RUN… --history`: each against what was before, for people and CI."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +10,10 @@ from msgspec import Struct
 from breakeven.app.runs import read_run, write_file, write_json
 from breakeven.app.study import StoredStudy
 from breakeven.compare.family import DEFAULT_GATE, Family, Pair, gate_family
+from breakeven.compare.history import history
 from breakeven.errors import UsageError
 from breakeven.report.familytext import family_junit, family_lines, family_markdown
+from breakeven.report.historytext import history_lines, history_markdown
 from breakeven.store.study import is_study
 
 STDOUT: Final = "-"
@@ -37,6 +40,20 @@ def compare_with_baseline(
     return LIMIT_MISSED if found.verdict in missed else 0
 
 
+def show_history(runs: Sequence[Path], metric: str, *, forms: Forms) -> int:
+    """Runs of one cell over time, with marks where their figure surely changed."""
+    if [forms.markdown, forms.json].count(STDOUT) > 1:
+        raise UsageError("compare: only one form can go to stdout (-)")
+    found = history([read_run(path) for path in runs], metric)
+    to_stdout = STDOUT in (forms.markdown, forms.json)
+    print("\n".join(history_lines(found)), file=sys.stderr if to_stdout else sys.stdout)
+    if forms.markdown is not None:
+        _write(forms.markdown, history_markdown(found).encode())
+    if forms.json is not None:
+        write_json(found, forms.json)
+    return 0
+
+
 def pairs(study: Path, baseline: Path) -> list[Pair]:
     """Every measured cell with the cell of its name in the baseline, or with the one run that is the baseline."""
     stored = StoredStudy(study)
@@ -61,10 +78,15 @@ def _put_out(found: Family, forms: Forms, *, name: str) -> None:
         (forms.junit, family_junit(found, name=name)),
         (forms.markdown, family_markdown(found).encode()),
     ):
-        if where == STDOUT:
-            sys.stdout.buffer.write(data)
-            sys.stdout.flush()
-        elif where is not None:
-            write_file(Path(where), data)
+        if where is not None:
+            _write(where, data)
     if forms.json is not None:
         write_json(found, forms.json)
+
+
+def _write(where: str, data: bytes) -> None:
+    if where != STDOUT:
+        write_file(Path(where), data)
+        return
+    sys.stdout.buffer.write(data)
+    sys.stdout.flush()

@@ -39,6 +39,8 @@ def _compare(arguments: argparse.Namespace) -> int:
         )
     elif {arguments.reference, *candidates, arguments.data_workload, arguments.tokens_per_word} != {None}:
         raise UsageError("compare: --reference, --candidate, --data-workload and --tokens-per-word go with --data NAME")
+    elif arguments.history is not None:
+        return _history(arguments)
     elif len(arguments.runs) == 1 and is_study(arguments.runs[0]):
         return _compare_study(arguments)
     elif len(arguments.runs) < 2:
@@ -56,6 +58,16 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.gate_strict and not arguments.gate:
         raise UsageError("compare: --gate-strict is about gates; give one with --gate CONDITION")
     return compare(runs, level, gates=arguments.gate or (), strict=arguments.gate_strict, json_to=arguments.json)
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    """Runs of one cell over time."""
+    from breakeven.app.baseline import Forms, show_history
+
+    if arguments.gate or arguments.baseline is not None or arguments.junit is not None:
+        raise UsageError("compare: --history has its own rule; leave --gate, --baseline and --junit out")
+    forms = Forms(markdown=arguments.md, json=arguments.json)
+    return show_history(arguments.runs, arguments.history, forms=forms)
 
 
 def _compare_study(arguments: argparse.Namespace) -> int:
@@ -96,7 +108,7 @@ def _cost(arguments: argparse.Namespace) -> int:
 
 
 _SERVICE: Final = "at which service"
-_STUDY: Final = "a study against a baseline"
+_STUDY: Final = "a study against a baseline, and a cell over time"
 _DATA: Final = "out of a shipped data set, instead of runs"
 FLOOR: Final = Option("--floor", "tok/s that on average a user must get at least", "LIST", kind=NUMBERS, group=_SERVICE)
 SLO: Final = Option("--slo", "limits such as ttft_p99=2s,tpot_p99=100ms, or a preset", "LIMITS", group=_SERVICE)
@@ -145,8 +157,20 @@ COMMANDS: Final = (
                 kind=PATH,
                 group=_STUDY,
             ),
+            Option(
+                "--history",
+                "runs of one cell over time: METRIC of each (such as output_tok_per_s), marked where it surely changed",
+                "METRIC",
+                group=_STUDY,
+            ),
             Option("--junit", "the verdicts as JUnit XML", "FILE", kind=WRITABLE, group=_STUDY),
-            Option("--md", "the verdicts for a pull request; - is stdout", "FILE", kind=WRITABLE, group=_STUDY),
+            Option(
+                "--md",
+                "the verdicts or the history for a pull request; - is stdout",
+                "FILE",
+                kind=WRITABLE,
+                group=_STUDY,
+            ),
             Option("--data", "nosana-2024 or nosana-2024-sweep, in words per second", "NAME", group=_DATA),
             Option("--reference", "GPU of the reference", "GPU", group=_DATA),
             Option("--candidate", "GPU of a candidate", "GPU", kind=TEXTS, group=_DATA),

@@ -59,7 +59,7 @@ def gate_family(pairs: Sequence[Pair], expressions: Sequence[str]) -> Family:
     for expression in expressions:
         parse_gate(expression)
     tests = sum(_levels(pair, expression) for pair in pairs for expression in expressions)
-    spreads = {expression: _spread(pairs, parse_gate(expression).metric) for expression in expressions}
+    spreads = {expression: family_spread(pairs, parse_gate(expression).metric) for expression in expressions}
     cells = tuple(_cell(pair, spreads, tests=max(1, tests)) for pair in pairs)
     return Family(verdict=overall([cell.verdict for cell in cells]), tests=tests, cells=cells)
 
@@ -80,7 +80,7 @@ def _levels(pair: Pair, expression: str) -> int:
         return 0
 
 
-def _spread(pairs: Sequence[Pair], metric: str) -> Spread | None:
+def family_spread(pairs: Sequence[Pair], metric: str) -> Spread | None:
     """How far repeats of one load lie apart, pooled over all cells and both sides; None where nothing was repeated."""
     runs = {id(run): run for pair in pairs for run in (pair.reference, pair.candidate) if run is not None}
     own = [
