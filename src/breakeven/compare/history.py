@@ -98,7 +98,7 @@ def _figure(run: RunSummary, metric: str, users: int) -> Estimate:
 
 
 def _loads(runs: Sequence[RunSummary]) -> list[int]:
-    return sorted({int(level.users) for run in runs for level in pool(run).levels})
+    return sorted({level.users for run in runs for level in pool(run).levels if level.users is not None})
 
 
 def _when(run: RunSummary) -> float:
