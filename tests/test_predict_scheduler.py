@@ -16,7 +16,7 @@ from breakeven.metrics.definitions import e2e_s, tpot_s, ttft_s
 from breakeven.metrics.level import summarise_level
 from breakeven.metrics.summary import LevelSummary
 from breakeven.predict.calibrations import choose
-from breakeven.predict.closed import closed_loop
+from breakeven.predict.closed import FULLEST, closed_loop
 from breakeven.predict.replica import Engine
 from breakeven.predict.requests import of_lengths
 from breakeven.predict.scheduler import ROUTERS, LengthsOf, Load, Simulated, simulate
@@ -166,6 +166,26 @@ def test_the_balance_that_predictions_are_made_by_agrees(users: int, prompt: int
     )
     assert level.output_tok_per_s.value == pytest.approx(balance.output_tok_per_s, rel=0.03)
     assert level.of("tpot_s").p50.value == pytest.approx(balance.tpot_s, rel=0.03)
+
+
+@pytest.mark.parametrize("card", ["l40s", "h100-sxm"])
+@pytest.mark.parametrize("output", [2, 3])
+def test_users_of_short_answers_wait_before_their_first_token(card: str, output: int) -> None:
+    """Between two tokens of one user lies a full step at most, in the balance as on the simulated engine; Little
+    holds."""
+    model, gpu = find_model("llama-3.1-8b"), find_gpu(card)
+    chosen = choose(model, gpu, engine="vllm")
+    steps = step_time(model, gpu, chosen.efficiency, tp=1)
+    balance = closed_loop(
+        steps, users=300, input_tokens=512, output_tokens=output, waiting=chosen.waiting, request_s=0.0
+    )
+    engine = Engine(steps.step_s, slots=300, step_tokens=FULLEST)
+    level = summary(simulate(engine, Load(fixed(512, output), users=300, window_s=30)))
+    assert level.of("tpot_s").p50.value == pytest.approx(balance.tpot_s, rel=0.1)
+    e2e_s = balance.ttft_s + (output - 1) * balance.tpot_s
+    assert balance.ttft_s > 0.8 * e2e_s
+    assert (level.of("ttft_s").p50.value or 0.0) > 0.8 * (level.of("e2e_s").p50.value or 0.0)
+    assert balance.output_tok_per_s / output * e2e_s == pytest.approx(300)
 
 
 @pytest.mark.parametrize("routing", ROUTERS)
