@@ -16,7 +16,7 @@ from breakeven.predict.coverage import FIGURES, GROUPED, Tried, median_error, ro
 from breakeven.predict.fit import errors, fit
 from breakeven.predict.levels import ENOUGH
 from breakeven.predict.shipped import shipped_points
-from breakeven.predict.validate import CLASSES, FOLDS
+from breakeven.predict.validate import CLASSES, FOLDS, held_out
 from breakeven.reference.serving import peer_points, serving_points
 from commands import breakeven
 
@@ -129,3 +129,23 @@ def test_wrong_words_are_one_line(words: tuple[str, ...], says: str) -> None:
     assert done.code == 2
     assert re.search(says, done.err)
     assert done.err.count("\n") == 1
+
+
+def test_a_fit_that_is_made_now_says_how_far_it_is() -> None:
+    measured, _ = shipped_points()
+    few = [one for one in measured if one.key.gpu == "gb200"]
+    told: list[tuple[int, int]] = []
+    held_out(few, "same", tell=lambda number, of: told.append((number, of)))
+    assert told == [(number, FOLDS) for number in range(1, FOLDS + 1)]
+
+
+def test_a_card_whose_own_points_lay_outside_says_so_where_it_is_not_its_own_calibration() -> None:
+    """2 of 17 points of GB200 were inside without them (docs/PREDICTION.md); those of H100 held."""
+    gb200 = ("predict", "--model", "llama-3.1-8b", "--users", 1, "--gpu", "gb200,h100-80-sxm,gb300", "--json", "-")
+    runs = json.loads(breakeven(*gb200).out)["runs"]
+    said = [run["run"]["settings"]["predicted"].get("outside") for run in runs]
+    assert said == [{"points": 17, "inside": pytest.approx(2 / 17)}, None, None]
+    page = breakeven(*gb200[:-2]).out
+    assert page.count("11.8 % had their TPOT inside") == 1
+    own = breakeven("predict", "--model", "qwen3-32b", "--users", 1, "--gpu", "gb200", "--engine", "trtllm").out
+    assert "had their TPOT inside" not in own

@@ -1,5 +1,6 @@
 """`breakeven predict --validate`: how wrong predictions were on what they had not seen, and whether intervals held."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from breakeven.engine import ENGINES
 from breakeven.errors import UsageError
 from breakeven.hardware import find_gpu, find_gpus, find_model
 from breakeven.hardware.silicon import Kernels, is_installed, kernels
+from breakeven.predict.calibrations import Tier
 from breakeven.predict.coverage import Held, HeldByTier, anew, rows, shipped
 from breakeven.predict.owntried import LEAST, own_tried
 from breakeven.predict.validate import Setting
@@ -44,8 +46,14 @@ def validate(
 def _held_out(*, refit: bool) -> HeldByTier:
     """By kernels only where breakeven[silicon] is there, without which nothing is predicted by them."""
     if refit:
-        return anew(known=_kernels if is_installed() else None)
+        return anew(known=_kernels if is_installed() else None, tell=_tell)
     return {tier: rows for tier, rows in shipped().items() if tier != "kernels" or is_installed()}
+
+
+def _tell(tier: Tier, number: int, of: int) -> None:
+    """How far it is, to whoever waits."""
+    what = "asking for kernels of setting" if tier == "kernels" else f"held out as `{tier}`: fit"
+    print(f"{what} {number} of {of}", file=sys.stderr, flush=True)
 
 
 def _kernels(of: Setting) -> Kernels | None:

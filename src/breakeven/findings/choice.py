@@ -56,6 +56,8 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """What holds the node back there, where it was predicted."""
     reason: Reason | None = None
     """Why it does not serve at this level."""
+    outside: dict[str, float] | None = None
+    """Points of the card, and which part of them such an interval held, where that was few (`predict/coverage.py`)."""
 
     def cost(self, by: "RankedBy") -> Estimate:
         """What a ranking goes by."""
@@ -137,6 +139,7 @@ def _candidate(run: RunSummary, *, level: ServiceLevel, prices: Prices) -> Candi
         at_least=point is not None and point.status == "bound",
         usd_per_mtok=row.usd_per_mtok,
         bound=_bound(run.run, row.users.value),
+        outside=(run.run.settings.get("predicted") or {}).get("outside"),
         reason=None if point is None or point.reason is None else replace(point.reason, role="this node"),
     )
 

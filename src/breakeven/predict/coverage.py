@@ -9,6 +9,7 @@ import functools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -21,6 +22,7 @@ from breakeven.predict.calibrations import ALL_TIERS, TIERS, Tier
 from breakeven.predict.levels import Group, Key, nearest_of
 from breakeven.predict.shipped import calibrated, shipped_points
 from breakeven.predict.validate import (
+    ENOUGH,
     SHARES,
     Setting,
     factor,
@@ -143,18 +145,29 @@ def shipped() -> HeldByTier:
     return {tier: [one for one in rows if one.errors] for tier, rows in made.items()}
 
 
-def anew(*, seed: int = 1, known: Callable[[Setting], Kernels | None] | None = None) -> HeldByTier:
+Tell = Callable[[Tier, int, int], None]
+"""What is begun of a tier: the number of a fit or of a setting asked for its kernels, and how many there are."""
+
+
+def anew(
+    *, seed: int = 1, known: Callable[[Setting], Kernels | None] | None = None, tell: Tell | None = None
+) -> HeldByTier:
     """The same from fits that are made now, with another draw of the parts of `same`: a minute or two.
 
     `known` asks for the kernels of a setting; without it nothing is predicted by them.
     """
     measured, _ = shipped_points()
     points = {id(one): index for index, one in enumerate(measured)}
-    misses = {tier: held_out(measured, tier, seed=seed) for tier in TIERS}
+    misses = {tier: held_out(measured, tier, seed=seed, tell=partial(tell, tier) if tell else None) for tier in TIERS}
     if known is not None:
-        misses["kernels"] = held_out_by_kernels(
-            measured, {of: found for of in map(setting, measured) if (found := known(of))}
-        )
+        asked = dict.fromkeys(map(setting, measured))
+        found: dict[Setting, Kernels] = {}
+        for number, of in enumerate(asked, 1):
+            if tell is not None:
+                tell("kernels", number, len(asked))
+            if steps := known(of):
+                found[of] = steps
+        misses["kernels"] = held_out_by_kernels(measured, found)
     made: dict[Tier, list[Held]] = {}
     for tier, missed in misses.items():
         at = [(points[id(miss.calibrated)], miss) for miss in missed if miss.errors]
@@ -204,6 +217,32 @@ def tried(tier: Tier, held: Sequence[Held]) -> tuple[Tried, ...]:
                 widths = {name: nearest_of(held[index].group, known[name]) or math.inf for name in FIGURES}
                 made[index] = Tried(held[index], widths)
     return tuple(made[index] for index in sorted(made))
+
+
+LEAST_HELD: Final = 0.5
+"""Part of a card's points in intervals of 90 % below which they are said not to have held."""
+
+
+class Outside(Struct, frozen=True, kw_only=True):
+    """A card whose own points lay outside of such intervals as are told of it."""
+
+    points: int
+    inside: float
+    """Part of those whose TPOT was inside."""
+
+
+def outside(tier: Tier, gpu: str) -> Outside | None:
+    """Of a card that was left out as the tier says; None where its intervals held, or too few points tell."""
+    if tier == "same" or sum(point.gpu == gpu for point in serving_points()) < ENOUGH:
+        return None
+    points = [one for one in _tried_of(tier) if one.held.point.gpu == gpu]
+    inside = float(np.mean([one.holds("tpot_s") for one in points])) if points else 1.0
+    return Outside(points=len(points), inside=inside) if len(points) >= ENOUGH and inside < LEAST_HELD else None
+
+
+@functools.cache
+def _tried_of(tier: Tier) -> tuple[Tried, ...]:
+    return tried(tier, shipped()[tier])
 
 
 def _widths(found: Mapping[Group, Sequence[Held]], figure: str, tier: Tier) -> dict[Group, float]:

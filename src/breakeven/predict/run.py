@@ -7,11 +7,12 @@ from statistics import median
 from types import MappingProxyType
 from typing import Final
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
 from breakeven.predict.calibrations import Chosen
 from breakeven.predict.closed import Closed
+from breakeven.predict.coverage import outside
 from breakeven.predict.machine import Machine
 from breakeven.predict.openloop import open_level
 from breakeven.predict.own import levels
@@ -62,6 +63,7 @@ def predicted_run(wanted: Wanted, chosen: Chosen, *, known: Mapping[int, LevelSu
                     "source": found.source,
                     "licence": found.licence,
                     "own": found.own,
+                    **_outside(wanted, chosen),
                     **({"lacks_kernels": wanted.lacks_kernels} if wanted.lacks_kernels else {}),
                     "bounds": dict(bounds),
                 },
@@ -72,6 +74,12 @@ def predicted_run(wanted: Wanted, chosen: Chosen, *, known: Mapping[int, LevelSu
             *(one.level for _, one in opened),
         ),
     )
+
+
+def _outside(wanted: Wanted, chosen: Chosen) -> dict[str, dict[str, float]]:
+    """That points of the card itself lay outside of such intervals, where they did."""
+    missed = None if chosen.calibration.own else outside(chosen.tier, wanted.gpu.key)
+    return {} if missed is None else {"outside": asdict(missed)}
 
 
 def _run_id(wanted: Wanted) -> str:

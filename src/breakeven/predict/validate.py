@@ -38,11 +38,19 @@ class Miss(NamedTuple):
     bound: str
 
 
-def held_out(measured: Sequence[Calibrated], tier: Tier, *, seed: int = 1) -> list[Miss]:
-    """Every point predicted by a fit that saw nothing as near as the tier: 5 parts drawn with `seed` for `same`."""
+def held_out(
+    measured: Sequence[Calibrated], tier: Tier, *, seed: int = 1, tell: Callable[[int, int], None] | None = None
+) -> list[Miss]:
+    """Every point predicted by a fit that saw nothing as near as the tier: 5 parts drawn with `seed` for `same`.
+
+    `tell` hears which of how many fits begins.
+    """
     groups = _parts(measured, tier, seed)
     misses = []
-    for part in dict.fromkeys(groups):
+    parts = dict.fromkeys(groups)
+    for number, part in enumerate(parts, 1):
+        if tell is not None:
+            tell(number, len(parts))
         seen = [point for point, group in zip(measured, groups, strict=True) if group != part]
         unseen = [point for point, group in zip(measured, groups, strict=True) if group == part]
         misses += predicted(fit_levels(seen), unseen)

@@ -12,7 +12,7 @@ from breakeven.metrics.summary import Estimate
 from breakeven.mix.text import load_classes
 from breakeven.mix.types import LoadClass
 from breakeven.predict.told import BOUND_SAYS
-from breakeven.report.predicted import left_lines
+from breakeven.report.predicted import left_lines, outside_text
 from breakeven.report.words import people
 from breakeven.say import chance, fixed, interval, room, short, wrapped
 from breakeven.table import Column, Table, lines
@@ -48,6 +48,10 @@ def _lines(choice: Choice, engine: str) -> Iterator[str]:
         Table(_columns(choice), [_row(choice, one) for one in choice.candidates]), width=room(), indent="  "
     )
     yield ""
+    for one in choice.candidates:
+        if one.outside is not None:
+            yield from wrapped(f"{_name(one)}: {outside_text(one.outside)}")
+            yield ""
     if choice.left_out:
         yield from left_lines(choice.left_out)
         yield ""
