@@ -88,7 +88,7 @@ def closed_loop(
     fullest_s = steps.step_s(read_tokens, read_before, answering, answering * context)
     answered_s = min(decode_s, (output_tokens - 1) * fullest_s)
     return Closed(
-        ttft_s=ttft_s + decode_s - answered_s,
+        ttft_s=ttft_s + (decode_s - answered_s),
         tpot_s=answered_s / max(1, output_tokens - 1),
         output_tok_per_s=users * output_tokens / (ttft_s + decode_s),
         bound=_bound(steps, answering, reading=at_once * prompt_s / cycle_s, in_line=at_once < users),
