@@ -139,6 +139,14 @@ def test_a_cluster_that_is_not_set_up_or_refuses_is_one_line(handed: Handed, tmp
     assert (refused.code, "HTTP 401" in refused.line()) == (1, True)
 
 
+def test_a_kubeconfig_may_be_several_files(handed: Handed, tmp_path: Path) -> None:
+    (tmp_path / "two").write_text("apiVersion: v1\nkind: Config\n")
+    handed.env["KUBECONFIG"] += f":{tmp_path / 'two'}"
+    handed.render(count=1)
+    assert handed.submit().code == 0
+    assert handed.outcomes() == ["done"]
+
+
 @pytest.mark.parametrize("cron", [None, "0 3 * * 0"])
 def test_kubernetes_own_schema_takes_the_documents(cron: str | None) -> None:
     text = GRID.read_text() if cron is None else GRID.read_text().replace("# cron", "cron")
