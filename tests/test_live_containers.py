@@ -1,13 +1,10 @@
 """Real containers: llama.cpp in an image that is built here, run by podman, which speaks docker's command line.
 
-Needs root, Debian's podman, runc, buildah and mmdebstrap, and a mirror of Debian for the image's base, which is kept;
-else it is skipped with its reason. tests/test_launch_docker.py holds the exact words against a stand-in.
+Skipped with its reason where containers cannot be run (tests/podman.py).
+tests/test_launch_docker.py holds the exact words against a stand-in.
 """
 
 import json
-import os
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,19 +14,10 @@ import pytest
 
 from breakeven.launch.models import fetch_embedded_model
 from commands import breakeven, finish, heard, start
+from podman import IMAGE, Containers
 
 pytestmark = pytest.mark.live
 
-HERE: Final = Path(__file__).parent / "containers"
-NEEDED: Final = ("podman", "runc", "buildah", "mmdebstrap")
-BASE: Final = "localhost/breakeven-test-base"
-IMAGE: Final = "localhost/breakeven-test-llamacpp"
-PACKAGES: Final = "python3,libgomp1"
-CONFIGURATION: Final = """[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-[engine]
-runtime = "runc"
-"""
 PLAN: Final = """engine = "llamacpp"
 model = "{model}"
 users = [1, 2]
@@ -48,66 +36,12 @@ max_batch = 4
 """
 
 
-class Containers:
-    """podman under docker's name, with the image, and what runs."""
-
-    def __init__(self, folder: Path) -> None:
-        configuration, self.bin = folder / "containers.conf", folder / "bin"
-        configuration.write_text(CONFIGURATION)
-        self.bin.mkdir()
-        shim = self.bin / "docker"
-        shim.write_text(f'#!/bin/sh\nCONTAINERS_CONF={configuration} exec podman "$@"\n')
-        shim.chmod(0o755)
-        self.environment = {"PATH": f"{self.bin}:{os.environ['PATH']}"}
-
-    def docker(self, *words: str) -> str:
-        done = subprocess.run([self.bin / "docker", *words], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def names(self) -> list[str]:
-        """Containers that are there, running or not."""
-        return self.docker("ps", "--all", "--format", "{{.Names}}").split()
-
-    def ours(self) -> list[str]:
-        return [name for name in self.names() if name.startswith("breakeven-llamacpp-")]
-
-
 @pytest.fixture(scope="module")
 def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
-    missing = [name for name in NEEDED if shutil.which(name) is None]
-    if missing or os.geteuid() != 0:
-        pytest.skip(f"containers need root and {', '.join(missing or NEEDED)} (apt-get install {' '.join(NEEDED)})")
-    folder = tmp_path_factory.mktemp("containers")
-    found = Containers(folder)
-    _make_base(found, folder)
-    _make_image(folder)
+    found = Containers(tmp_path_factory.mktemp("containers"))
     yield found
     for name in found.ours():
         found.docker("rm", "--force", name)
-
-
-def _make_base(containers: Containers, folder: Path) -> None:
-    """Debian with Python, from the machine's own mirror; kept by podman for the next time."""
-    if containers.docker("images", "--quiet", BASE):
-        return
-    words = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(folder / "root.tar")]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"no base image: {done.stderr.strip().splitlines()[-1]}")
-    containers.docker("import", str(folder / "root.tar"), BASE)
-
-
-def _make_image(folder: Path) -> None:
-    import xllamacpp
-
-    context = folder / "context"
-    shutil.copytree(Path(xllamacpp.__file__).parent, context / "xllamacpp")
-    for path in HERE.iterdir():
-        shutil.copy(path, context)
-    words = ["buildah", "bud", "--isolation", "chroot", "-t", IMAGE, str(context)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture

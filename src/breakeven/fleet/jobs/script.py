@@ -9,6 +9,10 @@ from breakeven.fleet.jobs.parcel import packing
 from breakeven.fleet.jobs.task import RUNS, Task, benchmark_image
 
 HOME: Final = "~/.breakeven"
+UV: Final = f"{HOME}-uv"
+"""Beside the engine's own packages: many images forbid a change of theirs, and none shall get one."""
+PYTHON: Final = ">=3.11"
+"""The image's own where it is new enough, else one is fetched."""
 _MEMORY: Final = re.compile(r"(?P<card>.+?)[ -]?(?P<gb>\d+) ?G(?:i)?B", re.IGNORECASE)
 
 
@@ -17,9 +21,9 @@ def setup(task: Task) -> list[str]:
     if task.served is None and task.plan is None:
         return []
     return [
-        "python3 -m pip install --quiet uv",
-        f"python3 -m uv venv --quiet --python 3.12 {HOME}",
-        f"python3 -m uv pip install --quiet --python {HOME}/bin/python breakeven=={__version__}",
+        f"python3 -m pip install --quiet --target {UV} uv",
+        f"{UV}/bin/uv venv --quiet --python '{PYTHON}' {HOME}",
+        f"{UV}/bin/uv pip install --quiet --python {HOME}/bin/python breakeven=={__version__}",
     ]
 
 
