@@ -11,6 +11,7 @@ import shlex
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -328,12 +329,31 @@ def test_a_dry_run_of_a_search_does_not_pretend_to_know_its_levels(
 
 
 def places(count: int, then: Play) -> Play:
-    """A server that works at so many requests at once; others wait in a line."""
-    free = threading.BoundedSemaphore(count)
+    """A server that works at so many requests at once; others wait in a line, and who came first is served first."""
+    lock, free, line = threading.Lock(), [count], deque[threading.Event]()
+
+    def take() -> None:
+        turn = threading.Event()
+        with lock:
+            if free[0] > 0:
+                free[0] -= 1
+                return
+            line.append(turn)
+        turn.wait()
+
+    def give() -> None:
+        with lock:
+            if line:
+                line.popleft().set()
+            else:
+                free[0] += 1
 
     def play(wire: Wire) -> None:
-        with free:
+        take()
+        try:
             then(wire)
+        finally:
+            give()
 
     return play
 

@@ -288,7 +288,7 @@ def test_who_takes_more_than_a_tenth_of_a_core_is_named_with_its_share() -> None
     assert [one["name"] for one in figures["company"]] == ["cc1 [2J{other}", "late"]
     assert [one["cores"] for one in figures["company"]] == pytest.approx([1.5, 0.25])
     (caution,) = telemetry_cautions(figures)
-    assert caution.text == "other processes were busy meanwhile, in parts of a core: cc1 [2J{other} 150%, late 25%"
+    assert caution.text == "other processes were busy meanwhile, in parts of a core: cc1 [2J{other} 150 %, late 25 %"
 
 
 def test_where_nobody_could_look_company_is_not_known() -> None:
@@ -413,7 +413,7 @@ def test_an_engine_that_serves_others_too_is_found_out() -> None:
     assert figures["engine_tokens_unexplained"] == pytest.approx(0.18)
     (caution,) = telemetry_cautions(figures)
     assert caution.id == "engine_counts_differ"
-    assert "(+20.0%) in 10.0 s" in caution.text
+    assert "(+20.0 %) in 10.0 s" in caution.text
 
 
 def test_a_difference_that_the_ends_of_the_stretch_explain_is_no_caution() -> None:
@@ -446,9 +446,9 @@ def test_a_hot_capped_or_shared_gpu_is_said() -> None:
     }
     found = telemetry_cautions(figures_of(samples(given)))
     assert [caution.id for caution in found] == ["thermal_throttling", "power_cap", "other_gpu_processes"]
-    assert found[0].text == "GPU 0 slowed down (sw_thermal 25% of the window) at up to 87 °C"
+    assert found[0].text == "GPU 0 slowed down (sw_thermal 25 % of the window) at up to 87 °C"
     assert found[1].text == (
-        "GPU 0 ran at its power limit (sw_power_cap 75% of the window): 250 W, by default unknown W"
+        "GPU 0 ran at its power limit (sw_power_cap 75 % of the window): 250 W, by default unknown W"
     )
     assert all(caution.remedy for caution in found)
 

@@ -83,12 +83,12 @@ def tok_per_s_per_user(record: Record) -> float | None:
     return 1 / each_s if each_s else None
 
 
-def session_s(session: Record) -> float:
+def session_s(session: Record) -> float | None:
     """Time to finish a session: from when its first turn was due to the end of its last, pauses included.
 
-    Of the record of a whole session, as `metrics.sessions` makes it.
+    Of the record of a whole session, as `metrics.sessions` makes it; None where it was not played to its end.
     """
-    return session.end_s - session.due_s
+    return session.end_s - session.due_s if session.status == "done" else None
 
 
 def connect_s(record: Record) -> float | None:

@@ -140,7 +140,7 @@ def _json_list(path: Path) -> Rows:
         yield Row(str(path), values)
         return
     if not isinstance(values, list):
-        raise UsageError(f"{path}: must be a list of objects, but is {shown(values)}")
+        raise UsageError(f"{path}: must be a list of objects or one object, but is {shown(values)}")
     for number, value in enumerate(values, start=1):
         yield _row(value, where=f"{path}, entry {number}")
 
