@@ -265,7 +265,7 @@ HOSTILE = {
     "bytes.jsonl": b'{"prompt": "\xff\xfe"}',
     "turns.jsonl": '{"messages": [5]}',
     "halves.jsonl": '{"messages": [{"role": "user"}]}',
-    "object.json": '7',
+    "object.json": "7",
     "header.csv": "question\nwhy?\n",
     "bytes.csv": b"prompt\n\xff\xfe\n",
     "short.csv": "id,prompt\n1\n",
