@@ -225,7 +225,7 @@ def test_any_answer_is_measured_as_it_was(name: str, load: str, runs: Runs) -> N
 @pytest.mark.parametrize("load", LOADS)
 def test_the_commonest_error_of_a_failed_level_is_told_with_an_example(load: str, runs: Runs) -> None:
     err = runs["an error in broken characters", load][0].err
-    assert "100% of the requests failed, most often" in err
+    assert "100 % of the requests failed, most often" in err
     assert "x stream_error: no � memory" in err
 
 

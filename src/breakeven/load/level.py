@@ -108,7 +108,7 @@ class Level:
         self._rule = StopRule(precision=plan.precision)
         self._least = self._least_warmup()
         self._is_precise = False
-        self._foregone = None if slo is None else Foregone(slo)
+        self._foregone = None if slo is None else Foregone(slo, measured_only=plan.requests is not None)
         self.missed: Counted | None = None
         """The limit that ended the level, since it is missed whatever comes."""
         self._done_at_open = 0
@@ -152,13 +152,7 @@ class Level:
             start_s=self._start_s + (TRACE_LEAD_S if plan.plays_whole else 0.0),
             plays_whole=plan.plays_whole,
         )
-
-        def counted(record: Record) -> None:
-            emit(record)
-            if self._foregone is not None and self._open_s is not None and (plan.requests is None or record.measured):
-                self._foregone.add(record, open_s=self._open_s - self._zero_s)
-
-        await self._crew.start(spec, counted)
+        await self._crew.start(spec, _counted(emit, self._foregone))
         stopped: Stopped = "interrupted"
         try:
             stopped = await self._warm_up()
@@ -194,6 +188,8 @@ class Level:
                 return "failed"
             waited_for = "first_tokens"
         self._open_s = await self._crew.open(measured=plan.requests)
+        if self._foregone is not None:
+            self._foregone.open_s = self._open_s - self._zero_s
         self._done_at_open = 0 if self._counts is None else self._counts.done
         self.facts = replace(self.facts, open_s=self._open_s - self._zero_s, warm_up_by=waited_for)
         return "failed"
@@ -310,3 +306,14 @@ class Level:
             clients=self._crew.facts(close_s=close_s),
             notes=self._crew.notes(),
         )
+
+
+def _counted(emit: Callable[[Record], None], foregone: Foregone | None) -> Callable[[Record], None]:
+    """`emit`, and counting for a search. It must not know the level, which would then be part of a reference cycle."""
+
+    def both(record: Record) -> None:
+        emit(record)
+        if foregone is not None:
+            foregone.add(record)
+
+    return both

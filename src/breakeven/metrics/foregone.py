@@ -20,7 +20,10 @@ class Foregone:
     gaps between chunks and of recorded sessions, that is not told before the level's end.
     """
 
-    def __init__(self, slo: Slo) -> None:
+    def __init__(self, slo: Slo, *, measured_only: bool = False) -> None:
+        self.open_s: float | None = None
+        """When the window opened; until then nothing counts."""
+        self._measured_only = measured_only
         self._limits = [
             limit for limit in slo.limits if limit.of[1] in QUANTILES and METRICS[limit.of[0]].over != "sessions"
         ]
@@ -28,8 +31,11 @@ class Foregone:
         """Requests and those beyond the limit."""
         self._ended = self._failed = 0
 
-    def add(self, record: Record, *, open_s: float) -> None:
-        """A request that ended, or was cut, since the window opened."""
+    def add(self, record: Record) -> None:
+        """A request that ended, or was cut."""
+        open_s = self.open_s
+        if open_s is None or (self._measured_only and not record.measured):
+            return
         if record.k > 0 and record.end_s > open_s and record.status != "cut":
             self._ended += 1
             self._failed += record.status == "error"
