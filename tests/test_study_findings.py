@@ -85,7 +85,7 @@ def test_the_best_cell_and_those_that_cannot_be_told_from_it() -> None:
     )
     assert found.best == "t2"
     assert [cell.ties for cell in found.cells] == [True, True, False]
-    assert best_text(found) == "Best at its best level: threads 2, 101 tok/s (99.0 to 103) with 4 users."
+    assert best_text(found) == "Best at its best level: threads 2, 101 tok/s (99.0–103) with 4 users."
     assert ties_text(found) == "1 of 2 others cannot be told from it: threads 1."
     assert [shade_of(found, value) for value in (40.0, 101.0)] == [0, 8]
 
@@ -93,8 +93,8 @@ def test_the_best_cell_and_those_that_cannot_be_told_from_it() -> None:
 def test_an_interval_over_a_factor_of_a_hundred_is_said_in_words() -> None:
     found = told(a_cell("1", a_run({4: 100})))
     assert ends(found, Estimate(value=10.0, ci95=(0.5, 51.0))) == "hardly known"
-    assert ends(found, Estimate(value=10.0, ci95=(0.6, 51.0))) == "0.6 to 51.0"
-    assert ends(found, Estimate(value=10.0, ci95=(9.0, None))) == "at least 9.0"
+    assert ends(found, Estimate(value=10.0, ci95=(0.6, 51.0))) == "0.6–51.0"
+    assert ends(found, Estimate(value=10.0, ci95=(9.0, None))) == "9.0, no bound above"
 
 
 def test_a_cell_without_an_interval_cannot_be_told_from_the_best() -> None:

@@ -77,15 +77,13 @@ def written(value: float, *, of: Of) -> str:
 
 
 def ends(found: StudyFindings, of: Estimate) -> str:
-    """`118 to 126`, `at least 118`, `hardly known` beyond a factor of _HARDLY; empty where there is no interval."""
+    """`118–126`, `118, no bound above`, `hardly known` beyond a factor of _HARDLY; empty where there is no interval."""
     low, high = of.ci95
     if low is None and high is None:
         return ""
     if low is not None and high is not None and high > _HARDLY * low:
         return "hardly known"
-    if high is None:
-        return f"at least {figure(found, low)}"
-    return f"at most {figure(found, high)}" if low is None else f"{figure(found, low)} to {figure(found, high)}"
+    return say.interval(low, high, lambda value: figure(found, value))
 
 
 def cell_text(found: StudyFindings, cell: StudyCell | None) -> str:
