@@ -313,3 +313,18 @@ def test_findings_are_the_only_door_from_runs_to_money() -> None:
         if "cost.evaluate import" in path.read_text() and path.parent.name != "cost"
     }
     assert importers == {"app/money.py", "findings/money.py"}
+
+
+def test_a_k_that_is_bounded_on_one_side_bounds_the_cost_there() -> None:
+    """The curve may be four times as high: users of its top level then still get their speed, and nobody asked more."""
+    levels = tuple(
+        msgspec.structs.replace(level, output_tok_per_s=Estimate(value=speed, ci95=(speed / 4, speed * 4)))
+        for level in RTX.levels
+        if (speed := level.output_tok_per_s.value) is not None
+    )
+    (case,) = told(A100, msgspec.structs.replace(RTX, levels=levels)).money
+    low, high = case.k_ci95
+    assert low is None
+    assert high is not None
+    assert case.cost_ratio.ci95[0] is None
+    assert case.cost_ratio.ci95[1] == pytest.approx(high * 0.32 / 1.65)

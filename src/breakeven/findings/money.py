@@ -218,21 +218,22 @@ def _ranges(drawn: Scenario) -> dict[str, tuple[float, float]]:
 
 
 def _cost_ratio(case: MoneyCase) -> Estimate:
-    """Cost per output token, candidate / reference; its interval is that of k, all prices taken as they stand."""
+    """Cost per output token, candidate / reference; its interval is that of k, open where it is, prices as they are."""
     if "usd_per_mtok_ratio" not in case.report.comparison:
         return Estimate()
     times = case.report.comparison["usd_per_mtok_ratio"].value
     if not times:
         return Estimate()
-    low, high = case.k.ci95
-    if low is None or high is None or case.scenario.candidate.tok_per_s is not None:
+    known = [end for end in case.k.ci95 if end is not None]
+    if not known or case.scenario.candidate.tok_per_s is not None:
         return Estimate(value=1 / times)
     cards = 1.0 if case.scenario.reference is None else nominal(case.scenario.reference.count)
-    changed = replaced(columns(case.scenario), {"candidate.count": np.array([low, high]) * cards})
+    changed = replaced(columns(case.scenario), {"candidate.count": np.array(known) * cards})
     column = work_out(case.scenario, changed, wanted={"usd_per_mtok_ratio"}).column("usd_per_mtok_ratio")
     assert column is not None
     ends = sorted(1 / float(value) for value in column)
-    return Estimate(value=1 / times, ci95=(ends[0], ends[1]))
+    low, high = case.k.ci95
+    return Estimate(value=1 / times, ci95=(None if low is None else ends[0], None if high is None else ends[-1]))
 
 
 def _curves(scenario: Scenario, rents: Sequence[float]) -> dict[str, tuple[float | None, ...]]:
