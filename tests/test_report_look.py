@@ -153,7 +153,7 @@ def test_the_page_of_a_study_begins_with_its_answer(show: Any, browser: Browser)
     large = """[...document.querySelectorAll("main :is(h1, h2, h3, p)")]
       .filter((one) => parseFloat(getComputedStyle(one).fontSize) > 24).map((one) => one.textContent)"""
     (answer,) = browser.run(large)
-    assert answer.startswith("Best at its best level: threads 2, slots 4, batch_tokens 64, 29.2 tok/s (17.9 to 47.4)")
+    assert answer.startswith("Best at its best level: threads 2, slots 4, batch_tokens 64, 29.2 tok/s (17.9–47.4)")
     heads = browser.run("[...document.querySelectorAll('main h1, main h2')].map((one) => one.textContent)")
     assert heads[:3] == [answer, "Every cell", "The best 4 of its cells, held against each other"]
     assert browser.run("document.title") == "breakeven: tune-embedded"
