@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from breakeven.caution import Caution, Value
+from breakeven.errors import UsageError
 from breakeven.workload.base import Ask
 from breakeven.workload.meter import Meter, single_tokens
 from breakeven.workload.text import Piece, Source, TokenIds, Words, resource_lines
@@ -109,6 +110,15 @@ def short_inputs(wished: Sequence[int], *, least: int) -> list[Caution]:
     values = {"percent": 100 * short / len(wished), "least": least}
     seen = f"{short_ones}; they are sent with that many"
     return [Caution(id="short_inputs", seen=seen, advice=_SEE, values=values)]
+
+
+def check_replay(speed: float, **most: int | None) -> None:
+    """UsageError where a recording cannot be played at this pace, or so little of it; `most` by the options' names."""
+    if not 0 < speed < float("inf"):
+        raise UsageError(f"speed: {speed} is no pace; 1 replays as recorded, 2 twice as fast")
+    for name, value in most.items():
+        if value is not None and value < 1:
+            raise UsageError(f"{name.replace('_', '-')}: {value} is too few; give at least 1, or leave it out")
 
 
 def left_out(count: int, *, of: int, why: str) -> list[Caution]:

@@ -11,7 +11,7 @@ from breakeven.caution import Caution
 from breakeven.errors import LONGEST_NAME, UsageError, one_line
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Draws, mix
-from breakeven.workload.filler import Filler, capped, left_out, shared_prefixes, short_inputs
+from breakeven.workload.filler import Filler, capped, check_replay, left_out, shared_prefixes, short_inputs
 from breakeven.workload.meter import Meter
 from breakeven.workload.sessionfile import Session, Turn, read_sessions
 from breakeven.workload.sessionforms import SESSION_FORMS
@@ -44,7 +44,9 @@ class Sessions:
         max_sessions: int | None = None,
         max_input_tokens: int | None = None,
     ) -> None:
-        _check(speed, longest_pause_s, max_sessions=max_sessions, max_input_tokens=max_input_tokens)
+        check_replay(speed, max_sessions=max_sessions, max_input_tokens=max_input_tokens)
+        if longest_pause_s is not None and not longest_pause_s >= 0:
+            raise UsageError(f"longest-pause-s: {longest_pause_s} is no length of time; 0 leaves all pauses out")
         self._path, self._seed, self._salt, self._speed = Path(path), seed, salt, speed
         self._longest_pause_s = longest_pause_s
         self._form, recorded = read_sessions(self._path, forms=SESSION_FORMS)
@@ -158,16 +160,6 @@ class Sessions:
         if count < source.nonce_tokens:
             return source.head(nonce, count=count)
         return source.join((source.nonce(nonce), source.take(at, count=count - source.nonce_tokens)))
-
-
-def _check(speed: float, longest_pause_s: float | None, **most: int | None) -> None:
-    if not 0 < speed < float("inf"):
-        raise UsageError(f"speed: {speed} is no pace; 1 replays as recorded, 2 twice as fast")
-    if longest_pause_s is not None and not longest_pause_s >= 0:
-        raise UsageError(f"longest-pause-s: {longest_pause_s} is no length of time; 0 leaves all pauses out")
-    for name, value in most.items():
-        if value is not None and value < 1:
-            raise UsageError(f"{name.replace('_', '-')}: {value} is too few; give at least 1, or leave it out")
 
 
 def _fits(session: Session, max_input_tokens: int | None) -> bool:

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.caution import Caution
-from breakeven.errors import UsageError
 from breakeven.workload.base import Ask, Server
 from breakeven.workload.draw import Draws, mix
-from breakeven.workload.filler import Filler, capped, left_out, shared_prefixes, short_inputs
+from breakeven.workload.filler import Filler, capped, check_replay, left_out, shared_prefixes, short_inputs
 from breakeven.workload.meter import Meter
 from breakeven.workload.text import Piece
 from breakeven.workload.tracefile import read_trace, shared_blocks, shared_input_share
@@ -42,11 +41,7 @@ class Trace:
         max_requests: int | None = None,
         max_input_tokens: int | None = None,
     ) -> None:
-        if not 0 < speed < float("inf"):
-            raise UsageError(f"speed: {speed} is no pace; 1 replays as recorded, 2 twice as fast")
-        for name, value in (("max-requests", max_requests), ("max-input-tokens", max_input_tokens)):
-            if value is not None and value < 1:
-                raise UsageError(f"{name}: {value} is too few; give at least 1, or leave it out")
+        check_replay(speed, max_requests=max_requests, max_input_tokens=max_input_tokens)
         self._path = Path(path)
         self._seed = seed
         self._salt = salt
