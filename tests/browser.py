@@ -5,10 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from breakeven.report.browser import LONGEST_WAIT_S, READY, find
 from breakeven.report.browser import Browser as Driven
 
-__all__ = ["Browser", "find"]
+__all__ = ["Browser", "needs_browser"]
+
+needs_browser = pytest.mark.skipif(
+    find() is None, reason="no Chromium on PATH (chromium, google-chrome): apt-get install chromium"
+)
 
 
 class Browser(Driven):

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,7 +44,7 @@ class Ran(NamedTuple):
     err: str
 
 
-class Grid:
+class Grid(ABC):
     """Answers requests one at a time; what a grid does is written in its `answer`."""
 
     def __init__(self, starts: Path) -> None:
@@ -55,8 +56,9 @@ class Grid:
         self.lock = threading.RLock()
         self.url = ""
 
+    @abstractmethod
     def answer(self, method: str, path: str, query: Mapping[str, str], body: Any) -> Answer:
-        raise NotImplementedError
+        """What the grid does when it is asked, and what it says."""
 
     def fault(self, method: str, path: str, *does: int | str, **headers: str) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}

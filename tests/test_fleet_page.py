@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,11 @@ from breakeven.fleet.board_page import board_page
 from breakeven.fleet.leaderboard import leaderboard
 from breakeven.fleet.rows import joined
 from breakeven.fleet.store import add
-from browser import Browser
-from browser import find as find_browser
+from browser import Browser, needs_browser
 from test_fleet_leaderboard import fleet
 from test_report_look import axe
 
 HOSTILE = "<img src=x onerror=window.hacked=1></script><script>window.hacked=1</script>"
-needs_browser = pytest.mark.skipif(find_browser() is None, reason="no Chromium here")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with Browser(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

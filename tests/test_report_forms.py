@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
+from pypdf import PdfReader
 
 from breakeven.app.level import Level
 from breakeven.app.report import Loaded, findings_of, write
@@ -27,7 +28,7 @@ from breakeven.report.markup import Html, el
 from breakeven.report.numbers import numbers
 from breakeven.report.sentence import answer_text
 from breakeven.report.vendor import take
-from browser import find as find_browser
+from browser import needs_browser
 from report_findings import PRICES, pair, scenario, single
 
 EVIL = (
@@ -127,7 +128,7 @@ def test_the_page_says_the_same_numbers() -> None:
             )
 
 
-@pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH")
+@needs_browser
 @pytest.mark.parametrize("form", ["png", "svg"])
 def test_pictures_are_the_charts_of_the_page(tmp_path: Path, form: str) -> None:
     folder = tmp_path / "charts"
@@ -153,20 +154,18 @@ def test_without_a_browser_one_line_says_so_and_how_to_get_one(
     assert not (tmp_path / "x").exists()
 
 
+@needs_browser
 def test_pictures_that_cannot_be_written_say_so(tmp_path: Path) -> None:
-    if find_browser() is None:
-        pytest.skip("no Chromium on PATH")
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFailedError, match="cannot write"):
         write(single(), "svg", where=str(tmp_path / "file"))
 
 
-@pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH")
+@needs_browser
 def test_the_pdf_says_the_answer_and_the_figures(tmp_path: Path) -> None:
-    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
     found = pair()
     write(found, "pdf", where=str(tmp_path / "report.pdf"))
-    text = " ".join(page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages)
+    text = " ".join(page.extract_text() for page in PdfReader(tmp_path / "report.pdf").pages)
     joined = re.sub(r"\s+", "", text)
     assert re.sub(r"\s+", "", answer_text(found)) in joined
     for row in found.ranking:

@@ -3,9 +3,8 @@
 import contextlib
 import functools
 import io
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,12 @@ from breakeven.findings import Findings, Prices
 from breakeven.prices import known_quotes
 from breakeven.reference import find_run
 from breakeven.report.html import to_html
-from browser import Browser
-from browser import find as find_browser
+from browser import Browser, needs_browser
 from report_findings import PRICES, pair, single
 from report_runs import make_run
 from test_report_page import set_field
 
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH (chromium, google-chrome)")
+pytestmark = needs_browser
 STUDY = Path(__file__).parent.parent / "examples" / "cpu-llamacpp-vs-vllm"
 
 OVERLAPS = """(() => {
@@ -49,14 +47,6 @@ OVERLAPS = """(() => {
 })()"""
 UNDRAWN = "[...document.querySelectorAll('.chart')].filter((one) => one.clientWidth && !one.querySelector('svg') && one.dataset.drawn !== 'empty').map((one) => one.dataset.chart)"
 CUT = """[...document.querySelectorAll('.field input[type=number]')].filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.value)"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    profile = tmp_path_factory.mktemp("profile")
-    with Browser(profile) as one:
-        yield one
-    shutil.rmtree(profile, ignore_errors=True)
 
 
 @pytest.fixture

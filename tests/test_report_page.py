@@ -1,9 +1,7 @@
 """The page in a real browser: it opens from disk and asks nobody, the sliders give the library's values, it prints."""
 
 import json
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +21,12 @@ from breakeven.prices import known_quotes
 from breakeven.reference import find_run
 from breakeven.report.html import to_html
 from breakeven.report.sentence import answer_text
-from browser import Browser
-from browser import find as find_browser
+from browser import Browser, needs_browser
 from report_findings import PRICES, pair, scenario, single
 from report_runs import make_run
 from test_report_forms import evil
 
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH (chromium, google-chrome)")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    profile = tmp_path_factory.mktemp("profile")
-    with Browser(profile) as one:
-        yield one
-    shutil.rmtree(profile, ignore_errors=True)
+pytestmark = needs_browser
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ from breakeven.errors import RunFailedError, UsageError
 from breakeven.record import LevelFacts
 from breakeven.report.server import MOST_CONNECTIONS, allowed_hosts, make_server
 from breakeven.store.folder import RunFolder
-from browser import Browser
-from browser import find as find_browser
+from browser import Browser, needs_browser
 from commands import finish, heard, start
 from report_runs import make_run, records
 from test_report_look import axe
@@ -203,7 +202,7 @@ def filtered(browser: Browser, text: str) -> None:
     )
 
 
-@pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH")
+@needs_browser
 def test_the_list_is_filtered_and_two_runs_are_compared_in_a_browser(served: Served, tmp_path: Path) -> None:
     with Browser(tmp_path / "profile") as browser:
         browser.look()
@@ -279,7 +278,7 @@ def test_errors_are_counted_and_a_study_is_listed_with_its_runs_and_failures(tmp
         Shelf(tmp_path).report(["study/../study"])
 
 
-@pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH")
+@needs_browser
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
 def test_the_list_fits_a_phone_and_shows_those_with_problems(tmp_path: Path, width: int, *, dark: bool) -> None:
     make_run(tmp_path / "runs", users=(1, 5), window_s=4.0, name="whole")
