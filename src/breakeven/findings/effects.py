@@ -99,7 +99,8 @@ def interactions(rows: Sequence[Row], values: Mapping[str, Sequence[str]]) -> tu
 def _surprise(one: Interaction) -> float:
     """How many half-widths it is from 1."""
     low, high = one.ratio.ci95
-    return abs(math.log(one.ratio.value or 1.0)) / math.log((high or 1.0) / (low or 1.0)) * 2
+    half = math.log((high or 1.0) / (low or 1.0)) / 2
+    return abs(math.log(one.ratio.value or 1.0)) / half if half else math.inf
 
 
 class _Pair(NamedTuple):
