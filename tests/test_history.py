@@ -85,6 +85,7 @@ def test_what_has_no_history_is_one_clear_line(tmp_path: Path, capsys: pytest.Ca
         ([one, str(other), "--history", "output_tok_per_s"], "day1 and other differ in model (m, n)"),
         ([one, two, "--history", "ttft_p99"], "no two of the runs have ttft_p99"),
         ([one, two, "--history", "output_tok_per_s", "--gate", "x"], "--history has its own rule"),
+        ([one, two, "--history", "output_tok_per_s", "--floor", "5"], "leave --floor, --slo and --at-users out"),
     ):
         assert main(["compare", *words]) == 2
         err = capsys.readouterr().err

@@ -150,6 +150,18 @@ def test_strict_fails_what_cannot_be_told_and_a_run_can_be_the_baseline_of_every
     assert main([*words, "--gate", "nonsense"]) == 2
 
 
+def test_what_would_not_be_looked_at_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = str(a_study(tmp_path, "after", {"one": 100, "two": 150}))
+    for words, said in (
+        (["--md", "-"], "--junit and --md of a study need --baseline"),
+        (["--junit", str(tmp_path / "gates.xml")], "--junit and --md of a study need --baseline"),
+        (["--baseline", study, "--floor", "25"], "leave --floor, --slo and --at-users out"),
+        (["--gate-strict"], "--gate of a study needs --baseline"),
+    ):
+        assert main(["compare", study, *words]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_the_workflow_is_one_and_its_commands_and_plan_are_understood() -> None:
     told = yaml.safe_load((EXAMPLE / "breakeven.yml").read_text())
     steps = [step["run"] for step in told["jobs"]["measure"]["steps"] if "run" in step]

@@ -64,8 +64,10 @@ def _history(arguments: argparse.Namespace) -> int:
     """Runs of one cell over time."""
     from breakeven.app.baseline import Forms, show_history
 
-    if arguments.gate or arguments.baseline is not None or arguments.junit is not None:
+    if arguments.gate or arguments.gate_strict or arguments.baseline is not None or arguments.junit is not None:
         raise UsageError("compare: --history has its own rule; leave --gate, --baseline and --junit out")
+    if arguments.floor or arguments.slo is not None or arguments.at_users:
+        raise UsageError("compare: --history looks at every number of users; leave --floor, --slo and --at-users out")
     forms = Forms(markdown=arguments.md, json=arguments.json)
     return show_history(arguments.runs, arguments.history, forms=forms)
 
@@ -78,13 +80,17 @@ def _compare_study(arguments: argparse.Namespace) -> int:
     if arguments.baseline is not None:
         from breakeven.app.baseline import Forms, compare_with_baseline
 
+        if arguments.floor or arguments.slo is not None or arguments.at_users:
+            raise UsageError("compare: --baseline looks at every level; leave --floor, --slo and --at-users out")
         forms = Forms(junit=arguments.junit, markdown=arguments.md, json=arguments.json)
         gates = arguments.gate or ()
         return compare_with_baseline(
             arguments.runs[0], arguments.baseline, gates=gates, strict=arguments.gate_strict, forms=forms
         )
-    if arguments.gate or arguments.at_users:
+    if arguments.gate or arguments.gate_strict or arguments.at_users:
         raise UsageError("compare: --gate of a study needs --baseline; --at-users takes two cells, STUDY/CELL")
+    if arguments.junit is not None or arguments.md is not None:
+        raise UsageError("compare: --junit and --md of a study need --baseline; `breakeven report STUDY --md -` writes it")
     level = Level(floors=arguments.floor or (), slo=arguments.slo)
     return show_study(arguments.runs[0], level, json_to=arguments.json)
 
