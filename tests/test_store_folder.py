@@ -37,6 +37,13 @@ def measured(folder: RunFolder, level: tuple[LevelFacts, list[Record]], *, seal:
         assert folder.seal_level(facts) == (facts, records)
 
 
+def test_where_all_numbers_of_a_name_are_taken_it_is_said_in_one_line(tmp_path: Path) -> None:
+    for end in ("", *(f"-{number}" for number in range(2, 1000))):
+        (tmp_path / f"2026-11-23T0210-x{end}").mkdir()
+    with pytest.raises(RunFailedError, match="2026-11-23T0210-x and all its numbers are taken"):
+        RunFolder.create(tmp_path, started=STARTED, label="x", plan=Plan())
+
+
 def test_a_run_is_named_by_date_and_label(folder: RunFolder) -> None:
     assert folder.id == "2026-11-23T0210-llamacpp-smollm2"
 

@@ -41,9 +41,12 @@ def new_folder(out: Path, *, started: datetime.datetime, label: str) -> Path:
     stem = f"{started:%Y-%m-%dT%H%M}-{slug(label)}"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return next(path for number in range(1, 1000) if _made(path := out / _numbered(stem, number)))
+        made = next((path for number in range(1, 1000) if _made(path := out / _numbered(stem, number))), None)
     except OSError as error:
         raise RunFailedError(cannot_write(out, error)) from None
+    if made is None:
+        raise RunFailedError(f"{out / stem} and all its numbers are taken")
+    return made
 
 
 def slug(text: str) -> str:
