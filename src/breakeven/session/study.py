@@ -89,7 +89,7 @@ class StudyRun:
         self._turn_began_s, self._rent_usd_per_h = now_s(), cell.rent_usd_per_h or 0.0
         try:
             folder.lock()
-            session = self._session(turn, folder)
+            session = self._session(turn)
             summary, self.is_interrupted = measure_session(folder, session, live=self._live)
             self._note(cell, summary, repeat=turn.repeat)
         except RunFailedError as error:
@@ -106,9 +106,8 @@ class StudyRun:
         others = tuple(name for name in self._state.in_the_way if name != cell.name)
         return (*others, cell.name) if isinstance(error, InTheWayError) else others
 
-    def _session(self, turn: Turn, folder: RunFolder) -> Session:
+    def _session(self, turn: Turn) -> Session:
         """All levels of the turn that the budget holds."""
-        del folder
         return Session(repeat=turn.repeat, may_start=lambda level: self._may_start(level, turn))
 
     def _note(self, cell: Cell, summary: RunSummary, *, repeat: int) -> None:

@@ -20,7 +20,6 @@ from breakeven.session.measure import Session
 from breakeven.session.plan_file import PlanFile
 from breakeven.session.study import StudyRun
 from breakeven.session.summary import summarise
-from breakeven.store.folder import RunFolder
 from breakeven.store.study import StudyFolder
 from breakeven.study.cells import Cell
 from breakeven.study.estimate import start_s
@@ -104,8 +103,7 @@ class TuneRun(StudyRun):
             self._figures = {key: one for key, one in self._figures.items() if key[0] != cell.name}
 
     def _check_that_any_starts(self, tries: list[Try]) -> None:
-        failed = [one.name for one in tries if one.has_failed and one.name in self._state.failures]
-        failed += self._state.in_the_way
+        failed = list(self._state.failures)
         if (len(failed) >= MOST_FAILED or not tries) and not any(one.logs for one in tries):
             raise RunFailedError(
                 f"{len(failed)} settings failed and none went well, so it is not the settings; the last: "
@@ -185,9 +183,8 @@ class TuneRun(StudyRun):
             return False
         return level.extra.get("verdict", "met") == "met" and speed is not None
 
-    def _session(self, turn: Turn, folder: RunFolder) -> Session:
+    def _session(self, turn: Turn) -> Session:
         """Levels near the capacity only."""
-        del folder
 
         def wanted() -> int | None:
             self._read(turn.cell)
