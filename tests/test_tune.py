@@ -169,7 +169,7 @@ def test_what_cannot_be_searched_is_said_before_anything_is_started(
 def test_a_budget_is_a_time_or_an_amount() -> None:
     assert budget("2h") == Budget(max_hours=2.0)
     assert budget("$5") == Budget(max_usd=5.0)
-    for text in ("$", "$-1", "$x", "soon"):
+    for text in ("$", "$-1", "$x", "$inf", "soon"):
         with pytest.raises(ValueError, match=r"is no|write"):
             budget(text)
 

@@ -18,7 +18,7 @@ from breakeven.findings.race import contenders, known, spread
 from breakeven.launch.start import start_words
 from breakeven.plan import Plan, plan_table
 from breakeven.report.live import Live
-from breakeven.report.studywords import UNITS
+from breakeven.report.studywords import UNITS, written
 from breakeven.say import share
 from breakeven.serving import Launch, settings_table
 from breakeven.session.plan_file import PlanFile, understood
@@ -147,7 +147,7 @@ def _search_lines(run: TuneRun, best: Cell | None) -> Iterator[str]:
         yield f"        of {told.settings} settings predicted for {told.gpu} only the {len(tries)} likely best are here"
         foretold = None if best is None else told.figures.get(best.names["settings"])
         if foretold is not None:
-            yield f"        the best as measured was predicted to give {foretold:g} {UNITS[run.tune.goal]}"
+            yield f"        the best as measured was predicted to give {written(foretold, of=run.tune.goal)} {UNITS[run.tune.goal]}"
     matrix_s = _full_matrix_s(run)
     if matrix_s is not None and state.used_s:
         yield (

@@ -1,6 +1,7 @@
 """The command `breakeven tune`."""
 
 import argparse
+import math
 from typing import Any, Final, NamedTuple
 
 from breakeven.cli.command import JSON, OUT, Command
@@ -38,7 +39,7 @@ def budget(text: str) -> Budget:
             usd = float(text[1:])
         except ValueError:
             usd = 0.0
-        if not usd > 0:
+        if not 0 < usd < math.inf:
             raise ValueError(f"'{text}' is no amount; write it like $5")
         return Budget(max_usd=usd)
     return Budget(max_hours=parse_duration_s(text) / S_PER_H)

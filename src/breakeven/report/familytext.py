@@ -22,7 +22,7 @@ def family_lines(found: Family) -> Iterator[str]:
 
 
 def summary_text(found: Family) -> str:
-    """`study gate: failed; 48 cells passed, 1 failed, 1 undecided (50 tests together: …)`."""
+    """`gates: failed; of 50 cells 48 passed, 1 failed, 1 undecided (50 tests, …)`."""
     counts = ", ".join(f"{found.count(verdict)} {verdict}" for verdict in ("passed", "failed", "undecided"))
     return (
         f"gates: {found.verdict}; of {len(found.cells)} cells {counts} ({found.tests} tests, which together raise a "

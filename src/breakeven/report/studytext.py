@@ -12,8 +12,9 @@ from breakeven.table import Table, heads
 
 def print_study(screen: Console, found: StudyFindings, *, where: str) -> None:
     """The answer, the matrix, what each setting does, what failed."""
-    for line in filter(None, (words.best_text(found), words.ties_text(found))):
-        screen.print(line, style="bold" if line == words.best_text(found) else None)
+    screen.print(words.best_text(found), style="bold")
+    if ties := words.ties_text(found):
+        screen.print(ties)
     screen.print()
     screen.print(styled(_matrix(found), width=room()), soft_wrap=True)
     screen.print("* cannot be told from the best" if found.best is not None else "")
