@@ -103,7 +103,7 @@ def gate(
     condition, a, b = parse_gate(expression), _gated(reference), _gated(candidate)
     same_unit(a, b)
     users = _users(condition, a, b)
-    levels = tuple(_level(condition, a, b, users=one, tests=tests or len(users), spread=spread) for one in users)
+    levels = tuple(gate_level(condition, a, b, users=one, tests=tests or len(users), spread=spread) for one in users)
     return GateResult(
         expression=expression.strip(),
         metric=condition.metric,
@@ -128,7 +128,10 @@ def _users(condition: Gate, a: Pooled, b: Pooled) -> list[int]:
     raise UsageError(f"--gate: the runs do not have {wanted}; they share: {', '.join(map(str, needed)) or 'none'}")
 
 
-def _level(condition: Gate, a: Pooled, b: Pooled, *, users: int, tests: int, spread: Spread | None = None) -> GateLevel:
+def gate_level(
+    condition: Gate, a: Pooled, b: Pooled, *, users: int, tests: int, spread: Spread | None = None
+) -> GateLevel:
+    """A condition at one load that reference `a` and candidate `b` have, with the interval of `tests` questions."""
     sides = (a, b) if condition.relative else (b,)
     figure = _figure(b, condition.metric, users)
     if condition.relative:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from breakeven.compare.differences import same_unit
 from breakeven.compare.family import Pair, family_spread
-from breakeven.compare.gate import Spread, gate
-from breakeven.compare.pool import pool
+from breakeven.compare.gate import Gate, Spread, gate_level
+from breakeven.compare.pool import Pooled, pool
 from breakeven.errors import UsageError, unknown
 from breakeven.metrics.definitions import RATES
 from breakeven.metrics.slo import limited
@@ -58,8 +59,10 @@ def history(runs: Sequence[RunSummary], metric: str) -> History:
     if len(runs) < 2:
         raise UsageError("--history: give two runs of one cell or more; the oldest is what the others are held against")
     _check_alike(runs)
-    ordered = sorted(runs, key=_when)
-    seen = {users: [run for run in ordered if _figure(run, metric, users).value is not None] for users in _loads(runs)}
+    ordered = [pool(run) for run in sorted(runs, key=_when)]
+    seen = {
+        users: [run for run in ordered if _figure(run, metric, users).value is not None] for users in _loads(ordered)
+    }
     kept = {users: each for users, each in seen.items() if len(each) > 1}
     if not kept:
         raise UsageError(f"--history: no two of the runs have {metric} at a number of users in common")
@@ -69,36 +72,34 @@ def history(runs: Sequence[RunSummary], metric: str) -> History:
     return History(metric=metric, tests=tests, points=points)
 
 
-def _points(
-    runs: Sequence[RunSummary], metric: str, *, users: int, tests: int, spread: Spread | None
-) -> tuple[Point, ...]:
+def _points(runs: Sequence[Pooled], metric: str, *, users: int, tests: int, spread: Spread | None) -> tuple[Point, ...]:
     first, points = runs[0], [_point(runs[0], metric, users)]
+    either = [Gate(metric, users, at_least, 1.0, relative=True) for at_least in (True, False)]
     for run in runs[1:]:
-        ends = [
-            gate(f"{metric}@{users} {sign} 1 * reference", first, run, tests=tests, spread=spread).levels[0]
-            for sign in (">=", "<=")
-        ]
+        same_unit(first, run)
+        ends = [gate_level(one, first, run, users=users, tests=tests, spread=spread) for one in either]
         is_change = any(end.verdict == "failed" for end in ends)
-        told = {"against": first.run.id, "ratio": ends[0].measured, "is_change": is_change}
+        told = {"against": first.run.run.id, "ratio": ends[0].measured, "is_change": is_change}
         told |= {"may_be_narrow": ends[0].may_be_narrow}
         points.append(_point(run, metric, users, **told))
         first = run if is_change else first
     return tuple(points)
 
 
-def _point(run: RunSummary, metric: str, users: int, **told: object) -> Point:
-    given = {"run_id": run.run.id, "started": run.run.started, "figure": _figure(run, metric, users)}
-    version = run.run.engine.get("version")
+def _point(pooled: Pooled, metric: str, users: int, **told: object) -> Point:
+    run = pooled.run.run
+    given = {"run_id": run.id, "started": run.started, "figure": _figure(pooled, metric, users)}
+    version = run.engine.get("version")
     return Point(**given | told, version=None if version is None else str(version))  # type: ignore[arg-type]
 
 
-def _figure(run: RunSummary, metric: str, users: int) -> Estimate:
-    level = next((one for one in pool(run).levels if one.users == users), None)
+def _figure(run: Pooled, metric: str, users: int) -> Estimate:
+    level = next((one for one in run.levels if one.users == users), None)
     return Estimate() if level is None else level.figures[metric].estimate()
 
 
-def _loads(runs: Sequence[RunSummary]) -> list[int]:
-    return sorted({level.users for run in runs for level in pool(run).levels if level.users is not None})
+def _loads(runs: Sequence[Pooled]) -> list[int]:
+    return sorted({level.users for run in runs for level in run.levels if level.users is not None})
 
 
 def _when(run: RunSummary) -> float:
