@@ -147,7 +147,8 @@ def _search_lines(run: TuneRun, best: Cell | None) -> Iterator[str]:
         yield f"        of {told.settings} settings predicted for {told.gpu} only the {len(tries)} likely best are here"
         foretold = None if best is None else told.figures.get(best.names["settings"])
         if foretold is not None:
-            yield f"        the best as measured was predicted to give {written(foretold, of=run.tune.goal)} {UNITS[run.tune.goal]}"
+            figure = f"{written(foretold, of=run.tune.goal)} {UNITS[run.tune.goal]}"
+            yield f"        the best as measured was predicted to give {figure}"
     matrix_s = _full_matrix_s(run)
     if matrix_s is not None and state.used_s:
         yield (

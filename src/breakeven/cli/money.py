@@ -90,7 +90,9 @@ def _compare_study(arguments: argparse.Namespace) -> int:
     if arguments.gate or arguments.gate_strict or arguments.at_users:
         raise UsageError("compare: --gate of a study needs --baseline; --at-users takes two cells, STUDY/CELL")
     if arguments.junit is not None or arguments.md is not None:
-        raise UsageError("compare: --junit and --md of a study need --baseline; `breakeven report STUDY --md -` writes it")
+        raise UsageError(
+            "compare: --junit and --md of a study need --baseline; `breakeven report STUDY --md -` writes it"
+        )
     level = Level(floors=arguments.floor or (), slo=arguments.slo)
     return show_study(arguments.runs[0], level, json_to=arguments.json)
 
