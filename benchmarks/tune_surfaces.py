@@ -1,6 +1,6 @@
 """How good the search of `breakeven tune` is: 200 simulated response surfaces with noise, against three other ways.
 
-    python benchmarks/tune_surfaces.py                  # 200 surfaces: about four minutes on one core
+    python benchmarks/tune_surfaces.py                  # 200 surfaces: ten seconds, a minute on a busy machine
     python benchmarks/tune_surfaces.py --surfaces 20 --seed 1 --json FILE
 
 A surface has two to four settings (numbers with a peak somewhere on their log scale, choices), pairs that interact, a

@@ -1,7 +1,7 @@
 """`compare STUDY --baseline` and `compare RUN… --history`: each against what was before, for people and CI."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 from breakeven.app.runs import read_run, write_file, write_json
 from breakeven.app.study import StoredStudy
 from breakeven.compare.family import DEFAULT_GATE, Family, Pair, gate_family
-from breakeven.compare.history import history
+from breakeven.compare.history import History, history
 from breakeven.errors import UsageError
 from breakeven.report.familytext import family_junit, family_lines, family_markdown
 from breakeven.report.historytext import history_lines, history_markdown
@@ -27,30 +27,33 @@ class Forms(Struct, frozen=True, kw_only=True):
     markdown: str | None = None
     json: str | None = None
 
+    def given(self) -> tuple[str | None, ...]:
+        """Where each form goes."""
+        return (self.junit, self.markdown, self.json)
+
+    def check(self) -> None:
+        """UsageError where two forms would go to stdout."""
+        if self.given().count(STDOUT) > 1:
+            raise UsageError("compare: only one form can go to stdout (-)")
+
 
 def compare_with_baseline(
     study: Path, baseline: Path, *, gates: tuple[str, ...] | list[str], strict: bool, forms: Forms
 ) -> int:
     """Judge every cell; exit code 3 where one failed, with `strict` where one did not pass."""
-    if [forms.junit, forms.markdown, forms.json].count(STDOUT) > 1:
-        raise UsageError("compare: only one form can go to stdout (-)")
+    forms.check()
     found = gate_family(pairs(study, baseline), gates or [DEFAULT_GATE])
-    _put_out(found, forms, name=study.resolve().name)
+    junit, markdown = family_junit(found, name=study.resolve().name), family_markdown(found)
+    _put_out(found, forms, lines=family_lines(found), texts=((forms.junit, junit), (forms.markdown, markdown.encode())))
     missed = {"failed", "undecided"} if strict else {"failed"}
     return LIMIT_MISSED if found.verdict in missed else 0
 
 
 def show_history(runs: Sequence[Path], metric: str, *, forms: Forms) -> int:
     """Runs of one cell over time, with marks where their figure surely changed."""
-    if [forms.markdown, forms.json].count(STDOUT) > 1:
-        raise UsageError("compare: only one form can go to stdout (-)")
+    forms.check()
     found = history([read_run(path) for path in runs], metric)
-    to_stdout = STDOUT in (forms.markdown, forms.json)
-    print("\n".join(history_lines(found)), file=sys.stderr if to_stdout else sys.stdout)
-    if forms.markdown is not None:
-        _write(forms.markdown, history_markdown(found).encode())
-    if forms.json is not None:
-        write_json(found, forms.json)
+    _put_out(found, forms, lines=history_lines(found), texts=((forms.markdown, history_markdown(found).encode()),))
     return 0
 
 
@@ -71,13 +74,11 @@ def pairs(study: Path, baseline: Path) -> list[Pair]:
     return [pair for pair in found if pair.candidate or pair.failure or (is_study(baseline) and pair.reference)]
 
 
-def _put_out(found: Family, forms: Forms, *, name: str) -> None:
-    to_stdout = STDOUT in (forms.junit, forms.markdown, forms.json)
-    print("\n".join(family_lines(found)), file=sys.stderr if to_stdout else sys.stdout)
-    for where, data in (
-        (forms.junit, family_junit(found, name=name)),
-        (forms.markdown, family_markdown(found).encode()),
-    ):
+def _put_out(
+    found: Family | History, forms: Forms, *, lines: Iterable[str], texts: Sequence[tuple[str | None, bytes]]
+) -> None:
+    print("\n".join(lines), file=sys.stderr if STDOUT in forms.given() else sys.stdout)
+    for where, data in texts:
         if where is not None:
             _write(where, data)
     if forms.json is not None:
