@@ -84,3 +84,25 @@ def test_failed_requests_are_beyond_every_limit() -> None:
 def test_a_mean_and_gaps_are_not_told_before_the_end() -> None:
     for slo in ("e2e_mean=1s", "itl_p95=1ms"):
         assert seen(answers(40, 40), slo).missed(share=1.0, in_flight=0) is None
+
+
+def test_gaps_are_missed_early_where_requests_fail() -> None:
+    failed = a_record(k=1, due_s=1.5, chunks_at_s=[], end_s=1.6, status="error", error="reset")
+    assert seen([failed] * 40, "itl_p95=1ms").missed(share=1.0, in_flight=0) is not None
+
+
+def test_what_ended_a_level_counts_in_its_verdict_though_the_throughput_changed_meanwhile() -> None:
+    """For 6 s requests wait for 2 s, then for 0.5 s and bring twice the chunks: a window that may move begins there."""
+    late = [a_record(k=1, due_s=1 + i / 10, chunks_at_s=[3 + i / 10], chunk_tokens=[1]) for i in range(60)]
+    soon = [
+        a_record(k=1, due_s=8 + i / 10, chunks_at_s=[8.5 + i / 10, 8.55 + i / 10], chunk_tokens=[1, 1])
+        for i in range(120)
+    ]
+    assert seen(late).missed(share=0.5, in_flight=0) is not None
+    verdicts = []
+    for stopped in ("slo", "max"):
+        facts = some_facts(window=(1.0, 20.0), stopped=stopped)
+        found = goodput(facts, late + soon, level=summarise_level(facts, late + soon), slo=P95)
+        assert found is not None
+        verdicts.append(found.verdict)
+    assert verdicts == ["missed", "met"]

@@ -254,4 +254,6 @@ def test_why_a_percentile_cannot_be_told_is_said() -> None:
     waiting = Distribution(n=2686, censored=28, p99=Quantile(value=None, ci95=(None, None), more_than=0.5))
     few = Distribution(n=47)
     assert "28 of 2686 requests had not come so far" in judge(level_with(ttft_s=waiting), limit)[1]
+    (of_sessions,) = parse_slo("session_p50=1s").limits
+    assert "28 of 2686 sessions had not come so far" in judge(level_with(session_s=waiting), of_sessions)[1]
     assert "from 47 requests; it needs 100" in judge(level_with(ttft_s=few), limit)[1]

@@ -16,8 +16,8 @@ FASTER: Final = 2.0
 class Foregone:
     """Counts the requests of a level as they end, against every limit on a percentile of requests.
 
-    A limit is missed for sure once more are beyond it, or more failed, than may be of all that can come. Of a mean, of
-    gaps between chunks and of recorded sessions, that is not told before the level's end.
+    A limit is missed for sure once more are beyond it, or more failed, than may be of all that can come. Of a mean and
+    of recorded sessions that is not told before the level's end, of gaps between chunks only where requests fail.
     """
 
     def __init__(self, slo: Slo, *, measured_only: bool = False) -> None:

@@ -201,7 +201,7 @@ def judge(level: LevelSummary, limit: Limit) -> tuple[Verdict, str]:
     if of.n < limit.least_requests:
         needs = f"it needs {limit.least_requests}: measure for longer"
         return "unknown", f"{limit.metric} cannot be told from {of.n} {what}; {needs}"
-    waiting = f"{of.censored} of {of.n} requests had not come so far when the window closed"
+    waiting = f"{of.censored} of {of.n} {what} had not come so far when the window closed"
     return "unknown", f"{limit.metric} cannot be told: {waiting}; measure for longer"
 
 
