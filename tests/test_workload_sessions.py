@@ -294,6 +294,13 @@ def test_spans_become_a_graph_by_their_tree_and_times(tmp_path: Path, lines: int
     assert (at["sum"].input_tokens, at["sum"].output_tokens, at["sum"].base) == (180, 7, (0, names.index("plan")))
 
 
+@pytest.mark.parametrize("found", [1.7e18, [1], "soon"])
+def test_a_time_of_a_span_that_is_no_whole_nanoseconds_is_an_error(tmp_path: Path, found: object) -> None:
+    wrong = call("plan", "main", 1, 3, 100) | {"startTimeUnixNano": found}
+    with pytest.raises(UsageError, match="'startTimeUnixNano' must be nanoseconds since 1970"):
+        read(tmp_path, [{"resourceSpans": [{"scopeSpans": [{"spans": [wrong]}]}]}])
+
+
 def test_spans_as_an_sdk_prints_them_are_one_session_a_trace(tmp_path: Path) -> None:
     def span(trace: str, name: str, start: str, end: str) -> dict[str, Any]:
         told = {"gen_ai.operation.name": "chat", "gen_ai.usage.prompt_tokens": 30, "gen_ai.usage.completion_tokens": 4}

@@ -6,6 +6,7 @@ Names are those of the semantic conventions for generative AI, which are in deve
 is the session's own, since an agent that is asked again goes on with what it had.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
@@ -185,10 +186,10 @@ def _otlp_span(row: Row) -> Span:
 def _unix_s(row: Row, name: str) -> float:
     """Nanoseconds since 1970, which JSON in protobuf's form writes as text."""
     value = row.value(name)
-    try:
-        return int(value) / _NS_PER_S if isinstance(value, str | int) else math.nan
-    except (ValueError, OverflowError):
-        raise UsageError(f"{row.where}: '{name}' must be nanoseconds since 1970, but is {shown(value)}") from None
+    with contextlib.suppress(ValueError, OverflowError):
+        if isinstance(value, str | int):
+            return int(value) / _NS_PER_S
+    raise UsageError(f"{row.where}: '{name}' must be nanoseconds since 1970, but is {shown(value)}")
 
 
 def _plain(value: Any) -> object:
