@@ -45,3 +45,8 @@ def test_any_text_becomes_one_printable_line_of_the_length_asked_for(text: str, 
     assert len(line) <= limit
     assert line.isprintable()
     assert line.strip() == line
+
+
+def test_an_error_knows_its_first_line_without_those_that_it_quotes() -> None:
+    error = RunFailedError("it ended", "the end of its log:", "  out of memory")
+    assert (error.first, str(error)) == ("it ended", "it ended\nthe end of its log:\n  out of memory")

@@ -10,6 +10,11 @@ class BreakevenError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    def __init__(self, first: str, *more: str) -> None:
+        super().__init__("\n".join((first, *more)))
+        self.first = first
+        """What is wrong, without the lines that it quotes of a log."""
+
 
 class UsageError(BreakevenError):
     """What was asked for makes no sense or is not known: exit code 2."""

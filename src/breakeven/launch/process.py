@@ -180,5 +180,5 @@ def failure(what: str, *, log_path: Path, exit_code: int | None) -> RunFailedErr
     known, cause = told_cause(log), likely_cause(log, exit_code=exit_code)
     first = f"{what}: {cause}" if cause is not None else what
     last = tail(log_path)
-    lines = [first, f"the end of its log, {log_path}:", *(f"  {line}" for line in last)] if last else [first]
-    return (InTheWayError if known is not None and known.is_passing else RunFailedError)("\n".join(lines))
+    more = [f"the end of its log, {log_path}:", *(f"  {line}" for line in last)] if last else []
+    return (InTheWayError if known is not None and known.is_passing else RunFailedError)(first, *more)

@@ -89,12 +89,11 @@ class StudyRun:
         self._turn_began_s, self._rent_usd_per_h = now_s(), cell.rent_usd_per_h or 0.0
         try:
             folder.lock()
-            session = self._session(turn)
-            summary, self.is_interrupted = measure_session(folder, session, live=self._live)
+            summary, self.is_interrupted = measure_session(folder, self._session(turn), live=self._live)
             self._note(cell, summary, repeat=turn.repeat)
         except RunFailedError as error:
             self._live.say(f"{cell.name}: {error}")
-            why = one_line(str(error).splitlines()[0], limit=300)
+            why = one_line(error.first, limit=300)
             self._keep(failures=self._state.failures | {cell.name: why}, in_the_way=self._in_the_way(cell, error))
         finally:
             folder.unlock()

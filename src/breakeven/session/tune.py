@@ -190,7 +190,7 @@ class TuneRun(StudyRun):
             self._read(turn.cell)
             return self._next_users(turn.cell, turn.repeat)
 
-        return Session(repeat=turn.repeat, may_start=lambda level: self._may_start(level, turn), next_users=wanted)
+        return super()._session(turn)._replace(next_users=wanted)
 
     def _tell(self, cell: Cell) -> None:
         if cell.name in self._state.failures:
