@@ -13,8 +13,6 @@ Via = Literal["process", "docker"]
 Setting = bool | int | float | str
 """What a setting of an engine may be."""
 _OURS: Final = ("--name", "--rm")
-_SHARED: Final = frozenset(("served_name", "tensor_parallel", "context_tokens", "max_batch", "dtype", "prefix_caching"))
-"""Settings that engines share, each said in their own words (`engine.base.Options`)."""
 
 
 class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -36,6 +34,10 @@ class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Further options of the engine by their own names, such as `kv_cache_dtype`."""
     extra: tuple[str, ...] = ()
     """Further words of the command line, as they are."""
+
+
+_SHARED: Final = frozenset(EngineSettings.__struct_fields__) - {"host", "options", "extra"}
+"""Settings that engines share, each said in their own words (`engine.base.Options`)."""
 
 
 def engine_settings(given: Mapping[str, Setting]) -> EngineSettings:
