@@ -408,7 +408,7 @@ print(len(asks), sum(workload.turn_counts()), most_kib)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process held at most")
 def test_a_thousand_sessions_of_fifty_turns_are_held_in_less_than_500_mb(tmp_path: Path) -> None:
-    """As WEKA records them, a block of 64 tokens each: 2,000 at first and twenty more each turn, all ids global."""
+    """As WEKA records them, in blocks of 64 tokens: 280 at first, 200 of them the same for all; one more each turn."""
     path = tmp_path / "big.jsonl"
     with path.open("w") as file:
         for session in range(1000):
