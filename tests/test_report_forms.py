@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import math
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -159,6 +161,38 @@ def test_pictures_that_cannot_be_written_say_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFailedError, match="cannot write"):
         write(single(), "svg", where=str(tmp_path / "file"))
+
+
+LAME = """#!{python}
+import json, os, pathlib, time
+pathlib.Path(__file__).with_name("pid").write_text(str(os.getpid()))
+commands = os.fdopen(3, "rb")
+for text in iter(lambda: b"".join(iter(lambda: commands.read(1), b"\\0")), b""):
+    asked = json.loads(text)
+    if asked["method"] in {stops}:
+        os.close(4)
+        time.sleep(3)
+        break
+    told = {{"targetId": "t", "sessionId": "s", "result": {{"value": True}}}}
+    os.write(4, json.dumps({{"id": asked["id"], "result": told}}).encode() + b"\\0")
+    if asked["method"] == "Browser.close":
+        break
+"""
+"""A browser that says no more from some command on, and lives on for a while."""
+
+
+@pytest.mark.parametrize("stops", ["Target.createTarget", "Page.printToPDF"])
+def test_a_browser_that_goes_dumb_is_said_and_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stops: str
+) -> None:
+    lame = tmp_path / "chromium"
+    lame.write_text(LAME.format(python=sys.executable, stops=repr([stops])))
+    lame.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RunFailedError, match=r"^--pdf: chromium did not show the page \(TimeoutError\)"):
+        write(single(), "pdf", where=str(tmp_path / "x"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 @needs_browser

@@ -93,6 +93,13 @@ class Browser:
         self._numbers = itertools.count(1)
         self._rest = b""
         self._session: str | None = None
+        try:
+            self._attach()
+        except BaseException:
+            self._end(patience_s=0.0)
+            raise
+
+    def _attach(self) -> None:
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime"):
@@ -105,7 +112,11 @@ class Browser:
         with contextlib.suppress(OSError, RuntimeError, TimeoutError):
             self._session = None
             self.call("Browser.close")
-        end = time.monotonic() + 10
+        self._end(patience_s=10.0)
+
+    def _end(self, *, patience_s: float) -> None:
+        """Wait so long for its end, then kill it."""
+        end = time.monotonic() + patience_s
         while os.waitpid(self._process, os.WNOHANG)[0] == 0:
             if time.monotonic() > end:
                 os.kill(self._process, signal.SIGKILL)
@@ -179,7 +190,6 @@ class Browser:
         data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
         path.write_bytes(base64.b64decode(data))
 
-    def pdf(self, path: Path) -> None:
+    def pdf(self) -> bytes:
         """The page as it prints."""
-        data = self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"]
-        path.write_bytes(base64.b64decode(data))
+        return base64.b64decode(self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"])

@@ -36,7 +36,8 @@ def write_pictures(page: str, folder: Path, *, form: Literal["svg", "png"]) -> l
 def write_pdf(page: str, path: Path) -> None:
     """Print a page into a file; UsageError without a browser, RunFailedError where it cannot be written."""
     with showing(page, "--pdf") as browser:
-        try:
-            browser.pdf(path)
-        except OSError as error:
-            raise RunFailedError(cannot_write(path, error)) from None
+        printed = browser.pdf()
+    try:
+        path.write_bytes(printed)
+    except OSError as error:
+        raise RunFailedError(cannot_write(path, error)) from None
