@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from breakeven.app.serve import Shelf
 from breakeven.cli import main
 from breakeven.findings.effects import Row, effects, interactions
 from breakeven.findings.study import CellRun, StudyFindings, study_findings
@@ -21,6 +22,7 @@ from breakeven.study.cells import cells
 from breakeven.study.factors import factors, values
 from breakeven.study.types import Study
 from compare_fixture import a_run, within
+from report_findings import ANY_CARDS, scenario
 
 VALUES = {"threads": ("1", "2"), "slots": ("1", "4", "8")}
 SPEED = {"1": 100.0, "2": 200.0}
@@ -194,6 +196,13 @@ def test_every_command_that_takes_a_run_takes_a_study(tmp_path: Path, capsys: py
         assert "llamacpp-t2s3-w: it died" in said
     assert main(["runs", "--out", str(tmp_path)]) == 0
     assert "many  study  6 cells, 1 failed" in " ".join(capsys.readouterr().out.split("\n")[1:]).replace("   ", "  ")
+    (path / "study.json").rename(path / "kept")
+    (path / "study.json").write_text("no JSON")
+    assert main(["runs", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "6 cells" in said
+    assert f"unreadable: {path / 'study.json'}: " in said
+    (path / "kept").rename(path / "study.json")
     assert main(["report", str(path), "--md", "-"]) == 0
     assert "| threads | slots 1 | slots 2 | slots 3 |" in capsys.readouterr().out
     forms = [f"--{form}={tmp_path / form}" for form in ("html", "csv", "json")]
@@ -239,3 +248,13 @@ def test_a_study_of_one_setting_is_one_row_of_all() -> None:
     found = matrix(told(*(a_cell(str(t), a_run({4: 100 + t})) for t in (1, 2))))
     assert (found.down, found.columns) == (("cell",), ("threads 1", "threads 2"))
     assert [place for place, _ in found.rows] == [("all",)]
+
+
+def test_the_served_page_of_a_study_has_the_scenario_that_was_given(tmp_path: Path) -> None:
+    a_stored_study(tmp_path, threads=1, slots=2)
+    told = {}
+    for name, scenarios in {"without": (), "with": (scenario(ANY_CARDS),)}.items():
+        told[name] = Shelf(tmp_path, scenarios=scenarios).report(["many"])
+    assert "What does a token cost?" in told["without"]
+    assert "What does a token cost?" not in told["with"]
+    assert 'id="f0"' in told["with"]

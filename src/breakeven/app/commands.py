@@ -1,6 +1,5 @@
 """What each command does once its words are understood: measure or read, then print and write."""
 
-import contextlib
 import sys
 from pathlib import Path
 from typing import Final, TextIO
@@ -8,7 +7,7 @@ from typing import Final, TextIO
 from rich.console import Console
 
 from breakeven.app.runs import read_run, readable, write_json
-from breakeven.errors import BreakevenError, UsageError, one_line, printable
+from breakeven.errors import UsageError, one_line, printable
 from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import RunSummary
 from breakeven.plan import Plan
@@ -19,7 +18,7 @@ from breakeven.say import WIDTH, room
 from breakeven.session.run import resume_run, run_plan
 from breakeven.session.summary import fresh_summary, summarise
 from breakeven.store.folder import RunFolder, find_runs
-from breakeven.store.study import StudyFolder, find_studies, is_study
+from breakeven.store.study import StudyFolder, StudyState, find_studies, is_study
 from breakeven.table import Column, Table
 
 WIDE: Final = 180
@@ -71,10 +70,11 @@ def runs(out: Path) -> int:
         raise UsageError(f"{out} holds no runs yet; `breakeven run` makes one")
     read = [(folder.id, readable(folder, summarise)) for folder in found]
     rows = [(name, "unreadable") if isinstance(summary, str) else _row(summary) for name, summary in read]
-    rows += [[name, "study", *rest] for name, *rest in map(_study_row, studies)]
+    states = [readable(folder, StudyFolder.state) for folder in studies]
+    rows += [_study_row(folder, state) for folder, state in zip(studies, states, strict=True)]
     to = console(sys.stdout, width=WIDE)
     to.print(screen(Table(_RUN_COLUMNS, rows), width=room()), soft_wrap=True)
-    for _, why in read:
+    for why in (*(told for _, told in read), *states):
         if isinstance(why, str):
             to.print(f"unreadable: {one_line(why)}", soft_wrap=True)
     return 0
@@ -89,17 +89,16 @@ def _row(summary: RunSummary) -> list[str]:
     return [summary.run.id, summary.run.model or "–", engine, str(done), best]
 
 
-def _study_row(folder: StudyFolder) -> tuple[str, str, str, str]:
+def _study_row(folder: StudyFolder, state: StudyState | str) -> list[str]:
     """What can be said of a study without reading its plan: its cells that were begun, and what they reached."""
     told = [readable(cell, fresh_summary) for cell in folder.begun()]
     runs = [one for one in told if not isinstance(one, str)]
-    failed = 0
-    with contextlib.suppress(BreakevenError):  # a study from anybody ends at most its own row
-        failed = len(folder.state().failures)
+    failed = 0 if isinstance(state, str) else len(state.failures)
     speeds = [level.output_tok_per_s.value for run in runs for level in run.levels if level.output_tok_per_s.value]
     done = sum(level.status == "done" for run in runs for level in run.levels)
-    cells = f"{len(told)} cells" + (f", {failed} failed" if failed else "")
-    return folder.path.name, cells, str(done), f"{max(speeds):.0f}" if speeds else "–"
+    counts = (failed, "failed"), (len(told) - len(runs), "unreadable")
+    cells = ", ".join([f"{len(told)} cells", *(f"{count} {what}" for count, what in counts if count)])
+    return [folder.path.name, "study", cells, str(done), f"{max(speeds):.0f}" if speeds else "–"]
 
 
 def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_to: str | None) -> int:

@@ -15,9 +15,10 @@ from breakeven.session.summary import summarise
 from breakeven.store.facts import run_summary
 from breakeven.store.folder import PLAN, SUMMARY, RunFolder, is_run
 from breakeven.store.log import cannot_write
-from breakeven.store.study import is_study
+from breakeven.store.study import StudyFolder, is_study
 
 T = TypeVar("T")
+F = TypeVar("F", RunFolder, StudyFolder)
 
 LARGEST_FILE_BYTES: Final = 512 * 1024 * 1024
 
@@ -35,8 +36,8 @@ def read_run(path: Path) -> RunSummary:
     return _read_file(path)
 
 
-def readable(folder: RunFolder, read: Callable[[RunFolder], T]) -> T | str:
-    """What `read` makes of a run, or in one line why it cannot: a folder from anybody ends at most its own row."""
+def readable(folder: F, read: Callable[[F], T]) -> T | str:
+    """What `read` makes of a run or study, or in one line why it cannot: it ends at most its own row."""
     try:
         return read(folder)
     except BreakevenError as error:

@@ -97,8 +97,8 @@ class Shelf:
         """The page of a study."""
         if len(ids) > 1:
             raise UsageError("a study has a page by itself; pick runs to compare them")
-        loaded, study, level = best_cells(path, Level(floors=tuple(self._floors), slo=self._slo))
-        return to_html(replace(findings_of(loaded, level=level, prices=Prices(quotes=quotes())), study=study))
+        loaded, study, level = best_cells(path, self._level())
+        return to_html(replace(findings_of(loaded, level=level, prices=self._prices(len(loaded))), study=study))
 
     def report(self, ids: Sequence[str]) -> str:
         """The page of some runs."""
@@ -106,9 +106,15 @@ class Shelf:
         if studies:
             return self._study_page(studies[0].path, ids)
         loaded = [load_folder(self._folder(name)) for name in ids]
-        scenarios = self._scenarios if len(ids) == 1 or all(one.reference for one in self._scenarios) else ()
-        prices = Prices(scenarios=tuple(scenarios), quotes=quotes())
-        return to_html(findings_of(loaded, level=Level(floors=tuple(self._floors), slo=self._slo), prices=prices))
+        return to_html(findings_of(loaded, level=self._level(), prices=self._prices(len(loaded))))
+
+    def _level(self) -> Level:
+        return Level(floors=tuple(self._floors), slo=self._slo)
+
+    def _prices(self, runs: int) -> Prices:
+        """Scenarios as far as they fit: one without a reference prices a run alone."""
+        fit = runs == 1 or all(one.reference for one in self._scenarios)
+        return Prices(scenarios=tuple(self._scenarios) if fit else (), quotes=quotes())
 
     def live(self, name: str) -> dict[str, Any]:
         """The levels of a run over time, and how far it is."""
