@@ -13,12 +13,13 @@ def what_if(found: Findings, case: Money) -> Html:
     """The form; page.js makes it work."""
     cases = [el("option", one.label, value=i, selected=one is case) for i, one in enumerate(found.money)]
     chooser = joined(el("label", "Candidate", for_="case"), el("select", *cases, id="case")) if len(cases) > 1 else None
+    sides = sides_of(case, found)
     return el(
         "form",
         el("h3", "What if"),
         el("p", "Slider or number. A dot marks what differs from the scenario."),
         chooser,
-        *(_field(field, i, sides_of(case, found)) for i, field in enumerate(fields(case))),
+        *(_field(field, i, sides) for i, field in enumerate(fields(case))),
         el(
             "div",
             el("button", "Copy as scenario.toml", type="button", id="copy-toml"),
