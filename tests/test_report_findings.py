@@ -31,6 +31,7 @@ from breakeven.record import LevelFacts, Record
 from breakeven.reference import find_run
 from breakeven.report import words
 from breakeven.report.sentence import answer_text, sure_text
+from breakeven.report.shortnames import marked_names
 from breakeven.report.terminal import print_run
 from compare_fixture import a_run
 from report_findings import ANY_CARDS, PRICES, pair, scenario, single
@@ -348,3 +349,15 @@ def test_levels_of_an_unknown_load_are_no_repeats_of_one_another() -> None:
 def test_a_load_that_no_repeat_finished_is_shown_once() -> None:
     level = LevelSummary(users=4, status="interrupted")
     assert one_a_load([level, replace(level, repeat=1)]) == (level,)
+
+
+def test_a_legend_says_once_that_a_run_is_predicted() -> None:
+    found = pair()
+    a, b = found.subjects
+    for marks, told in {
+        ("", ""): ["A100 80GB PCIe", "RTX 4090"],
+        ("", "predicted"): ["A100 80GB PCIe", "RTX 4090 · predicted"],
+        ("predicted", "predicted"): ["A100 80GB PCIe (predicted)", "RTX 4090 (predicted)"],
+    }.items():
+        subjects = tuple(replace(one, mark=mark) for one, mark in zip((a, b), marks, strict=True))
+        assert marked_names(replace(found, subjects=subjects)) == told

@@ -200,6 +200,10 @@ def test_what_is_predicted_is_dashed_and_hollow_and_what_is_measured_solid(show:
     dashes = [dash for dash in browser.run(lines) if dash]
     assert dashes == ["5 4", "5 4"]
     assert "dashed lines: predicted" in browser.run("document.querySelector('figcaption').textContent")
+    names = "[...document.querySelector('[data-legend=runs]').children].map((one) => one.textContent)"
+    assert browser.run(names) == ["A: L40S (predicted)", "B: RTX 4090 (predicted)"]
+    links = "[...document.querySelectorAll('nav a')].map((one) => document.querySelector(one.getAttribute('href'))?.tagName)"
+    assert browser.run(links) == ["SECTION"] * 7, "each link has its section"
     show(measured())
     assert not any(browser.run(lines))
 

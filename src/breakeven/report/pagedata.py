@@ -17,7 +17,7 @@ from breakeven.metrics.summary import Distribution, Estimate
 from breakeven.report.fields import fields, gpus_of
 from breakeven.report.formulas import case_rows
 from breakeven.report.sentence import answer_parts, sure_text
-from breakeven.report.shortnames import short_names, sides_of
+from breakeven.report.shortnames import marked_names, short_names, sides_of
 from breakeven.report.words import counted_as, is_priced, price_kind, speed_axis
 from breakeven.say import unit_of
 from breakeven.units import load_text
@@ -30,18 +30,18 @@ FAR: Final = 1e12
 def page_data(found: Findings) -> dict[str, Any]:
     """What page.js reads. Chart numbers have six digits, inputs of the economics all of them."""
     counted = counted_as(found)
+    of_users = has_users(found)
+    names = zip(found.subjects, short_names(found), marked_names(found), strict=True)
     return {
         "unit": found.unit,
         "counted": counted,
-        "floor": found.floor_tok_per_s_per_user if has_users(found) else None,
+        "floor": found.floor_tok_per_s_per_user if of_users else None,
         "speed": speed_axis(found),
-        "speed_mean": f"{found.unit}/s a user on average (throughput / users)"
-        if has_users(found)
-        else speed_axis(found),
+        "speed_mean": f"{found.unit}/s a user on average (throughput / users)" if of_users else speed_axis(found),
         "best": found.best_money or 0,
         "subjects": [
-            _subject(subject, short, of_users=has_users(found))
-            for subject, short in zip(found.subjects, short_names(found), strict=True)
+            _subject(subject, of_users=of_users) | {"short": short, "marked": marked}
+            for subject, short, marked in names
         ],
         "money": [_money(case, found) for case in found.money],
         "priced": is_priced(found),
@@ -84,12 +84,11 @@ def has_users(found: Findings) -> bool:
     return any(level.summary.users is not None for subject in found.subjects for level in subject.levels)
 
 
-def _subject(subject: Subject, short: str, *, of_users: bool) -> dict[str, Any]:
+def _subject(subject: Subject, *, of_users: bool) -> dict[str, Any]:
     means = {load_of(one.summary): one.summary.output_tok_per_s.value for one in subject.levels}
     return {
         "letter": subject.letter,
         "label": subject.label,
-        "short": short,
         "predicted": bool(subject.mark),
         "levels": [_level(level, of_users=of_users) for level in subject.levels],
         "series": [series_data(one, means) for one in subject.series],

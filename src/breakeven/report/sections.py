@@ -22,22 +22,23 @@ from breakeven.report.studysection import study_head, study_section
 from breakeven.report.studywords import runs_text
 from breakeven.say import closed, digits
 
-NAV: Final = (
-    ("study", "Cells"),
-    ("ranking-section", "Ranking"),
-    ("throughput", "Throughput"),
-    ("latency", "Latency"),
-    ("money", "Money"),
-    ("cautions", "Cautions"),
-    ("method", "Method"),
-    ("repeat", "Repeat"),
-)
+NAV: Final = {
+    "Cells": "study",
+    "Ranking": "ranking-section",
+    "Throughput": "throughput",
+    "Latency": "latency",
+    "Money": "money",
+    "Cautions": "cautions",
+    "Method": "method",
+    "Repeat": "repeat",
+}
+"""What the sections are called that have a link at the top, and their ids."""
 
 
 def body(found: Findings) -> Html:
     """Everything that is seen."""
     shown = [*sections(found)]
-    links = [el("a", text, href=f"#{to}") for to, text in NAV if any(f'id="{to}"' in one for one in shown)]
+    links = [el("a", name, href=f"#{NAV[name]}") for name, _ in shown if name]
     return joined(
         el("a", "Skip to the answer", href="#main", class_="skip"),
         el(
@@ -45,28 +46,30 @@ def body(found: Findings) -> Html:
             el("div", el("strong", "breakeven"), *links, class_="wrap"),
             aria_label="Sections",
         ),
-        el("main", *shown, id="main", class_="wrap"),
+        el("main", *(section for _, section in shown), id="main", class_="wrap"),
         save_menu(),
         el("p", id="reading", class_="unseen", role="status"),
         el("footer", _made_by(found), class_="wrap"),
     )
 
 
-def sections(found: Findings) -> Iterator[Html]:
-    """In the order that the reader needs."""
+def sections(found: Findings) -> Iterator[tuple[str, Html]]:
+    """In the order that the reader needs, each with its name in NAV; empty where it has none."""
     if found.study is not None:
-        yield from (study_head(found.study), study_section(found.study))
-    yield from filter(None, (answer(found), ranking(found)))
-    yield throughput(found)
+        yield from (("", study_head(found.study)), ("Cells", study_section(found.study)))
+    yield "", answer(found)
+    if (ranked := ranking(found)) is not None:
+        yield "Ranking", ranked
+    yield "Throughput", throughput(found)
     if _is_streamed(found):
-        yield latency(found)
+        yield "Latency", latency(found)
     if words.is_priced(found):
-        yield pareto(found)
-    yield from money_sections(found)
-    yield from filter(None, (cautions_section(found),))
-    yield method(found)
-    yield records(found)
-    yield repeat(found)
+        yield "", pareto(found)
+    for at, section in enumerate(money_sections(found)):
+        yield "" if at else "Money", section
+    if (doubts := cautions_section(found)) is not None:
+        yield "Cautions", doubts
+    yield from (("Method", method(found)), ("", records(found)), ("Repeat", repeat(found)))
 
 
 def answer(found: Findings) -> Html:

@@ -28,6 +28,15 @@ def short_names(found: Findings) -> list[str]:
     return [_apart(names, index, one.letter) for index, one in enumerate(found.subjects)]
 
 
+def marked_names(found: Findings) -> list[str]:
+    """The same, and with its mark where the name does not tell it already."""
+    tells = found.study is None and len({one.mark for one in found.subjects}) > 1
+    return [
+        name if tells or not one.mark else f"{name} ({one.mark})"
+        for name, one in zip(short_names(found), found.subjects, strict=True)
+    ]
+
+
 def _cell(study: StudyFindings, one: Subject) -> str:
     cell = study.cell(one.id)
     return one.label if cell is None else named(cell)

@@ -428,7 +428,7 @@
   for (const list of all(".legend[data-legend=runs]")) {
     list.replaceChildren(...data.subjects.slice(0, Kit.COLOURED).map((subject, i) => {
       const item = document.createElement("li");
-      item.append(Kit.swatch(i, subject.predicted), data.subjects.length > 1 ? `${subject.letter}: ${subject.short}${subject.predicted && !subject.short.includes("predicted") ? " (predicted)" : ""}` : subject.label);
+      item.append(Kit.swatch(i, subject.predicted), data.subjects.length > 1 ? `${subject.letter}: ${subject.marked}` : subject.label);
       return item;
     }), ...(data.subjects.length > Kit.COLOURED ? [(() => { const li = document.createElement("li"); li.textContent = `in grey: ${data.subjects.length - Kit.COLOURED} more`; return li; })()] : []));
   }
