@@ -110,6 +110,12 @@ def test_a_cell_without_an_interval_cannot_be_told_from_the_best() -> None:
     assert [cell.ties for cell in found.cells] == [True, True]
 
 
+def test_of_two_cells_the_other_is_said_to_be_worse_or_not() -> None:
+    for speed, verb in {50: "is surely worse than", 100: "cannot be told from"}.items():
+        found = told(a_cell("1", a_run({4: 101})), a_cell("2", a_run({4: speed})))
+        assert ties_text(found) == f"The only other cell that has a figure {verb} it."
+
+
 def test_where_many_tie_they_are_counted_and_not_named() -> None:
     found = told(*(a_cell(str(t), a_run({4: 100}, share=None)) for t in range(8)))
     assert ties_text(found) == "None of the 7 other cells that have a figure can be told from it."
@@ -203,6 +209,11 @@ def test_every_command_that_takes_a_run_takes_a_study(tmp_path: Path, capsys: py
     assert "6 cells" in said
     assert f"unreadable: {path / 'study.json'}: " in said
     (path / "kept").rename(path / "study.json")
+    (path / "plan.toml").write_text("users = [4]\n")
+    assert main(["runs", "--out", str(tmp_path)]) == 0
+    assert "unreadable" not in capsys.readouterr().out, "a study with a plan file beside its own is no run"
+    assert "many" not in [row["id"] for row in Shelf(tmp_path).runs()]
+    (path / "plan.toml").unlink()
     assert main(["report", str(path), "--md", "-"]) == 0
     assert "| threads | slots 1 | slots 2 | slots 3 |" in capsys.readouterr().out
     forms = [f"--{form}={tmp_path / form}" for form in ("html", "csv", "json")]

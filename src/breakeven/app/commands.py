@@ -17,8 +17,8 @@ from breakeven.report.terminal import print_run
 from breakeven.say import WIDTH, room
 from breakeven.session.run import resume_run, run_plan
 from breakeven.session.summary import fresh_summary, summarise
-from breakeven.store.folder import RunFolder, find_runs
-from breakeven.store.study import StudyFolder, StudyState, find_studies, is_study
+from breakeven.store.folder import RunFolder
+from breakeven.store.study import StudyFolder, StudyState, find_studies, is_study, runs_outside_studies
 from breakeven.table import Column, Table
 
 WIDE: Final = 180
@@ -64,7 +64,7 @@ def show(path: Path, *, json_to: str | None) -> int:
 
 def runs(out: Path) -> int:
     """List the runs and studies in a folder."""
-    found = find_runs(out)
+    found = runs_outside_studies(out)
     studies = find_studies(out)
     if not found and not studies:
         raise UsageError(f"{out} holds no runs yet; `breakeven run` makes one")

@@ -26,7 +26,7 @@ from breakeven.report.server import Source, make_server
 from breakeven.session.measure import missing
 from breakeven.session.summary import fresh_summary
 from breakeven.store.folder import RECORDS, RunFolder, find_runs
-from breakeven.store.study import StudyFolder, find_studies
+from breakeven.store.study import StudyFolder, find_studies, runs_outside_studies
 from breakeven.units import load_text, loads_text
 
 QUIET_S: Final = 15.0
@@ -88,7 +88,7 @@ class Shelf:
 
     def _all(self) -> dict[str, RunFolder]:
         """Every run of this folder, and of the studies in it, by its name."""
-        found = {folder.id: folder for folder in find_runs(self._out)}
+        found = {folder.id: folder for folder in runs_outside_studies(self._out)}
         for study in find_studies(self._out):
             found |= {f"{study.path.name}/{folder.id}": folder for folder in study.begun()}
         return found

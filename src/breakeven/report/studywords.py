@@ -129,6 +129,9 @@ def ties_text(found: StudyFindings) -> str:
     known = sum(cell.figure.value is not None for cell in found.cells)
     if found.best is None or known < 2:
         return ""
+    if known == 2:
+        verb = "cannot be told from" if others else "is surely worse than"
+        return f"The only other cell that has a figure {verb} it."
     if not others:
         return f"It is surely better than each of the {known - 1} other cells that have a figure."
     if len(others) == known - 1 > MOST_NAMES:

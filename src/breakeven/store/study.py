@@ -111,6 +111,11 @@ def find_studies(out: Path) -> list[StudyFolder]:
     return [StudyFolder(path) for path in sorted(out.iterdir()) if is_study(path) and not path.is_symlink()]
 
 
+def runs_outside_studies(out: Path) -> list[RunFolder]:
+    """The runs in `out`, oldest first. A study that has a plan file beside its own is a study and no run."""
+    return [folder for folder in find_runs(out) if not is_study(folder.path)]
+
+
 def is_study(path: Path) -> bool:
     """The folder holds a study; one that we may not look into holds none."""
     try:
