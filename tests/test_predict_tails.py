@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from breakeven.app.choose import CURVE
 from breakeven.app.runs import read_run
@@ -97,6 +98,7 @@ def test_percentiles_are_worked_out_only_where_they_may_decide() -> None:
     for limits in ("tpot_p99=20ms", "ttft_p95=300ms,tpot_p95=30ms", "e2e_p90=5s", "tpot_p99=1h"):
         level = ServiceLevel(slo=parse_slo(limits))
         few = deciding_run(wanted, chosen, level)
+        assert few == deciding_run(replace(wanted, users=CURVE[::-1]), chosen, level)
         assert len(few.levels) < len(whole.levels)
         point, other = operating_point(whole, level), operating_point(few, level)
         assert point.status == other.status

@@ -28,6 +28,7 @@ def deciding_run(wanted: Wanted, chosen: Chosen, level: ServiceLevel) -> RunSumm
     which may give as much. Else all.
     """
     limits = level.slo.limits if level.slo else ()
+    wanted = replace(wanted, users=tuple(sorted(wanted.users)))
     plain = predicted_run(replace(wanted, has_tails=False), chosen)
     drawn = wanted.requests.drawn is not None
     if not any(drawn or limit.of[1] in PERCENTILES for limit in limits):
