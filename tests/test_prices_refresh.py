@@ -264,6 +264,25 @@ def trickles(asked: BaseHTTPRequestHandler) -> None:
         time.sleep(0.05)
 
 
+def fails_and_stalls(asked: BaseHTTPRequestHandler) -> None:
+    """A status of no success, and of what it promised to say nothing."""
+    asked.send_response(500)
+    asked.send_header("Content-Length", "100000")
+    asked.end_headers()
+    time.sleep(2)
+
+
+def fails_and_trickles(asked: BaseHTTPRequestHandler) -> None:
+    """The same a byte now and then."""
+    asked.send_response(500)
+    asked.send_header("Content-Length", "100000")
+    asked.end_headers()
+    for _ in range(300):
+        asked.wfile.write(b"x")
+        asked.wfile.flush()
+        time.sleep(0.05)
+
+
 def is_cut(asked: BaseHTTPRequestHandler) -> None:
     """Less than was promised."""
     asked.send_response(200)
@@ -342,6 +361,8 @@ def test_a_cloud_that_cannot_be_read_is_one_note_and_does_not_end_the_others(bas
         (says(b"\xff\xfe\x00\x80" * 99), "no CSV in UTF-8"),
         (is_cut, f"cut after {len(VAST)} bytes"),
         (trickles, "not whole within 1 s"),
+        (fails_and_stalls, "HTTP 500 Internal Server Error"),
+        (fails_and_trickles, "HTTP 500 Internal Server Error"),
     ],
 )
 def test_a_cloud_that_answers_with_something_else_is_not_believed(

@@ -4,7 +4,7 @@ import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from typing import IO, Final
+from typing import IO, Final, cast
 from urllib.parse import urlsplit
 
 from breakeven import __version__
@@ -12,6 +12,8 @@ from breakeven.clock import now_s
 from breakeven.errors import RunFailedError, one_line
 
 CHUNK_BYTES: Final = 64 * 1024
+_MOST_SAID_BYTES: Final = 1 << 20
+"""With a status of no success."""
 
 
 class StatusError(RunFailedError):
@@ -66,13 +68,23 @@ def ask(
         with opener.open(asked, timeout=timeout_s) as answer:
             return _body(answer, until_s=until_s, most_bytes=most_bytes, timeout_s=timeout_s)
     except urllib.error.HTTPError as error:
-        raise StatusError(error.code, error.reason, error.read(CHUNK_BYTES), error.headers.get("Retry-After")) from None
+        said = _said(error, until_s=until_s)
+        raise StatusError(error.code, error.reason, said, error.headers.get("Retry-After")) from None
     except TimeoutError:
         raise RunFailedError(f"no answer within {timeout_s:g} s") from None
     except urllib.error.URLError as error:
         raise RunFailedError(_why(error, timeout_s=timeout_s)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise RunFailedError(one_line(f"{type(error).__name__}: {error}", limit=120)) from None
+
+
+def _said(error: urllib.error.HTTPError, *, until_s: float) -> bytes:
+    """What came with a status of no success; nothing where it is not whole in time."""
+    answer = cast("http.client.HTTPResponse", error.fp)
+    try:
+        return _body(answer, until_s=until_s, most_bytes=_MOST_SAID_BYTES, timeout_s=0.0)
+    except (OSError, http.client.HTTPException, RunFailedError):
+        return b""
 
 
 def _why(error: urllib.error.URLError, *, timeout_s: float) -> str:
