@@ -12,6 +12,7 @@ from breakeven.compare.types import Reason
 from breakeven.findings.make import drafted
 from breakeven.findings.money import Prices
 from breakeven.findings.names import card, engine, gpu_count
+from breakeven.findings.nodes import output_cost
 from breakeven.findings.offers import capacity_for
 from breakeven.findings.scrub import scrubbed
 from breakeven.findings.types import Price
@@ -19,7 +20,7 @@ from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunFacts, RunSummary
 from breakeven.mix.types import Load, LoadClass
 from breakeven.predict.nextrun import NextRun, next_run
-from breakeven.units import H_PER_YEAR, S_PER_H, TOK_PER_MTOK
+from breakeven.units import H_PER_YEAR
 
 FORMAT: Final = 1
 H_PER_MONTH: Final = H_PER_YEAR / 12
@@ -186,10 +187,9 @@ def _mixed(found: Candidate, each: Sequence[Candidate], load: Load, *, nodes: Es
     usd_per_mtok = Estimate()
     speed = Estimate()
     if nodes.value is not None and found.price is not None:
-        usd_per_h = found.price.usd_per_h * found.cards
-        usd_per_mtok = _times(nodes, usd_per_h / S_PER_H * TOK_PER_MTOK / sum(tok_per_s))
         low, high = (None if end is None else sum(tok_per_s) / end for end in nodes.ci95)
         speed = Estimate(value=sum(tok_per_s) / nodes.value, ci95=(high, low))
+        usd_per_mtok = output_cost(speed, usd_per_h=found.price.usd_per_h * found.cards)
     marked = next((one for one in each if one.kind == "predicted"), found)
     return replace(
         found,

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from breakeven.cost.inputs import Deployment, Scenario
 from breakeven.cost.model import work_out
+from breakeven.metrics.summary import Estimate
 
 Figures = NDArray[np.float64]
 
@@ -28,6 +29,14 @@ def node_money(*, usd_per_h: Figures, tok_per_s: Figures, power_w: Figures) -> N
     scenario = Scenario(name="nodes", candidate=Deployment(pays="rent", rent_usd_per_h=0.0))
     worked = work_out(scenario, columns, wanted=set(FIGURES)).candidate.values
     return NodeMoney(*(_finite(worked[name], len(usd_per_h)) for name in FIGURES))
+
+
+def output_cost(speed: Estimate, *, usd_per_h: float) -> Estimate:
+    """USD per million output tokens of one machine at a speed and its ends; open where the speed is."""
+    given = np.array([speed.value, *reversed(speed.ci95)], dtype=float)
+    money = node_money(usd_per_h=np.full(3, usd_per_h), tok_per_s=given, power_w=np.full(3, np.nan))
+    value, low, high = (None if np.isnan(one) else float(one) for one in money.usd_per_mtok_output)
+    return Estimate(value=value, ci95=(low, high))
 
 
 def _finite(values: Figures, count: int) -> Figures:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -14,7 +13,7 @@ from breakeven.compare.types import Reason
 from breakeven.errors import UsageError
 from breakeven.findings.effects import Effect, Interaction, Row, effects, interactions
 from breakeven.findings.level import point_at
-from breakeven.findings.nodes import node_money
+from breakeven.findings.nodes import output_cost
 from breakeven.metrics.pooling import Measured, of_estimate
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunSummary
@@ -181,8 +180,4 @@ def _most(run: RunSummary) -> tuple[Estimate, int | None] | None:
 def _figure(speed: Estimate, rent_usd_per_h: float | None, *, of: Of) -> Estimate:
     if of == "tok_per_s" or rent_usd_per_h is None or speed.value is None:
         return speed if of == "tok_per_s" else Estimate()
-    given = np.array([speed.value, *(math.nan if end is None else end for end in reversed(speed.ci95))])
-    rents = np.full(3, rent_usd_per_h)
-    cost = node_money(usd_per_h=rents, tok_per_s=given, power_w=np.full(3, math.nan)).usd_per_mtok_output
-    value, low, high = (None if math.isnan(one) else float(one) for one in cost)
-    return Estimate(value=value, ci95=(low, high))
+    return output_cost(speed, usd_per_h=rent_usd_per_h)
