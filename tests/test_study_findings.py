@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from breakeven.app.serve import Shelf
 from breakeven.cli import main
@@ -145,6 +146,15 @@ def test_a_cell_that_failed_or_misses_the_service_level_says_why_in_one_line() -
     assert lines[0].startswith("t1: gives nothing at at least 60 tok/s a user on average: t1 misses it with 1 user")
     assert lines[1].startswith("t2: the engine ended with code 1: out of memory")
     assert all(len(line) < 200 and "\n" not in line for line in lines)
+
+
+def test_rates_are_no_cell_that_was_not_begun_where_a_floor_is_asked_for() -> None:
+    """A floor is of users, which an open loop has none of."""
+    closed = a_run({1: 50, 4: 100})
+    rates = tuple(replace(level, users=None, req_per_s_offered=1.0 * (level.users or 0)) for level in closed.levels)
+    run = replace(closed, levels=rates)
+    (line,) = trouble_lines(told(a_cell("1", run), level=ServiceLevel(floor_tok_per_s_per_user=5.0)))
+    assert line == "t1: gives nothing at at least 5 tok/s a user on average: t1 has no rate that is known to meet it"
 
 
 PLAN = """

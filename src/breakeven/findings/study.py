@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from breakeven.compare.gate import quotient, widening
-from breakeven.compare.pool import pool
+from breakeven.compare.pool import is_open, pool
 from breakeven.compare.types import Reason
 from breakeven.errors import UsageError
 from breakeven.findings.effects import Effect, Interaction, Row, effects, interactions
@@ -161,7 +161,8 @@ def _cell(run: CellRun, level: ServiceLevel | None) -> StudyCell:
         )
     point = point_at(run.run, level)
     if point is None:
-        return told
+        unread = is_open(run.run) and level.slo is None  # rates have no floor
+        return replace(told, state="missed", reason=Reason(id="none_known", role=run.name)) if unread else told
     state: State = "missed" if point.output_tok_per_s.value is None else "measured"
     return replace(told, state=state, tok_per_s=point.output_tok_per_s, users_at=point.users, reason=point.reason)
 
