@@ -76,10 +76,11 @@ def test_settings_interact_where_a_pair_is_surely_off_what_the_two_alone_would_g
     assert not any(one.is_sure for one in interactions(rows(together=1.5, share=0.5), VALUES))
 
 
-def test_cells_whose_intervals_have_no_width_interact_surely() -> None:
-    (one,) = interactions(rows(together=1.5, share=0.0), VALUES)
-    assert one.is_sure
-    assert one.ratio.ci95 == (one.ratio.value, one.ratio.value)
+def test_settings_of_exact_figures_interact_by_how_far_off_they_are() -> None:
+    assert not any(one.is_sure for one in interactions(rows(share=0.0), VALUES))
+    (one,) = interactions(rows(share=0.0, together=1.5), VALUES)
+    assert (one.is_sure, one.values) == (True, ("2", "8"))
+    assert one.ratio.value == pytest.approx(1.5 ** (1 / 3))
 
 
 def test_factors_that_the_measured_cells_cannot_tell_apart_have_no_effect() -> None:

@@ -91,16 +91,20 @@ def interactions(rows: Sequence[Row], values: Mapping[str, Sequence[str]]) -> tu
     found = [_together(fit, one, tests=len(seen)) for one in seen]
     by_pair: dict[tuple[str, str], Interaction] = {}
     # of pairs that mirror one another, the one that is furthest from the first values
-    for one in sorted(found, key=lambda one: round(_surprise(one), 6)):
+    for one in sorted(found, key=lambda one: (round(_surprise(one), 6), round(_size(one), 6))):
         by_pair[one.factors] = one
     return tuple(reversed(by_pair.values()))
 
 
 def _surprise(one: Interaction) -> float:
-    """How many half-widths it is from 1."""
+    """How many half-widths it is from 1; infinite where the figures are exact."""
     low, high = one.ratio.ci95
     half = math.log((high or 1.0) / (low or 1.0)) / 2
-    return abs(math.log(one.ratio.value or 1.0)) / half if half else math.inf
+    return _size(one) / half if half else math.inf
+
+
+def _size(one: Interaction) -> float:
+    return abs(math.log(one.ratio.value or 1.0))
 
 
 class _Pair(NamedTuple):
@@ -124,7 +128,7 @@ def _together(fit: _Fit, one: _Pair, *, tests: int) -> Interaction:
     middle = float(weights @ fit.y)
     half = t_quantile(fit.df, tests) * float(np.sqrt((weights**2) @ (fit.sd**2)))
     ratio = from_log(middle, half).estimate()
-    return Interaction(factors=one.factors, values=one.values, ratio=ratio, is_sure=abs(middle) > half)
+    return Interaction(factors=one.factors, values=one.values, ratio=ratio, is_sure=abs(middle) > max(half, _HAIR))
 
 
 def _fit(rows: Sequence[Row], values: Mapping[str, Sequence[str]]) -> _Fit | None:
