@@ -4,7 +4,17 @@ from typing import Any, Final
 
 from breakeven.errors import UsageError, one_line
 from breakeven.exchange.document import Node
-from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported, safe_url
+from breakeven.exchange.imported import (
+    DEFINITIONS,
+    NO_INTERVALS,
+    OF_WHOLE_RUN,
+    WHOLE_RUN,
+    Imported,
+    Importer,
+    Origin,
+    imported,
+    safe_url,
+)
 from breakeven.exchange.spread import quoted
 from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
@@ -19,8 +29,8 @@ OWN: Final = {
 }
 _NOTES: Final = (
     "The tool's inter_token_latency is our TPOT, and its inter_chunk_latency is our ITL.",
-    "Percentiles are the tool's own, without intervals.",
-    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
+    NO_INTERVALS,
+    OF_WHOLE_RUN,
 )
 _UNITS_S: Final = {"ms": 1e-3, "sec": 1.0, "s": 1.0, "us": 1e-6, "ns": 1e-9}
 

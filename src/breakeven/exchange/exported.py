@@ -33,6 +33,12 @@ class Figure(NamedTuple):
     low: float | None = None
     high: float | None = None
 
+    def numbers(self) -> Iterator[tuple[str, float]]:
+        """Itself and the ends of its interval that are known, `…_low` and `…_high`, for who takes one number a name."""
+        for suffix, number in (("", self.value), ("_low", self.low), ("_high", self.high)):
+            if number is not None:
+                yield f"{self.name}{suffix}", number
+
 
 def figures(level: LevelSummary) -> Iterator[Figure]:
     """Every row of RATES, every statistic of every row of METRICS, counts, and further numbers; none that is None."""

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from breakeven.errors import UsageError
 from breakeven.exchange.document import Node, divided, scaled
-from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
+from breakeven.exchange.imported import DEFINITIONS, OF_WHOLE_RUN, WHOLE_RUN, Imported, Importer, Origin, imported
 from breakeven.exchange.spread import mean_speed, quoted
 from breakeven.metrics.statistics import distribution, inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
@@ -18,7 +18,7 @@ _OWN: Final = {
 _NOTES: Final = (
     "E2E and TPOT end with the stream, after the last token, so that both are a little longer than ours.",
     "Left out: ITL, because the file holds no gaps between chunks.",
-    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
+    OF_WHOLE_RUN,
 )
 _AGGREGATE: Final = (
     "The file does not hold every request: figures are the tool's own, without intervals. Where it left warm-up "

@@ -3,7 +3,16 @@
 from typing import Any, Final
 
 from breakeven.exchange.document import Node, scaled
-from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported, safe_url
+from breakeven.exchange.imported import (
+    DEFINITIONS,
+    OF_WHOLE_RUN,
+    WHOLE_RUN,
+    Imported,
+    Importer,
+    Origin,
+    imported,
+    safe_url,
+)
 from breakeven.exchange.spread import mean_speed, quoted
 from breakeven.metrics.statistics import distribution, inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
@@ -13,7 +22,7 @@ _NOTES: Final = (
     "Left out: time_per_output_token_ms, because it contains the first token.",
     "The tool's inter_token_latency_ms, (last - first token) / (tokens - 1), is our TPOT.",
     "Left out: ITL, because the file holds no gaps between chunks.",
-    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
+    OF_WHOLE_RUN,
 )
 _WEIGHTED: Final = (
     "The file has no single requests: percentiles are the tool's own, without intervals; TPOT weights a request by its "

@@ -20,6 +20,12 @@ DEFINITIONS: Final = {
 }
 """Where a tool's definition differs, its importer says so in its own words."""
 
+OF_WHOLE_RUN: Final = (
+    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window."
+)
+NO_INTERVALS: Final = "Percentiles are the tool's own, without intervals."
+"""Notes of many tools."""
+
 WHOLE_RUN: Final = Caution(
     id="imported",
     seen="measured by another tool over a whole run, its start and its end included; throughput has no interval",

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from breakeven.errors import UsageError
 from breakeven.exchange.document import Node, divided
-from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
+from breakeven.exchange.imported import DEFINITIONS, NO_INTERVALS, WHOLE_RUN, Imported, Importer, Origin, imported
 from breakeven.exchange.spread import quoted
 from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
@@ -19,7 +19,7 @@ _NOTES: Final = (
     "Tokens are those of the client's tokenizer unless the tool was told to use the server's: the file does not say.",
     "Left out: normalized_time_per_output_token, because it contains the first token.",
     "Left out: inter_token_latency, because it gives the tokens of one chunk a gap of 0.",
-    "Percentiles are the tool's own, without intervals.",
+    NO_INTERVALS,
     "Throughput is that of the whole stage, its start and its end included; ours is that of the steady window.",
 )
 _PERCENTILES: Final = {"mean": "mean", "p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}

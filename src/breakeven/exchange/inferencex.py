@@ -5,7 +5,17 @@ from typing import Any, Final
 from breakeven.errors import UsageError
 from breakeven.exchange import aiperf
 from breakeven.exchange.document import Node, divided, scaled
-from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, gpu_of, imported
+from breakeven.exchange.imported import (
+    DEFINITIONS,
+    NO_INTERVALS,
+    OF_WHOLE_RUN,
+    WHOLE_RUN,
+    Imported,
+    Importer,
+    Origin,
+    gpu_of,
+    imported,
+)
 from breakeven.exchange.spread import as_told, quoted
 from breakeven.metrics.statistics import inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
@@ -22,7 +32,7 @@ _NOTES: Final = (
     "Throughput is that of all GPUs together: the file's figure per GPU times its GPUs.",
     "Left out: ITL, because the aggregate does not say over what it was pooled; intvty, which is 1 / TPOT.",
     "The number of requests is not in the file; percentiles are the tool's own, without intervals.",
-    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
+    OF_WHOLE_RUN,
 )
 _OWN_OF_AGENTS: Final = {
     "tpot_s": aiperf.OWN["tpot_s"],
@@ -31,8 +41,8 @@ _OWN_OF_AGENTS: Final = {
 _OF_AGENTS: Final = (
     "Users are the sessions that run at once. The tool behind it is AIPerf.",
     "Left out: ITL, which is TPOT under another name here.",
-    "Percentiles are the tool's own, without intervals.",
-    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
+    NO_INTERVALS,
+    OF_WHOLE_RUN,
 )
 _CONFIG: Final = (
     "hw",

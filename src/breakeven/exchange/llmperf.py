@@ -4,7 +4,16 @@ import datetime
 from typing import Any, Final
 
 from breakeven.exchange.document import Node, divided
-from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
+from breakeven.exchange.imported import (
+    DEFINITIONS,
+    NO_INTERVALS,
+    OF_WHOLE_RUN,
+    WHOLE_RUN,
+    Imported,
+    Importer,
+    Origin,
+    imported,
+)
 from breakeven.exchange.spread import quoted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
@@ -19,8 +28,8 @@ _OWN: Final = {
 _NOTES: Final = (
     "Left out: inter_token_latency_s, which is latency / tokens and so contains the first token. There is no TPOT.",
     "Tokens are counted by Llama's tokenizer, whatever the model: they are not the server's.",
-    "Percentiles are the tool's own, without intervals.",
-    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
+    NO_INTERVALS,
+    OF_WHOLE_RUN,
 )
 
 

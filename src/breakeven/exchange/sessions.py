@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from breakeven.errors import UsageError
+from breakeven.exchange.exported import level_name
 from breakeven.metrics.sessions import turns_of
 from breakeven.metrics.summary import RunSummary
 from breakeven.record import LevelFacts, Record
@@ -20,15 +21,10 @@ def write(run: RunSummary, levels: Iterable[tuple[LevelFacts, Sequence[Record]]]
     A session is one that was played, else all that a user asked; in an open loop each request is one. Which turn waited
     for which is told by their times: a turn for those behind whose end nothing else of its session began.
     """
-    found = {_name(facts): list(_lines(facts, records)) for facts, records in levels}
+    found = {f"sessions-{level_name(facts)}.jsonl": list(_lines(facts, records)) for facts, records in levels}
     if not any(found.values()):
         raise UsageError(f"{run.run.id}: holds no records of answered requests, so there are no sessions to write")
     return {name: b"".join(lines) for name, lines in found.items() if lines}
-
-
-def _name(facts: LevelFacts) -> str:
-    load = f"users-{facts.users}" if facts.users is not None else f"rate-{facts.req_per_s_offered or 0:g}"
-    return f"sessions-{load}" + (f"-repeat-{facts.repeat}" if facts.repeat else "") + ".jsonl"
 
 
 def _lines(facts: LevelFacts, records: Sequence[Record]) -> Iterator[bytes]:

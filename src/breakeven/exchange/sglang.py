@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from breakeven.exchange.document import Node, divided
-from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
+from breakeven.exchange.imported import DEFINITIONS, OF_WHOLE_RUN, WHOLE_RUN, Imported, Importer, Origin, imported
 from breakeven.exchange.vllm import from_detail, load_of, told
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
 
@@ -18,7 +18,7 @@ _OWN_DETAIL: Final = {"ttft_s": _OWN["ttft_s"]}
 _NOTES: Final = (
     "Left out: ITL, because the tool's own backend spreads the gap before a chunk over the tokens of that chunk.",
     "Output tokens are the server's with the tool's own backend, else those that were asked for.",
-    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
+    OF_WHOLE_RUN,
 )
 _NAMES: Final = {"ttft_s": "ttft", "tpot_s": "tpot", "e2e_s": "e2e_latency"}
 

@@ -86,8 +86,6 @@ def _metrics(run: RunSummary) -> Iterator[tuple[str, float, int, int]]:
 
 def _figures(level: LevelSummary) -> Iterator[tuple[str, float]]:
     for one in figures(level):
-        for suffix, value in (("", one.value), ("_low", one.low), ("_high", one.high)):
-            if value is not None:
-                yield f"{one.name}{suffix}", value
+        yield from one.numbers()
     if level.req_per_s_offered is not None:
         yield "req_per_s_offered", level.req_per_s_offered

@@ -70,10 +70,9 @@ def _send_metrics(run: RunSummary, root: str, *, resource: Resource, start: date
     for level in run.levels:
         of_level = labels(run, level)
         for one in figures(level):
-            for suffix, value in (("", one.value), ("_low", one.low), ("_high", one.high)):
-                if value is not None:
-                    point = metrics.NumberDataPoint(of_level, at_ns, at_ns, value)
-                    found.setdefault(f"breakeven.{one.name}{suffix}", []).append(point)
+            for name, value in one.numbers():
+                point = metrics.NumberDataPoint(of_level, at_ns, at_ns, value)
+                found.setdefault(f"breakeven.{name}", []).append(point)
     told = [metrics.Metric(name, None, "", metrics.Gauge(points)) for name, points in found.items()]
     scoped = metrics.ScopeMetrics(_SCOPE, told, "")
     data = metrics.MetricsData([metrics.ResourceMetrics(resource, [scoped], "")])

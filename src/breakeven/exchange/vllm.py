@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from breakeven.errors import UsageError
 from breakeven.exchange.document import Node, divided, scaled
-from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
+from breakeven.exchange.imported import DEFINITIONS, OF_WHOLE_RUN, WHOLE_RUN, Imported, Importer, Origin, imported
 from breakeven.exchange.spread import mean_speed, quoted
 from breakeven.metrics.statistics import distribution, inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary
@@ -20,7 +20,7 @@ OWN: Final = {
 }
 _NOTES: Final = (
     "TTFT is taken at the first chunk, even one that carries no text, so it can be shorter than ours.",
-    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
+    OF_WHOLE_RUN,
 )
 
 

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from breakeven.exchange.document import Node, divided
-from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, imported
+from breakeven.exchange.imported import DEFINITIONS, OF_WHOLE_RUN, WHOLE_RUN, Imported, Importer, Origin, imported
 from breakeven.exchange.spread import mean_speed
 from breakeven.metrics.statistics import distribution, inverted
 from breakeven.metrics.summary import Estimate, LevelSummary
@@ -31,7 +31,7 @@ _NOTES: Final = (
     "Tokens are those of the client's tokenizer.",
     "Left out: ITL, because the file holds no gaps between chunks.",
     "Percentiles were calculated from the requests in the file, with intervals.",
-    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window.",
+    OF_WHOLE_RUN,
 )
 
 
