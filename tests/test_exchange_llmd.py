@@ -187,3 +187,11 @@ def test_a_report_in_yaml_goes_through_compare(tmp_path: Path) -> None:
     done = breakeven("compare", file, file, "--floor", "20")
     assert done.code == 0, done.err
     assert "Qwen3-0.6B" in done.out
+
+
+def test_a_prompt_length_of_zero_is_not_known() -> None:
+    """The schema asks for a length, and who knows none writes 0."""
+    unknown = changed(LLMD, *LOAD, "input_seq_len", to={"distribution": "other", "value": 0})
+    unknown["results"]["request_performance"]["aggregate"]["requests"].pop("input_length", None)
+    load_benchmark_report(unknown)
+    assert "input_tokens" not in read(unknown).run.run.workload

@@ -7,7 +7,17 @@ from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.exchange import aiperf, inference_perf, vllm
 from breakeven.exchange.document import Node, divided, scaled
-from breakeven.exchange.imported import DEFINITIONS, WHOLE_RUN, Imported, Importer, Origin, gpu_of, imported
+from breakeven.exchange.imported import (
+    DEFINITIONS,
+    NO_INTERVALS,
+    OF_WHOLE_RUN,
+    WHOLE_RUN,
+    Imported,
+    Importer,
+    Origin,
+    gpu_of,
+    imported,
+)
 from breakeven.exchange.spread import as_told, quoted
 from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.statistics import inverted
@@ -43,9 +53,6 @@ _DEFINED: Final = {
     "inference-perf": inference_perf.OWN,
 }
 """Load generator -> its own definitions, where they are not everybody's."""
-_WHOLE: Final = (
-    "Throughput is that of the whole run, its start and its end included; ours is that of the steady window."
-)
 _FROM_US: Final = Caution(
     id="imported",
     seen="read from a Benchmark Report of this program, which holds no intervals",
@@ -116,10 +123,12 @@ def _host(stack: Sequence[Node]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _lengths(node: Node, load: Node) -> dict[str, float | None]:
-    """Mean tokens of the requests; else what the load was told to send."""
+    """Mean tokens of the requests; else what the load was told to send, where 0 is a writer's word for not known."""
     requests = _aggregate(node).node("requests")
     return {
-        f"{name}_tokens": requests.node(f"{name}_length").number("mean") or load.node(f"{name}_seq_len").number("value")
+        f"{name}_tokens": requests.node(f"{name}_length").number("mean")
+        or load.node(f"{name}_seq_len").number("value")
+        or None
         for name in ("input", "output")
     }
 
@@ -177,7 +186,7 @@ def _notes(by: str) -> list[str]:
         return ["Figures are those of the steady window. Intervals are not in the report."]
     left = [] if by in _ITL_TOO else ["Left out: inter_token_latency, which is not everywhere the gap between chunks."]
     own = ["The tool's inter_token_latency is our TPOT."] if by in _TPOT_AS_ITL else left
-    return [*own, "Percentiles are the tool's own, without intervals.", _WHOLE]
+    return [*own, NO_INTERVALS, OF_WHOLE_RUN]
 
 
 def _distributions(latency: Node, own: Node, *, by: str, n: int) -> dict[str, Distribution]:
