@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from breakeven.errors import UsageError
-from breakeven.fleet.jobs.parcel import BEGIN, END, packing, unpack
+from breakeven.fleet.jobs.parcel import BEGIN, END, MOST_OUTPUT_BYTES, MOST_PACKED_BYTES, packing, unpack
 from breakeven.store.folder import RunFolder
 from commands import breakeven
 from grid_server import serving
@@ -210,3 +210,9 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     text = parcel(("run/plan.toml", tarfile.REGTYPE, bytes(600 * 2**20)))
     with pytest.raises(UsageError, match="larger than 512 MiB"):
         unpack(text, tmp_path / "run")
+
+
+def test_the_largest_parcel_fits_into_what_is_read_of_a_job() -> None:
+    """As Nosana tells it: each line of 4,000 characters is an object of its own."""
+    line = json.dumps({"type": "stdout", "log": "A" * 4000 + "\n", "timestamp": "2026-11-29T12:00:00.000Z"})
+    assert MOST_PACKED_BYTES * 4 / 3 / 4000 * len(line) < MOST_OUTPUT_BYTES

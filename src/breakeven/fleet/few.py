@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.fleet.spread import t_quantiles
+from breakeven.metrics.pooling import Z95
 
 Figures = NDArray[np.float64]
 
 FEWEST: Final = 3
 """Of two nodes either may be the odd one."""
-Z95: Final = 1.959964
 
 
 class Few(NamedTuple):

@@ -4,6 +4,7 @@ Cluster, account and namespace are those of the kubeconfig's current context, or
 """
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +13,12 @@ from typing import Any, ClassVar, Final
 from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.fleet.job import Outcome
 from breakeven.fleet.jobs.kubernetes import BENCHMARK, Kubernetes
-from breakeven.fleet.jobs.place import NotNowError, Seen
+from breakeven.fleet.jobs.parcel import MOST_OUTPUT_BYTES
+from breakeven.fleet.jobs.place import ANSWER_S, BUSY, NotNowError, Seen, asked_wait_s
 from breakeven.fleet.jobs.task import Task
 
 _EXTRA: Final = "kubernetes needs its client: pip install 'breakeven[kubernetes]'"
-_ANSWER_S: Final = 30.0
-_MOST_LOG_BYTES: Final = 64 * 1024 * 1024
 _IN_CLUSTER: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CANNOT_START: Final = frozenset(
     {
         *("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"),
@@ -57,7 +56,7 @@ class KubernetesPlace:
         body = Kubernetes.document(task)
         body["metadata"]["name"] = _named(name)
         with _told("the Job", fine=409):
-            self._jobs.create_namespaced_job(self.namespace, body, _request_timeout=_ANSWER_S)
+            self._jobs.create_namespaced_job(self.namespace, body, _request_timeout=ANSWER_S)
         return _named(name)
 
     def find(self, name: str) -> str | None:
@@ -83,19 +82,19 @@ class KubernetesPlace:
         """Delete it with its pod."""
         with _told(remote, fine=404):
             self._jobs.delete_namespaced_job(
-                remote, self.namespace, propagation_policy="Background", _request_timeout=_ANSWER_S
+                remote, self.namespace, propagation_policy="Background", _request_timeout=ANSWER_S
             )
 
     def _job(self, remote: str) -> Any:
         with _told(remote, fine=404):
-            return self._jobs.read_namespaced_job(remote, self.namespace, _request_timeout=_ANSWER_S)
+            return self._jobs.read_namespaced_job(remote, self.namespace, _request_timeout=ANSWER_S)
         return None
 
     def _pod(self, remote: str) -> Any:
         """The newest pod of the Job."""
         with _told(f"the pods of {remote}"):
             found = self._pods.list_namespaced_pod(
-                self.namespace, label_selector=f"job-name={remote}", _request_timeout=_ANSWER_S
+                self.namespace, label_selector=f"job-name={remote}", _request_timeout=ANSWER_S
             ).items
         return max(found, key=lambda pod: pod.metadata.creation_timestamp, default=None)
 
@@ -105,9 +104,9 @@ class KubernetesPlace:
                 pod,
                 self.namespace,
                 container=BENCHMARK,
-                limit_bytes=_MOST_LOG_BYTES,
+                limit_bytes=MOST_OUTPUT_BYTES,
                 _preload_content=False,
-                _request_timeout=_ANSWER_S,
+                _request_timeout=ANSWER_S,
             )
             return str(answer.data.decode(errors="replace"))
         return ""
@@ -140,9 +139,8 @@ def _told(what: str, *, fine: int | None = None) -> Iterator[None]:
         said = one_line(f"HTTP {error.status} {error.reason}")
         if error.status == fine:
             return
-        if error.status in _BUSY or not error.status:
-            after = str((error.headers or {}).get("Retry-After", ""))
-            wait_s = min(float(after), 300.0) if after.isdigit() else 0.0
+        if error.status in BUSY or not error.status:
+            wait_s = asked_wait_s((error.headers or {}).get("Retry-After"))
             raise NotNowError(f"kubernetes: {said}", wait_s=wait_s) from None
         raise RunFailedError(f"kubernetes refused {what}: {said}{_message(error.body)}") from None
     except HTTPError as error:
@@ -150,8 +148,6 @@ def _told(what: str, *, fine: int | None = None) -> Iterator[None]:
 
 
 def _message(body: Any) -> str:
-    import json
-
     try:
         told = json.loads(body)["message"]
     except (TypeError, ValueError, KeyError):

@@ -15,7 +15,8 @@ from breakeven.clock import wall_now
 from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.fleet.job import Outcome
 from breakeven.fleet.jobs.nosana import BENCHMARK, RESULT, Nosana
-from breakeven.fleet.jobs.place import NotNowError, Seen
+from breakeven.fleet.jobs.parcel import MOST_OUTPUT_BYTES
+from breakeven.fleet.jobs.place import ANSWER_S, BUSY, NotNowError, Seen, asked_wait_s
 from breakeven.fleet.jobs.task import Task
 from breakeven.fleet.result import MARK
 from breakeven.prices.web import StatusError, ask
@@ -23,9 +24,6 @@ from breakeven.prices.web import StatusError, ask
 API: Final = "https://api.nosana.com/api"
 API_VARIABLE: Final = "NOSANA_API_URL"
 KEY_VARIABLE: Final = "NOSANA_API_KEY"
-_ANSWER_S: Final = 30.0
-_MOST_BYTES: Final = 64 * 1024 * 1024
-_BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _STOPS: Final = frozenset({"RUNNING", "ERROR", "INSUFFICIENT_FUNDS"})
 """States that can be stopped."""
 _STOPPED: Final = frozenset({"STOPPING", "STOPPED", "ARCHIVED"})
@@ -136,16 +134,16 @@ class NosanaPlace:
         try:
             answer = ask(
                 f"{self._base}/{path}",
-                timeout_s=_ANSWER_S,
-                most_bytes=_MOST_BYTES,
+                timeout_s=ANSWER_S,
+                most_bytes=MOST_OUTPUT_BYTES,
                 method=method,
                 headers=headers,
                 body=data,
             )
             return json.loads(answer)
         except StatusError as error:
-            if error.code in _BUSY:
-                raise NotNowError(f"nosana: {error}{_said(error)}", wait_s=_wait_s(error)) from error
+            if error.code in BUSY:
+                raise NotNowError(f"nosana: {error}{_said(error)}", wait_s=asked_wait_s(error.retry_after)) from error
             raise
         except RunFailedError as error:
             raise NotNowError(f"nosana: {error}") from error
@@ -165,12 +163,6 @@ def _said(error: StatusError) -> str:
         return ""
     said = (told.get("error") or told.get("message")) if isinstance(told, dict) else told
     return f": {one_line(str(said))}" if said else ""
-
-
-def _wait_s(error: StatusError) -> float:
-    """What the server asks to wait, where it says so in seconds; at most five minutes."""
-    told = error.retry_after or ""
-    return min(float(told), 300.0) if told.isdigit() else 0.0
 
 
 def _over(told: Mapping[str, Any], *, is_stopped: bool, node: str | None) -> Seen:

@@ -18,6 +18,8 @@ from breakeven.store.log import cannot_write
 MARK: Final = "BENCH_FOLDER"
 BEGIN, END = f"{MARK} begin", f"{MARK} end"
 MOST_PACKED_BYTES: Final = 48 * 1024 * 1024
+MOST_OUTPUT_BYTES: Final = 2 * MOST_PACKED_BYTES
+"""Of a job's output: base64 makes four bytes of three, and a grid writes about each line."""
 MOST_BYTES: Final = 512 * 1024 * 1024
 MOST_FILES: Final = 5000
 DEEPEST: Final = 4

@@ -24,6 +24,19 @@ BY_THEIR_OWN: Final = {
 """Grids whose own program takes the files of `fleet render`, one by one."""
 
 
+ANSWER_S: Final = 30.0
+"""How long one answer of a place may take."""
+BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses of a server that may answer the same later."""
+_LONGEST_WAIT_S: Final = 300.0
+
+
+def asked_wait_s(retry_after: str | None) -> float:
+    """What a server asks to wait, where it says so in seconds; at most five minutes."""
+    told = retry_after or ""
+    return min(float(told), _LONGEST_WAIT_S) if told.isdecimal() else 0.0
+
+
 class NotNowError(RunFailedError):
     """The place does not answer now, or asks to wait: the same may be asked again."""
 
