@@ -26,6 +26,11 @@ contexts: [{{name: test, context: {{cluster: test, user: me, namespace: bench}}}
 class KubernetesServer(Grid):
     """`how` says what becomes of pods; `by_name` overrules it for the Jobs whose name ends so."""
 
+    node = ""
+    create = JOBS
+    looks = (f"{JOBS}/[^/]+", PODS, f"{PODS}/.*/log")
+    second = "{}-2"
+
     def __init__(self, starts: Path) -> None:
         super().__init__(starts)
         self.jobs: dict[str, dict[str, Any]] = {}
@@ -34,13 +39,27 @@ class KubernetesServer(Grid):
         self.deleted: list[str] = []
         self.how = "done"
         self.by_name: dict[str, str] = {}
-        self.token = "a-token-of-the-test"
+        self.key = "a-token-of-the-test"
 
-    def kubeconfig(self) -> str:
-        return KUBECONFIG.format(url=self.url, token=self.token)
+    def env(self, folder: Path) -> dict[str, str]:
+        config = folder / "kubeconfig"
+        config.write_text(KUBECONFIG.format(url=self.url, token=self.key))
+        return {"KUBECONFIG": str(config)}
+
+    def made(self) -> list[str]:
+        """Those that were not deleted."""
+        return list(self.jobs)
+
+    under_way = made
+
+    def nodes(self, count: int) -> set[str]:
+        return {f"gpu-node-{number}" for number in range(1, count + 1)}
+
+    def forget(self) -> None:
+        self.jobs.clear()
 
     def answer(self, method: str, path: str, query: Mapping[str, str], body: Any) -> Answer:
-        if self.headers[-1].get("authorization", self.headers[-1].get("Authorization")) != f"Bearer {self.token}":
+        if self.headers[-1].get("authorization", self.headers[-1].get("Authorization")) != f"Bearer {self.key}":
             return _status(401, "Unauthorized", "Unauthorized")
         if (method, path) == ("POST", JOBS):
             return self._create(body)
@@ -74,10 +93,10 @@ class KubernetesServer(Grid):
         }
         self.pods[name] = pod
         how = next((how for end, how in self.by_name.items() if name.endswith(end)), self.how)
-        threading.Thread(target=self._work, args=(name, how), daemon=True).start()
+        threading.Thread(target=self._work, args=(name, how, f"gpu-node-{len(self.jobs)}"), daemon=True).start()
         return Answer(201, self.jobs[name])
 
-    def _work(self, name: str, how: str) -> None:
+    def _work(self, name: str, how: str, node: str) -> None:
         with self.lock:
             pod = self.pods[name]
         if how == "never":
@@ -86,7 +105,7 @@ class KubernetesServer(Grid):
             pod["status"] = {"phase": "Pending", "conditions": [unscheduled]}
             return
         with self.lock:
-            pod["spec"] = {**pod["spec"], "nodeName": f"gpu-node-{len(self.jobs)}"}
+            pod["spec"] = {**pod["spec"], "nodeName": node}
             if how == "image failed":
                 waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
                 pod["status"] = {"phase": "Pending", "containerStatuses": [_container(waiting=waiting)]}

@@ -21,6 +21,15 @@ NO_NODE = "11111111111111111111111111111111"
 class NosanaServer(Grid):
     """`how` says what becomes of jobs; `by_name` overrules it for the deployments whose name ends so."""
 
+    node = 'market = "97G9NnvBDQ2WpKu6fasoMsAKmfj63C9rhysJnkeWodAf"'
+    create = "/api/deployments/create"
+    looks = (
+        "/api/deployments/Dep[0-9]+",
+        "/api/deployments/Dep[0-9]+/jobs",
+        "/api/deployments/Dep[0-9]+/jobs/JobDep[0-9]+",
+    )
+    second = "{}.2"
+
     def __init__(self, starts: Path) -> None:
         super().__init__(starts)
         self.deployments: dict[str, dict[str, Any]] = {}
@@ -31,8 +40,20 @@ class NosanaServer(Grid):
         self.result_late_s = 0.0
         self.key = "nos_a-key-of-the-test"
 
-    def named(self) -> list[str]:
+    def env(self, _folder: Path) -> dict[str, str]:
+        return {"NOSANA_API_URL": f"{self.url}/api", "NOSANA_API_KEY": self.key}
+
+    def made(self) -> list[str]:
         return [one["name"] for one in self.deployments.values()]
+
+    def under_way(self) -> list[str]:
+        return [one["name"] for one in self.deployments.values() if one["status"] != "STOPPED"]
+
+    def nodes(self, count: int) -> set[str]:
+        return {f"NodeDep{number}" for number in range(1, count + 1)}
+
+    def forget(self) -> None:
+        self.deployments.clear()
 
     def answer(self, method: str, path: str, query: Mapping[str, str], body: Any) -> Answer:
         if self.headers[-1].get("Authorization") != f"Bearer {self.key}":

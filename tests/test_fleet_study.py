@@ -16,35 +16,9 @@ from breakeven.errors import UsageError
 from breakeven.fleet.jobs.parcel import BEGIN, END, MOST_OUTPUT_BYTES, MOST_PACKED_BYTES, packing, unpack
 from breakeven.store.folder import RunFolder
 from commands import breakeven
-from grid_server import serving
-from handed import HandedOut
-from kubernetes_server import KubernetesServer
-from nosana_server import NosanaServer
+from on_server import SERVERS, on_server
+from study_plans import TWO_ENGINES
 
-SERVE = f'"{sys.executable}", "-m", "breakeven.client.reference", "--port", "{{port}}"'
-HERE = f"""
-[study]
-name = "two"
-[[models]]
-name = "m"
-model = "truth"
-[[engines]]
-name = "fast"
-engine = "openai"
-command = [{SERVE}, "--itl", "0.002"]
-[[engines]]
-name = "slow"
-engine = "openai"
-command = [{SERVE}, "--itl", "0.01"]
-[[workloads]]
-name = "w"
-output_tokens = 16
-[levels]
-users = [1, 2]
-duration_s = 0.4
-ramp_s = 0
-warmup_s = 0
-"""
 RENTED = """
 [study]
 name = "one"
@@ -81,7 +55,9 @@ def study(tmp_path: Path, text: str) -> Path:
 
 def test_cells_run_here_and_their_runs_are_compared(tmp_path: Path) -> None:
     grid = tmp_path / "grid"
-    done = breakeven("fleet", "render", "--to", "local", study(tmp_path, HERE), "--out", grid)
+    done = breakeven(
+        "fleet", "render", "--to", "local", study(tmp_path, TWO_ENGINES.replace("repeats = 2", "")), "--out", grid
+    )
     assert done.code == 0, done.err
     done = breakeven("fleet", "submit", grid)
     assert done.code == 0, done.err
@@ -122,15 +98,9 @@ def reference_url() -> Iterator[str]:
         server.kill()
 
 
-@pytest.mark.parametrize("to", ["nosana", "kubernetes"])
+@pytest.mark.parametrize("to", SERVERS)
 def test_a_cells_run_folder_comes_home_through_the_log_of_its_job(container: None, tmp_path: Path, to: str) -> None:
-    server = NosanaServer(tmp_path) if to == "nosana" else KubernetesServer(tmp_path)
-    with serving(server):
-        env = {"NOSANA_API_URL": f"{server.url}/api", "NOSANA_API_KEY": getattr(server, "key", "none")}
-        if isinstance(server, KubernetesServer):
-            (tmp_path / "kubeconfig").write_text(server.kubeconfig())
-            env = {"KUBECONFIG": str(tmp_path / "kubeconfig")}
-        handed = HandedOut(tmp_path, to=to, env=env)
+    with on_server(to, tmp_path) as handed:
         done = breakeven("fleet", "render", "--to", to, study(tmp_path, RENTED), "--out", handed.path)
         assert done.code == 0, done.err
         done = handed.submit()

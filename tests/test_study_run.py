@@ -17,38 +17,9 @@ import pytest
 from breakeven.cli import main
 from breakeven.store.folder import RunFolder
 from breakeven.store.study import StudyFolder
+from study_plans import SERVE, TWO_ENGINES
 
 psutil = pytest.importorskip("psutil")
-SERVE = f'"{sys.executable}", "-m", "breakeven.client.reference", "--port", "{{port}}"'
-PLAN = f"""
-[study]
-name = "two"
-repeats = 2
-
-[[models]]
-name = "m"
-model = "truth"
-
-[[engines]]
-name = "fast"
-engine = "openai"
-command = [{SERVE}, "--itl", "0.002"]
-
-[[engines]]
-name = "slow"
-engine = "openai"
-command = [{SERVE}, "--itl", "0.01"]
-
-[[workloads]]
-name = "w"
-output_tokens = 16
-
-[levels]
-users = [1, 2]
-duration_s = 0.4
-ramp_s = 0
-warmup_s = 0
-"""
 CELLS = ("m-fast-w", "m-slow-w")
 
 
@@ -96,7 +67,7 @@ def comes_true(condition: Callable[[], bool], *, within_s: float) -> bool:
 
 
 def test_a_study_measures_every_cell_round_by_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(write(tmp_path, PLAN), "--json", str(tmp_path / "study.json")) == 0
+    assert run(write(tmp_path, TWO_ENGINES), "--json", str(tmp_path / "study.json")) == 0
     study = study_in(tmp_path)
     for cell in CELLS:
         assert measured(study, cell) == [(1, 0), (2, 0), (1, 1), (2, 1)]
@@ -117,7 +88,7 @@ def test_a_study_measures_every_cell_round_by_round(tmp_path: Path, capsys: pyte
 
 
 def test_a_study_that_was_killed_goes_on_where_it_was_and_leaves_no_engine(tmp_path: Path) -> None:
-    marked = PLAN.replace('"--itl", "0.01"', f'"--itl", "0.01", "--stamps", "{tmp_path}/s.npz"')
+    marked = TWO_ENGINES.replace('"--itl", "0.01"', f'"--itl", "0.01", "--stamps", "{tmp_path}/s.npz"')
     marked = marked.replace('"--itl", "0.002"', f'"--itl", "0.002", "--stamps", "{tmp_path}/s.npz"')
     path = write(tmp_path, marked)
     argv = [sys.executable, "-m", "breakeven", "run", str(path), "--out", str(tmp_path / "runs")]
@@ -151,7 +122,10 @@ def served() -> Iterator[str]:
 def by_url(url: str) -> str:
     """The plan with one engine that runs already, and levels taken as 3 s: a window of 1 s, settling of 2 s."""
     text = re.sub(
-        r"\[\[engines\]\].*(?=\[\[workloads)", f'[[engines]]\nname = "openai"\nurl = "{url}"\n', PLAN, flags=re.DOTALL
+        r"\[\[engines\]\].*(?=\[\[workloads)",
+        f'[[engines]]\nname = "openai"\nurl = "{url}"\n',
+        TWO_ENGINES,
+        flags=re.DOTALL,
     )
     return text.replace("duration_s = 0.4", "duration_s = 1")
 
@@ -189,20 +163,20 @@ def test_a_budget_of_money_counts_the_stated_rent(tmp_path: Path, served: str) -
 def test_a_cell_that_fails_is_told_and_the_others_are_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken = PLAN.replace('"--itl", "0.002"', '"--no-such-option"').replace("repeats = 2", "repeats = 1")
+    broken = TWO_ENGINES.replace('"--itl", "0.002"', '"--no-such-option"').replace("repeats = 2", "repeats = 1")
     assert run(write(tmp_path, broken)) == 1
     study = study_in(tmp_path)
     assert measured(study, "m-fast-w") == []
     assert measured(study, "m-slow-w") == [(1, 0), (2, 0)]
     assert "before it was ready: the engine does not know one of its options" in study.state().failures["m-fast-w"]
     assert "go on:" in capsys.readouterr().out
-    (study.path / "study.toml").write_text(PLAN)
+    (study.path / "study.toml").write_text(TWO_ENGINES)
     assert main(["run", "--resume", str(study.path)]) == 2
     assert "was measured by another plan" in capsys.readouterr().err
 
 
 def test_ctrl_c_keeps_what_was_measured_and_ends_the_study(tmp_path: Path) -> None:
-    text = PLAN.replace('"--itl", "0.002"', f'"--stamps", "{tmp_path}/s.npz"')
+    text = TWO_ENGINES.replace('"--itl", "0.002"', f'"--stamps", "{tmp_path}/s.npz"')
     path = write(tmp_path, text.replace("duration_s = 0.4", "duration_s = 30"))
     argv = [sys.executable, "-m", "breakeven", "run", str(path), "--out", str(tmp_path / "runs")]
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
@@ -241,7 +215,7 @@ def test_one_run_can_start_an_engine_by_a_users_command(tmp_path: Path) -> None:
 
 def test_what_is_declared_of_the_hardware_stands_with_the_host(tmp_path: Path) -> None:
     hardware = '[[hardware]]\nname = "box"\ncount = 2\npower_w = 90\npower_source = "a meter at the wall"\n'
-    path = write(tmp_path, PLAN.replace("repeats = 2", "repeats = 1") + hardware)
+    path = write(tmp_path, TWO_ENGINES.replace("repeats = 2", "repeats = 1") + hardware)
     assert run(path, "--only", "engine=fast") == 0
     declared = host(study_in(tmp_path), "box-m-fast-w")["host"]["declared"]
     assert {"count": 2, "power_w": 90.0, "power_source": "a meter at the wall"}.items() <= declared.items()
@@ -249,7 +223,7 @@ def test_what_is_declared_of_the_hardware_stands_with_the_host(tmp_path: Path) -
 
 @pytest.mark.engine
 def test_the_embedded_engine_and_a_server_are_cells_of_one_study(tmp_path: Path) -> None:
-    text = PLAN.replace('name = "m"\nmodel = "truth"', 'name = "m"\nby_engine = { slow = "truth" }')
+    text = TWO_ENGINES.replace('name = "m"\nmodel = "truth"', 'name = "m"\nby_engine = { slow = "truth" }')
     text = text.replace(f'name = "fast"\nengine = "openai"\ncommand = [{SERVE}, "--itl", "0.002"]', 'name = "llamacpp"')
     assert run(write(tmp_path, text.replace("users = [1, 2]", "users = [1]"))) == 0
     study = study_in(tmp_path)
