@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from breakeven.app.fleet_jobs import opened
 from breakeven.fleet.jobs.place import PLACES
 from commands import breakeven, finish
 from grid_server import until
@@ -105,6 +107,19 @@ def test_what_no_node_took_is_given_out_again_under_a_name_of_its_own(handed: On
     assert handed.outcomes() == ["done"]
     assert handed.server.asked.count(("POST", handed.server.create)) == 2
     assert handed.server.under_way() == [handed.server.second.format(job.id)]
+
+
+def test_a_try_that_was_meant_long_ago_waits_for_a_node_from_when_it_is_given_out(handed: OnServer) -> None:
+    handed.server.how = "never"
+    handed.server.fault("POST", handed.server.create, *[503] * 9)
+    handed.render(count=1, wait=3.0)
+    assert handed.submit().code == 1
+    (job,) = handed.jobs()
+    opened(handed.path).keep(replace(job, submitted="2026-11-01T00:00:00+00:00"))
+    began_s = time.monotonic()
+    assert handed.submit().code == 0
+    assert handed.outcomes() == ["no_node"]
+    assert time.monotonic() - began_s > 3.0
 
 
 def test_what_the_server_knows_no_more_is_a_lost_job(handed: OnServer) -> None:

@@ -169,10 +169,21 @@ def _is_due(job: Job, work: Work, *, now: datetime.datetime) -> bool:
 
 
 def _ask_for(fleet: Fleet, job: Job, at: Place, work: Work) -> None:
-    """Give it out, unless the place has it: asked before each time, as an answer that was lost may have been a yes."""
+    """Give it out, unless the place has it: asked before each time, as an answer that was lost may have been a yes.
+
+    It is out from when it is asked for, however long ago it was meant.
+    """
     name, task = try_name(job), fleet.task(job)
-    remote = patiently(work, lambda: at.find(name) or at.submit(task, name=name))
-    fleet.keep(replace(job, remote=remote, outcome="waiting"))
+
+    def given() -> str:
+        found = at.find(name)
+        if found is None:
+            fleet.keep(replace(job, submitted=wall_now().isoformat()))
+            found = at.submit(task, name=name)
+        return found
+
+    remote = patiently(work, given)
+    fleet.keep(replace(fleet.jobs[job.id], remote=remote, outcome="waiting"))
 
 
 def collect(fleet: Fleet, work: Work, *, at: Callable[[str], Place] | None = None) -> None:
