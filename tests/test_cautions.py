@@ -314,6 +314,12 @@ def test_a_window_is_short_too_where_an_answer_and_its_pause_outlast_a_tenth_of_
     assert "short_window" not in ids((replace(facts, think_s=0.9), records))
 
 
+def test_pauses_of_the_workloads_own_count_as_those_of_the_plan() -> None:
+    facts, records = an_honest_level(think_s=1.5)
+    (caution,) = found_by("short_window", (replace(facts, think_s=0.0, own_pauses=True), records))
+    assert "1.00 s and the pause after it 1.50 s, together" in caution.text
+
+
 def test_a_short_window_says_how_long_would_do() -> None:
     (caution,) = found_by("short_window", an_honest_level(window=(2.0, 11.0)))
     assert caution.text == "an answer takes 1.00 s, longer than a tenth of the window; the ± may be too small"

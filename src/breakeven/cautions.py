@@ -133,7 +133,7 @@ def little(seen: Seen) -> Iterator[Caution]:
 
 def short_window(seen: Seen) -> Iterator[Caution]:
     """Even the longest batches of the interval are as long as a turn of a user: an answer and the pause after it."""
-    e2e_s, think_s, batch_s = seen.checks.median_e2e_s, seen.facts.think_s, seen.checks.longest_batch_s
+    e2e_s, think_s, batch_s = seen.checks.median_e2e_s, seen.checks.think_s, seen.checks.longest_batch_s
     values = {"window_s": seen.level.window_s or 0.0}
     if batch_s < SHORTEST_BATCH_S * (1 - 1e-9):
         yield Caution(

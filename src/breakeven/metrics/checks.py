@@ -44,6 +44,8 @@ class Checks(Struct, frozen=True, kw_only=True):
     little_tolerance: float | None
     answers_per_user: float | None
     median_e2e_s: float | None
+    think_s: float
+    """Pause between an answer and the next question: the plan's, or the mean of those that the workload made."""
     longest_batch_s: float
     estimated_share: float
     """Share of the window's tokens that no server counted."""
@@ -80,7 +82,9 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
     answers = window.answers()
     e2e = [value for record in answers if (value := METRICS["e2e_s"].of(record)) is not None]
     of, users = _as_users(facts, records)
-    little, tolerance = _little(of, users, window if users is records else Window(of, users, arrivals=arrivals))
+    of_users = window if users is records else Window(of, users, arrivals=arrivals)
+    think_s = _think_s(of, users, of_users)
+    little, tolerance = _little(of, of_users, think_s=think_s)
     halves, doubt = _halves(arrivals, window)
     return Checks(
         in_flight=None if facts.plays_once else _in_flight(of, users, window),
@@ -90,6 +94,7 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
         little_tolerance=tolerance,
         answers_per_user=len(answers) / facts.users if facts.users else None,
         median_e2e_s=float(np.median(e2e)) if e2e else None,
+        think_s=think_s,
         longest_batch_s=window.length_s / BATCH_COUNTS[0],
         estimated_share=estimated_share(arrivals, window) or 0.0,
         tokens_per_chunk=arrivals.tokens_per_chunk,
@@ -211,12 +216,12 @@ def _halves(arrivals: Arrivals, window: Window) -> tuple[tuple[float, float] | N
     return halves, t_quantile(batches - 2) * math.sqrt(variance)
 
 
-def _little(facts: LevelFacts, records: Sequence[Record], window: Window) -> tuple[float | None, float | None]:
+def _little(facts: LevelFacts, window: Window, *, think_s: float) -> tuple[float | None, float | None]:
     """Users that throughput and latency account for; only where the window holds five answers of each user."""
     ended = [record for record in window.all_ended if record.status != "cut"]
     if not ended or facts.users is None:
         return None, None
-    stay_s = sum(record.end_s - record.due_s for record in ended) / len(ended) + _think_s(facts, records, window)
+    stay_s = sum(record.end_s - record.due_s for record in ended) / len(ended) + think_s
     if window.length_s < 5 * stay_s:
         return None, None
     per_s = (len(window.all_due) + len(ended)) / 2 / window.length_s
