@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from breakeven.fleet.inspect import inspect
 from breakeven.fleet.medians import group_medians, row_medians
 from breakeven.fleet.rows import Rows, make_rows
 from breakeven.fleet.scores import CAUTIONS, Scores, detected, driver_key, scores
@@ -147,6 +148,32 @@ def test_fellows_that_are_alike_by_chance_accuse_nobody() -> None:
 
     assert told(0.001) < 0.01
     assert told(0.1) > 0.1
+
+
+def test_the_slowed_one_of_four_nodes_that_were_measured_is_called() -> None:
+    # four nodes of one machine, 2026-11-30, the last held to one thread; tok/s with its 95 % interval at 1 and 2 users
+    measured = (
+        ((93.4, 86.4, 100.4), (98.9, 88.2, 109.6)),
+        ((93.8, 88.3, 99.3), (103.6, 89.4, 117.8)),
+        ((91.8, 85.6, 98.0), (101.1, 93.6, 108.6)),
+        ((61.0, 53.6, 68.4), (59.0, 49.9, 68.0)),
+    )
+    rows = make_rows(
+        [
+            job(
+                i,
+                f"n{i}",
+                levels={
+                    users: {"output_tok_per_s": rate, "ci95_low": low, "ci95_high": high}
+                    for users, (rate, low, high) in zip((1, 2), of_node, strict=True)
+                },
+            )
+            for i, of_node in enumerate(measured)
+        ],
+        users=(1, 2),
+    )
+    found = inspect(rows)
+    assert [(one.node, one.is_slow) for one in found.found] == [("n3", True)]
 
 
 def test_an_empty_table_has_no_strata() -> None:

@@ -228,7 +228,8 @@ def scores(rows: Rows) -> Scores:
         score[mine] -= one.pop("shift")
         if FEWEST <= len(mine) < FEW_NODES:
             repeated = np.zeros(len(mine)) if one["within"] is None else filled["error"] ** 2
-            few = _few(rows, np.flatnonzero(used)[by_job[place]], score[mine], node[mine], repeated)
+            jobs_of_few = np.flatnonzero(used)[by_job[place]]
+            few = _few(rows, jobs_of_few, score[mine], node[mine], repeated, filled["error_df"])
             filled |= few | {
                 "low": np.maximum(filled["low"], few["low"]),
                 "high": np.minimum(filled["high"], few["high"]),
@@ -349,14 +350,15 @@ def _stratum(
     }, columns
 
 
-def _few(rows: Rows, jobs: Whole, score: Figures, node: NDArray[np.int32], repeated: Figures) -> dict[str, Figures]:
+def _few(
+    rows: Rows, jobs: Whole, score: Figures, node: NDArray[np.int32], repeated: Figures, repeated_df: Figures
+) -> dict[str, Figures]:
     """Test and intervals of few nodes."""
     of_job = told_variance(rows.ci95_low[jobs].astype(np.float64), rows.ci95_high[jobs].astype(np.float64))
     whose = rows.node.codes[jobs][:, None] == node
     told = np.where(whose, of_job[:, None], 0.0).sum(axis=0) / whose.sum(axis=0) ** 2
-    few = by_the_others(score, told=told, repeated=repeated, limit=math.log(1 - ORDINARY_GAP))
-    df = np.full(len(score), float(len(score) - 2))
-    return {"t_weak": few.t, "t_df": df, "low": score - few.half, "high": score + few.half}
+    few = by_the_others(score, told=told, repeated=repeated, repeated_df=repeated_df, limit=math.log(1 - ORDINARY_GAP))
+    return {"t_weak": few.t, "t_df": few.df, "low": score - few.half, "high": score + few.half}
 
 
 def _cautions(score: Figures, sd: float | None, *, within_df: float, within: float | None) -> tuple[str, ...]:
