@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
     share: float
 
 
-def surface(seed: int) -> Surface:
+def surface(seed: int, *, noise: float = 1.0) -> Surface:
     rng = random.Random(seed)
     sizes: list[tuple[bool, int]] = []
     while not 24 <= math.prod(size for _, size in sizes) <= 150:
@@ -77,7 +77,7 @@ def surface(seed: int) -> Surface:
         figure += sum(table[place[i]][place[j]] for (i, j), table in pairs.items()) + rng.gauss(0, 0.01)
         has_failed = edge is not None and place[edge[0]] > edge[1] * (sizes[edge[0]][1] - 1)
         truth[name] = None if has_failed else figure
-    return Surface(tuple(tries), truth, rng.uniform(0.005, 0.03), rng.uniform(0.01, 0.03))
+    return Surface(tuple(tries), truth, noise * rng.uniform(0.005, 0.03), noise * rng.uniform(0.01, 0.03))
 
 
 def _part(is_number: bool, size: int, rng: random.Random) -> list[float]:
@@ -127,7 +127,7 @@ def random_search(made: Surface, rng: random.Random, *, tries: float) -> Outcome
 
 def halving(made: Surface, rng: random.Random, *, of: int) -> Outcome:
     """Successive halving by rank, without intervals: one more try for each, the better half goes on."""
-    live = rng.sample(sorted(made.truth), of)
+    live = rng.sample(sorted(made.truth), min(of, len(made.truth)))
     seen: dict[str, list[float]] = {name: [] for name in live}
     cost = 0.0
     while True:
@@ -151,10 +151,10 @@ def _outcome(made: Surface, name: str, cost: float) -> Outcome:
     return Outcome(math.inf if truth is None else made.best - truth, cost / len(made.truth))
 
 
-def run(surfaces: int, *, seed: int) -> dict[str, list[Outcome]]:
+def run(surfaces: int, *, seed: int, noise: float = 1.0) -> dict[str, list[Outcome]]:
     found: dict[str, list[Outcome]] = {}
     for number in range(surfaces):
-        made, rng = surface(1000 * seed + number), random.Random(seed * 7919 + number)
+        made, rng = surface(1000 * seed + number, noise=noise), random.Random(seed * 7919 + number)
         ours = race(made, rng, seed=number)
         size = len(made.truth)
         ways: dict[str, Callable[[], Outcome]] = {
@@ -189,9 +189,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--surfaces", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--noise", type=float, default=1.0, help="times the spreads, between starts and within")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    found = run(asked.surfaces, seed=asked.seed)
+    found = run(asked.surfaces, seed=asked.seed, noise=asked.noise)
     print(table(found))
     if asked.json is not None:
         asked.json.write_text(json.dumps({name: [one._asdict() for one in each] for name, each in found.items()}))
