@@ -57,6 +57,12 @@ def engines_of(folder: Path) -> list[int]:
     ]
 
 
+def commands_of(folder: Path) -> list[str]:
+    """Command lines of processes that name `folder`."""
+    lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if str(folder) in line]
+
+
 def comes_true(condition: Callable[[], bool], *, within_s: float) -> bool:
     until = time.monotonic() + within_s
     while time.monotonic() < until:
@@ -192,6 +198,24 @@ def test_ctrl_c_keeps_what_was_measured_and_ends_the_study(tmp_path: Path) -> No
     ((facts, records),) = folder.levels()
     assert facts.status == "interrupted"
     assert records
+
+
+def test_ctrl_c_while_an_engine_starts_ends_the_study_and_says_how_to_go_on(tmp_path: Path) -> None:
+    never = f'"{sys.executable}", "-c", "import time; time.sleep(600)", "{tmp_path}", "{{port}}"'
+    first, second = TWO_ENGINES.split('name = "slow"')
+    slow = second.replace(second[second.index("command =") : second.index("]") + 1], f"command = [{never}]")
+    path = write(tmp_path, f'{first}name = "slow"{slow}'.replace("repeats = 2", "repeats = 1"))
+    argv = [sys.executable, "-m", "breakeven", "run", str(path), "--out", str(tmp_path / "runs")]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert comes_true(lambda: any("sleep(600)" in line for line in commands_of(tmp_path)), within_s=60)
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "go on:" in told
+    assert "m-fast-w" in told
+    assert engines_of(tmp_path) == []
+    assert measured(study_in(tmp_path), "m-fast-w") == [(1, 0), (2, 0)]
+    assert study_in(tmp_path).state().failures == {}
 
 
 def test_an_engine_that_runs_already_is_measured_and_not_ended(tmp_path: Path, served: str) -> None:

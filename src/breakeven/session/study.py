@@ -95,6 +95,9 @@ class StudyRun:
             self._live.say(f"{cell.name}: {error}")
             why = one_line(error.first, limit=300)
             self._keep(failures=self._state.failures | {cell.name: why}, in_the_way=self._in_the_way(cell, error))
+        except KeyboardInterrupt:
+            # nothing is measured yet, while the engine starts: it ends as it would between two levels
+            self.is_interrupted = True
         finally:
             folder.unlock()
             self._spend()
