@@ -9,6 +9,7 @@ import pytest
 
 from breakeven.cli import main
 from breakeven.compare.runs import compare_runs
+from breakeven.cost.figures import SIDE
 from breakeven.cost.inputs import Scenario, Spread
 from breakeven.cost.jsonform import to_json
 from breakeven.cost.presets import PRESETS, preset_text
@@ -302,6 +303,12 @@ def test_the_data_sets_are_priced_by_their_cards() -> None:
     assert priced(*runs, scenario="renter").counted == "words"
     sweep = [find_run(gpu, data="nosana-2024-sweep") for gpu in ("a100-80", "rtx-4090")]
     assert priced(*sweep, scenario="renter").counted == "words"
+
+
+def test_what_a_million_tokens_cost_is_one_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A level follows the row of the figure, whatever it says: here the USD of an hour."""
+    monkeypatch.setitem(SIDE, "usd_per_mtok_output", SIDE["usd_per_mtok_output"]._replace(text="serving_usd_per_h"))
+    assert {level.usd_per_mtok for level in told(RTX).subjects[0].levels} == {0.32}
 
 
 def test_findings_are_the_only_door_from_runs_to_money() -> None:

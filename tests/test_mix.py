@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from breakeven.cli import main
+from breakeven.cost.figures import SIDE
 from breakeven.errors import BreakevenError, LimitMissedError, UsageError
 from breakeven.findings.offers import PriceBook, offers_of
 from breakeven.metrics.slo import ServiceLevel, parse_slo
@@ -75,6 +76,12 @@ def test_prices_are_of_one_kind_and_a_card_without_one_is_named() -> None:
         offers_of(runs, USERS_300, level=FLOOR, book=PriceBook(quotes=mixed))
     given, _ = offers_of(runs, USERS_300, level=FLOOR, book=PriceBook(quotes=mixed, own={"l40s": 1.5}))
     assert [(one.usd_per_h, one.kind) for one in given] == [(0.3, "ask"), (1.5, "given")]
+
+
+def test_what_a_million_tokens_cost_follows_the_one_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIDE, "usd_per_mtok_output", SIDE["usd_per_mtok_output"]._replace(text="serving_usd_per_h"))
+    load = Load(classes=(LoadClass(req_per_s=3.0, output_tokens=100),))
+    assert mix_report([offer(4.0, 0.5)], load, at="a service", wanted=Wanted()).usd_per_mtok_output == 0.5
 
 
 def test_cards_let_in_eights_are_taken_in_eights() -> None:

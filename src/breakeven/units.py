@@ -7,7 +7,6 @@ from typing import Final
 S_PER_H: Final = 3600.0
 H_PER_DAY: Final = 24.0
 H_PER_YEAR: Final = 8766.0
-TOK_PER_MTOK: Final = 1e6
 US_PER_S: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 

@@ -81,6 +81,12 @@ class Worked(Struct, frozen=True, kw_only=True):
         return None if column is None or not np.isfinite(column[0]) else float(column[0])
 
 
+def figure(name: str, **given: float) -> float | None:
+    """One figure of a side alone, by its row, from what goes in; None where it is not defined, or never reached."""
+    value = float(formula.work_out(SIDE[name].text, {key: np.array([one]) for key, one in given.items()})[0])
+    return value if np.isfinite(value) else None
+
+
 def row_of(path: str) -> Row:
     """The row of `candidate.break_even_h` or of `ratio`."""
     return ROWS[path.rpartition(".")[2]]

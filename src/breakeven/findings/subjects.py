@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from breakeven.compare.types import OperatingPoint
+from breakeven.cost.model import figure
 from breakeven.findings import names
 from breakeven.findings.measured import power_w
 from breakeven.findings.pooled import REPEATS
@@ -17,7 +18,6 @@ from breakeven.metrics.alike import alike
 from breakeven.metrics.bracket import Bracket
 from breakeven.metrics.definitions import output_tok_per_s_per_user
 from breakeven.metrics.summary import Estimate, LevelSummary, RunSummary
-from breakeven.units import S_PER_H, TOK_PER_MTOK
 
 
 def subjects_of(
@@ -113,7 +113,14 @@ def _level(
         power_w=None if watts is None else watts[0],
         tok_per_j=None if watts is None or value is None else value / watts[0],
         tok_per_s_per_user=_speed(level, interactivity),
-        usd_per_mtok=None if cost is None or not each else cost[0] * TOK_PER_MTOK / (each * cost[1] * S_PER_H),
+        usd_per_mtok=None if cost is None or each is None else _usd_per_mtok(each, *cost),
+    )
+
+
+def _usd_per_mtok(tok_per_s: float, usd_per_h: float, load_factor: float) -> float | None:
+    """Of the output of one card."""
+    return figure(
+        "usd_per_mtok_output", serving_usd_per_h=usd_per_h, count=1.0, tok_per_s=tok_per_s, load_factor=load_factor
     )
 
 

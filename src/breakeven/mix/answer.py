@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from breakeven.cost.inputs import Input, Spread
+from breakeven.cost.model import figure
 from breakeven.cost.uncertain import draw
 from breakeven.errors import LimitMissedError, UsageError, unknown
 from breakeven.hardware import same_card
@@ -17,7 +18,7 @@ from breakeven.mix.day import day_of, fleet_of
 from breakeven.mix.solve import Array, Problem, cheapest, check_solver, most_carried
 from breakeven.mix.types import Alone, Doubt, Fleet, Left, Load, MixReport, Offer, Rival, Wanted
 from breakeven.say import share as share_text
-from breakeven.units import S_PER_H, TOK_PER_MTOK
+from breakeven.units import S_PER_H
 
 AWAY_DRAWS: Final = 10_000
 _ENOUGH: Final = 1 - 1e-6
@@ -202,11 +203,14 @@ def _drawn(offers: Sequence[Offer], column: Column) -> list[Offer]:
 
 
 def _usd_per_mtok(load: Load, fleet: Fleet) -> float | None:
-    """USD an hour / the output tokens of an hour at the peak."""
+    """Of the output tokens at the peak; None where the load does not say how many those are."""
     rates = [
         None if one.req_per_s is None or one.output_tokens is None else one.req_per_s * one.output_tokens
         for one in load.classes
     ]
     if any(rate is None for rate in rates):
         return None
-    return fleet.usd_per_h / (sum(rate or 0.0 for rate in rates) * S_PER_H) * TOK_PER_MTOK
+    tok_per_s = sum(rate or 0.0 for rate in rates)
+    return figure(
+        "usd_per_mtok_output", serving_usd_per_h=fleet.usd_per_h, count=1.0, tok_per_s=tok_per_s, load_factor=1.0
+    )
