@@ -117,6 +117,24 @@ def test_a_run_whose_plan_declares_its_rent_is_priced_at_that_and_another_at_its
     assert both.ranking[1].price.source == "declared with the run: our bill of 2026-11-01"
 
 
+def test_a_market_s_quote_stays_one_whatever_the_market_is_called() -> None:
+    named = (quote("rtx4090", 0.32, provider="declared with the run"),)
+    (row,) = told(RTX, quotes=named).ranking
+    assert row.price is not None
+    assert (row.price.kind, row.price.source) == (
+        "ask",
+        "ask, declared with the run, 2026-11-28 (tests, 2026-11-28)",
+    )
+
+
+@pytest.mark.parametrize("started", [None, "yesterday"])
+def test_a_declared_rent_needs_no_day(started: str | None) -> None:
+    run = declaring(of_card("EPYC"), 0.0864)
+    (row,) = told(msgspec.structs.replace(run, run=msgspec.structs.replace(run.run, started=started))).ranking
+    assert row.price is not None
+    assert row.price.usd_per_h == pytest.approx(0.0864)
+
+
 def test_a_machine_of_no_table_has_a_price_where_its_plan_declares_one() -> None:
     assert told(of_card("EPYC")).ranking[0].usd_per_mtok.value is None
     (row,) = told(declaring(of_card("EPYC"), 0.0864)).ranking

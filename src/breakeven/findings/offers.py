@@ -14,7 +14,7 @@ from breakeven.errors import LimitMissedError, UsageError, one_line, unknown
 from breakeven.findings.level import point_at
 from breakeven.findings.names import card, engine, gpu_count, labels, unit
 from breakeven.findings.nearest import nearest_text
-from breakeven.findings.pricing import DECLARED, KINDS_TRIED, names_of, newest_of, of_one_kind, quote_text
+from breakeven.findings.pricing import KINDS_TRIED, Rent, names_of, newest_of, of_one_kind, quoted
 from breakeven.hardware import same_card
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunFacts, RunSummary
@@ -66,7 +66,7 @@ def offers_of(
     measured = [_measured(run, level) for run in runs]
     if all(one.point is None or one.point.status == "none" for one in measured):
         raise LimitMissedError(nearest_text(runs, level))
-    quotes = _quotes([one.facts for one in measured], book)
+    rents = _rents([one.facts for one in measured], book)
     offers: list[Offer] = []
     left: list[Left] = []
     for label, group in _machines(measured, load).items():
@@ -74,7 +74,7 @@ def offers_of(
         if all(one.value is None for one in capacity):
             left.append(Left(label=label, reason=_why(group)))
         else:
-            offers += _at_prices(label, group, capacity=capacity, used=used, book=book, quotes=quotes)
+            offers += _at_prices(label, group, capacity=capacity, used=used, book=book, rents=rents)
     if not offers:
         raise LimitMissedError(_no_lengths(measured, load))
     return tuple(offers), tuple(left)
@@ -181,13 +181,13 @@ def _why(group: Sequence[_Run]) -> Reason | None:
     return next((one.point.reason for one in group if one.point is not None and one.point.status == "none"), None)
 
 
-def _quotes(runs: Sequence[RunFacts], book: PriceBook) -> dict[str, Quote]:
-    """A quote, all of one kind, by the id of each run whose price the user does not say; UsageError where one lacks."""
+def _rents(runs: Sequence[RunFacts], book: PriceBook) -> dict[str, Rent]:
+    """A rent, quotes all of one kind, by the id of each run whose price the user does not say; UsageError where one lacks."""
     asked = [run for run in runs if _own(run, book) is None]
     found = of_one_kind(asked, book.quotes)
     if asked and not found:
         raise UsageError(_no_price(asked, book.quotes))
-    return {run.id: quote for run, quote in zip(asked, found, strict=True)}
+    return {run.id: rent for run, rent in zip(asked, found, strict=True)}
 
 
 def _own(run: RunFacts, book: PriceBook) -> float | None:
@@ -214,19 +214,18 @@ class _Price(NamedTuple):
     away_share: float = 0.0
 
 
-def _prices(facts: RunFacts, book: PriceBook, quotes: Mapping[str, Quote]) -> Iterator[_Price]:
+def _prices(facts: RunFacts, book: PriceBook, rents: Mapping[str, Rent]) -> Iterator[_Price]:
     """The user's price, else the newest quote; and the newest spot quote where that is wanted and known."""
     own = _own(facts, book)
-    first = _Price(own, "given", "--price") if own is not None else _quoted(quotes[facts.id])
+    first = _Price(own, "given", "--price") if own is not None else _price(rents[facts.id])
     yield first
     spot = newest_of(facts, book.quotes, "spot") if book.spot_away_share is not None else None
     if spot is not None and first.kind != "spot":
-        yield _quoted(spot)._replace(away_share=book.spot_away_share or 0.0)
+        yield _price(quoted(spot))._replace(away_share=book.spot_away_share or 0.0)
 
 
-def _quoted(quote: Quote) -> _Price:
-    kind = "declared" if quote.provider == DECLARED else quote.kind
-    return _Price(quote.usd_per_h_card, kind, quote_text(quote), quote)
+def _price(rent: Rent) -> _Price:
+    return _Price(rent.usd_per_h_card, rent.kind or "declared", rent.source, rent.quote)
 
 
 def _at_prices(
@@ -236,7 +235,7 @@ def _at_prices(
     capacity: Sequence[Estimate],
     used: Sequence[_Run | None],
     book: PriceBook,
-    quotes: Mapping[str, Quote],
+    rents: Mapping[str, Rent],
 ) -> list[Offer]:
     """The machine, once for each price."""
     facts = group[0].facts
@@ -258,13 +257,13 @@ def _at_prices(
             least_nodes=1 if price.quote is None else math.ceil(price.quote.cards_at_least / cards),
             away_share=price.away_share,
         )
-        for price in _prices(facts, book, quotes)
+        for price in _prices(facts, book, rents)
     ]
 
 
 def _range(quote: Quote, quotes: Sequence[Quote], *, cards: int) -> tuple[float, float] | None:
     """The lowest and the highest quote of its kind of the last 90 days, and itself."""
-    ends = None if quote.provider == DECLARED else quote_range(quote.gpu, quotes, kind=quote.kind)
+    ends = quote_range(quote.gpu, quotes, kind=quote.kind)
     if ends is None:
         return None
     each = [quote.usd_per_h_card, *(end.usd_per_h_card for end in ends)]

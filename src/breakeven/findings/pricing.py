@@ -1,8 +1,7 @@
 """A price belongs to a card: the sides of a scenario are joined to runs by card, or each card takes its quote."""
 
-import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -16,9 +15,22 @@ from breakeven.hardware import same_card
 from breakeven.metrics.summary import RunFacts
 from breakeven.prices import Kind, Quote, newest_quote, quote_range
 
-DECLARED: Final = "declared with the run"
 KINDS_TRIED: Final[tuple[Kind, ...]] = ("ask", "median", "spot")
 """Kinds of quotes at which a renter could rent; the first that all cards have is taken for all."""
+
+
+class Rent(NamedTuple):
+    """What a card costs an hour: by a quote, or as the run's own plan declares it."""
+
+    usd_per_h_card: float
+    source: str
+    quote: Quote | None = None
+    """None: declared with the run."""
+
+    @property
+    def kind(self) -> Kind | None:
+        """Of the quote; a declared rent is of none."""
+        return None if self.quote is None else self.quote.kind
 
 
 def joined(
@@ -103,21 +115,19 @@ def _at_own_quote(side: Deployment, quotes: Iterable[Quote]) -> tuple[Deployment
         return side, Note(kind="no_quote", facts={"gpu": side.name})
     facts = {"gpu": side.name, "kind": quote.kind, "usd_per_h": quote.usd_per_h_card}
     facts |= {"source": quote.provider, "date": quote.as_of.isoformat()}
-    return _quoted(side, quote), Note(kind="own_quote", facts=facts)
+    return _at(side, quoted(quote)), Note(kind="own_quote", facts=facts)
 
 
-def _quoted(side: Deployment, quote: Quote) -> Deployment:
-    kind = None if quote.provider == DECLARED else quote.kind
-    return replace(side, rent_usd_per_h=quote.usd_per_h_card, rent_from=quote_text(quote), rent_kind=kind)
+def _at(side: Deployment, rent: Rent) -> Deployment:
+    return replace(side, rent_usd_per_h=rent.usd_per_h_card, rent_from=rent.source, rent_kind=rent.kind)
 
 
-def quote_text(quote: Quote) -> str:
-    """Kind, market, region, date and source of a quote in one line."""
-    if quote.provider == DECLARED:
-        return f"{DECLARED}: {quote.source}"
+def quoted(quote: Quote) -> Rent:
+    """The rent that a quote asks: kind, market, region, date and source are told in one line."""
     where = " ".join(filter(None, (quote.provider, quote.tier, quote.region)))
     least = f", {quote.cards_at_least} cards at least" if quote.cards_at_least > 1 else ""
-    return f"{quote.kind}, {where}{least}, {quote.as_of.isoformat()} ({quote.source})"
+    source = f"{quote.kind}, {where}{least}, {quote.as_of.isoformat()} ({quote.source})"
+    return Rent(quote.usd_per_h_card, source, quote)
 
 
 def from_quotes(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Scenario, ...]:
@@ -125,21 +135,21 @@ def from_quotes(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Scen
 
     One scenario a candidate, the first run being the reference; a single run is a candidate alone.
     """
-    quotes_found = of_one_kind(runs, quotes)
-    if not quotes_found:
+    rents = of_one_kind(runs, quotes)
+    if not rents:
         return ()
     first, *others = (
-        _quoted(Deployment(gpu=card(run.host), use="own"), quote) for run, quote in zip(runs, quotes_found, strict=True)
+        _at(Deployment(gpu=card(run.host), use="own"), rent) for run, rent in zip(runs, rents, strict=True)
     )
     if not others:
         return (Scenario(name="newest-quote", candidate=first),)
     return tuple(Scenario(name="newest-quotes", reference=first, candidate=other) for other in others)
 
 
-def of_one_kind(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Quote, ...]:
-    """The newest quote of each run's card, of the first kind that all of them have; none where there is none."""
+def of_one_kind(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Rent, ...]:
+    """The rent of each run's card, quotes of the first kind that all of them have; none where there is none."""
     for kind in KINDS_TRIED:
-        found = [quote for run in runs if (quote := rent_of(run, quotes, kind)) is not None]
+        found = [rent for run in runs if (rent := _rent_of(run, quotes, kind)) is not None]
         if len(found) == len(runs):
             return tuple(found)
     return ()
@@ -147,7 +157,7 @@ def of_one_kind(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Quot
 
 def most_common_kind(runs: Sequence[RunFacts], quotes: Sequence[Quote]) -> tuple[Kind, list[RunFacts]]:
     """The kind of quote that most of the runs' cards have, and the runs whose cards have none of it."""
-    without = {kind: [run for run in runs if rent_of(run, quotes, kind) is None] for kind in KINDS_TRIED}
+    without = {kind: [run for run in runs if _rent_of(run, quotes, kind) is None] for kind in KINDS_TRIED}
     kind = min(KINDS_TRIED, key=lambda one: len(without[one]))
     return kind, without[kind]
 
@@ -157,25 +167,14 @@ def newest_of(run: RunFacts, quotes: Sequence[Quote], kind: Kind) -> Quote | Non
     return next((quote for name in names_of(run) if (quote := newest_quote(name, quotes, kind=kind)) is not None), None)
 
 
-def rent_of(run: RunFacts, quotes: Sequence[Quote], kind: Kind) -> Quote | None:
-    """The rent that the run's own plan declared, of whatever kind it is; else the newest quote of that kind."""
-    return declared_rent(run, kind) or newest_of(run, quotes, kind)
-
-
-def declared_rent(run: RunFacts, kind: Kind) -> Quote | None:
-    """What a plan's `[hardware]` says of the rent, a card, as a quote of the run's day; None where it says nothing."""
+def _rent_of(run: RunFacts, quotes: Sequence[Quote], kind: Kind) -> Rent | None:
+    """The rent that the run's own plan declares in `[hardware]`; else the newest quote of that kind."""
     told: Mapping[str, Any] = run.host.get("declared") or {}
-    rent = told.get("rent_usd_per_h")
-    if not rent or run.started is None:
-        return None
-    return Quote(
-        gpu=card(run.host),
-        provider=DECLARED,
-        usd_per_h_card=rent / gpu_count(run.host),
-        kind=kind,
-        as_of=datetime.date.fromisoformat(run.started[:10]),
-        source=one_line(str(told.get("rent_source") or "without a source"), limit=300),
-    )
+    if rent := told.get("rent_usd_per_h"):
+        source = one_line(str(told.get("rent_source") or "without a source"), limit=300)
+        return Rent(rent / gpu_count(run.host), f"declared with the run: {source}")
+    quote = newest_of(run, quotes, kind)
+    return None if quote is None else quoted(quote)
 
 
 def ranges_for(scenario: Scenario, quotes: Sequence[Quote]) -> dict[str, RentQuotes]:
