@@ -67,11 +67,17 @@ class _Fit(NamedTuple):
     """Degrees of freedom of what is left."""
 
 
-def effects(rows: Sequence[Row], values: Mapping[str, Sequence[str]]) -> tuple[Effect, ...]:
-    """Every value of every factor against the factor's first; those that the cells cannot tell apart are left out."""
+def effects(
+    rows: Sequence[Row], values: Mapping[str, Sequence[str]]
+) -> tuple[tuple[Effect, ...], tuple[Interaction, ...]]:
+    """Every value of every factor against the factor's first, and each pair of factors with its most surprising pair
+    of values, strongest first. What the cells cannot tell apart is left out.
+    """
     fit = _fit(rows, values)
-    if fit is None:
-        return ()
+    return ((), ()) if fit is None else (_alone(fit, rows, values), _together(fit, rows, values))
+
+
+def _alone(fit: _Fit, rows: Sequence[Row], values: Mapping[str, Sequence[str]]) -> tuple[Effect, ...]:
     found = []
     for number, (factor, value) in enumerate(fit.columns, 1):
         if fit.known[number] > 1 - _HAIR:
@@ -82,13 +88,12 @@ def effects(rows: Sequence[Row], values: Mapping[str, Sequence[str]]) -> tuple[E
     return tuple(found)
 
 
-def interactions(rows: Sequence[Row], values: Mapping[str, Sequence[str]]) -> tuple[Interaction, ...]:
-    """Each pair of factors with its most surprising pair of values, strongest first; none where nothing is left."""
-    fit = _fit(rows, values)
-    if fit is None or not fit.left or np.isnan(fit.sd).any():
+def _together(fit: _Fit, rows: Sequence[Row], values: Mapping[str, Sequence[str]]) -> tuple[Interaction, ...]:
+    """None where nothing is left, or where a cell has no interval."""
+    if not fit.left or np.isnan(fit.sd).any():
         return ()
     seen = [one for one in _pairs(rows, values) if np.abs(one.mask @ fit.misses).max() > _HAIR]
-    found = [_together(fit, one, tests=len(seen)) for one in seen]
+    found = [_interaction(fit, one, tests=len(seen)) for one in seen]
     by_pair: dict[tuple[str, str], Interaction] = {}
     # of pairs that mirror one another, the one that is furthest from the first values
     for one in sorted(found, key=lambda one: (round(_surprise(one), 6), round(_size(one), 6))):
@@ -123,7 +128,7 @@ def _pairs(rows: Sequence[Row], values: Mapping[str, Sequence[str]]) -> list[_Pa
     return found
 
 
-def _together(fit: _Fit, one: _Pair, *, tests: int) -> Interaction:
+def _interaction(fit: _Fit, one: _Pair, *, tests: int) -> Interaction:
     weights = one.mask @ fit.misses
     middle = float(weights @ fit.y)
     half = t_quantile(fit.df, tests) * float(np.sqrt((weights**2) @ (fit.sd**2)))

@@ -11,7 +11,7 @@ from breakeven.compare.gate import quotient, widening
 from breakeven.compare.pool import is_open, pool
 from breakeven.compare.types import Reason
 from breakeven.errors import UsageError
-from breakeven.findings.effects import Effect, Interaction, Row, effects, interactions
+from breakeven.findings.effects import Effect, Interaction, Row, effects
 from breakeven.findings.level import point_at
 from breakeven.findings.nodes import output_cost
 from breakeven.metrics.pooling import Measured, of_estimate
@@ -96,6 +96,7 @@ def study_findings(
     cells = _with_ties(cells, best, of=of)
     rows = [Row(cell.factors, of_estimate(cell.figure)) for cell in cells if cell.figure.value is not None]
     seen = {name: tuple(v for v in each if any(r.factors[name] == v for r in rows)) for name, each in values.items()}
+    alone, together = effects(rows, seen)
     return StudyFindings(
         name=name,
         of=of,
@@ -103,8 +104,8 @@ def study_findings(
         factors={factor: tuple(each) for factor, each in values.items()},
         cells=tuple(cells),
         best=None if best is None else best.name,
-        effects=effects(rows, seen),
-        interactions=interactions(rows, seen),
+        effects=alone,
+        interactions=together,
         used_s=used_s,
         used_usd=used_usd,
     )
