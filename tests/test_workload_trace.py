@@ -12,7 +12,7 @@ from breakeven.errors import UsageError
 from breakeven.workload import make_workload
 from breakeven.workload.base import Ask
 from breakeven.workload.trace import Trace
-from breakeven.workload.tracefile import Arrival, read_trace, shared_input_share
+from breakeven.workload.tracefile import Arrival, read_trace, shared_tokens
 from word_server import WordServer
 
 AZURE = """TIMESTAMP,ContextTokens,GeneratedTokens
@@ -65,7 +65,7 @@ def test_the_azure_trace_gives_its_arrivals_and_lengths(tmp_path: Path) -> None:
     server, cautions = prepared(trace)
     asks = [trace.make(nonce=k, user=0, k=k) for k in range(3)]
     assert cautions == []
-    assert trace.arrivals_s().tolist() == pytest.approx([0, 4.314579, 60], abs=1e-5)
+    assert trace.arrivals_s() == pytest.approx([0, 4.314579, 60], abs=1e-5)
     assert [server.true_tokens(ask) for ask in asks] == [ask.input_tokens for ask in asks] == [374, 396, 879]
     assert [ask.output_tokens for ask in asks] == [44, 109, 55]
     assert all(ask.exact_length for ask in asks)
@@ -75,7 +75,7 @@ def test_a_date_with_a_zone_is_read(tmp_path: Path) -> None:
     path = tmp_path / "azure.csv"
     rows = ["2024-05-10 00:00:00.009930+00:00,2162,5", "2024-05-10 00:00:01.009930+00:00,10,6"]
     path.write_text("\n".join(["TIMESTAMP,ContextTokens,GeneratedTokens", *rows]))
-    assert Trace(path=path).arrivals_s().tolist() == pytest.approx([0, 1])
+    assert Trace(path=path).arrivals_s() == pytest.approx([0, 1])
 
 
 def test_plain_csv_gives_its_arrivals_from_the_first_in_order(tmp_path: Path) -> None:
@@ -83,12 +83,12 @@ def test_plain_csv_gives_its_arrivals_from_the_first_in_order(tmp_path: Path) ->
     path.write_text("arrival_s,input_tokens,output_tokens\n12.5,60,2\n10,50,1\n")
     trace = Trace(path=path)
     prepared(trace)
-    assert trace.arrivals_s().tolist() == [0, 2.5]
+    assert trace.arrivals_s() == [0, 2.5]
     assert [trace.make(nonce=k, user=0, k=k).output_tokens for k in range(2)] == [1, 2]
 
 
 def test_twice_the_speed_halves_the_time_between_arrivals(tmp_path: Path) -> None:
-    assert Trace(path=mooncake(tmp_path), speed=2).arrivals_s().tolist() == [0, 1.5, 2.25]
+    assert Trace(path=mooncake(tmp_path), speed=2).arrivals_s() == [0, 1.5, 2.25]
     with pytest.raises(UsageError, match="speed"):
         Trace(path=mooncake(tmp_path), speed=0)
 
@@ -120,6 +120,14 @@ def test_the_share_of_shared_input_is_stated(tmp_path: Path) -> None:
     assert Trace(path=azure(tmp_path)).describe()["shared_input_share"] == 0
 
 
+def test_each_request_says_what_it_shares_on_purpose(tmp_path: Path) -> None:
+    trace, other = Trace(path=mooncake(tmp_path)), Trace(path=azure(tmp_path))
+    prepared(trace)
+    prepared(other)
+    assert [trace.make(nonce=k, user=0, k=k).shared_tokens for k in range(3)] == [0, 1024, 0]
+    assert other.make(nonce=1, user=0, k=0).shared_tokens is None
+
+
 def test_a_burstgpt_trace_is_read_in_seconds_without_its_failed_requests(tmp_path: Path) -> None:
     path = tmp_path / "BurstGPT_1.csv"
     path.write_text(
@@ -140,7 +148,7 @@ def test_a_bailian_trace_is_read_in_seconds_and_in_blocks_of_16(tmp_path: Path) 
     asyncio.run(trace.prepare(server))
     asks = [trace.make(nonce=k, user=0, k=k) for k in range(2)]
     first, second = map(words, asks)
-    assert (trace.describe()["form"], trace.arrivals_s().tolist()) == ("bailian", pytest.approx([0, 1.386]))
+    assert (trace.describe()["form"], trace.arrivals_s()) == ("bailian", pytest.approx([0, 1.386]))
     assert [server.true_tokens(ask) for ask in asks] == [100, 60]
     assert first[:32] == second[:32]
     assert first[32] != second[32]
@@ -167,7 +175,7 @@ def test_the_same_request_of_a_mooncake_trace_has_the_same_text_again(tmp_path: 
 def test_a_block_counts_as_shared_only_if_all_blocks_before_it_are() -> None:
     first = Arrival(0, 1024, 1, (1, 2))
     second = Arrival(1, 1024, 1, (9, 2))
-    assert shared_input_share([first, second], block_tokens=512) == 0
+    assert shared_tokens([first, second], block_tokens=512) == [0, 0]
 
 
 def test_another_salt_gives_other_blocks(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from breakeven.launch.start import start_environment, start_words
 from breakeven.load.level import LevelPlan
 from breakeven.plan import Plan
 from breakeven.serving import Hardware, Launch
-from breakeven.session.asks import arrivals_of, workload_of
+from breakeven.session.asks import workload_of
 from breakeven.session.defaults import (
     first_load,
     level_plan,
@@ -23,7 +23,6 @@ from breakeven.session.plan_file import PlanFile
 from breakeven.study.cells import Cell
 from breakeven.study.estimate import SETTLE_S, cost_usd, start_s, turn_s
 from breakeven.units import S_PER_H, load_text, short_s
-from breakeven.workload.sessions import Sessions
 
 
 def dry_run_text(plan: PlanFile) -> str:
@@ -102,10 +101,10 @@ def _asks(plan: Plan) -> str:
         if value is not None
     )
     workload = workload_of(plan) if plan.plays_whole else None
-    turns = workload.turn_counts() if isinstance(workload, Sessions) else ()
+    turns = () if workload is None else workload.turn_counts()
     played = f"{counted(len(turns), 'session')} of {counted(sum(turns), 'turn')}" if turns else ""
     if workload is not None and plan.is_replay:
-        arrivals_s = arrivals_of(workload)
+        arrivals_s = workload.arrivals_s()
         assert arrivals_s is not None
         when = f"in {short_s(arrivals_s[-1])}" if arrivals_s[-1] else "at one moment"
         what = played or counted(len(arrivals_s), "request")

@@ -22,7 +22,7 @@ from breakeven.metrics.level import Window, summarise_level
 from breakeven.metrics.statistics import Floats
 from breakeven.metrics.summary import LevelSummary
 from breakeven.record import LevelFacts, Record
-from breakeven.workload.base import Ask
+from breakeven.workload.base import Ask, Workload
 
 EVENTS_PER_ANSWER: Final = 128
 TTFT_S: Final = 0.05
@@ -90,10 +90,10 @@ class Result(Struct, frozen=True, kw_only=True):
         return self.read_tok_per_s / self.true_tok_per_s - 1 if self.true_tok_per_s else 0.0
 
 
-class Nonces:
+class Nonces(Workload):
     """A workload whose prompt is its nonce, so that a record finds its request in the server's stamps."""
 
-    name = "calibration"
+    name: Final = "calibration"
 
     def __init__(self, output_tokens: int) -> None:
         self._output_tokens = output_tokens

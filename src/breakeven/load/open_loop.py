@@ -21,7 +21,6 @@ from breakeven.load.session_worker import SessionWorker
 from breakeven.load.worker import Counts, LevelSpec, Made, User, Worker, mix
 from breakeven.record import ClientFacts, Record
 from breakeven.workload.base import Workload
-from breakeven.workload.sessions import Sessions
 
 MOST_UNSENT: Final = 100_000
 """Records of requests that were due and never sent: enough to show that a client was too slow."""
@@ -164,7 +163,7 @@ class Asking(Struct, frozen=True, kw_only=True):
 
     def worker(self, target: Target, *, client: int = 0) -> Worker:
         """The worker of a client, which asks `target`: what `access` stands for where the client runs."""
-        kind = SessionWorker if isinstance(self.workload, Sessions) else OpenWorker if self.is_open else Worker
+        kind = SessionWorker if self.workload.turn_counts() else OpenWorker if self.is_open else Worker
         return kind(target=target, maker=self.maker, workload=self.workload, client=client)
 
 

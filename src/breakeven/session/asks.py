@@ -10,7 +10,6 @@ from breakeven.plan import Plan
 from breakeven.session.defaults import output_tokens
 from breakeven.workload import make_workload
 from breakeven.workload.base import Workload
-from breakeven.workload.sessions import Sessions
 from breakeven.workload.trace import Trace
 
 SALT_BITS: Final = 64
@@ -21,13 +20,12 @@ def workload_of(plan: Plan) -> Workload:
     workload = make_workload(plan.workload, workload_settings(plan))
     if isinstance(workload, Trace) and plan.is_replay and plan.duration_s is not None:
         workload.end_after(plan.duration_s)
-    if isinstance(workload, Sessions):
-        _check_sessions(workload, plan)
+    _check_recorded(workload, plan)
     return workload
 
 
-def _check_sessions(workload: Sessions, plan: Plan) -> None:
-    """They can be played as the plan says; UsageError where they have no times, or are fewer than it wants at once."""
+def _check_recorded(workload: Workload, plan: Plan) -> None:
+    """It can be played as the plan says; UsageError where it has no times, or fewer sessions than wanted at once."""
     if plan.is_replay and workload.arrivals_s() is None:
         raise UsageError(f"{plan.file}: does not say when its sessions began; give --users N, so many at once")
     has, most = len(workload.turn_counts()), max(plan.user_levels)
@@ -55,11 +53,3 @@ def run_salt(plan: Plan) -> int:
     return (
         secrets.randbits(SALT_BITS) if given is None else msgspec.convert(given, int, strict=False) % (1 << SALT_BITS)
     )
-
-
-def arrivals_of(workload: Workload) -> tuple[float, ...] | None:
-    """When the requests of a trace are due, or recorded sessions begin, in seconds from the first; None for others."""
-    if isinstance(workload, Trace):
-        return tuple(workload.arrivals_s().tolist())
-    arrivals_s = workload.arrivals_s() if isinstance(workload, Sessions) else None
-    return None if arrivals_s is None else tuple(arrivals_s)

@@ -1,6 +1,7 @@
 """What a plan leaves open, filled in: METHOD's demo defaults for the embedded engine, longer ones for a URL."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -58,7 +59,7 @@ def slots(plan: Plan) -> int:
     return max(*plan.user_levels, *DEFAULT_USERS) if plan.find_max else max(plan.user_levels)
 
 
-def level_plans(plan: Plan, *, salt: int, arrivals_s: tuple[float, ...] | None = None) -> list[LevelPlan]:
+def level_plans(plan: Plan, *, salt: int, arrivals_s: Sequence[float] | None = None) -> list[LevelPlan]:
     """Every level of a plan, repeat by repeat, so that drift does not fall on one level.
 
     `arrivals_s` are those of a trace that is replayed; without them its level has no rate yet.
@@ -81,7 +82,7 @@ def first_load(plan: Plan) -> tuple[int | None, float | None]:
     return (plan.user_levels[0], None) if plan.rate is None else (None, plan.rate[0])
 
 
-def _loads(plan: Plan, *, arrivals_s: tuple[float, ...] | None) -> list[tuple[int | None, float | None]]:
+def _loads(plan: Plan, *, arrivals_s: Sequence[float] | None) -> list[tuple[int | None, float | None]]:
     if plan.is_replay:
         is_rate = plan.workload == "trace"  # of sessions it would be none of requests
         return [(None, None if arrivals_s is None or not is_rate else _req_per_s(arrivals_s))]
@@ -90,7 +91,7 @@ def _loads(plan: Plan, *, arrivals_s: tuple[float, ...] | None) -> list[tuple[in
     return [(users, None) for users in plan.user_levels]
 
 
-def _req_per_s(arrivals_s: tuple[float, ...]) -> float | None:
+def _req_per_s(arrivals_s: Sequence[float]) -> float | None:
     """Mean rate of recorded arrivals; None where all come at one moment."""
     took_s = arrivals_s[-1] - arrivals_s[0]
     return (len(arrivals_s) - 1) / took_s if took_s else None
@@ -103,7 +104,7 @@ def level_plan(
     req_per_s: float | None = None,
     repeat: int = 0,
     salt: int = 0,
-    arrivals_s: tuple[float, ...] | None = None,
+    arrivals_s: Sequence[float] | None = None,
 ) -> LevelPlan:
     """A level with every default filled in; between the numbers of users of the table, in proportion."""
     load = OPEN_LOOP_AS_USERS if users is None else users
@@ -117,7 +118,7 @@ def level_plan(
         users=users,
         req_per_s=req_per_s,
         arrivals="trace" if plan.is_replay else plan.arrivals or "poisson",
-        times_s=arrivals_s if users is None else None,
+        times_s=None if arrivals_s is None or users is not None else tuple(arrivals_s),
         plays_whole=plan.plays_whole,
         repeat=repeat,
         ramp_s=ramp_s if plan.ramp_s is None else plan.ramp_s,

@@ -30,7 +30,7 @@ from breakeven.metrics.summary import LevelSummary
 from breakeven.plan import Plan
 from breakeven.record import LevelFacts
 from breakeven.report.live import Live
-from breakeven.session.asks import arrivals_of, run_salt
+from breakeven.session.asks import run_salt
 from breakeven.session.crew import crew_for
 from breakeven.session.defaults import level_plan, level_plans, output_tokens
 from breakeven.session.search import ended_early_text, search_levels
@@ -44,7 +44,6 @@ from breakeven.telemetry.handle import Sampler, Wanted, sources_for
 from breakeven.telemetry.host import host_facts, host_record, without_secrets
 from breakeven.units import load_text
 from breakeven.workload.base import Workload
-from breakeven.workload.sessions import Sessions
 
 MOST_AUTO_LEVELS: Final = 6
 """Levels that `--users auto` adds at most."""
@@ -212,7 +211,7 @@ class Measurement:
         if self._session.next_users is not None:
             await self._levels_asked_for(self._session.next_users, crew=crew, server=server)
             return
-        arrivals_s = arrivals_of(workload) if self.plan.is_replay else None
+        arrivals_s = workload.arrivals_s() if self.plan.is_replay else None
         finished = {load_of(facts) for facts in self.folder.finished()}
         levels = level_plans(self.plan, salt=self._salt, arrivals_s=arrivals_s)
         wanted = [level for level in levels if load_of(level) not in finished]
@@ -348,7 +347,7 @@ class Measurement:
             same_host=server.target.is_local,
             slo=slo if self.plan.find_max else None,
             names_requests=not server.target.has_header("X-Request-Id"),
-            session_turns=self._workload.turn_counts() if isinstance(self._workload, Sessions) else (),
+            session_turns=self._workload.turn_counts(),
         )
         self._is_alone, self._next_look_s = True, 0.0
         self._look_around()
@@ -428,7 +427,7 @@ def _declared(plan: Plan) -> dict[str, Any]:
 def _settings(plan: Plan, workload: Workload) -> dict[str, Any]:
     """What was asked for, with the defaults that filled it in; how an engine of the plan is started stands with it."""
     left_out = {"salt", "times_s"}
-    arrivals_s = arrivals_of(workload) if plan.is_replay else None
+    arrivals_s = workload.arrivals_s() if plan.is_replay else None
     levels = [
         asdict(level) | {"duration_s": plan.duration_s} for level in level_plans(plan, salt=0, arrivals_s=arrivals_s)
     ]

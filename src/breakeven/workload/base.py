@@ -51,7 +51,10 @@ class Server(Protocol):
 class Workload(Protocol):
     """What users ask. `make` is called on the measuring path: it takes microseconds and never waits."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its key in WORKLOADS."""
+        ...
 
     async def prepare(self, server: Server) -> Sequence[Caution]:
         """Get ready for this server; returns cautions where a promise cannot be kept."""
@@ -68,6 +71,17 @@ class Workload(Protocol):
     def describe(self) -> dict[str, Any]:
         """Name and settings, as stored with the run."""
         ...
+
+    def arrivals_s(self) -> Sequence[float] | None:
+        """When what was recorded is due, requests or sessions, in seconds from the first, never falling.
+
+        None for what is no recording, and where the file does not say.
+        """
+        return None
+
+    def turn_counts(self) -> tuple[int, ...]:
+        """How many turns each recorded session has, in the order in which they are played; () where there are none."""
+        return ()
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from breakeven.caution import Caution
-from breakeven.workload.base import Ask, Server
+from breakeven.workload.base import Ask, Server, Workload
 from breakeven.workload.draw import Walk
 from breakeven.workload.filler import capped
 from breakeven.workload.text import Words, resource_lines
@@ -12,7 +12,7 @@ from breakeven.workload.text import Words, resource_lines
 PROMPT_FILE: Final = "prompts.txt"
 
 
-class Chat:
+class Chat(Workload):
     """Short questions (nonce and all at most 30 tokens by SmolLM2's tokenizer) whose answers may end when they end."""
 
     name: Final = "chat"

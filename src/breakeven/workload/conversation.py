@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from breakeven.caution import Caution
 from breakeven.errors import UsageError
-from breakeven.workload.base import Ask, Server
+from breakeven.workload.base import Ask, Server, Workload
 from breakeven.workload.draw import Draws, mix
 from breakeven.workload.filler import Filler, capped, shared_prefixes, unverified
 from breakeven.workload.meter import Meter
@@ -25,7 +25,7 @@ class Turn(NamedTuple):
     first_k: int
 
 
-class Conversation:
+class Conversation(Workload):
     """`input_tokens` is the length of each user text (the first with the nonce), `output_tokens` that of each answer.
 
     The answers in the history are text of ours with the wished length, not what the engine said, so that content

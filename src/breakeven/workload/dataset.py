@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from breakeven.caution import Caution
 from breakeven.errors import UsageError, one_line
-from breakeven.workload.base import Ask, Server
+from breakeven.workload.base import Ask, Server, Workload
 from breakeven.workload.draw import Walk
 from breakeven.workload.filler import capped, left_out
 from breakeven.workload.rows import Row, read_rows, shown
@@ -33,7 +33,7 @@ class Item(NamedTuple):
     name: str
 
 
-class Dataset:
+class Dataset(Workload):
     """Each user walks all rows in a seeded order from a place of its own.
 
     A prompt column holds text; a `messages` column holds a chat up to its last user message; of a ShareGPT

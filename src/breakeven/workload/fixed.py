@@ -5,13 +5,13 @@ from typing import Any, Final
 
 from breakeven.caution import Caution
 from breakeven.errors import UsageError
-from breakeven.workload.base import Ask, Server
+from breakeven.workload.base import Ask, Server, Workload
 from breakeven.workload.draw import Draws
 from breakeven.workload.filler import Filler, capped
 from breakeven.workload.meter import Meter
 
 
-class Fixed:
+class Fixed(Workload):
     """`input_tokens` includes the chat template and the nonce; `output_tokens` is exact where the engine can."""
 
     name: Final = "fixed"

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from breakeven.caution import Caution
 from breakeven.errors import UsageError
-from breakeven.workload.base import Ask, Server
+from breakeven.workload.base import Ask, Server, Workload
 from breakeven.workload.draw import Draws
 from breakeven.workload.filler import Filler, capped, short_inputs
 from breakeven.workload.meter import Meter
@@ -40,7 +40,7 @@ class Listed(NamedTuple):
         return self.pairs[int(first * len(self.pairs))]
 
 
-class Lengths:
+class Lengths(Workload):
     """`input_tokens` and `output_tokens` each say a distribution; `file:PATH` for both draws pairs together."""
 
     name: Final = "lengths"

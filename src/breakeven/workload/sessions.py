@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from breakeven.caution import Caution
 from breakeven.errors import LONGEST_NAME, UsageError, one_line
-from breakeven.workload.base import Ask, Server
+from breakeven.workload.base import Ask, Server, Workload
 from breakeven.workload.draw import Draws, mix
 from breakeven.workload.filler import Filler, capped, check_replay, left_out, shared_prefixes, short_inputs
 from breakeven.workload.meter import Meter
@@ -21,7 +21,7 @@ _CHECK_AT_MOST: Final = 2_048
 _MOST_TURNS: Final = 1 << 20
 
 
-class Sessions:
+class Sessions(Workload):
     """`user` of a request is the number of the session played, also when the file is played again; `k` is its turn.
 
     A turn's prompt is one user text: the shared beginning of the turn that it continues, and text of its own for what
@@ -70,7 +70,6 @@ class Sessions:
         return self._all[self._played[play % len(self._played)]]
 
     def turn_counts(self) -> tuple[int, ...]:
-        """How many turns each session of the file has, in the order in which they are played."""
         return tuple(len(self.session(play).turns) for play in range(len(self._played)))
 
     def pause_s(self, turn: Turn) -> float:
@@ -79,7 +78,6 @@ class Sessions:
         return pause_s if self._longest_pause_s is None else min(pause_s, self._longest_pause_s)
 
     def arrivals_s(self) -> list[float] | None:
-        """When each session begins, in seconds from the first, never falling; None where the file does not say."""
         found = [
             arrival_s for play in range(len(self._played)) if (arrival_s := self.session(play).arrival_s) is not None
         ]

@@ -1,27 +1,27 @@
 """Trace: the arrival times and lengths of recorded traffic, with text of our own."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median_high
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
+from msgspec.structs import replace
 
 from breakeven.caution import Caution
-from breakeven.workload.base import Ask, Server
+from breakeven.workload.base import Ask, Server, Workload
 from breakeven.workload.draw import Draws, mix
 from breakeven.workload.filler import Filler, capped, check_replay, left_out, shared_prefixes, short_inputs
 from breakeven.workload.meter import Meter
 from breakeven.workload.text import Piece
-from breakeven.workload.tracefile import read_trace, shared_blocks, shared_input_share
+from breakeven.workload.tracefile import read_trace, shared_blocks, shared_tokens
 
 _CHECK_AT_MOST: Final = 2_048
 _KEPT_TOKENS: Final = 1 << 20
 """Text of blocks that is kept at once: some 6 MB."""
 
 
-class Trace:
+class Trace(Workload):
     """User 0 asks the trace's requests in order, as an open loop does; other users start elsewhere and go round.
 
     Where the trace says which blocks of text requests share (hash ids of Mooncake and Bailian), equal ids give equal
@@ -50,20 +50,24 @@ class Trace:
             self._path, max_requests=max_requests, max_input_tokens=max_input_tokens
         )
         self._shared_blocks = shared_blocks(self._arrivals)
-        self._shared = shared_input_share(self._arrivals, block_tokens=self._block_tokens)
+        self._shared_tokens = shared_tokens(self._arrivals, block_tokens=self._block_tokens)
+        self._asked = len(self._arrivals)
         self._starts = Draws(seed, purpose="start")
         self._places = Draws(seed, purpose="place")
         self._filler = Filler(seed=seed)
         self._kept: dict[int, Piece] = {}
 
-    def arrivals_s(self) -> NDArray[np.float64]:
-        """When each request is due, in seconds from the first, never falling."""
-        return np.array([arrival.arrival_s for arrival in self._arrivals]) / self._speed
+    def arrivals_s(self) -> list[float]:
+        return [arrival.arrival_s / self._speed for arrival in self._arrivals]
 
     def end_after(self, duration_s: float) -> None:
         """Only so much of it will be replayed: what is shared beyond that is not counted."""
-        asked = int(np.searchsorted(self.arrivals_s(), duration_s, side="right"))
-        self._shared = shared_input_share(self._arrivals[: max(1, asked)], block_tokens=self._block_tokens)
+        self._asked = max(1, bisect_right(self.arrivals_s(), duration_s))
+
+    def shared_input_share(self) -> float:
+        """Input tokens that stood at the start of an earlier prompt / all input tokens, of what is asked in order."""
+        inputs = sum(arrival.input_tokens for arrival in self._arrivals[: self._asked])
+        return sum(self._shared_tokens[: self._asked]) / inputs
 
     def use_salt(self, salt: int) -> None:
         self._salt = salt
@@ -75,7 +79,8 @@ class Trace:
         cautions = await self._filler.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(wished)))
         rows = self._left_out + len(self._arrivals)
         cautions += left_out(self._left_out, of=rows, why="no input, no output, or more than max-input-tokens")
-        return [*cautions, *short_inputs(wished, least=self._filler.least_tokens), *shared_prefixes(self._shared)]
+        shared = shared_prefixes(self.shared_input_share())
+        return [*cautions, *short_inputs(wished, least=self._filler.least_tokens), *shared]
 
     def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:
         number = self._number(user, k)
@@ -86,12 +91,13 @@ class Trace:
             content = self._blocks(number, place, count=input_tokens - self._filler.overhead_tokens)
         else:
             content = self._filler.content(nonce, place, input_tokens=input_tokens)
-        return self._filler.ask(
+        ask = self._filler.ask(
             content,
             input_tokens=input_tokens,
             output_tokens=capped(arrival.output_tokens, max_output_tokens),
             name=f"request-{number}",
         )
+        return replace(ask, shared_tokens=self._shared_tokens[number]) if arrival.blocks else ask
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -102,7 +108,7 @@ class Trace:
             "speed": self._speed,
             "requests": len(self._arrivals),
             "left_out": self._left_out,
-            "shared_input_share": round(self._shared, 4),
+            "shared_input_share": round(self.shared_input_share(), 4),
             "nonce": "none, blocks are shared" if self._shares() else "in front",
             **self._filler.describe(),
         }

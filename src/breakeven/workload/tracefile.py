@@ -66,15 +66,15 @@ def read_trace(path: Path, *, max_requests: int | None = None, max_input_tokens:
     return Recording(name, _from_zero(found), left_out, form.block_tokens)
 
 
-def shared_input_share(arrivals: Sequence[Arrival], *, block_tokens: int) -> float:
-    """Input tokens in blocks whose id an earlier request had, from the first block on, / all input tokens."""
+def shared_tokens(arrivals: Sequence[Arrival], *, block_tokens: int) -> list[int]:
+    """Of each request the input tokens in blocks whose id an earlier one had, from its first block on."""
     seen: set[int] = set()
-    shared = 0
+    found: list[int] = []
     for arrival in arrivals:
         again = sum(1 for _ in itertools.takewhile(seen.__contains__, arrival.blocks))
-        shared += min(again * block_tokens, arrival.input_tokens)
+        found.append(min(again * block_tokens, arrival.input_tokens))
         seen.update(arrival.blocks)
-    return shared / sum(arrival.input_tokens for arrival in arrivals)
+    return found
 
 
 def shared_blocks(arrivals: Sequence[Arrival]) -> list[int]:
