@@ -135,6 +135,14 @@ def found_by(check: str, level: Level) -> list[Caution]:
     return list(CHECKS[check](Seen(facts=level[0], level=summarise_level(*level), checks=checks)))
 
 
+def test_a_cache_that_serves_what_the_workload_shares_on_purpose_is_meant() -> None:
+    def sharing(tokens: int) -> Level:
+        return changed(an_honest_level(), every(1, cached_tokens=2, asked_shared_tokens=tokens))
+
+    assert found_by("cached_prompts", sharing(2)) == []
+    assert [caution.id for caution in found_by("cached_prompts", sharing(0))] == ["cached_prompts"]
+
+
 def ids(level: Level) -> set[str]:
     return {caution.id for caution in judged_level(*level).cautions}
 

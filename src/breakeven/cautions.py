@@ -280,7 +280,7 @@ def ended_without_done(seen: Seen) -> Iterator[Caution]:
 def cached_prompts(seen: Seen) -> Iterator[Caution]:
     """Prompts were read, not remembered."""
     share = seen.checks.cached_share
-    if share is not None and share > 0.05 + seen.level.extra.get("shared_input_share", 0.0):
+    if share is not None and share > 0.05 + seen.checks.shared_share:
         yield Caution(
             id="cached_prompts",
             seen="the server took {share:share} of the prompt tokens from its prefix cache",

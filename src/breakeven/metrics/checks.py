@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, hidden_tokens
 from breakeven.metrics.level import Window, estimated_share, input_share, settled_s
-from breakeven.metrics.sessions import session_records
 from breakeven.metrics.speed import in_flight
 from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, Floats, t_quantile
 from breakeven.record import LevelFacts, Record
@@ -54,6 +53,8 @@ class Checks(Struct, frozen=True, kw_only=True):
     """Mean over answers whose chunks were counted one by one."""
     cached_share: float | None
     """Prompt tokens that the server served from a cache."""
+    shared_share: float
+    """Prompt tokens that the workload itself put at the start of an earlier prompt."""
     input_misses: int
     output_misses: int
     """Answers of another length than the workload asked for."""
@@ -81,13 +82,13 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
     window = Window(facts, records, arrivals=arrivals)
     answers = window.answers()
     e2e = [value for record in answers if (value := METRICS["e2e_s"].of(record)) is not None]
-    of, users = _as_users(facts, records)
-    of_users = window if users is records else Window(of, users, arrivals=arrivals)
-    think_s = _think_s(of, users, of_users)
-    little, tolerance = _little(of, of_users, think_s=think_s)
+    # what the turns of a recorded session wait for is a part of it: whoever plays it does not pause
+    of = replace(facts, own_pauses=False) if facts.session_turns else facts
+    think_s = _think_s(of, window)
+    little, tolerance = _little(of, window, think_s=think_s)
     halves, doubt = _halves(arrivals, window)
     return Checks(
-        in_flight=None if facts.plays_once else _in_flight(of, users, window),
+        in_flight=None if facts.plays_once else _in_flight(of, window),
         halves_tok_per_s=halves,
         halves_doubt_tok_per_s=doubt,
         little_users=little,
@@ -100,6 +101,7 @@ def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arriv
         tokens_per_chunk=arrivals.tokens_per_chunk,
         tokens_in_first_chunk=_first_chunk(answers),
         cached_share=input_share(answers, lambda record: record.cached_tokens),
+        shared_share=input_share(answers, lambda record: record.asked_shared_tokens) or 0.0,
         input_misses=sum(_misses(record.asked_input_tokens, record.input_tokens) for record in answers),
         output_misses=sum(_misses(record.asked_output_tokens, record.output_tokens) for record in answers),
         in_one_piece=sum(len(record.chunk_us) == 4 and (record.output_tokens or 0) > 1 for record in answers),
@@ -125,21 +127,14 @@ def _one_length(facts: LevelFacts, answers: Sequence[Record]) -> bool:
     return (facts.users or 0) > 1 and not pauses and len(lengths) == 1 and None not in lengths
 
 
-def _as_users(facts: LevelFacts, records: Sequence[Record]) -> tuple[LevelFacts, Sequence[Record]]:
-    """Recorded sessions as requests of users who never pause; other records as they are."""
-    if not facts.session_turns:
-        return facts, records
-    return replace(facts, own_pauses=False, session_turns=()), session_records(facts, records)
-
-
 def _misses(asked: int | None, got: int | None) -> bool:
     return asked is not None and got is not None and asked != got
 
 
-def _in_flight(facts: LevelFacts, records: Sequence[Record], window: Window) -> float:
-    spans = [(record.due_s, record.end_s) for record in records]
+def _in_flight(facts: LevelFacts, window: Window) -> float:
+    spans = [(record.due_s, record.end_s) for record in window.stays]
     if facts.think_s > 0 or facts.own_pauses:
-        spans += _thinking(records, think_s=facts.think_s)
+        spans += _thinking(window.stays, think_s=facts.think_s)
     covered_s = sum(max(0.0, min(end, window.close_s) - max(start, window.open_s)) for start, end in spans)
     return covered_s / window.length_s
 
@@ -218,23 +213,23 @@ def _halves(arrivals: Arrivals, window: Window) -> tuple[tuple[float, float] | N
 
 def _little(facts: LevelFacts, window: Window, *, think_s: float) -> tuple[float | None, float | None]:
     """Users that throughput and latency account for; only where the window holds five answers of each user."""
-    ended = [record for record in window.all_ended if record.status != "cut"]
+    ended = [record for record in window.ended_of(window.stays) if record.status != "cut"]
     if not ended or facts.users is None:
         return None, None
     stay_s = sum(record.end_s - record.due_s for record in ended) / len(ended) + think_s
     if window.length_s < 5 * stay_s:
         return None, None
-    per_s = (len(window.all_due) + len(ended)) / 2 / window.length_s
+    per_s = (len(window.due_of(window.stays)) + len(ended)) / 2 / window.length_s
     return per_s * stay_s, max(0.05, stay_s / window.length_s)
 
 
-def _think_s(facts: LevelFacts, records: Sequence[Record], window: Window) -> float:
+def _think_s(facts: LevelFacts, window: Window) -> float:
     """The plan's, or the mean pause after the good answers that ended in the window where the workload has its own."""
     if not facts.own_pauses:
         return facts.think_s
     pauses_s = [
         then - one.end_s
-        for one, then in _pauses(records)
+        for one, then in _pauses(window.stays)
         if then is not None and window.open_s < one.end_s <= window.close_s
     ]
     return sum(pauses_s) / len(pauses_s) if pauses_s else facts.think_s

@@ -46,12 +46,13 @@ class Window:
         self._arrivals, self._records = arrivals, records
         if facts.stopped in MOVABLE:
             self.open_s = settled_s(facts, self._laid_out)
-        self.due = self.all_due = [record for record in records if self._holds(record.due_s)]
-        self.ended = [record for record in records if self.open_s < record.end_s <= self.close_s]
-        self.all_ended = self.ended
+        self.due = self.all_due = self.due_of(records)
+        self.ended = self.all_ended = self.ended_of(records)
         sessions = session_records(facts, records)
+        self.stays = sessions or records
+        """What users are there for: the recorded sessions that they play, else their requests."""
         self.plays_sessions = bool(facts.session_turns)
-        self.sessions = [one for one in sessions if one.measured or self.open_s < one.end_s <= self.close_s]
+        self.sessions = [one for one in sessions if one.measured or self._ends(one)]
         """Recorded sessions that ended in the window, or of those played once all; a turn of each was seen there."""
         if facts.measured_requests is not None:
             self.due = self.ended = [record for record in records if record.measured]
@@ -74,8 +75,16 @@ class Window:
         """Of the intervals of percentiles, for how long the speed remembers."""
         return 1.0 if self.speed is None else self.speed.widening()
 
-    def _holds(self, at_s: float) -> bool:
-        return self.open_s <= at_s < self.close_s
+    def due_of(self, records: Sequence[Record]) -> list[Record]:
+        """Those that were due in it."""
+        return [record for record in records if self.open_s <= record.due_s < self.close_s]
+
+    def ended_of(self, records: Sequence[Record]) -> list[Record]:
+        """Those that ended in it."""
+        return [record for record in records if self._ends(record)]
+
+    def _ends(self, record: Record) -> bool:
+        return self.open_s < record.end_s <= self.close_s
 
     def at_s(self, record: Record, metric: Metric) -> float:
         """When a request counts in a metric: when it was due or when it ended; of a given number of them, when due."""
