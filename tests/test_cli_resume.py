@@ -86,6 +86,18 @@ def test_a_failed_level_is_measured_again(tmp_path: Path) -> None:
     assert (again.code, again.json["levels"][0]["status"]) == (0, "done")
 
 
+def test_a_run_that_does_not_say_when_it_began_is_not_added_to(tmp_path: Path) -> None:
+    with FaultServer({"good": status(503), "/metrics": idle}) as server:
+        words = ("run", "--url", server.url, "--users", "4", "--duration", "0.8", *LEVELS[2:], "--warmup", "0.2")
+        breakeven(*words, "--out", tmp_path, "--json", "-")
+        host = run_folder(tmp_path) / "host.json"
+        host.write_text('{"engine": {}}')
+        again = breakeven("run", "--resume", host.parent, "--json", "-")
+    assert again.code == 1
+    assert f"{host}: does not say when the run began" in again.err
+    assert "Traceback" not in again.err
+
+
 def eventually(true: Callable[[], bool], *, within_s: float) -> bool:
     until_s = time.perf_counter() + within_s
     while not true() and time.perf_counter() < until_s:

@@ -66,11 +66,19 @@ def test_a_plan_that_was_spoiled_is_one_clear_line_with_its_path(folder: RunFold
 
 def test_facts_of_the_host_come_back_and_are_empty_where_a_kill_came_first(folder: RunFolder) -> None:
     assert folder.host() == {}
-    folder.write_host({"run": {"started": "2026"}, "host": {"cpu": "x"}})
-    assert folder.host() == {"run": {"started": "2026"}, "host": {"cpu": "x"}}
+    known = {"run": {"started": "2026-11-23"}, "host": {"cpu": "x"}}
+    folder.write_host(known)
+    assert folder.host() == known
     (folder.path / "host.json").write_bytes(b'{"run": ')
     with pytest.raises(RunFailedError, match=r"host\.json: "):
         folder.host()
+
+
+def test_a_start_that_is_no_time_is_one_clear_line(folder: RunFolder) -> None:
+    folder.write_host({"run": {"started": "yesterday"}})
+    with pytest.raises(RunFailedError, match=r"host\.json: started: 'yesterday' is no date and time, such as 2026-") as raised:
+        folder.host()
+    assert "\n" not in str(raised.value)
 
 
 def test_a_sealed_level_is_one_parquet_file_and_no_log(folder: RunFolder) -> None:

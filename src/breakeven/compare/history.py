@@ -1,10 +1,10 @@
 """Runs of one cell over time: at which of them its figure surely changed, by the gate's rule for the whole history."""
 
-import datetime
 from collections.abc import Sequence
 
 from msgspec import Struct
 
+from breakeven.clock import moment, unix_s
 from breakeven.compare.differences import same_unit
 from breakeven.compare.family import Pair, family_spread
 from breakeven.compare.gate import Gate, Spread, gate_level
@@ -104,10 +104,8 @@ def _loads(runs: Sequence[Pooled]) -> list[int]:
 
 def _when(run: RunSummary) -> float:
     """Seconds since 1970; what says nothing comes first."""
-    try:
-        return datetime.datetime.fromisoformat(run.run.started or "").timestamp()
-    except ValueError:
-        return 0.0
+    started = moment(run.run.started)
+    return 0.0 if started is None else unix_s(started)
 
 
 def _check_alike(runs: Sequence[RunSummary]) -> None:

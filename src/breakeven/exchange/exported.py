@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple, TypeVar
 
+from breakeven.clock import moment
 from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.statistics import STATISTICS
 from breakeven.metrics.summary import LevelSummary, RunSummary
@@ -77,11 +78,8 @@ def level_name(level: LevelSummary | LevelFacts) -> str:
 
 def began(run: RunSummary) -> datetime.datetime | None:
     """When the run began; None where it does not say, or not in which zone."""
-    try:
-        found = datetime.datetime.fromisoformat(run.run.started or "")
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
+    found = moment(run.run.started)
+    return found if found is not None and found.tzinfo else None
 
 
 def labels(run: RunSummary, level: LevelSummary) -> dict[str, str]:

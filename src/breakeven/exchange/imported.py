@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from breakeven.caution import Caution
+from breakeven.clock import moment
 from breakeven.errors import UsageError, one_line
 from breakeven.hardware import gpu_key
 from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
@@ -70,7 +71,7 @@ def imported(
     workload: Mapping[str, Any] | None = None,
     name: str = "",
 ) -> Imported:
-    """The run, its definitions and notes in `settings`; what is None or empty is left out."""
+    """The run, its definitions and notes in `settings`; what is None or empty is left out, and a start of no known form."""
     settings = {
         "unit": "tokens",
         "imported": {
@@ -83,7 +84,7 @@ def imported(
     }
     facts = RunFacts(
         id=f"import-{origin.tool}-{PurePath(origin.where).stem}{name}",
-        started=started,
+        started=None if moment(started) is None else started,
         host=_known(host),
         engine=_known(engine),
         model=model,

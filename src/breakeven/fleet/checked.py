@@ -4,7 +4,6 @@ Everything that a node says is a claim. Who answers for which job, when it was h
 operator's own record, and what the node says is held against that.
 """
 
-import datetime
 import hashlib
 import math
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from breakeven.clock import moment, unix_s
 from breakeven.errors import one_line
 from breakeven.fleet.job import OVER, Job
 from breakeven.fleet.proof import verify
@@ -280,13 +280,8 @@ def gpu_of(name: str | None, memory_bytes: float | None = None) -> str | None:
 
 def seconds(text: str | None) -> float | None:
     """Seconds since 1970 of an ISO 8601 time with a zone; None for anything else."""
-    if text is None:
-        return None
-    try:
-        found = datetime.datetime.fromisoformat(text)
-        return None if found.tzinfo is None else found.timestamp()
-    except (ValueError, OverflowError):
-        return None
+    found = moment(text)
+    return None if found is None or found.tzinfo is None else unix_s(found)
 
 
 def _difference(one: float | None, other: float | None) -> float | None:

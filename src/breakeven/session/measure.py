@@ -16,7 +16,7 @@ from breakeven.calibrate.kept import kept_ceiling
 from breakeven.caution import Caution
 from breakeven.cautions import judged_level
 from breakeven.client.target import Access, resolve
-from breakeven.clock import now_s, wall_now
+from breakeven.clock import moment, now_s, wall_now
 from breakeven.compare.nextlevel import next_level
 from breakeven.compare.words import why_next_text
 from breakeven.errors import RunFailedError
@@ -36,7 +36,7 @@ from breakeven.session.defaults import level_plan, level_plans, output_tokens
 from breakeven.session.search import ended_early_text, search_levels
 from breakeven.session.server import Server, describe_engine, find_server
 from breakeven.session.summary import summarise
-from breakeven.store.folder import RunFolder
+from breakeven.store.folder import HOST, RunFolder
 from breakeven.store.running import Running
 from breakeven.store.samples import seal_samples
 from breakeven.study.estimate import level_s
@@ -285,11 +285,17 @@ class Measurement:
         assert self.folder is not None
         earlier = self.folder.host()
         if earlier:
-            began = datetime.datetime.fromisoformat(earlier["run"]["started"])
+            run, engine = (earlier.setdefault(part, {}) for part in ("run", "engine"))
+            began = moment(run.get("started"))
+            if began is None or began.tzinfo is None:
+                raise RunFailedError(
+                    f"{self.folder.path / HOST}: does not say when the run began, so that nothing can be added to it; "
+                    "measure anew"
+                )
             self._zero_s -= (self._started - began).total_seconds()
-            earlier["run"]["resumed"] = [*earlier["run"].get("resumed", []), self._started.isoformat()]
-            earlier["engine"].pop("exit_code", None)
-            earlier["engine"]["starts"] = [*earlier["engine"].get("starts", []), *self._start()]
+            run["resumed"] = [*run.get("resumed", []), self._started.isoformat()]
+            engine.pop("exit_code", None)
+            engine["starts"] = [*engine.get("starts", []), *self._start()]
             self.folder.write_host(earlier)
             return
         launched = self._launched

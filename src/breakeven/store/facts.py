@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from breakeven.client.openai import BAD_JSON
+from breakeven.clock import moment
 from breakeven.errors import LONGEST_NAME, RunFailedError, UsageError, one_line
 from breakeven.hidden import hidden
 from breakeven.metrics.bracket import Bracket
@@ -85,6 +86,10 @@ class _Run(Struct):
     workload: _Workload = field(default_factory=_Workload)
     settings: _Settings = field(default_factory=_Settings)
     resumed: list[str] = []
+
+    def __post_init__(self) -> None:
+        if self.started is not None and moment(self.started) is None:
+            raise ValueError(f"started: '{self.started}' is no date and time, such as 2026-11-23T02:10:00+00:00")
 
 
 class HostFile(Struct):

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from breakeven.clock import moment, unix_s
 from breakeven.errors import UsageError, one_line
 from breakeven.parquet import ParquetError, batches
 
@@ -81,14 +82,11 @@ class Row(NamedTuple):
         """A date with time, as seconds; one without a zone is taken as UTC, since only differences count."""
         value = self.value(column)
         if isinstance(value, str):
-            try:
-                value = datetime.datetime.fromisoformat(value)
-            except ValueError:
-                value = None
+            value = moment(value)
         if not isinstance(value, datetime.datetime):
             found = shown(self.value(column))
             raise UsageError(f"{self.where}: '{_short(column)}' must be a date with time, but is {found}")
-        return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
+        return unix_s(value)
 
 
 Rows = Generator[Row, None, None]
