@@ -882,6 +882,14 @@ def test_these_exports_are_json_and_one_file_a_level(form: str) -> None:
         json.loads(content)
 
 
+@pytest.mark.parametrize("form", ["vllm-json", "llmd-report"])
+def test_levels_of_near_rates_are_files_of_their_own(form: str) -> None:
+    run = read(document("vllm_bench.json")).run
+    level = msgspec.structs.replace(run.levels[0], users=None)
+    levels = tuple(msgspec.structs.replace(level, req_per_s_offered=rate) for rate in (1234.567, 1234.568))
+    assert len(export_run(msgspec.structs.replace(run, levels=levels), form=form)) == 2
+
+
 def test_what_is_exported_for_vllm_is_read_back_as_it_was() -> None:
     run = read(SCHEMAS["vllm"]).run
     [(name, content)] = export_run(run, form="vllm-json").items()

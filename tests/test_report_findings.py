@@ -248,6 +248,19 @@ def test_the_command_makes_the_same_plan_again(plan: Plan) -> None:
     assert replace(again, users=again.user_levels) == replace(plan, users=plan.user_levels)
 
 
+def test_a_prediction_is_repeated_at_the_very_rates_that_it_was_asked_at() -> None:
+    run = RunFacts(
+        id="x",
+        kind="predicted",
+        model="m",
+        host={"gpu": "l40s"},
+        engine={"name": "vllm"},
+        workload={"input_tokens": 100, "output_tokens": 50},
+        settings={"predicted": {"precision": "bf16"}, "rate": [1234.567, 20.0], "arrivals": "constant"},
+    )
+    assert "--rate 1234.567,20 --arrivals constant" in (run_command(run) or "")
+
+
 def test_settings_that_are_defaults_are_not_repeated() -> None:
     settings = {"engine": "llamacpp", "users": [1, 5], "precision": 0.05, "think_s": 0.0, "timeout_s": 600.0}
     assert run_command(RunFacts(id="x", settings=settings)) == "breakeven run --engine llamacpp --users 1,5"

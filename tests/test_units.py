@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.units import load_text, parse_duration_s, short_count, short_rate, short_s
+from breakeven.units import load_text, loads_text, parse_duration_s, short_count, short_rate, short_s
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,16 @@ def test_a_load_is_told_in_users_or_in_requests_per_second() -> None:
         "5 users, repeat 1",
         "2.5 req/s, repeat 2",
     ]
+
+
+def test_rates_that_are_levels_of_their_own_are_told_apart() -> None:
+    assert [load_text(None, rate) for rate in (1234.567, 1234.568, 1_000_000.0, 1 / 3)] == [
+        "1234.567 req/s",
+        "1234.568 req/s",
+        "1000000 req/s",
+        "0.333 req/s",
+    ]
+    assert loads_text([(None, 1234.567), (None, 1234.568)]) == "1234.567 and 1234.568 req/s"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 import msgspec
 
 from breakeven.serving import typed
-from breakeven.units import parse_duration_s
+from breakeven.units import exact, parse_duration_s
 
 Number = TypeVar("Number", int, float)
 
@@ -135,10 +135,6 @@ def _real(text: str) -> float:
         raise ValueError(f"'{text}' is no number") from None
 
 
-def _short(value: float) -> str:
-    return f"{value:.12g}"
-
-
 def _pairs(value: Mapping[str, str]) -> list[str]:
     return [f"{name}={one}" for name, one in value.items()]
 
@@ -167,12 +163,12 @@ NAMES: Final = Kind(
 )
 WHOLE: Final = Kind(_whole)
 COUNT: Final = Kind(lambda text: _at_least_1(_whole(text)))
-AMOUNT: Final = Kind(lambda text: _at_least_1(_real(text)), lambda value: (_short(value),))
-REAL: Final = Kind(_real, lambda value: (_short(value),))
-NUMBERS: Final = Kind(numbers, lambda value: (",".join(map(_short, value)),))
+AMOUNT: Final = Kind(lambda text: _at_least_1(_real(text)), lambda value: (exact(value),))
+REAL: Final = Kind(_real, lambda value: (exact(value),))
+NUMBERS: Final = Kind(numbers, lambda value: (",".join(map(exact, value)),))
 COUNTS: Final = Kind(counts, lambda value: (",".join(map(str, value)),))
 USERS: Final = Kind(users, lambda value: (",".join(map(str, value)),))
-DURATION: Final = Kind(parse_duration_s, lambda value: (_short(value),))
+DURATION: Final = Kind(parse_duration_s, lambda value: (exact(value),))
 PATH: Final = Kind(Path)
 _USERS_OR_AUTO: Final = USERS._replace(read=_or_auto(users, auto="auto"))
 _DURATION_OR_AUTO: Final = DURATION._replace(read=_or_auto(parse_duration_s, auto=None))

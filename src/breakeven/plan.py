@@ -12,7 +12,7 @@ from msgspec import Struct
 from breakeven.errors import FieldError, UsageError, one_line
 from breakeven.hidden import is_secret_name
 from breakeven.serving import Hardware, Launch
-from breakeven.units import load_text
+from breakeven.units import exact, load_text
 
 DEFAULT_USERS = (1, 5, 10, 50, 100)
 LEAST_REQ_PER_S = 1e-3
@@ -250,7 +250,7 @@ def _bad_mix(given: Mapping[str, Any]) -> FieldError | None:
         return FieldError("it says at which speed auto looks for levels; give --users auto too", "floors")
     for name in ("users", "rate"):
         if given.get("find_max") and len(given.get(name, ())) > 1:
-            first = f"{given[name][0]:g}"
+            first = exact(given[name][0])
             return FieldError(
                 f"a search begins at one load and finds the others; give one, such as {first}", name, "find_max"
             )
@@ -268,7 +268,7 @@ def _bad_load(plan: Plan) -> FieldError | None:
         return FieldError(f"{plan.repeats} is too few; give at least 1", "repeats")
     for floor in plan.floors:
         if not (math.isfinite(floor) and floor > 0):
-            return FieldError(f"{floor:g} is no speed; give tok/s a user above 0, such as --floor 25,50", "floors")
+            return FieldError(f"{exact(floor)} is no speed; give tok/s a user above 0, such as --floor 25,50", "floors")
     if plan.find_max and plan.slo is None:
         return FieldError("it needs limits to meet; give --slo, such as --slo ttft_p99=2s,tpot_p99=100ms", "find_max")
     return None
@@ -280,12 +280,12 @@ def _bad_rate(rates: tuple[float, ...]) -> FieldError | None:
     for rate in rates:
         if not LEAST_REQ_PER_S <= rate <= MOST_REQ_PER_S:
             return FieldError(
-                f"{rate:g} req/s cannot be offered; give {LEAST_REQ_PER_S:g} to {MOST_REQ_PER_S:.0f} of them", "rate"
+                f"{exact(rate)} req/s cannot be offered; give {LEAST_REQ_PER_S:g} to {MOST_REQ_PER_S:.0f} of them", "rate"
             )
     told_apart = tuple(round(rate, 3) for rate in rates)
     if len(set(told_apart)) < len(rates):
         return FieldError(
-            f"{_first_repeat(told_apart):g} stands twice; rates are told apart by three decimals, and each level is "
+            f"{exact(_first_repeat(told_apart))} stands twice; rates are told apart by three decimals, and each level is "
             "measured once",
             "rate",
         )

@@ -47,13 +47,23 @@ def short_s(value_s: float) -> str:
     return f"{minutes}m{seconds:02d}s"
 
 
+def exact(value: float) -> str:
+    """A number as it was given, to twelve digits: `25`, `1234567.5`."""
+    return f"{value:.12g}"
+
+
+def rate_text(req_per_s: float) -> str:
+    """An offered rate, to the three decimals by which rates are told apart: `2.5`, `1234.567`."""
+    return exact(round(req_per_s, 3) or req_per_s)
+
+
 def load_text(users: int | None, req_per_s: float | None, *, repeat: int | None = None) -> str:
     """`1 user`, `5 users`, `2.5 req/s`, `no rate` of requests that come at one moment; with its repeat, counted from 0,
     `5 users, repeat 2`.
     """
     again = "" if repeat is None else f", repeat {repeat + 1}"
     if users is None:
-        return ("no rate" if req_per_s is None else f"{req_per_s:g} req/s") + again
+        return ("no rate" if req_per_s is None else f"{rate_text(req_per_s)} req/s") + again
     return ("1 user" if users == 1 else f"{users} users") + again
 
 
@@ -61,7 +71,7 @@ def loads_text(loads: Iterable[tuple[int | None, float | None]]) -> str:
     """Loads by size, each once: `1 user`, `10, 50 and 100 users`, `0.5 and 20 req/s`."""
     known = sorted({load for load in loads if load != (None, None)}, key=lambda load: (load[0] or 0, load[1] or 0.0))
     users = [str(users) for users, _ in known if users is not None]
-    rates = [f"{rate:g}" for users, rate in known if users is None]
+    rates = [rate_text(rate) for users, rate in known if users is None]
     told = (_joined(users, "user" if users == ["1"] else "users"), _joined(rates, "req/s"))
     return " and ".join(filter(None, told)) or load_text(None, None)
 

@@ -22,7 +22,7 @@ from breakeven.session.launch import embedded_told
 from breakeven.session.plan_file import PlanFile
 from breakeven.study.cells import Cell
 from breakeven.study.estimate import SETTLE_S, cost_usd, start_s, turn_s
-from breakeven.units import S_PER_H, load_text, short_s
+from breakeven.units import S_PER_H, exact, load_text, short_s
 
 
 def dry_run_text(plan: PlanFile) -> str:
@@ -119,19 +119,19 @@ def _asks(plan: Plan) -> str:
 
 
 def _listed(numbers: Sequence[float]) -> str:
-    return ", ".join(f"{number:g}" for number in numbers)
+    return ", ".join(map(exact, numbers))
 
 
 def _hardware(hardware: Hardware) -> str:
     cards = f"{hardware.count} x {hardware.gpu or 'GPU not named'}"
     parts = [cards]
     for text, value, source in (
-        ("{:g} W declared", hardware.power_w, hardware.power_source),
-        ("${:g}/h rent", hardware.rent_usd_per_h, hardware.rent_source),
-        ("${:g} to buy", hardware.price_usd, hardware.price_source),
+        ("{} W declared", hardware.power_w, hardware.power_source),
+        ("${}/h rent", hardware.rent_usd_per_h, hardware.rent_source),
+        ("${} to buy", hardware.price_usd, hardware.price_source),
     ):
         if value is not None:
-            parts.append(text.format(value) + (f" ({source})" if source else ""))
+            parts.append(text.format(exact(value)) + (f" ({source})" if source else ""))
     return ", ".join(parts)
 
 
@@ -198,4 +198,4 @@ def _budget(plan: PlanFile, *, total_s: float, total_usd: float) -> Iterator[str
     ):
         if limit is not None:
             verdict = "holds all of it" if total <= limit else "may end it before the last cell"
-            yield f"budget  {key} = {limit:g} {verdict}"
+            yield f"budget  {key} = {exact(limit)} {verdict}"

@@ -32,6 +32,7 @@ from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder, is_run
 from breakeven.store.log import cannot_write
 from breakeven.store.study import is_study
+from breakeven.units import exact
 
 STDOUT: Final = "-"
 MOST_CELLS: Final = 4
@@ -224,7 +225,7 @@ def command(asked: Asked, loaded: Sequence[Loaded]) -> str:
     for text in asked.overrides:
         words += ["--set", text]
     words += ["--ranges", asked.ranges] if asked.ranges else []
-    words += ["--floor", ",".join(f"{floor:g}" for floor in asked.floors)] if asked.floors else []
+    words += ["--floor", ",".join(map(exact, asked.floors))] if asked.floors else []
     words += ["--slo", asked.slo] if asked.slo else []
     return " ".join(shlex.quote(word) for word in [*words, "--html", "report.html"])
 

@@ -25,7 +25,7 @@ from breakeven.errors import one_line
 from breakeven.metrics.pooling import cannot_tell
 from breakeven.say import plus_minus, room
 from breakeven.table import Column, Table, heads, lines
-from breakeven.units import short_count, short_s
+from breakeven.units import rate_text, short_count, short_s
 
 FORMAT: Final = 3
 _LATENCIES: Final = (
@@ -103,7 +103,7 @@ def _latency(row: LevelRow, name: str) -> bool:
 
 
 def _level_lines(row: LevelRow, names: Sequence[str], *, repeated: bool) -> Iterator[list[str]]:
-    load = f"{row.req_per_s:g}" if row.users is None else str(row.users)
+    load = rate_text(row.req_per_s) if row.users is None else str(row.users)
     for first, role, side in ((load, "A", row.reference), ("", "B", row.candidate)):
         if side is None:
             yield [first, role, "", "–"]

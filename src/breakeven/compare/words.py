@@ -23,7 +23,7 @@ from breakeven.compare.types import (
 )
 from breakeven.errors import one_line
 from breakeven.say import digits, half_width, interval, percent
-from breakeven.units import load_text, short_s
+from breakeven.units import load_text, rate_text, short_s
 
 TWO: Final = 2
 MOSTLY_LEVELS: Final = "most of the interval is what may lie between levels"
@@ -248,7 +248,7 @@ def left_out_text(level: LeftOut | None) -> str:
 
 def _at(one: Warned) -> str:
     if one.rates:
-        return f"at {', '.join(f'{rate:g}' for rate in sorted(one.rates))} req/s"
+        return f"at {', '.join(map(rate_text, sorted(one.rates)))} req/s"
     numbers = [str(users) for users in sorted(one.users)]
     return f"at {', '.join(numbers)} user{'' if numbers == ['1'] else 's'}"
 

@@ -11,6 +11,7 @@ from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.statistics import STATISTICS
 from breakeven.metrics.summary import LevelSummary, RunSummary
 from breakeven.record import LevelFacts, Record
+from breakeven.units import rate_text
 
 COUNTS: Final = {
     "requests": "answers that ended in the window",
@@ -72,7 +73,7 @@ def portions(items: Iterable[T], most: int) -> Iterator[list[T]]:
 
 def level_name(level: LevelSummary | LevelFacts) -> str:
     """`users-50`, `rate-2.5`, `users-50-repeat-1`: the load, for names of files and series."""
-    load = f"users-{level.users}" if level.users is not None else f"rate-{level.req_per_s_offered or 0:g}"
+    load = f"users-{level.users}" if level.users is not None else f"rate-{rate_text(level.req_per_s_offered or 0.0)}"
     return load + (f"-repeat-{level.repeat}" if level.repeat else "")
 
 

@@ -13,6 +13,7 @@ from breakeven.exchange.imported import Imported, Importer
 from breakeven.metrics.repeats import repeats
 from breakeven.metrics.summary import LevelSummary, RunSummary
 from breakeven.registry import load
+from breakeven.units import rate_text
 
 IMPORTERS: Final = {
     "vllm": "breakeven.exchange.vllm:IMPORTER",
@@ -152,4 +153,4 @@ def _load(level: LevelSummary) -> tuple[float, float]:
 def _words(level: LevelSummary) -> str:
     if level.users is not None:
         return f"of {level.users} users"
-    return "without users or rate" if level.req_per_s_offered is None else f"of {level.req_per_s_offered:g} req/s"
+    return "without users or rate" if level.req_per_s_offered is None else f"of {rate_text(level.req_per_s_offered)} req/s"

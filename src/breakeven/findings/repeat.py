@@ -13,6 +13,7 @@ from breakeven.metrics.summary import RunFacts
 from breakeven.options import Option, plan_words
 from breakeven.plan import Plan
 from breakeven.serving import settings_table
+from breakeven.units import exact
 
 
 def run_command(run: RunFacts) -> str | None:
@@ -51,7 +52,7 @@ def _predict_command(run: RunFacts) -> str:
     loads = ("rate", "arrivals") if run.settings.get("rate") else ("users",)
     for name in loads:
         told = run.settings.get(name) or ()
-        words += [f"--{name}", told if isinstance(told, str) else ",".join(f"{one:g}" for one in told)]
+        words += [f"--{name}", told if isinstance(told, str) else ",".join(map(exact, told))]
     return " ".join(["breakeven predict", *(shlex.quote(clean(str(word))) for word in words)])
 
 

@@ -10,7 +10,7 @@ from breakeven.metrics.goodput import VERDICTS, Verdict, figure, judged
 from breakeven.metrics.slo import Slo
 from breakeven.metrics.summary import LevelSummary, longer_with
 from breakeven.plan import LEAST_REQ_PER_S, MOST_REQ_PER_S
-from breakeven.units import load_text
+from breakeven.units import load_text, rate_text
 
 CLOSE_ENOUGH: Final = 0.05
 """The bracket's width over its lower end at which it is closed; one user is always close enough."""
@@ -188,7 +188,7 @@ def _text(met: float | None, missed: float | None, *, unit: str, slo: Slo, close
     if missed is None:
         return f"{_named(met, unit)} still {'meets' if one else 'meet'} {slo.text()}"
     most = "at most" if closed else "at least"
-    return f"{most} {_named(met, unit)} {'meets' if one else 'meet'} {slo.text()}; {missed:g} do not"
+    return f"{most} {_named(met, unit)} {'meets' if one else 'meet'} {slo.text()}; {rate_text(missed)} do not"
 
 
 def _untold(untold: Sequence[Outcome], *, unit: str, longer: str) -> str:
@@ -205,4 +205,4 @@ def _loads(found: Sequence[Outcome], *, unit: str) -> str:
     if not found:
         return ""
     *others, last = [one.load for one in found]
-    return "".join(f"{load:g}, " for load in others) + _named(last, unit)
+    return "".join(f"{rate_text(load)}, " for load in others) + _named(last, unit)

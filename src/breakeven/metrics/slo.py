@@ -10,7 +10,7 @@ from msgspec import Struct
 from breakeven.errors import UsageError, unknown
 from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.statistics import QUANTILES, STATISTICS
-from breakeven.units import parse_duration_s, short_s
+from breakeven.units import exact, parse_duration_s, short_s
 
 PRESETS: Final = {
     "mlperf-server": "ttft_p99=2s,tpot_p99=100ms",
@@ -77,7 +77,7 @@ class ServiceLevel(Struct, frozen=True, kw_only=True):
 
     def text(self, *, unit: str = "tok/s") -> str:
         floor = self.floor_tok_per_s_per_user
-        parts = [] if floor is None else [f"at least {floor:g} {unit} a user on average"]
+        parts = [] if floor is None else [f"at least {exact(floor)} {unit} a user on average"]
         return " and ".join(parts + ([] if self.slo is None else [self.slo.text()]))
 
 
@@ -124,6 +124,6 @@ def service_levels(*, floors: Sequence[float], slo: Slo | None) -> tuple[Service
     """One service level a floor, highest load last to ask, then the SLO; UsageError for a floor that is no speed."""
     for floor in floors:
         if not (math.isfinite(floor) and floor > 0):
-            raise UsageError(f"--floor: {floor:g} is no speed; give tok/s a user above 0, such as --floor 25,50")
+            raise UsageError(f"--floor: {exact(floor)} is no speed; give tok/s a user above 0, such as --floor 25,50")
     levels = tuple(ServiceLevel(floor_tok_per_s_per_user=floor) for floor in sorted(set(floors)))
     return levels if slo is None else (*levels, ServiceLevel(slo=slo))
