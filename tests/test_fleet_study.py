@@ -65,6 +65,7 @@ def test_cells_run_here_and_their_runs_are_compared(tmp_path: Path) -> None:
     runs = sorted((grid / "runs").iterdir())
     assert [run.name for run in runs] == ["m-fast-w", "m-slow-w"]
     assert all(len(RunFolder.open(run).finished()) == 2 for run in runs)
+    assert [json.loads(told.read_bytes()).keys() & {"plan"} for told in grid.glob("local/*/told.json")] == [set()] * 2
     assert "m-slow-w" in breakeven("runs", "--out", grid / "runs").out
     compared = breakeven("compare", *runs)
     assert compared.code == 0, compared.err

@@ -65,7 +65,9 @@ def import_file(data: bytes, *, where: str) -> list[Imported]:
 
 
 def _runs(documents: Sequence[Any], *, where: str) -> list[Imported]:
-    if len(documents) == 1 and isinstance(documents[0], list) and _importer(documents[0]) is None and documents[0]:
+    if len(documents) == 1 and (importer := _importer(documents[0])) is not None:
+        return importer.read(documents[0], where=where)
+    if len(documents) == 1 and isinstance(documents[0], list) and documents[0]:
         documents = documents[0]
     if len(documents) == 1:
         return _read(documents[0], where=where)

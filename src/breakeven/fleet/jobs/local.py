@@ -78,15 +78,17 @@ class Local:
         """Start its runner, and wait until it has begun; one that has run before starts nothing."""
         folder = self._work / name
         told = self.document(task)
-        told["words"] = [*self._command, *task.words[len(BENCHMARK) :]]
-        if task.plan is not None:
+        plan = told.pop("plan", None)
+        if plan is None:
+            told["words"] = [*self._command, *task.words[len(BENCHMARK) :]]
+        else:
             told["words"] = [*OURS[: -len(BENCHMARK)], *task.words]
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFailedError(cannot_write(folder, error)) from None
-        if task.plan is not None:
-            write_atomically(folder / "plan.toml", task.plan.encode())
+        if plan is not None:
+            write_atomically(folder / "plan.toml", plan.encode())
         write_atomically(folder / TOLD, json.dumps(told).encode())
         self._begin(folder)
         return name
