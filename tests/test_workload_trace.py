@@ -212,7 +212,7 @@ def test_a_limit_below_one_is_refused(setting: str, value: int, tmp_path: Path) 
 
 
 HOSTILE = {
-    "a.csv": ("when,what\n1,2\n", "no trace that is known by the columns when, what; known are"),
+    "a.csv": ("when,what\n1,2\n", "no trace that is known by the fields when, what; known are"),
     "b.csv": ("arrival_s,input_tokens,output_tokens\n", "holds no request"),
     "c.csv": ("arrival_s,input_tokens,output_tokens\n1,2.5,3\n", "line 2: 'input_tokens' must be a whole number"),
     "d.csv": ("arrival_s,input_tokens,output_tokens\n1,50,3\nnan,50,3\n", "line 3: 'arrival_s' must be a number"),

@@ -1,11 +1,12 @@
 """Makes prompts that have a wished number of tokens on the server at hand, chat template included."""
 
 from collections.abc import Sequence
+from statistics import median_high
 from typing import Final, NamedTuple
 
 from breakeven.caution import Caution, Value
 from breakeven.errors import UsageError
-from breakeven.workload.base import Ask
+from breakeven.workload.base import Ask, Server
 from breakeven.workload.meter import Meter, single_tokens
 from breakeven.workload.text import Piece, Source, TokenIds, Words, resource_lines
 
@@ -15,6 +16,7 @@ _PROBED_WORDS: Final = 256
 """Where words can be checked only by sending them, this many are sent and used at most."""
 _LEAST_WORDS: Final = 32
 _SEE: Final = "see docs/WORKLOADS.md"
+_CHECK_AT_MOST: Final = 2_048
 _KEPT_PROBES: Final = 2
 """Questions that the search for words leaves for the check."""
 _CHECK_AT: Final = ((3, 5), (7, 11))
@@ -46,6 +48,11 @@ class Filler:
         if self.doubt is None:
             return []
         return [unverified("{doubt}; " + self._estimate(), doubt=self.doubt, overhead=self.overhead_tokens)]
+
+    async def prepare_for(self, server: Server, wished: Sequence[int]) -> list[Caution]:
+        """`prepare` for prompts of these lengths, at their median; and a caution where some cannot be so short."""
+        cautions = await self.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(wished)))
+        return [*cautions, *_short_inputs(wished, least=self.least_tokens)]
 
     async def fit(self, meter: Meter, *, check_tokens: int) -> Fit:
         """Token ids where the server takes them, else words."""
@@ -101,7 +108,7 @@ def unverified(seen: str, **values: Value) -> Caution:
     return Caution(id="input_length_unverified", seen=seen, advice=_SEE, values=values)
 
 
-def short_inputs(wished: Sequence[int], *, least: int) -> list[Caution]:
+def _short_inputs(wished: Sequence[int], *, least: int) -> list[Caution]:
     """A caution where prompts were wished shorter than any prompt can be."""
     short = sum(tokens < least for tokens in wished)
     if not short:

@@ -2,21 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median_high
 from typing import Any, Final, NamedTuple
 
 from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.workload.base import Ask, Server, Workload
 from breakeven.workload.draw import Draws
-from breakeven.workload.filler import Filler, capped, short_inputs
-from breakeven.workload.meter import Meter
+from breakeven.workload.filler import Filler, capped
 from breakeven.workload.rows import read_rows
 from breakeven.workload.spread import Spread, parse_lengths
 
 _LOOKED_AT: Final = 2_000
 """Draws looked at to say how many prompts cannot be as short as drawn."""
-_CHECK_AT_MOST: Final = 2_048
 
 
 class Drawn(NamedTuple):
@@ -56,8 +53,7 @@ class Lengths(Workload):
 
     async def prepare(self, server: Server) -> Sequence[Caution]:
         drawn = [self.lengths(0, k)[0] for k in range(_LOOKED_AT)]
-        cautions = await self._filler.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(drawn)))
-        return [*cautions, *short_inputs(drawn, least=self._filler.least_tokens)]
+        return await self._filler.prepare_for(server, drawn)
 
     def lengths(self, user: int, k: int) -> tuple[int, int]:
         """Input and output tokens drawn for the k-th request of `user`."""

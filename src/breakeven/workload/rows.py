@@ -5,7 +5,7 @@ import contextlib
 import csv
 import datetime
 import itertools
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -78,6 +78,15 @@ class Row(NamedTuple):
             )
         return int(number)
 
+    def whole_numbers(self, column: str) -> tuple[int, ...]:
+        """The field as a list of whole numbers; none where there is no field."""
+        values = self.get(column) or ()
+        if not isinstance(values, list | tuple) or not all(type(value) is int for value in values):
+            raise UsageError(
+                f"{self.where}: '{_short(column)}' must be a list of whole numbers, but is {shown(values)}"
+            )
+        return tuple(values)
+
     def moment_s(self, column: str) -> float:
         """A date with time, as seconds; one without a zone is taken as UTC, since only differences count."""
         value = self.value(column)
@@ -107,6 +116,15 @@ def read_rows(path: Path) -> Iterator[Iterator[Row]]:
             yield rows
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
+
+
+def form_of(row: Row, forms: Mapping[str, Sequence[str]], *, what: str) -> str:
+    """The first of the forms whose fields a row all has; UsageError says which are known."""
+    for name, fields in forms.items():
+        if all(field in row.fields for field in fields):
+            return name
+    known = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in forms.items())
+    raise UsageError(f"{row.where}: no {what} that is known by the fields {row.columns()}; known are {known}")
 
 
 def shown(value: object) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from breakeven.errors import UsageError, one_line
-from breakeven.workload.rows import Row, read_rows, shown
+from breakeven.workload.rows import Row, form_of, read_rows, shown
 
 
 class Turn(NamedTuple):
@@ -54,19 +54,11 @@ def read_sessions(path: Path, *, forms: Mapping[str, Form]) -> Recorded:
         first = next(rows, None)
         if first is None:
             raise UsageError(f"{path}: holds no session")
-        name = _form(first, forms)
+        name = form_of(first, {name: form.fields for name, form in forms.items()}, what="recorded session")
         sessions = forms[name].read(itertools.chain([first], rows))
     if not sessions:
         raise UsageError(f"{path}: holds no turn that can be asked")
     return Recorded(name, tuple(_checked(sessions)))
-
-
-def _form(row: Row, forms: Mapping[str, Form]) -> str:
-    for name, form in forms.items():
-        if all(field in row.fields for field in form.fields):
-            return name
-    known = "; ".join(f"{name}: {', '.join(form.fields)}" for name, form in forms.items())
-    raise UsageError(f"{row.where}: no recorded session that is known by the fields {row.columns()}; known are {known}")
 
 
 def _checked(sessions: Sequence[Session]) -> Sequence[Session]:

@@ -7,8 +7,8 @@ from breakeven.errors import UsageError
 from breakeven.workload.rows import Row, shown
 from breakeven.workload.sessionfile import PLAIN, Form, Session, Turn
 from breakeven.workload.spans import read_otlp, read_spans
+from breakeven.workload.tracefile import MOONCAKE_BLOCK
 
-_MOONCAKE_BLOCK: Final = 512
 _MS_PER_S: Final = 1000.0
 
 
@@ -44,13 +44,13 @@ def read_mooncake(rows: Iterator[Row]) -> Sequence[Session]:
         name = row.text("session_id")
         turns = sessions.setdefault(name, [])
         at = numbers.setdefault(name, len(numbers)), len(turns)
-        blocks = _blocks(row)
+        blocks = row.whole_numbers("hash_ids")
         if not turns:
             arrivals[name] = row.number("timestamp") / _MS_PER_S if row.get("timestamp") is not None else None
         is_whole = not turns or (blocks[:1] and blocks[0] == firsts[name])
         firsts[name] = blocks[0] if blocks else None
         base, shared = prefixes.share(blocks, at) if is_whole else (None, 0)
-        turns.append(_mooncake_turn(row, turns, at[0], (base, shared * _MOONCAKE_BLOCK) if is_whole else None))
+        turns.append(_mooncake_turn(row, turns, at[0], (base, shared * MOONCAKE_BLOCK) if is_whole else None))
     return [Session(name, arrivals[name], tuple(turns)) for name, turns in sessions.items()]
 
 
@@ -80,13 +80,6 @@ def _delay_s(row: Row) -> float:
     if row.get("timestamp") is not None:
         raise UsageError(f"{row.where}: a later turn of a session needs 'delay', in ms after the answer before it")
     return 0.0
-
-
-def _blocks(row: Row) -> Sequence[int]:
-    blocks = row.fields.get("hash_ids") or []
-    if not isinstance(blocks, list) or not all(type(block) is int for block in blocks):
-        raise UsageError(f"{row.where}: 'hash_ids' must be a list of whole numbers, but is {shown(blocks)}")
-    return blocks
 
 
 def read_weka(rows: Iterator[Row]) -> Sequence[Session]:
@@ -132,7 +125,7 @@ class _Weka:
 
     def _add(self, request: Row, name: str, *, after: tuple[int, ...], pause_s: float) -> None:
         at = self._number, len(self._turns)
-        base, blocks = self._prefixes.share(_blocks(request), at)
+        base, blocks = self._prefixes.share(request.whole_numbers("hash_ids"), at)
         tokens = request.tokens("in")
         shared = min(blocks * self._block_tokens, tokens)
         self._turns.append(Turn(name, after, pause_s, tokens, request.tokens("out"), base, shared))

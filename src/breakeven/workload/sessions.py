@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median_high
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -11,13 +10,11 @@ from breakeven.caution import Caution
 from breakeven.errors import LONGEST_NAME, UsageError, one_line
 from breakeven.workload.base import Ask, Server, Workload
 from breakeven.workload.draw import Draws, mix
-from breakeven.workload.filler import Filler, capped, check_replay, left_out, shared_prefixes, short_inputs
-from breakeven.workload.meter import Meter
+from breakeven.workload.filler import Filler, capped, check_replay, left_out, shared_prefixes
 from breakeven.workload.sessionfile import Session, Turn, read_sessions
 from breakeven.workload.sessionforms import SESSION_FORMS
 from breakeven.workload.text import Piece
 
-_CHECK_AT_MOST: Final = 2_048
 _MOST_TURNS: Final = 1 << 20
 
 
@@ -58,9 +55,7 @@ class Sessions(Workload):
         if not self._played:
             raise UsageError(f"{self._path}: every session has a prompt of more than {max_input_tokens} tokens")
         self._shares_across = any(
-            turn.base is not None and turn.base[0] != number
-            for number in self._played
-            for turn in recorded[number].turns
+            turn.base is not None and turn.base[0] != number for number in self._played for turn in recorded[number].turns
         )
         self._places = Draws(seed, purpose="place")
         self._filler = Filler(seed=seed)
@@ -70,7 +65,11 @@ class Sessions(Workload):
         return self._all[self._played[play % len(self._played)]]
 
     def turn_counts(self) -> tuple[int, ...]:
-        return tuple(len(self.session(play).turns) for play in range(len(self._played)))
+        return tuple(len(self._all[number].turns) for number in self._played)
+
+    def _turns(self) -> list[Turn]:
+        """All that are played, of the file played once."""
+        return [turn for number in self._played for turn in self._all[number].turns]
 
     def pause_s(self, turn: Turn) -> float:
         """How long a turn waits behind what it waits for."""
@@ -78,20 +77,16 @@ class Sessions(Workload):
         return pause_s if self._longest_pause_s is None else min(pause_s, self._longest_pause_s)
 
     def arrivals_s(self) -> list[float] | None:
-        found = [
-            arrival_s for play in range(len(self._played)) if (arrival_s := self.session(play).arrival_s) is not None
-        ]
+        found = [at_s for number in self._played if (at_s := self._all[number].arrival_s) is not None]
         return [(arrival_s - found[0]) / self._speed for arrival_s in found] or None
 
     def use_salt(self, salt: int) -> None:
         self._salt = salt
 
     async def prepare(self, server: Server) -> Sequence[Caution]:
-        wished = [turn.input_tokens for play in range(len(self._played)) for turn in self.session(play).turns]
-        cautions = await self._filler.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(wished)))
+        cautions = await self._filler.prepare_for(server, [turn.input_tokens for turn in self._turns()])
         cautions += left_out(self._left_out, of=len(self._all), why="a prompt of more than max-input-tokens")
-        shared = shared_prefixes(self.shared_input_share())
-        return [*cautions, *short_inputs(wished, least=self._filler.least_tokens), *shared]
+        return [*cautions, *shared_prefixes(self.shared_input_share())]
 
     def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:
         turns = self.session(user).turns
@@ -109,7 +104,7 @@ class Sessions(Workload):
 
     def shared_input_share(self) -> float:
         """Input tokens that stood at the start of an earlier prompt / all input tokens, of the file played once."""
-        turns = [turn for play in range(len(self._played)) for turn in self.session(play).turns]
+        turns = self._turns()
         return sum(turn.shared_tokens for turn in turns) / sum(turn.input_tokens for turn in turns)
 
     def describe(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median_high
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -11,12 +10,10 @@ from msgspec.structs import replace
 from breakeven.caution import Caution
 from breakeven.workload.base import Ask, Server, Workload
 from breakeven.workload.draw import Draws, mix
-from breakeven.workload.filler import Filler, capped, check_replay, left_out, shared_prefixes, short_inputs
-from breakeven.workload.meter import Meter
+from breakeven.workload.filler import Filler, capped, check_replay, left_out, shared_prefixes
 from breakeven.workload.text import Piece
 from breakeven.workload.tracefile import read_trace, shared_blocks, shared_tokens
 
-_CHECK_AT_MOST: Final = 2_048
 _KEPT_TOKENS: Final = 1 << 20
 """Text of blocks that is kept at once: some 6 MB."""
 
@@ -75,12 +72,10 @@ class Trace(Workload):
 
     async def prepare(self, server: Server) -> Sequence[Caution]:
         self._kept.clear()
-        wished = [arrival.input_tokens for arrival in self._arrivals]
-        cautions = await self._filler.prepare(Meter(server), check_tokens=min(_CHECK_AT_MOST, median_high(wished)))
+        cautions = await self._filler.prepare_for(server, [arrival.input_tokens for arrival in self._arrivals])
         rows = self._left_out + len(self._arrivals)
         cautions += left_out(self._left_out, of=rows, why="no input, no output, or more than max-input-tokens")
-        shared = shared_prefixes(self.shared_input_share())
-        return [*cautions, *short_inputs(wished, least=self._filler.least_tokens), *shared]
+        return [*cautions, *shared_prefixes(self.shared_input_share())]
 
     def make(self, *, nonce: int, user: int, k: int, max_output_tokens: int | None = None) -> Ask:
         number = self._number(user, k)

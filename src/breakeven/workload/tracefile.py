@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from breakeven.errors import UsageError
-from breakeven.workload.rows import Row, read_rows, shown
+from breakeven.workload.rows import Row, form_of, read_rows
 
-_MOONCAKE_BLOCK: Final = 512
+MOONCAKE_BLOCK: Final = 512
 """Mooncake gives a hash id to each block of this many input tokens; the id stands for all blocks before it too."""
 _BAILIAN_BLOCK: Final = 16
 
@@ -40,7 +40,7 @@ class Form(NamedTuple):
 
     columns: tuple[str, ...]
     read: Callable[[Row], Arrival]
-    block_tokens: int = _MOONCAKE_BLOCK
+    block_tokens: int = MOONCAKE_BLOCK
 
 
 def read_trace(path: Path, *, max_requests: int | None = None, max_input_tokens: int | None = None) -> Recording:
@@ -49,7 +49,7 @@ def read_trace(path: Path, *, max_requests: int | None = None, max_input_tokens:
         first = next(rows, None)
         if first is None:
             raise UsageError(f"{path}: holds no request")
-        name = _form(first)
+        name = form_of(first, {name: form.columns for name, form in _FORMS.items()}, what="trace")
         form = _FORMS[name]
         found: list[Arrival] = []
         left_out = 0
@@ -99,14 +99,6 @@ def _from_zero(arrivals: list[Arrival]) -> list[Arrival]:
     return [arrival._replace(arrival_s=arrival.arrival_s - start_s) for arrival in arrivals]
 
 
-def _form(row: Row) -> str:
-    for name, form in _FORMS.items():
-        if all(column in row.fields for column in form.columns):
-            return name
-    known = "; ".join(f"{name}: {', '.join(form.columns)}" for name, form in _FORMS.items())
-    raise UsageError(f"{row.where}: no trace that is known by the columns {row.columns()}; known are {known}")
-
-
 def _azure(row: Row) -> Arrival:
     inputs, outputs = row.tokens("ContextTokens", least=0), row.tokens("GeneratedTokens", least=0)
     return Arrival(row.moment_s("TIMESTAMP"), inputs, outputs)
@@ -121,11 +113,11 @@ def _burstgpt(row: Row) -> Arrival:
 def _mooncake(row: Row) -> Arrival:
     """Timestamps in ms. The last block may be a part of one, so there are input_length / 512 of them, rounded up."""
     inputs, outputs = row.tokens("input_length", least=0), row.tokens("output_length", least=0)
-    blocks = _blocks(row)
-    if blocks and len(blocks) != -(-inputs // _MOONCAKE_BLOCK):
+    blocks = row.whole_numbers("hash_ids")
+    if blocks and len(blocks) != -(-inputs // MOONCAKE_BLOCK):
         raise UsageError(
             f"{row.where}: {len(blocks)} hash ids for {inputs} input tokens, where Mooncake has one for each "
-            f"{_MOONCAKE_BLOCK}; another trace? Write it as plain CSV: {', '.join(_FORMS['plain'].columns)}"
+            f"{MOONCAKE_BLOCK}; another trace? Write it as plain CSV: {', '.join(_FORMS['plain'].columns)}"
         )
     return Arrival(row.number("timestamp") / 1000, inputs, outputs, blocks)
 
@@ -133,20 +125,13 @@ def _mooncake(row: Row) -> Arrival:
 def _bailian(row: Row) -> Arrival:
     """Timestamps in s. Whether a part of a block has an id is not documented: both are taken."""
     inputs, outputs = row.tokens("input_length", least=0), row.tokens("output_length", least=0)
-    blocks = _blocks(row)
+    blocks = row.whole_numbers("hash_ids")
     if blocks and not inputs // _BAILIAN_BLOCK <= len(blocks) <= -(-inputs // _BAILIAN_BLOCK):
         raise UsageError(
             f"{row.where}: {len(blocks)} hash ids for {inputs} input tokens, where Bailian has one for each "
             f"{_BAILIAN_BLOCK}; another trace? Write it as plain CSV: {', '.join(_FORMS['plain'].columns)}"
         )
     return Arrival(row.number("timestamp"), inputs, outputs, blocks)
-
-
-def _blocks(row: Row) -> tuple[int, ...]:
-    blocks = row.fields.get("hash_ids") or ()
-    if not isinstance(blocks, list | tuple) or not all(type(block) is int for block in blocks):
-        raise UsageError(f"{row.where}: 'hash_ids' must be a list of whole numbers, but is {shown(blocks)}")
-    return tuple(blocks)
 
 
 def _plain(row: Row) -> Arrival:
