@@ -12,9 +12,11 @@ cpu_s: Final = time.process_time
 
 
 def moment(text: str | None) -> datetime.datetime | None:
-    """The date and time that a text in ISO 8601 says; None for anything else."""
+    """The date and time that a text in ISO 8601 says, of a month alone its first day; None for anything else."""
+    if text is None:
+        return None
     try:
-        return None if text is None else datetime.datetime.fromisoformat(text)
+        return datetime.datetime.fromisoformat(f"{text}-01" if len(text) == len("2024-09") else text)
     except (ValueError, OverflowError):
         return None
 
