@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from breakeven.app.level import Level
@@ -87,11 +86,10 @@ def choose(
     )
     if not candidates:
         raise RunFailedError(nothing_text(choice))
-    as_json = msgspec.json.format(msgspec.json.encode(choice), indent=2).decode()
     if html_to is not None:
         by_id = {one.run.run.id: one.run for one in priced}
         write_file(Path(html_to), _page([by_id[one.run_id] for one in candidates[:MOST_SHOWN]], level, at).encode())
-    put_out(choice_text(choice, asked.engine), as_json=as_json, json_to=json_to)
+    put_out(choice_text(choice, asked.engine), told=choice, json_to=json_to)
     if not any(one.cost(choice.ranked_by).value for one in candidates):
         raise LimitMissedError(nearest_text([one.run for one in looked], service))
     return 0

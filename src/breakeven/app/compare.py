@@ -50,7 +50,7 @@ def compare(
     found = compared(reference, candidates, level)
     results = [gate(expression, reference, candidate) for expression in gates for candidate in candidates]
     text = "\n".join([render(found), *(render_gate(result) for result in results)])
-    put_out(text, as_json=to_json(found), json_to=json_to)
+    put_out(text, told=to_json(found), json_to=json_to)
     missed = {"failed", "undecided"} if strict else {"failed"}
     return 3 if any(result.verdict in missed for result in results) else 0
 

@@ -1,7 +1,5 @@
 """`breakeven fit`: on which cards a model fits, and how many users it serves there."""
 
-import msgspec
-
 from breakeven.app.prices import quotes
 from breakeven.app.printed import put_out
 from breakeven.errors import UsageError
@@ -44,6 +42,5 @@ def fit(
         raise UsageError(f"--context {asked}: {model.name} was made for 1 to {longest:,} tokens")
     fits = [fit_on(model, gpu, context_tokens=asked, cards=cards) for gpu in chosen_gpus(gpu_names)]
     told = {"format": 1, "model": model, "context_tokens": asked, "fits": fits}
-    as_json = msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
-    put_out(fit_text(model, fits, context_tokens=asked), as_json=as_json, json_to=json_to)
+    put_out(fit_text(model, fits, context_tokens=asked), told=told, json_to=json_to)
     return 0 if any(one.cards is not None for one in fits) else 1

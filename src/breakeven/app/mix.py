@@ -41,5 +41,5 @@ def mix(request: MixRequest, level: Level, *, json_to: str | None) -> int:
     offers, left = offers_of(runs, load, level=service, book=book)
     at = service.text(unit=f"{unit(runs[0].run)}/s")
     report = mix_report(offers, load, at=at, wanted=request.wanted, left_out=left)
-    put_out(render(report), as_json=to_json(report), json_to=json_to)
+    put_out(render(report), told=to_json(report), json_to=json_to)
     return 0

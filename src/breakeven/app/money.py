@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from breakeven.app.level import ANY_LEVEL, Level
@@ -41,8 +40,7 @@ class CostRequest(Struct, frozen=True, kw_only=True):
 def cost(request: CostRequest, level: Level = ANY_LEVEL, *, json_to: str | None) -> int:
     """Work a scenario out and print it."""
     report, warnings = _of_runs(request, level) if request.from_runs is not None else (_of_scenario(request), ())
-    as_json = msgspec.json.format(msgspec.json.encode(to_json(report)), indent=2).decode()
-    put_out(render(report, explain=request.explain, warnings=warnings), as_json=as_json, json_to=json_to)
+    put_out(render(report, explain=request.explain, warnings=warnings), told=to_json(report), json_to=json_to)
     return 0
 
 

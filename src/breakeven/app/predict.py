@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -124,8 +123,8 @@ def predict(asked: Asked, loads: Loads, *, out: Path | None, json_to: str | None
             folder, found = keep_summary(dated, out=out, label=found.run.id, started=now)
             where.append(str(folder))
         runs.append(found)
-    as_json = msgspec.json.format(msgspec.json.encode({"format": 1, "runs": runs, "left_out": left}), indent=2).decode()
-    put_out(predicted_text(shape, runs, left, where=where), as_json=as_json, json_to=json_to)
+    told = {"format": 1, "runs": runs, "left_out": left}
+    put_out(predicted_text(shape, runs, left, where=where), told=told, json_to=json_to)
     return 0 if runs else 1
 
 

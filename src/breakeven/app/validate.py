@@ -4,8 +4,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from breakeven.app.printed import put_out
 from breakeven.app.runs import read_run
 from breakeven.engine import ENGINES
@@ -38,8 +36,8 @@ def validate(
         raise UsageError(
             "no shipped measurement is of that card, engine and model; `breakeven predict --validate` shows which are"
         )
-    as_json = msgspec.json.format(msgspec.json.encode({"format": 1, "rows": found, "own": own}), indent=2).decode()
-    put_out(validated_text(found, own, how=ANEW if refit else SHIPPED), as_json=as_json, json_to=json_to)
+    told = {"format": 1, "rows": found, "own": own}
+    put_out(validated_text(found, own, how=ANEW if refit else SHIPPED), told=told, json_to=json_to)
     return 0
 
 

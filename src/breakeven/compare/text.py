@@ -36,14 +36,13 @@ _LATENCIES: Final = (
 )
 
 
-def to_json(comparisons: Sequence[Comparison]) -> str:
-    """The comparisons as JSON, format 3; None is null, an open end of an interval is null.
+def to_json(comparisons: Sequence[Comparison]) -> dict[str, object]:
+    """The comparisons for JSON, format 3; None is null, an open end of an interval is null.
 
     `text` of each holds its sentences; all else is data.
     """
     told = [{**msgspec.structs.asdict(one), "text": sentences(one)} for one in comparisons]
-    whole = {"format": FORMAT, "comparisons": told}
-    return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
+    return {"format": FORMAT, "comparisons": told}
 
 
 def render(comparisons: Sequence[Comparison]) -> str:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import msgspec
-
 from breakeven.fleet.rules import metric_of
 from breakeven.fleet.verdicts import Check, Verdict
 from breakeven.say import short
@@ -58,9 +56,8 @@ def report(of: Verdict) -> dict[str, Any] | None:
     }
 
 
-def reports_json(of: tuple[Verdict, ...]) -> str:
-    """A list of `{node, gpu, feedbackReport}`, as JSON; nodes of which nothing could be judged are left out."""
-    told = [
+def reports(of: tuple[Verdict, ...]) -> list[dict[str, object]]:
+    """A list of `{node, gpu, feedbackReport}`; nodes of which nothing could be judged are left out."""
+    return [
         {"node": one.node, "gpu": one.gpu, "feedbackReport": made} for one in of if (made := report(one)) is not None
     ]
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()

@@ -12,12 +12,12 @@ from breakeven.fleet.strata_text import cautions_of, name_of
 from breakeven.say import interval, percent, wrapped
 
 
-def to_json(found: Inspection) -> str:
-    """Format 1, with every finding's evidence and cure as sentences."""
+def to_json(found: Inspection) -> object:
+    """For JSON, format 1, with every finding's evidence and cure as sentences."""
     told = msgspec.to_builtins(found)
     for one, made in zip(found.found, told["found"], strict=True):
         made["text"] = [f"{cause.text}: {cause.remedy}" for cause in one.causes]
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
+    return told
 
 
 def render(found: Inspection) -> str:

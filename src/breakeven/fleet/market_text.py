@@ -1,9 +1,7 @@
-"""What a set says of its markets, as text for a terminal or as JSON."""
+"""What a set says of its markets, as text for a terminal."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-
-import msgspec
 
 from breakeven.fleet.fairprice import FairPrice
 from breakeven.fleet.feedback import evidence
@@ -14,11 +12,6 @@ from breakeven.fleet.strata_text import card_name, cautions_of, icc_text, sd_tex
 from breakeven.fleet.verdicts import Verdict
 from breakeven.say import amount, interval, number, percent, share, short, usd_per_h, wrapped
 from breakeven.table import Table, heads, lines
-
-
-def to_json(report: MarketReport) -> str:
-    """Format 1."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
 
 
 def render(report: MarketReport) -> str:

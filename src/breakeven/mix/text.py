@@ -16,10 +16,9 @@ H_PER_MONTH: Final = H_PER_YEAR / 12
 _RIVALS: Final = 5
 
 
-def to_json(report: MixReport) -> str:
-    """The report as JSON, format 1, with its sentences as `text`."""
-    told = {**msgspec.structs.asdict(report), "text": [*_verdict(report), *_doubt(report), *_remarks(report)]}
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
+def to_json(report: MixReport) -> dict[str, object]:
+    """The report for JSON, format 1, with its sentences as `text`."""
+    return {**msgspec.structs.asdict(report), "text": [*_verdict(report), *_doubt(report), *_remarks(report)]}
 
 
 def render(report: MixReport) -> str:
