@@ -14,7 +14,7 @@ from breakeven.metrics.summary import RunSummary
 from breakeven.session.summary import summarise
 from breakeven.store.facts import run_summary
 from breakeven.store.folder import PLAN, SUMMARY, RunFolder, is_run
-from breakeven.store.log import cannot_write
+from breakeven.store.log import cannot_write, json_bytes
 from breakeven.store.study import StudyFolder, is_study
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 def write_json(document: object, to: str) -> None:
     """Write a document where `--json` says: into a file, or, for `-`, to stdout."""
-    data = msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+    data = json_bytes(document)
     if to != "-":
         write_file(Path(to), data)
         return

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from breakeven.cachefolder import cache_folder
 from breakeven.calibrate.grid import Ceiling
-from breakeven.store.log import write_atomically
+from breakeven.store.log import json_bytes, write_atomically
 
 FILE: Final = "calibration.json"
 
@@ -33,7 +33,7 @@ def keep(kept: Kept) -> Path:
     """Write it; RunFailedError where the disk does not take it."""
     to = path()
     to.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(to, msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
+    write_atomically(to, json_bytes(kept, indent=1))
     return to
 
 

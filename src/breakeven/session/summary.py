@@ -8,7 +8,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from breakeven.cautions import judged_level, judged_together
-from breakeven.errors import BreakevenError, RunFailedError
+from breakeven.errors import BreakevenError
 from breakeven.metrics.bracket import bracket, load_of
 from breakeven.metrics.machine import declared_energy
 from breakeven.metrics.repeats import repeats
@@ -20,6 +20,7 @@ from breakeven.predict.roofline import with_roofline
 from breakeven.record import LevelFacts, Record
 from breakeven.store.facts import run_summary
 from breakeven.store.folder import RECORDS, SUMMARY, RunFolder
+from breakeven.store.log import stored_bytes
 from breakeven.store.samples import read_samples
 
 
@@ -67,10 +68,7 @@ def summarise(folder: RunFolder) -> RunSummary:
 def stored_summary(folder: RunFolder) -> RunSummary:
     """What summary.json says; RunFailedError or UsageError in one line where it can be none."""
     path = folder.path / SUMMARY
-    try:
-        return run_summary(path.read_bytes(), where=path)
-    except OSError as error:
-        raise RunFailedError(f"{path}: {error.strerror}") from None
+    return run_summary(stored_bytes(path), where=path)
 
 
 def fresh_summary(folder: RunFolder) -> RunSummary:

@@ -16,7 +16,7 @@ from breakeven.plan import Plan, plan_table, read_plan
 from breakeven.record import LevelFacts, Record
 from breakeven.store.facts import host_facts
 from breakeven.store.held import Held, new_folder
-from breakeven.store.log import LevelLog, LogRead, cannot_write, read_log, write_atomically
+from breakeven.store.log import LevelLog, LogRead, cannot_write, json_bytes, read_log, stored_bytes, write_atomically
 from breakeven.store.mark import leave_mark
 from breakeven.store.sound import check_sound
 from breakeven.store.table import read_facts, read_level, write_level
@@ -73,18 +73,18 @@ class RunFolder(Held):
     def plan(self) -> Plan:
         """The plan as given."""
         path = self.path / PLAN
-        return read_plan(_read(path).decode("utf-8", "replace"), where=str(path))
+        return read_plan(stored_bytes(path).decode("utf-8", "replace"), where=str(path))
 
     def write_host(self, host: dict[str, Any]) -> None:
         """Store what is known of machine, engine and run; nothing secret may be in it."""
-        write_atomically(self.path / HOST, msgspec.json.format(msgspec.json.encode(host), indent=2) + b"\n")
+        write_atomically(self.path / HOST, json_bytes(host))
 
     def host(self) -> dict[str, Any]:
         """What `write_host` stored; empty where the run was killed before that."""
         path = self.path / HOST
         if not path.is_file():
             return {}
-        return host_facts(_read(path), where=path)
+        return host_facts(stored_bytes(path), where=path)
 
     def start_level(self, facts: LevelFacts, *, client: int = 0) -> LevelLog:
         """Open the log of a level; what an earlier try left of it is replaced."""
@@ -130,7 +130,7 @@ class RunFolder(Held):
 
     def write_summary(self, summary: RunSummary) -> None:
         """Store what was derived; it may be deleted and made again."""
-        write_atomically(self.path / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
+        write_atomically(self.path / SUMMARY, json_bytes(summary, indent=1))
 
     def _broken_off(self) -> dict[str, tuple[LevelFacts, list[Record]]]:
         """What logs hold, by the stem of their name; of several tries the last."""
@@ -229,10 +229,3 @@ def is_run(path: Path) -> bool:
         return (path / PLAN).is_file() or (path / SUMMARY).is_file()
     except OSError:
         return False
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RunFailedError(f"{path}: {error.strerror}") from None

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from breakeven.errors import RunFailedError
 from breakeven.metrics.summary import RunSummary
 from breakeven.store.folder import SUMMARY
 from breakeven.store.held import new_folder
-from breakeven.store.log import cannot_write, write_atomically
+from breakeven.store.log import cannot_write, json_bytes, write_atomically
 
 SOURCE: Final = "source"
 """Folder of the files that a summary was made of."""
@@ -31,7 +30,7 @@ def keep_summary(
         for name, data in sources.items():
             (folder / SOURCE).mkdir(exist_ok=True)
             (folder / SOURCE / name).write_bytes(data)
-        write_atomically(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(named), indent=1) + b"\n")
+        write_atomically(folder / SUMMARY, json_bytes(named, indent=1))
     except OSError as error:
         raise RunFailedError(cannot_write(folder, error)) from None
     return folder, named

@@ -100,6 +100,19 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
         left = left[file.write(left) :]
 
 
+def stored_bytes(path: Path) -> bytes:
+    """A file of ours; RunFailedError in one line where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def json_bytes(told: object, *, indent: int = 2) -> bytes:
+    """JSON with its lines indented, as it is kept and given out."""
+    return msgspec.json.format(msgspec.json.encode(told), indent=indent) + b"\n"
+
+
 def cannot_write(path: Path, error: OSError) -> str:
     """One line for a disk that does not take what was measured."""
     remedy = _REMEDIES.get(error.errno or 0, "use another place, such as --out FOLDER")
@@ -132,15 +145,13 @@ class LogRead(NamedTuple):
 def read_log(path: Path) -> LogRead:
     """What a log holds; RunFailedError where it cannot be read or another version wrote it."""
     facts, records, at = None, [], 0
+    data = stored_bytes(path)
     try:
-        data = path.read_bytes()
         for payload, at in _payloads(data):  # noqa: B007  (where the last whole frame ended)
             if payload[:1] == _RECORD:
                 records.append(_decode_record(payload[1:]))
             elif payload[:1] == _FACTS:
                 facts = facts_of(msgspec.msgpack.decode(payload[1:]))
-    except OSError as error:
-        raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
     except BAD_JSON as error:  # its CRC is right, so these are not the fields that we know
         raise RunFailedError(
             f"{path}: was written by another version of breakeven ({one_line(str(error))}); read it there"

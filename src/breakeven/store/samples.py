@@ -1,6 +1,6 @@
 """Telemetry of a run on disk: lines of JSON while it is sampled, one Parquet file a start of the run after that."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import numpy as np
 from breakeven.client.openai import BAD_JSON
 from breakeven.errors import RunFailedError, one_line
 from breakeven.metrics.series import Samples, Series
+from breakeven.store.log import stored_bytes
 from breakeven.store.table import read_table, write_table
 from breakeven.telemetry.handle import FOLDER
 
@@ -59,7 +60,7 @@ def _read_lines(path: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Rows and reasons out of the sampler's lines; a line that a kill broke off is passed over."""
     rows: list[dict[str, Any]] = []
     missing: dict[str, str] = {}
-    for line in _lines(path):
+    for line in stored_bytes(path).splitlines():
         try:
             found = _decode(line)
         except BAD_JSON:
@@ -84,13 +85,6 @@ def _is_reading(row: dict[str, Any]) -> bool:
 
 def _reasons(found: object) -> dict[str, str]:
     return {name: one_line(str(why)) for name, why in found.items()} if isinstance(found, dict) else {}
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        yield from path.read_bytes().splitlines()
-    except OSError as error:
-        raise RunFailedError(f"{path}: {error.strerror}") from None
 
 
 def _write(path: Path, *, rows: Sequence[dict[str, Any]], missing: dict[str, str]) -> None:

@@ -5,15 +5,15 @@ import datetime
 from pathlib import Path
 from typing import Final, Self
 
-import msgspec
 import tomli_w
 from msgspec import Struct, field
 
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.plan import Plan, plan_table
+from breakeven.store.facts import decoded
 from breakeven.store.folder import PLAN, RECORDS, RunFolder, find_runs
 from breakeven.store.held import Held, new_folder
-from breakeven.store.log import cannot_write, write_atomically
+from breakeven.store.log import cannot_write, json_bytes, stored_bytes, write_atomically
 from breakeven.store.mark import leave_mark
 
 STUDY: Final = "study.toml"
@@ -67,14 +67,11 @@ class StudyFolder(Held):
         path = self.path / STATE
         if not path.is_file():
             return StudyState()
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=StudyState)
-        except (msgspec.MsgspecError, OSError) as error:
-            raise RunFailedError(f"{path}: {error}") from None
+        return decoded(stored_bytes(path), StudyState, where=path)
 
     def write_state(self, state: StudyState) -> None:
         """Store it, whole or not at all."""
-        write_atomically(self.path / STATE, msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
+        write_atomically(self.path / STATE, json_bytes(state))
 
     def cell(self, name: str) -> RunFolder | None:
         """The run folder of a cell; None where it was never begun."""

@@ -18,7 +18,7 @@ import numpy as np
 from breakeven.errors import RunFailedError
 from breakeven.parquet import ParquetError, batches, schema
 from breakeven.record import LevelFacts, Record, facts_of
-from breakeven.store.log import write_atomically
+from breakeven.store.log import stored_bytes, write_atomically
 
 _PARQUET: Final = b"PAR1"
 _TAIL: Final = struct.Struct("<I4s")
@@ -130,10 +130,7 @@ def read_table(path: Path) -> Any:
 
 
 def _read(path: Path, read: Callable[[bytes], Any]) -> Any:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RunFailedError(f"{path}: cannot be read ({error.strerror or error})") from None
+    data = stored_bytes(path)
     if not data.startswith(_PARQUET) or not data.endswith(_PARQUET):
         raise RunFailedError(f"{path}: is no whole Parquet file; {_WHAT_TO_DO}")
     if not is_sealed(data):
