@@ -52,6 +52,11 @@ def exact(value: float) -> str:
     return f"{value:.12g}"
 
 
+def counted(number: int, what: str) -> str:
+    """`1 level`, `2 levels`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def rate_text(req_per_s: float) -> str:
     """An offered rate, to the three decimals by which rates are told apart: `2.5`, `1234.567`."""
     return exact(round(req_per_s, 3) or req_per_s)
@@ -64,7 +69,7 @@ def load_text(users: int | None, req_per_s: float | None, *, repeat: int | None 
     again = "" if repeat is None else f", repeat {repeat + 1}"
     if users is None:
         return ("no rate" if req_per_s is None else f"{rate_text(req_per_s)} req/s") + again
-    return ("1 user" if users == 1 else f"{users} users") + again
+    return counted(users, "user") + again
 
 
 def loads_text(loads: Iterable[tuple[int | None, float | None]]) -> str:

@@ -22,7 +22,7 @@ from breakeven.session.launch import embedded_told
 from breakeven.session.plan_file import PlanFile
 from breakeven.study.cells import Cell
 from breakeven.study.estimate import SETTLE_S, cost_usd, start_s, turn_s
-from breakeven.units import S_PER_H, exact, load_text, short_s
+from breakeven.units import S_PER_H, counted, exact, load_text, short_s
 
 
 def dry_run_text(plan: PlanFile) -> str:
@@ -51,11 +51,6 @@ def _title(plan: PlanFile) -> str:
         f" (seed {head.seed})" if head.order == "shuffled" else ""
     )
     return f"study {head.name}: {counted(len(plan.cells), 'cell')}, {rounds}, {counted(levels, 'level')} in all"
-
-
-def counted(number: int, what: str) -> str:
-    """`1 level`, `2 levels`."""
-    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _cell(cell: Cell) -> Iterator[str]:

@@ -17,6 +17,7 @@ from breakeven.fleet.result import KEY_VARIABLE
 from breakeven.session.plan_file import read_file, understood
 from breakeven.store.log import cannot_write, write_atomically
 from breakeven.study.cells import Cell
+from breakeven.units import counted
 
 
 def render(path: Path, *, to: str, out: Path, infra: tuple[str, ...]) -> int:
@@ -33,7 +34,7 @@ def render(path: Path, *, to: str, out: Path, infra: tuple[str, ...]) -> int:
         for file, body in files:
             write_atomically(out / FILES / file, body.encode())
     what = "cell" if fleet.is_study else "job"
-    print(f"{out / FILES}: {len(files)} {what}{'' if len(files) == 1 else 's'} for {to}")
+    print(f"{out / FILES}: {counted(len(files), what)} for {to}")
     return 0
 
 

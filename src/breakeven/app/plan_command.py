@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from breakeven.app.commands import console, run, slo_code
-from breakeven.app.dry_run import counted, dry_run_text, run_text
+from breakeven.app.dry_run import dry_run_text, run_text
 from breakeven.app.given import plan_given
 from breakeven.app.runs import write_json
 from breakeven.errors import RunFailedError, UsageError
@@ -23,7 +23,7 @@ from breakeven.session.study import StudyRun, cell_summary, resume_study, start_
 from breakeven.store.log import cannot_write
 from breakeven.study.cells import Cell
 from breakeven.table import Table, heads
-from breakeven.units import load_text, short_count
+from breakeven.units import counted, load_text, short_count
 
 Wanted = Mapping[str, Sequence[str]]
 INTERRUPTED, LIMIT_MISSED = 130, 3

@@ -27,7 +27,7 @@ from breakeven.session.measure import missing
 from breakeven.session.summary import fresh_summary
 from breakeven.store.folder import RECORDS, RunFolder, find_runs
 from breakeven.store.study import StudyFolder, find_studies, runs_outside_studies
-from breakeven.units import load_text, loads_text
+from breakeven.units import counted, load_text, loads_text
 
 QUIET_S: Final = 15.0
 """A run whose records have not grown for so long is not running."""
@@ -126,9 +126,7 @@ class Shelf:
             facts, _, records = found[-1]
             load = load_text(facts.users, facts.req_per_s_offered)
             state = "window open" if facts.open_s is not None else "warming up"
-            done = len(found) - 1
-            levels = f"{done} level{'' if done == 1 else 's'} done"
-            now = f"{load}: {state}, {records} answer{'' if records == 1 else 's'} so far; {levels}"
+            now = f"{load}: {state}, {counted(records, 'answer')} so far; {counted(len(found) - 1, 'level')} done"
         unit = "tok"
         return {"id": folder.id, "now": now, "unit": unit, "series": series}
 

@@ -10,7 +10,6 @@ import msgspec
 import tomli_w
 from msgspec import Struct
 
-from breakeven.app.dry_run import counted
 from breakeven.app.given import plan_given
 from breakeven.app.study import StoredStudy, show_study
 from breakeven.errors import UsageError
@@ -31,7 +30,7 @@ from breakeven.study.cells import Cell
 from breakeven.study.space import Vary
 from breakeven.study.tuned import tuned_table
 from breakeven.study.types import Goal, Tune
-from breakeven.units import short_s
+from breakeven.units import counted, short_s
 
 BEST: Final = "best.toml"
 """The plan of the best setting, in the study's folder."""

@@ -23,7 +23,7 @@ from breakeven.compare.types import (
 )
 from breakeven.errors import one_line
 from breakeven.say import digits, half_width, interval, percent
-from breakeven.units import load_text, rate_text, short_s
+from breakeven.units import counted, load_text, rate_text, short_s
 
 TWO: Final = 2
 MOSTLY_LEVELS: Final = "most of the interval is what may lie between levels"
@@ -258,8 +258,7 @@ def gate_text(result: GateResult) -> str:
     verdicts = [level.verdict for level in result.levels]
     names = dict.fromkeys(("passed", "failed", "undecided"))
     counts = ", ".join(f"{verdicts.count(name)} {name}" for name in names if name in verdicts)
-    levels = f"{len(verdicts)} level{'' if len(verdicts) == 1 else 's'}"
-    return f"{result.verdict}: {result.expression} ({levels}: {counts})"
+    return f"{result.verdict}: {result.expression} ({counted(len(verdicts), 'level')}: {counts})"
 
 
 def gate_level_text(level: GateLevel, result: GateResult) -> str:
@@ -277,7 +276,7 @@ def _repeats_text(repeats: Sequence[int]) -> str:
         return ""
     first, *others = dict.fromkeys(reversed(repeats))
     against = "".join(f" against {other}" for other in others)
-    return f", {first} repeat{'' if first == 1 else 's'}{against}"
+    return f", {counted(first, 'repeat')}{against}"
 
 
 def _gated(level: GateLevel, result: GateResult) -> str:

@@ -10,6 +10,7 @@ from breakeven.fleet.inspect import FALSE_SHARE, Found, Inspection
 from breakeven.fleet.scores import CAUTIONS, UNTESTABLE, Stratum
 from breakeven.fleet.strata_text import cautions_of, name_of
 from breakeven.say import interval, percent, wrapped
+from breakeven.units import counted
 
 
 def to_json(found: Inspection) -> object:
@@ -58,7 +59,7 @@ def _by_stratum(found: Inspection) -> Iterator[list[str]]:
 
 
 def _lines(one: Found) -> Iterator[str]:
-    jobs = f"{one.jobs} {'job' if one.jobs == 1 else 'jobs'}"
+    jobs = counted(one.jobs, "job")
     yield f"  {one.node}: {KINDS[one.kind]} ({', '.join(filter(None, (_gap(one), jobs)))})"
     for cause in one.causes:
         yield from wrapped(f"{cause.text}. {_sentence(cause.remedy)}", first="    - ", rest="      ")
@@ -92,4 +93,4 @@ def _untestable(found: Inspection) -> Iterator[str]:
 
 
 def _counted(one: Stratum) -> str:
-    return f"{name_of(one)} ({one.nodes} {'node' if one.nodes == 1 else 'nodes'})"
+    return f"{name_of(one)} ({counted(one.nodes, 'node')})"

@@ -15,6 +15,7 @@ from breakeven.errors import UsageError, mistyped, one_line
 from breakeven.fleet.rows import Rows
 from breakeven.fleet.scores import FEW_NODES, Scores
 from breakeven.fleet.spread import bulk
+from breakeven.units import counted
 
 Figures = NDArray[np.float64]
 ROBUST_SD: Final = 3.0
@@ -85,7 +86,7 @@ def metric_of(name: str) -> Metric:
     level = _USERS.fullmatch(name)
     if level is not None:
         users = int(level[1])
-        label = f"throughput at {users} {'user' if users == 1 else 'users'}"
+        label = f"throughput at {counted(users, 'user')}"
         return Metric(label, "tok/s", "higher", lambda at: at[name], f"{{t}}.users_{users}_tokens_per_second_mean")
     if name not in METRICS:
         raise UsageError(mistyped("metric", name, [*METRICS, "users_1_tok_per_s"]))
