@@ -99,6 +99,11 @@ def a_host(*gpus: dict[str, Any], **facts: Any) -> dict[str, Any]:
     return {"cpu": "EPYC", "cpu_cores": 16, "driver": "580.1", "gpus": [{"index": "0"} | gpu for gpu in gpus]} | facts
 
 
+def test_a_difference_beyond_six_digits_is_told() -> None:
+    a, b = a_host(memory_bytes=34359738368.0), a_host(memory_bytes=34359738369.0)
+    assert host_differences(a, b) == ["memory (bytes): A 34359738368, B 34359738369"]
+
+
 def test_a_machine_does_not_differ_from_itself() -> None:
     one = a_host({"name": "NVIDIA L4", "power_limit_w": 72.0})
     assert host_differences(one, dict(one)) == []

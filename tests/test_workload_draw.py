@@ -84,7 +84,7 @@ def test_a_length_is_never_below_one_token() -> None:
 
 
 def test_a_spread_is_described_as_it_was_written() -> None:
-    for text in ("512", "normal:512,128", "uniform:1,10", "lognormal:200,0.8"):
+    for text in ("1048576", "uniform:100000,1048576", "512", "normal:512,128", "uniform:1,10", "lognormal:200,0.8"):
         assert parse_lengths(text, name="x").text() == text
 
 

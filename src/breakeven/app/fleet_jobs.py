@@ -17,7 +17,7 @@ from breakeven.fleet.result import KEY_VARIABLE
 from breakeven.session.plan_file import read_file, understood
 from breakeven.store.log import cannot_write, write_atomically
 from breakeven.study.cells import Cell
-from breakeven.units import counted
+from breakeven.units import counted, exact
 
 
 def render(path: Path, *, to: str, out: Path, infra: tuple[str, ...]) -> int:
@@ -57,7 +57,7 @@ def submit_fleet(path: Path, *, on: str | None) -> int:
     if unpaid:
         raise LimitMissedError(
             f"{len(unpaid)} of {len(fleet.jobs)} jobs are not handed out: at their time limit they could take more than"
-            f" max_usd = {fleet.head.max_usd:g}"
+            f" max_usd = {exact(fleet.head.max_usd)}"
         )
     return 0
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from breakeven.errors import one_line
+from breakeven.units import exact
 
 _GPU_SETTINGS: Final = {
     "power_limit_w": "power limit (W)",
@@ -74,5 +75,5 @@ def _lines(a: Mapping[str, Any], b: Mapping[str, Any], words: Mapping[str, str])
 
 def _value(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        return exact(value)
     return "not known" if value is None else one_line(str(value), limit=80)

@@ -6,6 +6,7 @@ from statistics import NormalDist
 from typing import Final, NamedTuple
 
 from breakeven.errors import UsageError
+from breakeven.units import exact
 
 _NORMAL: Final = NormalDist()
 FORMS: Final = "N, uniform:LOW,HIGH, normal:MEAN,SD, lognormal:MEDIAN,SIGMA"
@@ -32,8 +33,8 @@ class Spread(NamedTuple):
     def text(self) -> str:
         """As it was written."""
         if self.kind == "constant":
-            return f"{self.first:g}"
-        return f"{self.kind}:{self.first:g},{self.second:g}"
+            return exact(self.first)
+        return f"{self.kind}:{exact(self.first)},{exact(self.second)}"
 
 
 _INVERSE: Final[dict[str, Callable[[float, float, float], float]]] = {
