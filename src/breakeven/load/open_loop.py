@@ -12,7 +12,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from breakeven.client.alarm import Sleeper
-from breakeven.client.ask import Asker
 from breakeven.client.request import RequestMaker
 from breakeven.client.target import Access, Target
 from breakeven.clock import now_s
@@ -80,17 +79,13 @@ class OpenWorker(Worker):
         return self._made_of(ask, most=None, place=place)
 
     def _send(self, index: int, due_s: float, made: Made) -> None:
-        user = self._free.pop() if self._free else self._another()
+        first, step = self._share
+        user = self._free.pop() if self._free else self._another(len(self._users) * step + first)
         task = asyncio.create_task(self._once(user, index, due_s, made))
         user.task = task
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
         task.add_done_callback(self._watch)
-
-    def _another(self) -> User:
-        user = User(len(self._users) * self._share[1] + self._share[0], Asker(self._route))
-        self._users.append(user)
-        return user
 
     async def _once(self, user: User, index: int, due_s: float, made: Made) -> None:
         self._dues_s[index] = due_s

@@ -6,7 +6,6 @@ from typing import Final, cast
 
 from msgspec.structs import replace
 
-from breakeven.client.ask import Asker
 from breakeven.load.worker import Counts, LevelSpec, User, Worker, mix, sleep_until
 from breakeven.record import Record
 from breakeven.workload.sessionfile import Turn
@@ -81,11 +80,6 @@ class SessionWorker(Worker):
         for place, turn in enumerate(lane.turns):
             if not turn.after:
                 self._await(lane, place)
-
-    def _another(self, number: int) -> User:
-        user = User(number, Asker(self._route))
-        self._users.append(user)
-        return user
 
     def _await(self, lane: Lane, place: int) -> None:
         lane.running += 1

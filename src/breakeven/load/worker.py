@@ -157,6 +157,12 @@ class Worker:
             user.task = asyncio.create_task(self._live(user))
             user.task.add_done_callback(self._watch)
 
+    def _another(self, number: int) -> User:
+        """One more who asks."""
+        user = User(number, Asker(self._route))
+        self._users.append(user)
+        return user
+
     def _watch(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
             self._fault = self._fault or fault
