@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from breakeven.fleet.rows import Codes
+from breakeven.fleet.rows import FIGURES, LEVELS, TEXTS, Codes, Rows
 from breakeven.fleet.store import PART, add
-from breakeven.fleet.table import make_columns
 from breakeven.hardware import gpus
 
 NODES = 10_000
@@ -61,7 +60,7 @@ def rows(first, node, gpu, model, rate, keys, rng):  # type: ignore[no-untyped-d
     count = len(node)
     same = np.zeros(count, dtype=np.int32)
     flat = rng.random(count)
-    return make_columns(
+    return whole(
         {
             "id": np.array([f"job-{first + i:09d}" for i in range(count)], dtype=np.bytes_),
             "digest": rng.integers(0, 2**63, count).astype(np.uint64),
@@ -94,6 +93,15 @@ def rows(first, node, gpu, model, rate, keys, rng):  # type: ignore[no-untyped-d
         },
         users=USERS,
     )
+
+
+def whole(columns, *, users):  # type: ignore[no-untyped-def]
+    """Rows of whole columns; what is not among them is undefined throughout, and a level with a rate was tried."""
+    count = len(columns["id"])
+    found = dict.fromkeys(TEXTS, Codes(np.full(count, -1, dtype=np.int32), ()))
+    found |= dict.fromkeys(FIGURES, np.full(count, np.nan))
+    found |= dict.fromkeys(LEVELS, np.full((count, len(users)), np.nan, dtype=np.float32))
+    return Rows(users=tuple(users), tried=~np.isnan(columns["output_tok_per_s"]), **(found | columns))
 
 
 def timed(folder: Path) -> tuple[float, float, float]:

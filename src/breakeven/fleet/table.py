@@ -81,18 +81,6 @@ def _foreign(where: str, why: str) -> NoReturn:
     raise RunFailedError(f"{where}: is no set of results, or of another version of breakeven ({why})") from None
 
 
-def make_columns(columns: Mapping[str, Any], *, users: Sequence[int]) -> Rows:
-    """Rows of whole columns; what is not among them is undefined throughout, and a level with a rate was tried."""
-    count = len(columns["id"]) if columns else 0
-    found: dict[str, Any] = {"id": np.empty(count, dtype="S1"), "digest": np.zeros(count, dtype=np.uint64)}
-    found |= dict.fromkeys(TEXTS, Codes(np.full(count, -1, dtype=np.int32), ()))
-    found |= dict.fromkeys(FIGURES, np.full(count, np.nan))
-    found |= dict.fromkeys(LEVELS, np.full((count, len(users)), np.nan, dtype=np.float32))
-    found |= columns
-    found.setdefault("tried", ~np.isnan(found["output_tok_per_s"]))
-    return Rows(users=tuple(users), **found)
-
-
 class _Filled:
     """Columns as long as they will be, filled batch by batch, so that nothing is held twice, and what nobody told not
     at all.
