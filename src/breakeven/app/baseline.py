@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from breakeven.app.runs import read_run, write_file, write_json
+from breakeven.app.runs import STDOUT, read_run, write_json, write_out
 from breakeven.app.study import StoredStudy
 from breakeven.compare.family import DEFAULT_GATE, Family, Pair, gate_family
 from breakeven.compare.history import History, history
@@ -16,7 +16,6 @@ from breakeven.report.familytext import family_junit, family_lines, family_markd
 from breakeven.report.historytext import history_lines, history_markdown
 from breakeven.store.study import is_study
 
-STDOUT: Final = "-"
 LIMIT_MISSED: Final = 3
 
 
@@ -80,14 +79,6 @@ def _put_out(
     print("\n".join(lines), file=sys.stderr if STDOUT in forms.given() else sys.stdout)
     for where, data in texts:
         if where is not None:
-            _write(where, data)
+            write_out(data, where)
     if forms.json is not None:
         write_json(found, forms.json)
-
-
-def _write(where: str, data: bytes) -> None:
-    if where != STDOUT:
-        write_file(Path(where), data)
-        return
-    sys.stdout.buffer.write(data)
-    sys.stdout.flush()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import uvloop
 
-from breakeven.app.runs import write_file, write_json
+from breakeven.app.printed import put_out
+from breakeven.app.runs import write_file
 from breakeven.calibrate.cell import Cell, Result
 from breakeven.calibrate.grid import FULL, QUICK, ceiling, describe, run_grid
 from breakeven.calibrate.kept import Kept, keep
@@ -24,13 +25,10 @@ def calibrate(*, quick: bool, users: tuple[int, ...] | None, json_to: str | None
     results = uvloop.run(_measure(cells, live=Live()))
     found = ceiling(results)
     kept = Kept(made=wall_now().isoformat(), host=host_facts(), ceiling=found, cells=describe(results))
-    text = f"{table(results)}\n\n{ceiling_text(found)}"
-    print(text, file=sys.stderr if json_to == "-" else sys.stdout)
+    put_out(f"{table(results)}\n\n{ceiling_text(found)}", told=kept, json_to=json_to)
     print(f"kept in {keep(kept)}", file=sys.stderr)
     if markdown_to is not None:
         write_file(markdown_to, f"{markdown(results)}\n\n{ceiling_text(found)}\n".encode())
-    if json_to is not None:
-        write_json(kept, json_to)
     return 0 if found is not None else 1
 
 

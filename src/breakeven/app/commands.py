@@ -1,6 +1,7 @@
 """What each command does once its words are understood: measure or read, then print and write."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from breakeven.app.runs import read_run, readable, write_json
 from breakeven.errors import UsageError, one_line, printable
 from breakeven.metrics.failures import has_mostly_failed
-from breakeven.metrics.summary import RunSummary
+from breakeven.metrics.summary import LevelSummary, RunSummary
 from breakeven.plan import Plan
 from breakeven.report.forms import screen
 from breakeven.report.live import Live
@@ -81,12 +82,9 @@ def runs(out: Path) -> int:
 
 
 def _row(summary: RunSummary) -> list[str]:
-    speeds = [level.output_tok_per_s.value for level in summary.levels if level.output_tok_per_s.value]
-    done = sum(level.status == "done" for level in summary.levels)
-    best = f"{max(speeds):.0f}" if speeds else "–"
     kind = "" if summary.run.kind == "measured" else summary.run.kind
     engine = ", ".join(filter(None, (summary.run.engine.get("name"), kind))) or "–"
-    return [summary.run.id, summary.run.model or "–", engine, str(done), best]
+    return [summary.run.id, summary.run.model or "–", engine, *_done_and_best(summary.levels)]
 
 
 def _study_row(folder: StudyFolder, state: StudyState | str) -> list[str]:
@@ -94,11 +92,15 @@ def _study_row(folder: StudyFolder, state: StudyState | str) -> list[str]:
     told = [readable(cell, fresh_summary) for cell in folder.begun()]
     runs = [one for one in told if not isinstance(one, str)]
     failed = 0 if isinstance(state, str) else len(state.failures)
-    speeds = [level.output_tok_per_s.value for run in runs for level in run.levels if level.output_tok_per_s.value]
-    done = sum(level.status == "done" for run in runs for level in run.levels)
     counts = (failed, "failed"), (len(told) - len(runs), "unreadable")
     cells = ", ".join([f"{len(told)} cells", *(f"{count} {what}" for count, what in counts if count)])
-    return [folder.path.name, "study", cells, str(done), f"{max(speeds):.0f}" if speeds else "–"]
+    return [folder.path.name, "study", cells, *_done_and_best([level for run in runs for level in run.levels])]
+
+
+def _done_and_best(levels: Sequence[LevelSummary]) -> tuple[str, str]:
+    """How many levels are done, and their best throughput."""
+    best = max((level.output_tok_per_s.value or 0.0 for level in levels), default=0.0)
+    return str(sum(level.status == "done" for level in levels)), f"{best:.0f}" if best else "–"
 
 
 def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_to: str | None) -> int:

@@ -1,12 +1,10 @@
 """The commands over a set of results: fleet import, fleet leaderboard, fleet publish."""
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-from breakeven.app.runs import write_file
+from breakeven.app.runs import STDOUT, write_file, write_out
 from breakeven.clock import wall_now
 from breakeven.errors import RunFailedError, UsageError, one_line
 from breakeven.fleet.board_table import board_csv
@@ -18,8 +16,6 @@ from breakeven.fleet.leaderboard import Asked, leaderboard
 from breakeven.fleet.proof import LARGEST_SIZE
 from breakeven.fleet.publish import FEWEST_NODES, KEY_VARIABLE, published
 from breakeven.fleet.store import read_set
-
-STDOUT: Final = "-"
 
 
 def import_results(sources: Sequence[Path], *, into: str, given: Sequence[str], check_proofs: bool) -> int:
@@ -44,12 +40,10 @@ def show_leaderboard(address: str, asked: Asked, *, top: int, csv_to: str | None
     rows = read_set(address)
     board = leaderboard(rows, asked)
     text = board_text(board, top=top)
-    if csv_to == STDOUT:
-        sys.stdout.write(board_csv(board))
-    else:
+    if csv_to != STDOUT:
         print(text)
-    if csv_to is not None and csv_to != STDOUT:
-        write_file(Path(csv_to), board_csv(board).encode())
+    if csv_to is not None:
+        write_out(board_csv(board).encode(), csv_to)
     if html_to is not None:
         from breakeven.fleet.board_page import board_page
 

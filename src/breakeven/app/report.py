@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from breakeven.app.compare import compared
 from breakeven.app.level import ANY_LEVEL, Level
 from breakeven.app.prices import quotes
-from breakeven.app.runs import read_run
+from breakeven.app.runs import STDOUT, read_run, write_out
 from breakeven.app.study import StoredStudy
 from breakeven.compare.types import Comparison
 from breakeven.cost.inputs import Scenario
 from breakeven.cost.presets import PRESETS, preset_text
 from breakeven.cost.scenario import read_scenario
-from breakeven.errors import RunFailedError, UsageError, unknown
+from breakeven.errors import UsageError, unknown
 from breakeven.findings import Findings, LevelSeries, Prices, findings, throughput_series
 from breakeven.findings.level import choose_level
 from breakeven.findings.money import NO_PRICES
@@ -30,11 +30,9 @@ from breakeven.report.sentence import answer_text, sure_text
 from breakeven.report.studywords import best_text, ties_text
 from breakeven.session.summary import summarise
 from breakeven.store.folder import RunFolder, is_run
-from breakeven.store.log import cannot_write
 from breakeven.store.study import is_study
 from breakeven.units import exact
 
-STDOUT: Final = "-"
 MOST_CELLS: Final = 4
 """Cells of a study whose curves its report draws."""
 _CALLED: Final = {
@@ -241,15 +239,7 @@ def write(found: Findings, form: str, *, where: str) -> None:
     if form in ("png", "svg", "pdf"):
         _drawn(found, form, Path(where))
         return
-    text = _maker(form)(found)
-    if where == STDOUT:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    try:
-        Path(where).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunFailedError(cannot_write(Path(where), error)) from None
+    write_out(_maker(form)(found).encode(), where)
 
 
 def _drawn(found: Findings, form: str, where: Path) -> None:

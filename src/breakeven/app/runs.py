@@ -20,6 +20,7 @@ from breakeven.store.study import StudyFolder, is_study
 T = TypeVar("T")
 F = TypeVar("F", RunFolder, StudyFolder)
 
+STDOUT: Final = "-"
 LARGEST_FILE_BYTES: Final = 512 * 1024 * 1024
 
 
@@ -106,9 +107,14 @@ def write_file(path: Path, data: bytes) -> None:
 
 def write_json(document: object, to: str) -> None:
     """Write a document where `--json` says: into a file, or, for `-`, to stdout."""
-    data = json_bytes(document)
-    if to != "-":
+    write_out(json_bytes(document), to)
+
+
+def write_out(data: bytes, to: str) -> None:
+    """Write what was asked for into a file, or, for `-`, to stdout."""
+    if to != STDOUT:
         write_file(Path(to), data)
         return
+    sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.flush()
