@@ -10,12 +10,11 @@ from msgspec.structs import replace
 
 from breakeven.caution import Caution, Value
 from breakeven.errorkinds import commonest, kind_of
-from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.checks import Checks, check_level
 from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.goodput import TOO_LATE_S, goodput
-from breakeven.metrics.level import summarise_level
+from breakeven.metrics.level import summarise_level, window_of
 from breakeven.metrics.pooling import cannot_tell
 from breakeven.metrics.repeats import repeats
 from breakeven.metrics.slo import Slo
@@ -501,10 +500,10 @@ def _two_repeats(between: tuple[float | None, float | None]) -> Iterator[Caution
 
 def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | None = None) -> LevelSummary:
     """The summary of a level with its cautions, its verdict on the client, its goodput, and whether it was steady."""
-    arrivals = Arrivals(records)
-    level = summarise_level(facts, records, arrivals=arrivals)
-    checks = check_level(facts, records, arrivals=arrivals)
-    if checks is None:
+    window = window_of(facts, records)
+    level = summarise_level(facts, records, window=window)
+    checks = check_level(facts, records, window=window)
+    if window is None or checks is None:
         return msgspec.structs.replace(level, cautions=(_never_opened(level), *facts.notes))
     if facts.clients_lost:
         level = msgspec.structs.replace(level, extra=level.extra | {"clients_lost": facts.clients_lost})
@@ -512,7 +511,9 @@ def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | Non
         known = {"saturated": checks.backlog.is_growing, "backlog_growth_req_per_s": checks.backlog.growth_req_per_s}
         level = msgspec.structs.replace(level, extra=level.extra | known)
     if slo is not None:
-        level = _with_goodput(level, facts, records, slo=slo)
+        good = goodput(facts, records, level=level, slo=slo, window=window)
+        found = {} if good is None else {"slo": slo.text(), **msgspec.to_builtins(good)}
+        level = msgspec.structs.replace(level, extra=level.extra | found)
     if level.extra.get("failed_share") == 1.0:
         failed = msgspec.structs.replace(level, status="failed", stopped="failed", steady=False)
         return msgspec.structs.replace(failed, cautions=(_never_opened(level), *facts.notes))
@@ -521,12 +522,6 @@ def judged_level(facts: LevelFacts, records: Sequence[Record], *, slo: Slo | Non
     ids = {caution.id for caution in cautions}
     client = msgspec.structs.asdict(level.client) | {"verdict": "suspect" if ids & SUSPECT else "ok"}
     return msgspec.structs.replace(level, cautions=cautions, steady=not ids & UNSTEADY, client=ClientSummary(**client))
-
-
-def _with_goodput(level: LevelSummary, facts: LevelFacts, records: Sequence[Record], *, slo: Slo) -> LevelSummary:
-    good = goodput(facts, records, level=level, slo=slo)
-    found = {} if good is None else {"slo": slo.text(), **msgspec.to_builtins(good)}
-    return msgspec.structs.replace(level, extra=level.extra | found)
 
 
 def _never_opened(level: LevelSummary) -> Caution:

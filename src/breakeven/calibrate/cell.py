@@ -170,8 +170,8 @@ def _ignore(facts: LevelFacts) -> None:
 
 def compare(cell: Cell, *, facts: LevelFacts, records: Sequence[Record], stamps: Stamps, zero_s: float) -> Result:
     """Our reading of the window against the server's."""
-    read = summarise_level(facts, records)
     window = Window(facts, records)
+    read = summarise_level(facts, records, window=window)
     open_s, close_s = window.open_s + zero_s, window.close_s + zero_s
     inside = (stamps.write_s > open_s) & (stamps.write_s <= close_s)
     events = float(inside.sum()) * cell.burst

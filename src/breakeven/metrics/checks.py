@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from breakeven.metrics.arrivals import Arrivals
 from breakeven.metrics.definitions import METRICS, hidden_tokens
-from breakeven.metrics.level import Window, estimated_share, input_share, settled_s
+from breakeven.metrics.level import Window, estimated_share, input_share, settled_s, window_of
 from breakeven.metrics.speed import in_flight
 from breakeven.metrics.statistics import BATCH_COUNTS, SHORTEST_BATCH_S, Floats, t_quantile
 from breakeven.record import LevelFacts, Record
@@ -74,13 +74,12 @@ class Checks(Struct, frozen=True, kw_only=True):
     """Of an open loop; None also where the window had closed before the first answers could have filled it."""
 
 
-def check_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arrivals | None = None) -> Checks | None:
+def check_level(facts: LevelFacts, records: Sequence[Record], *, window: Window | None = None) -> Checks | None:
     """All self-checks of a level; None where it has no window."""
-    if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
+    window = window or window_of(facts, records)
+    if window is None:
         return None
-    arrivals = Arrivals(records) if arrivals is None else arrivals
-    window = Window(facts, records, arrivals=arrivals)
-    answers = window.answers()
+    arrivals, answers = window.arrivals, window.answers()
     e2e = [value for record in answers if (value := METRICS["e2e_s"].of(record)) is not None]
     # what the turns of a recorded session wait for is a part of it: whoever plays it does not pause
     of = replace(facts, own_pauses=False) if facts.session_turns else facts

@@ -8,7 +8,7 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from breakeven.metrics.definitions import METRICS, Metric
-from breakeven.metrics.level import Window, done, given_up, is_timeout
+from breakeven.metrics.level import Window, done, given_up, is_timeout, window_of
 from breakeven.metrics.sessions import turns_of
 from breakeven.metrics.slo import Limit, Slo
 from breakeven.metrics.summary import LevelSummary
@@ -62,11 +62,13 @@ class Goodput(Struct, frozen=True, kw_only=True):
     """These over the sessions that ended, failed ones included."""
 
 
-def goodput(facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary, slo: Slo) -> Goodput | None:
+def goodput(
+    facts: LevelFacts, records: Sequence[Record], *, level: LevelSummary, slo: Slo, window: Window | None = None
+) -> Goodput | None:
     """Goodput of a level; None where it has no window."""
-    if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
+    window = window or window_of(facts, records)
+    if window is None:
         return None
-    window = Window(facts, records)
     answers = window.answers()
     failed = [record for record in window.ended if record.k > 0 and record.status == "error"]
     good = [record for record in answers if _is_good(record, slo)]

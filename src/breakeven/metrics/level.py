@@ -39,13 +39,13 @@ class Window:
     the throughput settled later (metrics.steady).
     """
 
-    def __init__(self, facts: LevelFacts, records: Sequence[Record], *, arrivals: Arrivals | None = None) -> None:
+    def __init__(self, facts: LevelFacts, records: Sequence[Record]) -> None:
         assert facts.open_s is not None
         assert facts.close_s is not None
         self.open_s, self.close_s = facts.open_s, facts.close_s
-        self._arrivals, self._records = arrivals, records
+        self._records = records
         if facts.stopped in MOVABLE:
-            self.open_s = settled_s(facts, self._laid_out)
+            self.open_s = settled_s(facts, self.arrivals)
         self.due = self.all_due = self.due_of(records)
         self.ended = self.all_ended = self.ended_of(records)
         sessions = session_records(facts, records)
@@ -62,13 +62,14 @@ class Window:
         return self.close_s - self.open_s
 
     @functools.cached_property
-    def _laid_out(self) -> Arrivals:
-        return Arrivals(self._records) if self._arrivals is None else self._arrivals
+    def arrivals(self) -> Arrivals:
+        """What arrived, of the whole level."""
+        return Arrivals(self._records)
 
     @functools.cached_property
     def speed(self) -> Speed | None:
         """The machine's own speed."""
-        return speed(self._laid_out.by, self._records, open_s=self.open_s, close_s=self.close_s)
+        return speed(self.arrivals.by, self._records, open_s=self.open_s, close_s=self.close_s)
 
     @property
     def widening(self) -> float:
@@ -98,6 +99,13 @@ class Window:
         return given_up(self.ended)
 
 
+def window_of(facts: LevelFacts, records: Sequence[Record]) -> Window | None:
+    """The window of a level; None where none was opened."""
+    if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
+        return None
+    return Window(facts, records)
+
+
 def done(ended: Sequence[Record]) -> list[Record]:
     """Of what ended, requests or sessions, that with a good end; each user's first answer excluded."""
     return [record for record in ended if record.k > 0 and record.status == "done"]
@@ -117,8 +125,8 @@ def settled_s(facts: LevelFacts, arrivals: Arrivals) -> float:
     return steady_from_s(arrivals.by, start_s=facts.start_s, open_s=facts.open_s, close_s=facts.close_s)
 
 
-def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: Arrivals | None = None) -> LevelSummary:
-    """Everything that is derived from the records of one level, cautions excepted."""
+def summarise_level(facts: LevelFacts, records: Sequence[Record], *, window: Window | None = None) -> LevelSummary:
+    """Everything that is derived from the records of one level, cautions excepted; `window` where it is known."""
     counts: dict[str, Any] = {
         "users": facts.users,
         "req_per_s_offered": facts.req_per_s_offered,
@@ -131,10 +139,10 @@ def summarise_level(facts: LevelFacts, records: Sequence[Record], *, arrivals: A
         "errors_by_kind": dict(kinds_in(records)),
         "reconnects": sum(record.reconnected for record in records),
     }
-    if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
+    window = window or window_of(facts, records)
+    if window is None:
         return LevelSummary(**counts, steady=False, extra=failures(records))
-    arrivals = Arrivals(records) if arrivals is None else arrivals
-    window = Window(facts, records, arrivals=arrivals)
+    arrivals = window.arrivals
     return LevelSummary(
         **counts,
         window_s=window.length_s,

@@ -8,7 +8,7 @@ import msgspec
 from breakeven.caution import Caution
 from breakeven.metrics.enginecount import engine_count_figures
 from breakeven.metrics.gpu import EXPORTED_POWER, POWER, gpu_figures
-from breakeven.metrics.level import Window
+from breakeven.metrics.level import window_of
 from breakeven.metrics.machine import company_figures, cpu_package_figures, engine_figures, host_figures
 from breakeven.metrics.series import Samples, Span
 from breakeven.metrics.summary import LevelSummary
@@ -44,9 +44,9 @@ def telemetry_figures(
 
     `output_tokens` are those that arrived in the window. Empty where the level has no window.
     """
-    if facts.open_s is None or facts.close_s is None or facts.close_s <= facts.open_s:
+    steady = window_of(facts, records)
+    if steady is None:
         return {}
-    steady = Window(facts, records)
     window = Span(steady.open_s, steady.close_s)
     return {
         **gpu_figures(samples, window, output_tokens=output_tokens),
