@@ -2,9 +2,10 @@
 
 import datetime
 import itertools
+import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 from breakeven.clock import moment
 from breakeven.metrics.definitions import METRICS, RATES
@@ -71,6 +72,19 @@ def portions(items: Iterable[T], most: int) -> Iterator[list[T]]:
         yield some
 
 
+def known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def level_files(run: RunSummary, stem: str, document: Callable[[LevelSummary], Any]) -> dict[str, bytes]:
+    """A file of JSON a level: name -> content."""
+    return {
+        f"{stem}-{level_name(level)}.json": json.dumps(document(level), indent=2).encode() + b"\n"
+        for level in run.levels
+    }
+
+
 def level_name(level: LevelSummary | LevelFacts) -> str:
     """`users-50`, `rate-2.5`, `users-50-repeat-1`: the load, for names of files and series."""
     load = f"users-{level.users}" if level.users is not None else f"rate-{rate_text(level.req_per_s_offered or 0.0)}"
@@ -96,4 +110,4 @@ def labels(run: RunSummary, level: LevelSummary) -> dict[str, str]:
         "req_per_s_offered": level.req_per_s_offered,
         "repeat": level.repeat,
     }
-    return {name: str(value) for name, value in told.items() if value is not None}
+    return {name: str(value) for name, value in known(told).items()}

@@ -1,13 +1,14 @@
 """Writes a level as an llm-d Benchmark Report of version 0.2, for the dashboards that read these."""
 
 import hashlib
+import itertools
 import json
 import uuid
 from typing import Any, Final
 
 from breakeven import __version__
 from breakeven.exchange.document import divided
-from breakeven.exchange.exported import level_name
+from breakeven.exchange.exported import known, level_files, level_name
 from breakeven.exchange.llmd import LATENCIES, OURS, RATE_FIELDS, STATISTICS, VERSION
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, RunSummary
 
@@ -23,22 +24,20 @@ _DESCRIPTION: Final = (
 
 def write(run: RunSummary) -> dict[str, bytes]:
     """One report a level, as each describes one stage: name -> JSON. Figures that are None are left out."""
-    return {
-        f"llmd-report-{level_name(level)}.json": json.dumps(_report(run, level, stage=stage), indent=2).encode() + b"\n"
-        for stage, level in enumerate(run.levels)
-    }
+    stages = itertools.count()
+    return level_files(run, "llmd-report", lambda level: _report(run, level, stage=next(stages)))
 
 
 def _report(run: RunSummary, level: LevelSummary, *, stage: int) -> dict[str, Any]:
     latency, without_mean = _latencies(level)
     rates = {theirs: _rate(getattr(level, ours), unit) for ours, (theirs, unit) in RATE_FIELDS.items()}
-    aggregate = {"requests": _requests(level), "latency": latency, "throughput": _known(rates)}
+    aggregate = {"requests": _requests(level), "latency": latency, "throughput": known(rates)}
     return {
         "version": VERSION,
         "run": {
             "uid": _uid(run.run.id, level_name(level)),
             "eid": _uid(run.run.id),
-            "time": _known({"start": run.run.started, "duration": _duration(level)}),
+            "time": known({"start": run.run.started, "duration": _duration(level)}),
             "description": f"{run.run.id}: {level_name(level)}. {_DESCRIPTION}",
             "keywords": [OURS],
         },
@@ -57,10 +56,6 @@ def _uid(*names: str) -> str:
 
 def _duration(level: LevelSummary) -> str | None:
     return None if level.window_s is None else f"PT{level.window_s:f}S"
-
-
-def _known(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _requests(level: LevelSummary) -> dict[str, int]:
@@ -83,7 +78,7 @@ def _latencies(level: LevelSummary) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _statistics(of: Distribution, unit: str) -> dict[str, Any]:
-    return _known({"units": unit} | {name: of.at(name).value for name in STATISTICS})
+    return known({"units": unit} | {name: of.at(name).value for name in STATISTICS})
 
 
 def _component(run: RunSummary) -> dict[str, Any]:
@@ -123,8 +118,8 @@ def _load(run: RunSummary, level: LevelSummary, *, stage: int) -> dict[str, Any]
         "rate_qps": level.req_per_s_offered if level.users is None else None,
     }
     return {
-        "metadata": _known({"description": workload.get("name")}),
-        "standardized": _known(standard),
+        "metadata": known({"description": workload.get("name")}),
+        "standardized": known(standard),
         "native": {"config": {"workload": workload}},
     }
 

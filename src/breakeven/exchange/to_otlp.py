@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from breakeven import __version__
 from breakeven.errors import RunFailedError, UsageError, one_line
-from breakeven.exchange.exported import Measured, began, figures, labels, level_name, portions
+from breakeven.exchange.exported import Measured, began, figures, known, labels, level_name, portions
 from breakeven.exchange.imported import safe_url
 from breakeven.metrics.definitions import e2e_s, first_chunk_s, tpot_s, ttft_s
 from breakeven.metrics.summary import RunSummary
@@ -126,7 +126,7 @@ def _span(
         context=context,
         resource=resource,
         kind=SpanKind.CLIENT,
-        attributes=_known(_attributes(run, facts, record) | {"gen_ai.operation.name": operation}),
+        attributes=known(_attributes(run, facts, record) | {"gen_ai.operation.name": operation}),
         events=[Event(name, timestamp=_ns(start, at_s)) for name, at_s in marks if at_s is not None],
         status=Status(StatusCode.ERROR, record.error_text or record.error) if record.status == "error" else Status(),
         start_time=_ns(start, record.due_s),
@@ -157,10 +157,6 @@ def _attributes(run: RunSummary, facts: LevelFacts, record: Record) -> dict[str,
         "breakeven.status": record.status,
         "breakeven.due_in_window": None if opened is None or closed is None else opened <= record.due_s < closed,
     }
-
-
-def _known(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in attributes.items() if value is not None}
 
 
 def _ns(start: datetime.datetime, s: float) -> int:

@@ -1,9 +1,8 @@
 """Writes a level as `vllm bench serve` does, for tools that read its result files."""
 
-import json
 from typing import Any, Final
 
-from breakeven.exchange.exported import level_name
+from breakeven.exchange.exported import known, level_files
 from breakeven.metrics.summary import Distribution, LevelSummary, RunSummary
 
 _TIMES: Final = {"ttft": "ttft_s", "tpot": "tpot_s", "itl": "itl_s", "e2el": "e2e_s"}
@@ -17,10 +16,7 @@ NOTES: Final = (
 
 def write(run: RunSummary) -> dict[str, bytes]:
     """One file a level, as vLLM writes one a run: name -> content. Figures that are None are left out."""
-    return {
-        f"vllm-{level_name(level)}.json": json.dumps(_document(run, level), indent=2).encode() + b"\n"
-        for level in run.levels
-    }
+    return level_files(run, "vllm", lambda level: _document(run, level))
 
 
 def _document(run: RunSummary, level: LevelSummary) -> dict[str, Any]:
@@ -43,7 +39,7 @@ def _document(run: RunSummary, level: LevelSummary) -> dict[str, Any]:
     for theirs, ours in _TIMES.items():
         facts |= _times(theirs, level.of(ours))
     notes = {"breakeven_run": run.run.id, "breakeven_notes": list(NOTES)}
-    return {key: value for key, value in facts.items() if value is not None} | notes
+    return known(facts) | notes
 
 
 def _times(name: str, times: Distribution) -> dict[str, float | None]:
