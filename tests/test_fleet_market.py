@@ -11,13 +11,14 @@ from breakeven.errors import UsageError
 from breakeven.fleet.fairprice import fair_prices
 from breakeven.fleet.feedback import report
 from breakeven.fleet.inspect import slow_rows
-from breakeven.fleet.market import H_PER_MONTH, Wanted, market
+from breakeven.fleet.market import Wanted, market
 from breakeven.fleet.market_text import render
 from breakeven.fleet.rows import Rows, make_rows
 from breakeven.fleet.rules import FORMS, METRICS, RuleFile, form_of, metric_of, read_rules
 from breakeven.fleet.scores import scores
 from breakeven.fleet.simulate import TRIED, simulate
 from breakeven.fleet.store import add
+from breakeven.units import H_PER_MONTH
 from fleet_made import RATES, USERS, fleet, job
 
 NINE = {f"n{i}": (1 + 0.01 * (i - 4),) * 2 for i in range(9)}

@@ -7,6 +7,7 @@ from typing import Final
 S_PER_H: Final = 3600.0
 H_PER_DAY: Final = 24.0
 H_PER_YEAR: Final = 8766.0
+H_PER_MONTH: Final = H_PER_YEAR / 12
 US_PER_S: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 

@@ -10,12 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from breakeven.units import H_PER_YEAR
+from breakeven.units import H_PER_MONTH
 
 Array = NDArray[np.float64]
 
 MONTHS_PER_YEAR: Final = 12
-H_PER_MONTH: Final = H_PER_YEAR / MONTHS_PER_YEAR
 LAST_MONTH: Final = 2.0**20
 """What is not repaid in so many months never is: 87,000 years."""
 _HALVINGS: Final = 21

@@ -20,10 +20,9 @@ from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunFacts, RunSummary
 from breakeven.mix.types import Load, LoadClass
 from breakeven.predict.nextrun import NextRun, next_run
-from breakeven.units import H_PER_YEAR
+from breakeven.units import H_PER_MONTH
 
 FORMAT: Final = 1
-H_PER_MONTH: Final = H_PER_YEAR / 12
 RankedBy = Literal["usd_per_month", "usd_per_mtok"]
 
 

@@ -39,18 +39,14 @@ def _proof_flop_per_s(rows: Rows) -> Figures:
     return np.asarray(2 * rows.proof_size**3 / time, dtype=np.float64)
 
 
-def _clock_mhz(rows: Rows) -> Figures:
-    return np.where(np.isnan(rows.sm_clock_mean_mhz), row_medians(rows.level_clock_mean_mhz), rows.sm_clock_mean_mhz)
+def _or_of_levels(name: str, level: str) -> Callable[[Rows], Figures]:
+    """What a job tells as a whole; else the median over its levels."""
 
+    def of(rows: Rows) -> Figures:
+        own: Figures = getattr(rows, name)
+        return np.where(np.isnan(own), row_medians(getattr(rows, level)), own)
 
-def _utilisation_share(rows: Rows) -> Figures:
-    own = rows.utilisation_share
-    return np.where(np.isnan(own), row_medians(rows.level_utilisation_share), own)
-
-
-def _temperature_c(rows: Rows) -> Figures:
-    own = rows.temperature_max_c
-    return np.where(np.isnan(own), row_medians(rows.level_temperature_max_c), own)
+    return of
 
 
 def _failed_share(rows: Rows) -> Figures:
@@ -72,10 +68,10 @@ FACTS: Final[dict[str, Callable[[Rows], Figures]]] = {
     "power_limit_w": lambda rows: rows.power_limit_w,
     "default_power_limit_w": lambda rows: rows.default_power_limit_w,
     "power_mean_w": lambda rows: row_medians(rows.power_mean_w),
-    "clock_mhz": _clock_mhz,
+    "clock_mhz": _or_of_levels("sm_clock_mean_mhz", "level_clock_mean_mhz"),
     "memory_clock_mhz": lambda rows: rows.memory_clock_mean_mhz,
-    "temperature_max_c": _temperature_c,
-    "utilisation_share": _utilisation_share,
+    "temperature_max_c": _or_of_levels("temperature_max_c", "level_temperature_max_c"),
+    "utilisation_share": _or_of_levels("utilisation_share", "level_utilisation_share"),
     "thermal_share": lambda rows: rows.thermal_share,
     "bench_bytes_per_s": lambda rows: rows.bench_bytes_per_s,
     "proof_flop_per_s": _proof_flop_per_s,

@@ -18,10 +18,9 @@ from breakeven.fleet.simulate import DROP, TRIED, Outcome, simulate
 from breakeven.fleet.spread import Icc
 from breakeven.fleet.strata_text import card_name
 from breakeven.fleet.verdicts import Verdict, verdicts
-from breakeven.units import H_PER_YEAR
+from breakeven.units import H_PER_MONTH
 
 FORMAT: Final = 1
-H_PER_MONTH: Final = H_PER_YEAR / 12
 RENTED_SHARE: Final = 0.6
 """Where nobody says: the middle of our ready range (cost/ranges.py), our judgement."""
 

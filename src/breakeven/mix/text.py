@@ -10,9 +10,8 @@ from breakeven.errors import one_line
 from breakeven.mix.types import Doubt, Fleet, Load, LoadClass, MixReport, Offer
 from breakeven.say import amount, chance, interval, room, share, short, usd_per_h, wrapped
 from breakeven.table import Column, Table, heads, lines
-from breakeven.units import H_PER_YEAR, load_text, short_rate, short_s
+from breakeven.units import H_PER_MONTH, load_text, short_rate, short_s
 
-H_PER_MONTH: Final = H_PER_YEAR / 12
 _RIVALS: Final = 5
 
 
