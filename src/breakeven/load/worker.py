@@ -19,7 +19,7 @@ from breakeven.client.target import Target
 from breakeven.client.wire import read_arrived
 from breakeven.clock import cpu_s, now_s
 from breakeven.record import ClientFacts, Record, id_text
-from breakeven.workload.base import Ask, Salted, Workload
+from breakeven.workload.base import Ask, Workload
 
 _PAUSE_AFTER_ERROR_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Pause of a user after one, two, … failed requests in a row, so that a dead server is not hammered."""
@@ -140,8 +140,7 @@ class Worker:
     def start(self, spec: LevelSpec, users: Sequence[int], emit: Callable[[Record], None]) -> None:
         """Start these users of the level, spread over its ramp."""
         self._spec, self._emit = spec, emit
-        if isinstance(self._workload, Salted):
-            self._workload.use_salt(mix(spec.salt, spec.users, round((spec.req_per_s or 0.0) * 1e6), spec.repeat))
+        self._workload.use_salt(mix(spec.salt, spec.users, round((spec.req_per_s or 0.0) * 1e6), spec.repeat))
         self._stopping = self._exhausted = self._own_pauses = False
         self._open_s: float | None = None
         self._measured: int | None = None

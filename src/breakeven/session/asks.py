@@ -10,7 +10,6 @@ from breakeven.plan import Plan
 from breakeven.session.defaults import output_tokens
 from breakeven.workload import make_workload
 from breakeven.workload.base import Workload
-from breakeven.workload.trace import Trace
 
 SALT_BITS: Final = 64
 
@@ -18,7 +17,7 @@ SALT_BITS: Final = 64
 def workload_of(plan: Plan) -> Workload:
     """The workload; reads its file. UsageError where a setting is wrong or the file is no good."""
     workload = make_workload(plan.workload, workload_settings(plan))
-    if isinstance(workload, Trace) and plan.is_replay and plan.duration_s is not None:
+    if plan.is_replay and plan.duration_s is not None:
         workload.end_after(plan.duration_s)
     _check_recorded(workload, plan)
     return workload

@@ -1,7 +1,7 @@
 """What a workload is: it says what the next request asks, and prepares itself on the server that will be asked."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -83,11 +83,10 @@ class Workload(Protocol):
         """How many turns each recorded session has, in the order in which they are played; () where there are none."""
         return ()
 
-
-@runtime_checkable
-class Salted(Protocol):
-    """A workload whose requests share text on purpose: within a level, and with no other of another salt."""
+    def end_after(self, duration_s: float) -> None:
+        """A replay ends so early: what is shared beyond that does not count."""
+        del duration_s
 
     def use_salt(self, salt: int) -> None:
-        """Shared text from here on is that of `salt`, a 64-bit number of the run and the level."""
-        ...
+        """Text that requests share on purpose is from here on that of `salt`, a 64-bit number of run and level."""
+        del salt

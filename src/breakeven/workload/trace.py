@@ -58,7 +58,6 @@ class Trace(Workload):
         return [arrival.arrival_s / self._speed for arrival in self._arrivals]
 
     def end_after(self, duration_s: float) -> None:
-        """Only so much of it will be replayed: what is shared beyond that is not counted."""
         self._asked = max(1, bisect_right(self.arrivals_s(), duration_s))
 
     def shared_input_share(self) -> float:
