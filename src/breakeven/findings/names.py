@@ -64,7 +64,8 @@ def hardware(host: Mapping[str, Any]) -> str:
 
 def card(host: Mapping[str, Any]) -> str:
     """What one unit of the hardware is called: one card of several."""
-    return hardware(host).removeprefix(f"{gpu_count(host)} × ")
+    kinds = set(gpu_names(host))
+    return kinds.pop() if len(kinds) == 1 else hardware(host)
 
 
 def engine(facts: Mapping[str, Any], *, version: bool = False) -> str:
