@@ -251,7 +251,6 @@ def test_the_command_makes_the_same_plan_again(plan: Plan) -> None:
 def test_a_prediction_is_repeated_at_the_very_rates_that_it_was_asked_at() -> None:
     run = RunFacts(
         id="x",
-        kind="predicted",
         model="m",
         host={"gpu": "l40s"},
         engine={"name": "vllm"},

@@ -76,7 +76,9 @@ def test_facts_of_the_host_come_back_and_are_empty_where_a_kill_came_first(folde
 
 def test_a_start_that_is_no_time_is_one_clear_line(folder: RunFolder) -> None:
     folder.write_host({"run": {"started": "yesterday"}})
-    with pytest.raises(RunFailedError, match=r"host\.json: started: 'yesterday' is no date and time, such as 2026-") as raised:
+    with pytest.raises(
+        RunFailedError, match=r"host\.json: started: 'yesterday' is no date and time, such as 2026-"
+    ) as raised:
         folder.host()
     assert "\n" not in str(raised.value)
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from breakeven.app.serve import Shelf
 from breakeven.cli import main
-from breakeven.findings.effects import Row, effects, interactions
+from breakeven.findings.effects import Row, effects
 from breakeven.findings.study import CellRun, StudyFindings, study_findings
 from breakeven.metrics.pooling import of_estimate
 from breakeven.metrics.slo import ServiceLevel
@@ -51,7 +51,7 @@ def a_cell(threads: str, run: RunSummary | None, **more: object) -> CellRun:
 
 
 def test_what_a_setting_does_alone_is_its_ratio_to_the_first_all_else_alike() -> None:
-    found = effects(rows(), VALUES)
+    found, _ = effects(rows(), VALUES)
     assert [(one.factor, one.value, one.against, one.cells) for one in found] == [
         ("threads", "2", "1", 3),
         ("slots", "4", "1", 2),
@@ -66,19 +66,19 @@ def test_what_a_setting_does_alone_is_its_ratio_to_the_first_all_else_alike() ->
 
 
 def test_settings_interact_where_a_pair_is_surely_off_what_the_two_alone_would_give() -> None:
-    assert not any(one.is_sure for one in interactions(rows(), VALUES))
-    (one,) = interactions(rows(together=1.5), VALUES)
+    assert not any(one.is_sure for one in effects(rows(), VALUES)[1])
+    (one,) = effects(rows(together=1.5), VALUES)[1]
     assert one.is_sure
     assert one.factors == ("threads", "slots")
     assert one.values == ("2", "8")
     # the pair's own cell keeps (1 - 1/2)(1 - 1/3) of its surprise, the rest moves the two parts
     assert one.ratio.value == pytest.approx(1.5 ** (1 / 3))
-    assert not any(one.is_sure for one in interactions(rows(together=1.5, share=0.5), VALUES))
+    assert not any(one.is_sure for one in effects(rows(together=1.5, share=0.5), VALUES)[1])
 
 
 def test_settings_of_exact_figures_interact_by_how_far_off_they_are() -> None:
-    assert not any(one.is_sure for one in interactions(rows(share=0.0), VALUES))
-    (one,) = interactions(rows(share=0.0, together=1.5), VALUES)
+    assert not any(one.is_sure for one in effects(rows(share=0.0), VALUES)[1])
+    (one,) = effects(rows(share=0.0, together=1.5), VALUES)[1]
     assert (one.is_sure, one.values) == (True, ("2", "8"))
     assert one.ratio.value == pytest.approx(1.5 ** (1 / 3))
 
@@ -86,7 +86,7 @@ def test_settings_of_exact_figures_interact_by_how_far_off_they_are() -> None:
 def test_factors_that_the_measured_cells_cannot_tell_apart_have_no_effect() -> None:
     both = ({"threads": "1", "slots": "1"}, {"threads": "2", "slots": "4"})
     diagonal = [one for one in rows() if one.factors in both]
-    assert effects(diagonal, {"threads": ("1", "2"), "slots": ("1", "4")}) == ()
+    assert effects(diagonal, {"threads": ("1", "2"), "slots": ("1", "4")})[0] == ()
 
 
 def test_the_best_cell_and_those_that_cannot_be_told_from_it() -> None:

@@ -280,13 +280,14 @@ def _bad_rate(rates: tuple[float, ...]) -> FieldError | None:
     for rate in rates:
         if not LEAST_REQ_PER_S <= rate <= MOST_REQ_PER_S:
             return FieldError(
-                f"{exact(rate)} req/s cannot be offered; give {LEAST_REQ_PER_S:g} to {MOST_REQ_PER_S:.0f} of them", "rate"
+                f"{exact(rate)} req/s cannot be offered; give {LEAST_REQ_PER_S:g} to {MOST_REQ_PER_S:.0f} of them",
+                "rate",
             )
     told_apart = tuple(round(rate, 3) for rate in rates)
     if len(set(told_apart)) < len(rates):
         return FieldError(
-            f"{exact(_first_repeat(told_apart))} stands twice; rates are told apart by three decimals, and each level is "
-            "measured once",
+            f"{exact(_first_repeat(told_apart))} stands twice; rates are told apart by three decimals, and each level "
+            "is measured once",
             "rate",
         )
     return None

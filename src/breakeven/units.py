@@ -1,5 +1,6 @@
-"""Units: constants, and the one place where a duration is read or a number is made short for people."""
+"""Units: constants, and the one place where a time or duration is read or a number is made short for people."""
 
+import datetime
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -21,6 +22,21 @@ def parse_duration_s(text: str) -> float:
     if match is None:
         raise ValueError(f"'{text}' is no duration; write seconds or a unit: 90, 90s, 2m, 1h, 500ms")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def moment(text: str | None) -> datetime.datetime | None:
+    """The date and time that a text in ISO 8601 says, of a month alone its first day; None for anything else."""
+    if text is None:
+        return None
+    try:
+        return datetime.datetime.fromisoformat(f"{text}-01" if len(text) == len("2024-09") else text)
+    except (ValueError, OverflowError):
+        return None
+
+
+def unix_s(at: datetime.datetime) -> float:
+    """Seconds since 1970; a time without a zone is taken as UTC."""
+    return (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def short_count(value: float) -> str:
@@ -77,7 +93,7 @@ def loads_text(loads: Iterable[tuple[int | None, float | None]]) -> str:
     """Loads by size, each once: `1 user`, `10, 50 and 100 users`, `0.5 and 20 req/s`."""
     known = sorted({load for load in loads if load != (None, None)}, key=lambda load: (load[0] or 0, load[1] or 0.0))
     users = [str(users) for users, _ in known if users is not None]
-    rates = [rate_text(rate) for users, rate in known if users is None]
+    rates = [rate_text(rate) for users, rate in known if users is None and rate is not None]
     told = (_joined(users, "user" if users == ["1"] else "users"), _joined(rates, "req/s"))
     return " and ".join(filter(None, told)) or load_text(None, None)
 

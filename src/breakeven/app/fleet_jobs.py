@@ -57,7 +57,7 @@ def submit_fleet(path: Path, *, on: str | None) -> int:
     if unpaid:
         raise LimitMissedError(
             f"{len(unpaid)} of {len(fleet.jobs)} jobs are not handed out: at their time limit they could take more than"
-            f" max_usd = {exact(fleet.head.max_usd)}"
+            f" max_usd = {exact(fleet.head.max_usd or 0.0)}"
         )
     return 0
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from breakeven.clock import moment, unix_s
 from breakeven.compare.differences import same_unit
 from breakeven.compare.family import Pair, family_spread
 from breakeven.compare.gate import Gate, Spread, gate_level
@@ -13,6 +12,7 @@ from breakeven.errors import UsageError, unknown
 from breakeven.metrics.definitions import RATES
 from breakeven.metrics.slo import limited
 from breakeven.metrics.summary import Estimate, RunSummary
+from breakeven.units import moment, unix_s
 
 
 class Point(Struct, frozen=True, kw_only=True):

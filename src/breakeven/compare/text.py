@@ -102,7 +102,7 @@ def _latency(row: LevelRow, name: str) -> bool:
 
 
 def _level_lines(row: LevelRow, names: Sequence[str], *, repeated: bool) -> Iterator[list[str]]:
-    load = rate_text(row.req_per_s) if row.users is None else str(row.users)
+    load = rate_text(row.req_per_s or 0.0) if row.users is None else str(row.users)
     for first, role, side in ((load, "A", row.reference), ("", "B", row.candidate)):
         if side is None:
             yield [first, role, "", "–"]

@@ -7,12 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
-from breakeven.clock import moment
 from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.statistics import STATISTICS
 from breakeven.metrics.summary import LevelSummary, RunSummary
 from breakeven.record import LevelFacts, Record
-from breakeven.units import rate_text
+from breakeven.units import moment, rate_text
 
 COUNTS: Final = {
     "requests": "answers that ended in the window",

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from breakeven.caution import Caution
-from breakeven.clock import moment
 from breakeven.errors import UsageError, one_line
 from breakeven.hardware import gpu_key
 from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
+from breakeven.units import moment
 
 DEFINITIONS: Final = {
     "output_tok_per_s": "output tokens of answers that succeeded / the whole run, its start and its end included",
@@ -71,7 +71,7 @@ def imported(
     workload: Mapping[str, Any] | None = None,
     name: str = "",
 ) -> Imported:
-    """The run, its definitions and notes in `settings`; what is None or empty is left out, and a start of no known form."""
+    """The run, its definitions and notes in `settings`; what is None, empty or no date is left out."""
     settings = {
         "unit": "tokens",
         "imported": {

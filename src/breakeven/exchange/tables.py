@@ -155,4 +155,6 @@ def _load(level: LevelSummary) -> tuple[float, float]:
 def _words(level: LevelSummary) -> str:
     if level.users is not None:
         return f"of {level.users} users"
-    return "without users or rate" if level.req_per_s_offered is None else f"of {rate_text(level.req_per_s_offered)} req/s"
+    return (
+        "without users or rate" if level.req_per_s_offered is None else f"of {rate_text(level.req_per_s_offered)} req/s"
+    )

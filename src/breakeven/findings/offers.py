@@ -182,7 +182,7 @@ def _why(group: Sequence[_Run]) -> Reason | None:
 
 
 def _rents(runs: Sequence[RunFacts], book: PriceBook) -> dict[str, Rent]:
-    """A rent, quotes all of one kind, by the id of each run whose price the user does not say; UsageError where one lacks."""
+    """A rent by the id of each run whose price the user does not say, quotes all of one kind; else UsageError."""
     asked = [run for run in runs if _own(run, book) is None]
     found = of_one_kind(asked, book.quotes)
     if asked and not found:

@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from breakeven.clock import moment, unix_s
 from breakeven.errors import one_line
 from breakeven.fleet.job import OVER, Job
 from breakeven.fleet.proof import verify
@@ -19,6 +18,7 @@ from breakeven.fleet.result import Card, Level, NodeResult, Proof
 from breakeven.fleet.rows import FIGURES, LEVELS
 from breakeven.hardware import key_of, may_mean, of_size
 from breakeven.metrics.telemetry import POWER_CAPS, THERMAL
+from breakeven.units import moment, unix_s
 
 REFUSALS: Final[dict[str, str]] = {
     "unreadable": "it is no job or result of this form",

@@ -16,7 +16,7 @@ from breakeven.calibrate.kept import kept_ceiling
 from breakeven.caution import Caution
 from breakeven.cautions import judged_level
 from breakeven.client.target import Access, resolve
-from breakeven.clock import moment, now_s, wall_now
+from breakeven.clock import now_s, wall_now
 from breakeven.compare.nextlevel import next_level
 from breakeven.compare.words import why_next_text
 from breakeven.errors import RunFailedError
@@ -42,7 +42,7 @@ from breakeven.store.samples import seal_samples
 from breakeven.study.estimate import level_s
 from breakeven.telemetry.handle import Sampler, Wanted, sources_for
 from breakeven.telemetry.host import host_facts, host_record, without_secrets
-from breakeven.units import load_text
+from breakeven.units import load_text, moment
 from breakeven.workload.base import Workload
 
 MOST_AUTO_LEVELS: Final = 6

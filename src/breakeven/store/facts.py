@@ -11,13 +11,13 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from breakeven.client.openai import BAD_JSON
-from breakeven.clock import moment
 from breakeven.errors import LONGEST_NAME, RunFailedError, UsageError, one_line
 from breakeven.hidden import hidden
 from breakeven.metrics.bracket import Bracket
 from breakeven.metrics.goodput import Verdict
 from breakeven.metrics.stored import decode_summary
 from breakeven.metrics.summary import LevelSummary, RunSummary
+from breakeven.units import moment
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from breakeven.clock import moment, unix_s
 from breakeven.errors import UsageError, one_line
 from breakeven.parquet import ParquetError, batches
+from breakeven.units import moment, unix_s
 
 LONGEST_TOKENS: Final = 10_000_000
 """A length above this is taken for a mistake in the file."""

@@ -55,7 +55,9 @@ class Sessions(Workload):
         if not self._played:
             raise UsageError(f"{self._path}: every session has a prompt of more than {max_input_tokens} tokens")
         self._shares_across = any(
-            turn.base is not None and turn.base[0] != number for number in self._played for turn in recorded[number].turns
+            turn.base is not None and turn.base[0] != number
+            for number in self._played
+            for turn in recorded[number].turns
         )
         self._places = Draws(seed, purpose="place")
         self._filler = Filler(seed=seed)
