@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from breakeven.fleet.job import Job
 from grid_server import serving
 from handed import HandedOut
 from kubernetes_server import KubernetesServer
@@ -22,6 +23,15 @@ class OnServer(HandedOut):
     def __init__(self, server: NosanaServer | KubernetesServer, folder: Path, *, to: str) -> None:
         super().__init__(folder, to=to, env=server.env(folder), node=server.node)
         self.server: Any = server
+
+    def ends_so(self, how: str, outcome: str, why: str) -> Job:
+        """A job that the server ends so is told by this outcome, with this reason."""
+        self.server.how = how
+        self.render(count=1, wait=0.5)
+        assert self.submit().code == 0
+        (job,) = self.jobs()
+        assert (job.outcome, why in (job.reason or "")) == (outcome, True), job
+        return job
 
     def each_once(self) -> None:
         """Every job was made there once, and ran once."""

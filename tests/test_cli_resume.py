@@ -4,7 +4,6 @@ import contextlib
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from fault_answers import answer, reply
 from fault_server import FaultServer
 from fault_wire import Wire
 from faults import status
+from waiting import comes_true
 
 PLAN = ("--users", "2,3,4", "--duration", "0.8", *LEVELS)
 
@@ -98,13 +98,6 @@ def test_a_run_that_does_not_say_when_it_began_is_not_added_to(tmp_path: Path) -
     assert "Traceback" not in again.err
 
 
-def eventually(true: Callable[[], bool], *, within_s: float) -> bool:
-    until_s = time.perf_counter() + within_s
-    while not true() and time.perf_counter() < until_s:
-        time.sleep(0.05)
-    return true()
-
-
 def parents() -> dict[int, int]:
     """Parent of each process, zombies left out."""
     found = {}
@@ -138,7 +131,7 @@ def test_a_killed_run_of_the_embedded_engine_leaves_no_process_and_goes_on(tmp_p
         time.sleep(0.05)
     assert len(started) >= 2
     kill_in_the_third_level(process)
-    assert eventually(lambda: not any(map(lives, started)), within_s=10)
+    assert comes_true(lambda: not any(map(lives, started)), within_s=10)
     run = run_folder(tmp_path)
     before = finished_tables(run)
     done = breakeven("run", "--resume", run, "--json", "-")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +31,7 @@ from fault_server import FaultServer
 from fault_wire import Play
 from faults import break_off, reset, stall, status, then_stall
 from levels import FAST, Run, a_crew, a_level, a_plan, levels
+from waiting import comes_true
 
 STEADY = Settings(ttft_s=0.02, itl_s=0.004)
 
@@ -45,13 +45,6 @@ def children(pid: int | None = None) -> list[psutil.Process]:
 def is_over(process: psutil.Process) -> bool:
     """Ended; where nobody reaps orphans, a zombie is what is left of it."""
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
-def eventually(true: Callable[[], bool], *, within_s: float = 10.0) -> bool:
-    until_s = time.perf_counter() + within_s
-    while not true() and time.perf_counter() < until_s:
-        time.sleep(0.02)
-    return true()
 
 
 # as one client
@@ -384,7 +377,7 @@ def test_the_key_reaches_the_clients_through_their_pipe_alone(tmp_path: Path) ->
     with FaultServer() as server:
         flags = ("--api-key-env", "MY_KEY", "--duration", "1.5s")
         with run_command(server.url, tmp_path, *flags, MY_KEY="hush-hush", OTHERS="hush-hush-too") as running:
-            assert eventually(lambda: len(children(running.pid)) == 2)
+            assert comes_true(lambda: len(children(running.pid)) == 2)
             for child in children(running.pid):
                 seen += [*child.cmdline(), *(f"{name}={value}" for name, value in child.environ().items())]
             assert running.wait(30) == 0
@@ -401,7 +394,7 @@ def test_ctrl_c_keeps_the_records_and_leaves_no_process(tmp_path: Path) -> None:
         clients = measuring(running)
         running.send_signal(signal.SIGINT)
         assert running.wait(20) == 130
-        assert eventually(lambda: all(is_over(client) for client in clients))
+        assert comes_true(lambda: all(is_over(client) for client in clients))
         server_saw = server.truth()["complete"]
     (folder,) = tmp_path.iterdir()
     ((facts, records),) = RunFolder.open(folder).levels()
@@ -414,7 +407,7 @@ def test_clients_end_with_a_coordinator_that_is_killed(tmp_path: Path) -> None:
         clients = measuring(running)
         running.kill()
         running.wait()
-        assert eventually(lambda: all(is_over(client) for client in clients))
+        assert comes_true(lambda: all(is_over(client) for client in clients))
     (folder,) = tmp_path.iterdir()
     ((facts, records),) = RunFolder.open(folder).levels()
     assert facts.status == "interrupted"

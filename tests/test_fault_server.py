@@ -16,6 +16,7 @@ from fault_answers import answer
 from fault_server import FaultServer, closed_port
 from faults import PLAYS, break_off, needs_key, refuses_field, status, then_reset
 from raw_client import Reply, ask, connect, read_reply, request_bytes
+from waiting import comes_true
 
 CHAT = "/v1/chat/completions"
 
@@ -173,7 +174,7 @@ def test_a_stall_says_no_more_and_notices_when_the_client_goes(model: str) -> No
             with pytest.raises(TimeoutError):
                 read_reply(connection)
             assert server.in_flight == 1
-        assert eventually(lambda: server.in_flight == 0)
+        assert comes_true(lambda: server.in_flight == 0)
 
 
 def test_an_endless_answer_goes_on_beyond_max_tokens(server: FaultServer) -> None:
@@ -269,7 +270,7 @@ def test_a_certificate_is_good_only_with_its_authority_and_its_name() -> None:
             connection.sendall(request_bytes(CHAT, chat()))
             assert said(read_reply(connection)) == " token" * 8
         refused(server, ssl.create_default_context())
-        assert eventually(lambda: server.failed_handshakes == 1)
+        assert comes_true(lambda: server.failed_handshakes == 1)
     with FaultServer(tls="other_name") as server:
         refused(server, ssl.create_default_context(cafile=server.ca_file))
 
@@ -284,8 +285,8 @@ def test_every_play_but_the_endless_ones_comes_to_an_end_by_itself() -> None:
     with FaultServer() as server, contextlib.ExitStack() as stack:
         for model in models:
             stack.enter_context(connect(server.url)).sendall(request_bytes(CHAT, chat(model, max_tokens=4)))
-        assert eventually(lambda: len(server.asked) == len(models))
-        assert eventually(lambda: all(request.ended_s for request in server.asked))
+        assert comes_true(lambda: len(server.asked) == len(models))
+        assert comes_true(lambda: all(request.ended_s for request in server.asked))
 
 
 def test_closing_the_server_ends_plays_under_way() -> None:
@@ -294,11 +295,3 @@ def test_closing_the_server_ends_plays_under_way() -> None:
         connection.sendall(request_bytes(CHAT, chat()))
         assert connection.recv(100)
     connection.close()
-
-
-def eventually(true: Callable[[], bool]) -> bool:
-    """Look again for up to five seconds."""
-    until_s = time.perf_counter() + 5
-    while not true() and time.perf_counter() < until_s:
-        time.sleep(0.005)
-    return true()

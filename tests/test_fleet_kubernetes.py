@@ -32,11 +32,7 @@ def handed(tmp_path: Path) -> Iterator[OnServer]:
     ],
 )
 def test_every_outcome_is_told_with_its_reason(handed: OnServer, how: str, outcome: str, why: str) -> None:
-    handed.server.how = how
-    handed.render(count=1, wait=0.5)
-    assert handed.submit().code == 0
-    (job,) = handed.jobs()
-    assert (job.outcome, why in (job.reason or "")) == (outcome, True), job
+    job = handed.ends_so(how, outcome, why)
     if outcome in ("image_failed", "no_node"):
         assert handed.server.deleted == [job.id]
 

@@ -72,11 +72,7 @@ def test_many_kills_at_odd_moments(handed: OnServer) -> None:
     ],
 )
 def test_every_outcome_is_told_with_its_reason(handed: OnServer, how: str, outcome: str, why: str) -> None:
-    handed.server.how = how
-    handed.render(count=1, wait=0.5)
-    assert handed.submit().code == 0
-    (job,) = handed.jobs()
-    assert (job.outcome, why in (job.reason or "")) == (outcome, True), job
+    handed.ends_so(how, outcome, why)
     if how in ("never", "no money"):
         assert [one["status"] for one in handed.server.deployments.values()] == ["STOPPED"]
 

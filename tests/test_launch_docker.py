@@ -9,8 +9,7 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from breakeven.launch.engines import free_port
 from breakeven.launch.start import filled, start
 from breakeven.serving import EngineSettings, Launch, launch_problem
 from fake_docker import DIGEST, FakeDocker, fake_docker
+from waiting import comes_true
 
 PARENT = """
 import sys, time
@@ -38,15 +38,6 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDock
     for one in fake_docker(tmp_path):
         monkeypatch.setenv("PATH", f"{one.path}:{os.environ['PATH']}")
         yield one
-
-
-def comes_true(condition: Callable[[], bool], *, within_s: float) -> bool:
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return condition()
 
 
 def test_an_engine_is_started_in_a_container_by_its_digest_and_removed(

@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from breakeven.errors import RunFailedError
 from breakeven.launch.causes import likely_cause
 from breakeven.launch.process import start_process, tail
+from waiting import comes_true
 
 psutil = pytest.importorskip("psutil")
 PYTHON = [sys.executable, "-c"]
@@ -41,15 +40,6 @@ def running(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-def comes_true(condition: Callable[[], bool], *, within_s: float) -> bool:
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return condition()
 
 
 def pids_in(log_path: Path, count: int) -> list[int]:

@@ -5,8 +5,7 @@ tests/test_launch_docker.py holds the exact words against a stand-in.
 """
 
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ import pytest
 from breakeven.launch.models import fetch_embedded_model
 from commands import breakeven, finish, heard, start
 from podman import IMAGE, Containers
+from waiting import comes_true
 
 pytestmark = pytest.mark.live
 
@@ -49,13 +49,6 @@ def plan(tmp_path: Path) -> Path:
     path = tmp_path / "plan.toml"
     path.write_text(PLAN.format(model=fetch_embedded_model(), image=IMAGE))
     return path
-
-
-def comes_true(condition: Callable[[], bool], *, within_s: float) -> bool:
-    until_s = time.monotonic() + within_s
-    while not condition() and time.monotonic() < until_s:
-        time.sleep(0.1)
-    return condition()
 
 
 def the_run(out: Path) -> Path:

@@ -1,6 +1,7 @@
 """`breakeven prices --refresh`: SkyPilot's catalogue over HTTP, with all that its rows do not say plainly."""
 
 import datetime
+import functools
 import json
 import os
 import threading
@@ -253,12 +254,12 @@ def says(body: str | bytes, *, status: int = 200, **headers: str) -> Reply:
     return reply
 
 
-def trickles(asked: BaseHTTPRequestHandler) -> None:
+def trickles(asked: BaseHTTPRequestHandler, *, status: int = 200, times: int = 100) -> None:
     """A byte now and then, for ever as far as the reader knows."""
-    asked.send_response(200)
+    asked.send_response(status)
     asked.send_header("Content-Length", "100000")
     asked.end_headers()
-    for _ in range(100):
+    for _ in range(times):
         asked.wfile.write(b"x")
         asked.wfile.flush()
         time.sleep(0.05)
@@ -270,17 +271,6 @@ def fails_and_stalls(asked: BaseHTTPRequestHandler) -> None:
     asked.send_header("Content-Length", "100000")
     asked.end_headers()
     time.sleep(2)
-
-
-def fails_and_trickles(asked: BaseHTTPRequestHandler) -> None:
-    """The same a byte now and then."""
-    asked.send_response(500)
-    asked.send_header("Content-Length", "100000")
-    asked.end_headers()
-    for _ in range(300):
-        asked.wfile.write(b"x")
-        asked.wfile.flush()
-        time.sleep(0.05)
 
 
 def is_cut(asked: BaseHTTPRequestHandler) -> None:
@@ -362,7 +352,7 @@ def test_a_cloud_that_cannot_be_read_is_one_note_and_does_not_end_the_others(bas
         (is_cut, f"cut after {len(VAST)} bytes"),
         (trickles, "not whole within 1 s"),
         (fails_and_stalls, "HTTP 500 Internal Server Error"),
-        (fails_and_trickles, "HTTP 500 Internal Server Error"),
+        (functools.partial(trickles, status=500, times=300), "HTTP 500 Internal Server Error"),
     ],
 )
 def test_a_cloud_that_answers_with_something_else_is_not_believed(

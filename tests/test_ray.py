@@ -31,7 +31,8 @@ from breakeven.metrics.definitions import ttft_s
 from breakeven.metrics.level import summarise_level
 from commands import breakeven, finish, start
 from levels import Run, a_level, a_plan
-from test_clients import eventually, is_over
+from test_clients import is_over
+from waiting import comes_true
 
 if sys.platform != "linux":
     pytest.skip("Ray is a test tool on Linux alone", allow_module_level=True)
@@ -134,11 +135,11 @@ def another_node(
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
     node = subprocess.Popen([*before, sys.executable, *words], env=os.environ | environment, **quiet)
     try:
-        assert eventually(lambda: nodes_alive() == 3, within_s=30)
+        assert comes_true(lambda: nodes_alive() == 3, within_s=30)
         yield node
     finally:
         end(node)
-    assert eventually(lambda: nodes_alive() == 2, within_s=60)
+    assert comes_true(lambda: nodes_alive() == 2, within_s=60)
 
 
 def end(node: "subprocess.Popen[bytes]") -> None:
@@ -236,7 +237,7 @@ def test_an_actor_that_hangs_is_given_up_and_ended_and_the_level_says_so(
         first, second = asyncio.run(on_ray(server.url, a_plan(duration_s=3.0), a_plan(), watch=watch))
     assert first.facts.stopped == "duration"
     assert "told nothing for 1 s and was given up; its 2 users were not replaced" in first.facts.notes[0].text
-    assert eventually(lambda: is_over(stopped[0]))
+    assert comes_true(lambda: is_over(stopped[0]))
     assert {record.user for record in second.records} == {0, 1, 2, 3}
     assert not second.facts.clients_lost
 
@@ -262,7 +263,7 @@ def test_an_actor_that_is_lost_between_levels_is_replaced_before_the_next(
         _, second = asyncio.run(on_ray(server.url, a_plan(), a_plan(), between=between))
     assert second.facts.clients_lost == 0
     assert {record.user for record in second.records} == {0, 1, 2, 3}
-    assert eventually(lambda: is_over(lost[0]))
+    assert comes_true(lambda: is_over(lost[0]))
 
 
 def test_the_clients_of_a_dead_node_are_on_other_nodes_in_the_next_level(cluster: str) -> None:
@@ -360,7 +361,7 @@ def test_stdout_holds_the_json_alone_also_where_ray_tells_of_a_dead_worker(clust
     with ReferenceServer(STEADY) as server:
         words = ("run", "--url", server.url, *COMMAND, "--duration", "6", "--out", tmp_path, "--json", "-")
         process = start(*words, env={"RAY_ADDRESS": cluster})
-        assert eventually(lambda: len(actors()) == 2, within_s=30)
+        assert comes_true(lambda: len(actors()) == 2, within_s=30)
         time.sleep(2.0)
         actors()[0].kill()
         done = finish(process)

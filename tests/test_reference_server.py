@@ -18,6 +18,7 @@ from breakeven.client.reference import ReferenceServer, Settings
 from breakeven.client.reference.truth import read
 from breakeven.errors import RunFailedError, UsageError
 from raw_client import Reply, ask, connect, read_reply, request_bytes
+from waiting import comes_true
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
@@ -50,14 +51,6 @@ def usages(reply: Reply) -> list[tuple[int, Any]]:
         for index, event in enumerate(events)
         if event != "[DONE]" and event.get("usage")
     ]
-
-
-def eventually(true: Any) -> bool:
-    """Look again for up to five seconds."""
-    until_s = time.perf_counter() + 5
-    while not true() and time.perf_counter() < until_s:
-        time.sleep(0.01)
-    return bool(true())
 
 
 def test_a_chat_stream_is_role_then_tokens_then_finish_then_usage_then_done(server: ReferenceServer) -> None:
@@ -180,7 +173,7 @@ def test_a_reader_that_is_slow_loses_no_byte() -> None:
         connection.connect((host, int(port)))
         connection.settimeout(10)
         connection.sendall(request_bytes(COMPLETIONS, {"prompt": "a", "stream": True, "max_tokens": 20_000}))
-        assert eventually(lambda: running.truth()["held_writes"] > 0)
+        assert comes_true(lambda: running.truth()["held_writes"] > 0)
         assert len(texts(read_reply(connection))) == 20_000
 
 
@@ -190,7 +183,7 @@ def test_an_answer_whose_reader_went_away_is_marked_as_gone() -> None:
             connection.sendall(request_bytes(CHAT, chat(max_tokens=100_000)))
             connection.recv(1000)
             assert b'num_requests_running{model_name="truth"} 1.0\n' in ask(running.url, "/metrics").body
-        assert eventually(lambda: running.truth()["gone"] == 1)
+        assert comes_true(lambda: running.truth()["gone"] == 1)
         assert running.truth()["running"] == 0
         assert b'num_requests_running{model_name="truth"} 0.0\n' in ask(running.url, "/metrics").body
         assert running.stamps().gone.tolist() == [True]

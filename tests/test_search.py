@@ -30,7 +30,8 @@ from commands import Done, breakeven, finish, heard, run_folder, start
 from fault_answers import answer
 from fault_server import FaultServer
 from fault_wire import Play, Wire
-from test_clients import children, eventually
+from test_clients import children
+from waiting import comes_true
 
 SLO = parse_slo("ttft_p99=1s")
 
@@ -386,7 +387,7 @@ def test_the_command_measures_a_load_again_that_lost_a_client(tmp_path: Path) ->
     with FaultServer({"*": places(3, answer(ttft_s=0.1, itl_s=0.0))}) as server:
         words = ("run", "--url", server.url, *flags, "--clients", "2", "--output-tokens", 2, "--out", tmp_path)
         process = start(*words, "--json", "-")
-        assert eventually(lambda: len(children(process.pid)) == 2)
+        assert comes_true(lambda: len(children(process.pid)) == 2)
         time.sleep(1.0)
         children(process.pid)[0].kill()
         done = finish(process)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from breakeven.cli import main
 from breakeven.store.folder import RunFolder
 from breakeven.store.study import StudyFolder
 from study_plans import SERVE, TWO_ENGINES
+from waiting import comes_true
 
 psutil = pytest.importorskip("psutil")
 CELLS = ("m-fast-w", "m-slow-w")
@@ -61,15 +62,6 @@ def commands_of(folder: Path) -> list[str]:
     """Command lines of processes that name `folder`."""
     lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
     return [line for line in lines if str(folder) in line]
-
-
-def comes_true(condition: Callable[[], bool], *, within_s: float) -> bool:
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return condition()
 
 
 def test_a_study_measures_every_cell_round_by_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
