@@ -95,9 +95,6 @@ class Window:
         """Requests that came to an end in the window, each user's first answer excluded."""
         return done(self.ended)
 
-    def given_up(self) -> list[Record]:
-        return given_up(self.ended)
-
 
 def window_of(facts: LevelFacts, records: Sequence[Record]) -> Window | None:
     """The window of a level; None where none was opened."""
