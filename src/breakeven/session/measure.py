@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -71,8 +71,9 @@ class Session(NamedTuple):
     """Only levels of this repeat."""
     may_start: Callable[[LevelPlan], bool] = lambda _level: True
     """Asked before each level; a study says no when its budget does not hold it."""
-    next_users: Callable[[], int | None] | None = None
-    """Asked for the next level in place of going through the plan's; None: the session is over."""
+    next_users: Callable[[Sequence[LevelSummary]], int | None] | None = None
+    """Asked for the next level in place of going through the plan's, with those that the session has measured so far;
+    None: the session is over."""
     is_beside: bool = False
     """The engine is on this machine, though its address may be another container's."""
 
@@ -223,13 +224,16 @@ class Measurement:
         if self.plan.auto:
             await self._more_levels(crew, server=server)
 
-    async def _levels_asked_for(self, next_users: Callable[[], int | None], *, crew: Crew, server: Server) -> None:
+    async def _levels_asked_for(
+        self, next_users: Callable[[Sequence[LevelSummary]], int | None], *, crew: Crew, server: Server
+    ) -> None:
         """One level after the other, as a search wants them."""
-        while not self._stop.is_set() and (users := next_users()) is not None:
+        measured: list[LevelSummary] = []
+        while not self._stop.is_set() and (users := next_users(measured)) is not None:
             level = level_plan(self.plan, users=users, repeat=self._session.repeat or 0, salt=self._salt)
             if not self._session.wants(level):
                 return
-            await self._level(level, crew=crew, server=server)
+            measured.append(await self._level(level, crew=crew, server=server))
 
     async def _more_levels(self, crew: Crew, *, server: Server) -> None:
         """Measure the level whose absence leaves most doubt, as long as there is one and it is not the last one."""

@@ -1,7 +1,7 @@
 """`breakeven tune`: a study whose settings are searched. It knows what its folder holds, so it can be resumed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -52,8 +52,12 @@ class TuneRun(StudyRun):
         }
         self._runs: dict[str, RunSummary] = {}
         self._figures: dict[tuple[str, int], tuple[float, float | None] | None] = {}
+        self._levels: dict[str, tuple[LevelSummary, ...]] = {}
+        """What is known of a cell's levels; those of the start under way are in no summary yet."""
         for cell in plan.cells:
-            self._read(cell)
+            found = folder.cell(cell.name)
+            if found is not None:
+                self._know(cell, summarise(found))
 
     def measure(self) -> None:
         """Try what may still be the best, until the leader is surely good enough or the budget is used."""
@@ -75,7 +79,6 @@ class TuneRun(StudyRun):
             number = sum(len(one.logs) + one.has_failed for one in tries) + 1
             self._live.say(f"[try {number}] {cell.name}, start {turn.repeat + 1}: {_WHY[chosen.why]}")
             self._take(turn)
-            self._read(cell)
             self._tell(cell)
 
     def tries(self) -> list[Try]:
@@ -96,11 +99,13 @@ class TuneRun(StudyRun):
         """What every user must get; None: nothing is asked."""
         return service_level(self.plan)
 
-    def _read(self, cell: Cell) -> None:
-        folder = self.folder.cell(cell.name)
-        if folder is not None:
-            self._runs[cell.name] = summarise(folder)
-            self._figures = {key: one for key, one in self._figures.items() if key[0] != cell.name}
+    def _know(self, cell: Cell, run: RunSummary) -> None:
+        self._runs[cell.name], self._levels[cell.name] = run, run.levels
+        self._figures = {key: one for key, one in self._figures.items() if key[0] != cell.name}
+
+    def _note(self, cell: Cell, summary: RunSummary, *, repeat: int) -> None:
+        super()._note(cell, summary, repeat=repeat)
+        self._know(cell, summary)
 
     def _check_that_any_starts(self, tries: list[Try]) -> None:
         failed = list(self._state.failures)
@@ -169,11 +174,9 @@ class TuneRun(StudyRun):
 
     def _verdicts(self, name: str, repeat: int) -> Mapping[int, bool]:
         """By users, whether the service level was met in this start; levels that were not finished count as none."""
-        run = self._runs.get(name)
-        levels = () if run is None else run.levels
         return {
             level.users: self._meets(level)
-            for level in levels
+            for level in self._levels.get(name, ())
             if level.users is not None and level.repeat == repeat and level.status == "done"
         }
 
@@ -185,9 +188,10 @@ class TuneRun(StudyRun):
 
     def _session(self, turn: Turn) -> Session:
         """Levels near the capacity only."""
+        before = self._levels.get(turn.cell.name, ())
 
-        def wanted() -> int | None:
-            self._read(turn.cell)
+        def wanted(measured: Sequence[LevelSummary]) -> int | None:
+            self._levels[turn.cell.name] = (*before, *measured)
             return self._next_users(turn.cell, turn.repeat)
 
         return super()._session(turn)._replace(next_users=wanted)
