@@ -8,11 +8,11 @@ from breakeven.app.fit import chosen_gpus
 from breakeven.app.predict import Asked, Loads, predicted_curves
 from breakeven.errors import UsageError
 from breakeven.findings.choice import Left
+from breakeven.findings.search import Foreseen
 from breakeven.findings.study import goal_figure
 from breakeven.hardware import Gpu
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunSummary
-from breakeven.report.studywords import UNITS, written
 from breakeven.serving import Launch, Setting, settings_table
 from breakeven.session.defaults import output_tokens
 from breakeven.session.plan_file import PlanFile
@@ -38,8 +38,7 @@ class Finals(NamedTuple):
 
     told: Foretold
     """Its figures are of the rows of `[[settings]]` that are measured."""
-    lines: tuple[str, ...]
-    """The same for a person."""
+    foreseen: Foreseen
 
 
 def finals(plan: PlanFile, *, varied: Sequence[str]) -> Finals:
@@ -63,11 +62,17 @@ def finals(plan: PlanFile, *, varied: Sequence[str]) -> Finals:
         settings=len(plan.cells),
         figures={name: float(f"{figures[name].value:.4g}") for name in kept},
     )
-    first = f"predicted for {card.name}, measured by nobody: best of {len(plan.cells)} settings is {order[0]}, "
-    second = f"{len(kept)} are measured, of {len(near)} whose prediction lies inside that interval"
-    nothing = len(plan.cells) - len(figures)
-    more = f"; {nothing} are predicted to give nothing" if nothing else ""
-    return Finals(told, (first + _said(best, goal), second + more))
+    foreseen = Foreseen(
+        card=card.name,
+        goal=goal,
+        settings=len(plan.cells),
+        best=order[0],
+        figure=best,
+        near=len(near),
+        kept=len(kept),
+        nothing=len(plan.cells) - len(figures),
+    )
+    return Finals(told, foreseen)
 
 
 def _goal(plan: PlanFile) -> Goal:
@@ -93,12 +98,6 @@ def _figures(plan: PlanFile, *, card: Gpu, varied: Sequence[str]) -> tuple[dict[
         if figure.value is not None:
             figures[cell.names["settings"]] = figure
     return figures, reasons
-
-
-def _said(best: Estimate, goal: Goal) -> str:
-    low, high = best.ci95
-    inside = "" if low is None or high is None else f" ({written(low, of=goal)} to {written(high, of=goal)})"
-    return f"{written(best.value or 0.0, of=goal)} {UNITS[goal]}{inside}"
 
 
 def _is_inside(value: float, best: Estimate, *, goal: Goal) -> bool:

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +13,11 @@ from breakeven.app.given import plan_given
 from breakeven.app.study import StoredStudy, show_study
 from breakeven.errors import UsageError
 from breakeven.findings.race import contenders, known, spread
+from breakeven.findings.search import AsPredicted, Matrix, Repeat, Searched
 from breakeven.launch.start import start_words
 from breakeven.plan import Plan, plan_table
 from breakeven.report.live import Live
-from breakeven.report.studywords import UNITS, written
-from breakeven.say import share
+from breakeven.report.searchtext import foreseen_lines, repeat_lines, search_lines
 from breakeven.serving import Launch, settings_table
 from breakeven.session.plan_file import PlanFile, understood
 from breakeven.session.run import check_plan
@@ -30,7 +29,6 @@ from breakeven.study.cells import Cell
 from breakeven.study.space import Vary
 from breakeven.study.tuned import tuned_table
 from breakeven.study.types import Goal, Tune
-from breakeven.units import counted, short_s
 
 BEST: Final = "best.toml"
 """The plan of the best setting, in the study's folder."""
@@ -84,7 +82,7 @@ def _among_predicted(table: dict[str, Any], found: PlanFile, asked: Asked) -> Pl
     from breakeven.app.foretold import finals
 
     chosen = finals(found, varied=[vary.name for _, vary in asked.varied])
-    for line in chosen.lines:
+    for line in foreseen_lines(chosen.foreseen):
         print(line, file=sys.stderr)
     rows = [row for row in table["settings"] if row["name"] in chosen.told.figures]
     told = table["tune"] | {"predicted": msgspec.to_builtins(chosen.told)}
@@ -101,7 +99,10 @@ def finish(run: object, *, json_to: str | None) -> int:
         write_atomically(path / BEST, tomli_w.dumps(plan_table(cell.plan)).encode())
     show_study(path, json_to=json_to)
     to = sys.stderr if json_to == "-" else sys.stdout
-    for line in (*_search_lines(run, cell), *(() if cell is None else _repeat_lines(cell.plan, path))):
+    for line in (
+        *search_lines(_searched(run, cell)),
+        *(() if cell is None else repeat_lines(_repeat(cell.plan, path))),
+    ):
         print(line, file=to)
     if run.is_interrupted:
         return 130
@@ -110,57 +111,41 @@ def finish(run: object, *, json_to: str | None) -> int:
     return 3 if run.is_out_of_budget else 0
 
 
-def _repeat_lines(plan: Plan, path: Path) -> Iterator[str]:
-    yield f"measure it again: breakeven run {path / BEST}"
-    if plan.is_embedded:
-        told = settings_table((plan.launch or Launch()).settings)
-        words = [f"--set {shlex.quote(f'{name}={value}')}" for name, value in told.items()]
-        yield f"or by hand:       breakeven run {' '.join(words)}"
-    elif plan.engine is not None and plan.model is not None:
-        yield f"serve with it:    {shlex.join(start_words(plan.engine, plan.model, launch=plan.launch or Launch()))}"
+def _repeat(plan: Plan, path: Path) -> Repeat:
+    launch = plan.launch or Launch()
+    told = settings_table(launch.settings) if plan.is_embedded else None
+    lines: tuple[str, ...] = ()
+    if told is None and plan.engine is not None and plan.model is not None:
+        lines = (shlex.join(start_words(plan.engine, plan.model, launch=launch)),)
+    return Repeat(plan=str(path / BEST), settings=told, lines=lines)
 
 
-def _search_lines(run: TuneRun, best: Cell | None) -> Iterator[str]:
-    """How much of the space was tried, what was left out and why it ended, and the time against the full matrix."""
-    tries = run.tries()
-    tried, failed = [one for one in tries if one.logs], sum(one.has_failed for one in tries)
-    starts = sum(len(one.logs) for one in tries)
-    state = run.folder.state()
-    yield (
-        f"search: {len(tried)} of {len(tries)} settings measured in {starts} starts, {failed} failed, "
-        f"{len(run.skipped())} left out beside one that failed, in {short_s(state.used_s)}"
+def _searched(run: TuneRun, best: Cell | None) -> Searched:
+    """What the search did and took; `best` is the cell that turned out so."""
+    tries, state = run.tries(), run.folder.state()
+    tried, told = [one for one in tries if one.logs], run.tune.predicted
+    return Searched(
+        goal=run.tune.goal,
+        settings=len(tries),
+        tried=len(tried),
+        starts=sum(len(one.logs) for one in tries),
+        failed=sum(one.has_failed for one in tries),
+        skipped=len(run.skipped()),
+        in_the_way=len(run.in_the_way),
+        used_s=state.used_s,
+        is_over=run.is_over,
+        margin=run.tune.margin,
+        as_good=len(contenders(known(tried))) - 1 if tried else 0,
+        spread=spread(tried)[0] if any(len(one.logs) > 1 for one in tried) else None,
+        predicted=None
+        if told is None
+        else AsPredicted(
+            card=told.gpu,
+            settings=told.settings,
+            figure=None if best is None else told.figures.get(best.names["settings"]),
+        ),
+        matrix=Matrix(settings=_all_settings(run), rounds=ROUNDS, takes_s=_full_matrix_s(run)),
     )
-    if run.in_the_way:
-        left = counted(len(run.in_the_way), "setting")
-        yield f"        {left} could not be tried for what was in the way of any setting; run --resume tries again"
-    if tried:
-        still = contenders(known(tried))
-        others = (
-            f"{counted(len(still) - 1, 'other setting')} may be as good" if len(still) > 1 else "the others are worse"
-        )
-        yield f"        {_why_over(run)}; of those tried {others}"
-        if any(len(one.logs) > 1 for one in tried):
-            apart = share(spread(tried)[0])
-            yield f"        starts of one setting lie about {apart} apart (standard deviation, all settings together)"
-    if (told := run.tune.predicted) is not None:
-        yield f"        of {told.settings} settings predicted for {told.gpu} only the {len(tries)} likely best are here"
-        foretold = None if best is None else told.figures.get(best.names["settings"])
-        if foretold is not None:
-            figure = f"{written(foretold, of=run.tune.goal)} {UNITS[run.tune.goal]}"
-            yield f"        the best as measured was predicted to give {figure}"
-    matrix_s = _full_matrix_s(run)
-    if matrix_s is not None and state.used_s:
-        yield (
-            f"        the full matrix ({_all_settings(run)} settings, {ROUNDS} starts each, every level) would take "
-            f"about {short_s(matrix_s)} by the mean start and level seen, an estimate: the search took "
-            f"{share(state.used_s / matrix_s)} of it"
-        )
-
-
-def _why_over(run: TuneRun) -> str:
-    if not run.is_over:
-        return "it is not over: run --resume goes on"
-    return f"nothing is left that may be more than {share(run.tune.margin)} better, or it has had all its starts"
 
 
 def _full_matrix_s(run: TuneRun) -> float | None:
