@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from breakeven.launch.embedded import Launched, start_embedded
+from breakeven.launch.embedded import start_embedded
+from breakeven.launch.launched import Launched
 from breakeven.launch.models import fetch_embedded_model
 from browser import Browser
 

@@ -94,3 +94,6 @@ def test_a_limit_is_known_and_bounds_the_users_of_each_client() -> None:
     check_users([], clients=1)
     with pytest.raises(UsageError, match=f"at most {limit - RESERVED_FILES} users fit"):
         check_users([1, limit], clients=1)
+    check_users([(limit - RESERVED_FILES) // 2], clients=1, replicas=2)
+    with pytest.raises(UsageError, match="2 connections each, one to every replica, and this client"):
+        check_users([limit - RESERVED_FILES], clients=1, replicas=2)

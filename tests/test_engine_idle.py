@@ -5,8 +5,8 @@ import pytest
 from breakeven.engine.idle import busy_requests, metric_sum, samples
 from breakeven.engine.llamacpp import Llamacpp
 from breakeven.engine.vllm import Vllm
-from breakeven.launch.embedded import Launched
 from breakeven.launch.health import local_get
+from breakeven.launch.launched import Launched
 
 LLAMACPP = """\
 # HELP llamacpp:tokens_predicted_total Number of generation tokens processed

@@ -168,6 +168,7 @@ def test_a_report_tells_the_cards_where_their_parallelism_is_known() -> None:
     for host, settings, kind in (
         ({"gpu": "l40s", "gpu_count": 1}, {}, "inference_engine"),
         ({"gpu": "l40s", "gpu_count": 4}, {"tensor_parallel": 4}, "inference_engine"),
+        ({"gpu": "l40s", "gpu_count": 4}, {"tensor_parallel": 2, "replicas": 2}, "inference_engine"),
         ({"gpu": "l40s", "gpu_count": 4}, {}, "generic"),
         ({}, {}, "generic"),
     ):

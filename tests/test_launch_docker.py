@@ -17,8 +17,6 @@ import pytest
 from breakeven.cli import main
 from breakeven.engine.base import IMAGE_HOME
 from breakeven.errors import RunFailedError, UsageError
-from breakeven.launch.docker import start_in_docker
-from breakeven.launch.engines import free_port
 from breakeven.launch.start import filled, start
 from breakeven.serving import EngineSettings, Launch, launch_problem
 from fake_docker import DIGEST, FakeDocker, fake_docker
@@ -27,9 +25,10 @@ from waiting import comes_true
 PARENT = """
 import sys, time
 from pathlib import Path
-from breakeven.launch.docker import start_in_docker
+import os
+from breakeven.launch.start import start
 from breakeven.serving import Launch
-start_in_docker("vllm", "org/m", launch=Launch(via="docker"), log_path=Path(sys.argv[1]), port=int(sys.argv[2]))
+start("vllm", "org/m", launch=Launch(via="docker"), log_path=Path(sys.argv[1]), environment=os.environ)
 """
 
 
@@ -45,13 +44,13 @@ def test_an_engine_is_started_in_a_container_by_its_digest_and_removed(
 ) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("HF_TOKEN", "secret-value")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     settings = EngineSettings(served_name="m", context_tokens=4096)
     launch = Launch(via="docker", settings=settings, env={"A": "b"}, pass_env=("HTTPS_PROXY",), mounts=("/x:/y",))
-    port = free_port()
-    with start_in_docker("vllm", "org/m", launch=launch, log_path=tmp_path / "log", port=port) as engine:
+    with start("vllm", "org/m", launch=launch, log_path=tmp_path / "log", environment=os.environ) as engine:
         (name,) = docker.containers()
+        port = engine.url.rpartition(":")[2]
         assert re.fullmatch(rf"breakeven-vllm-{port}-[0-9a-f]{{8}}", name)
-        assert engine.url == f"http://127.0.0.1:{port}"
         assert engine.model == "m"
         assert engine.start_s > 0
     assert docker.containers() == []
@@ -78,7 +77,7 @@ def test_an_engine_is_started_in_a_container_by_its_digest_and_removed(
 def test_a_model_that_lies_here_goes_in_as_a_folder_that_cannot_be_written(tmp_path: Path, docker: FakeDocker) -> None:
     (tmp_path / "weights").mkdir()
     launch = Launch(via="docker", docker_args=("--ipc=host",), image="own/image:1")
-    with start_in_docker("vllm", str(tmp_path / "weights"), launch=launch, log_path=tmp_path / "log", port=free_port()):
+    with start("vllm", str(tmp_path / "weights"), launch=launch, log_path=tmp_path / "log", environment=os.environ):
         run = next(words for words in docker.calls() if words[0] == "run")
     assert run[run.index("--volume") + 1] == f"{tmp_path / 'weights'}:/model:ro"
     assert run[run.index("serve") - 1 : run.index("serve") + 2] == [f"own/image@{DIGEST}", "serve", "/model"]
@@ -87,11 +86,10 @@ def test_a_model_that_lies_here_goes_in_as_a_folder_that_cannot_be_written(tmp_p
 
 def test_a_container_of_somebody_else_is_left_alone(tmp_path: Path, docker: FakeDocker) -> None:
     """`docker rm --force breakeven-vllm-8000` was called after a conflict with a name that was somebody else's."""
-    port = free_port()
-    theirs = f"breakeven-vllm-{port}"
+    theirs = "breakeven-vllm-8000"
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     (docker.state / f"{theirs}.pid").write_text(str(sleeper.pid))
-    with start_in_docker("vllm", "org/m", launch=Launch(via="docker"), log_path=tmp_path / "log", port=port):
+    with start("vllm", "org/m", launch=Launch(via="docker"), log_path=tmp_path / "log", environment=os.environ):
         assert len(docker.containers()) == 2
     assert docker.containers() == [theirs]
     assert sleeper.poll() is None
@@ -108,7 +106,7 @@ def test_the_containers_name_and_its_end_are_ours(word: str) -> None:
 def test_no_container_is_left_after_kill_9_of_the_client(tmp_path: Path) -> None:
     with FakeDocker(tmp_path, is_deaf=True) as docker:
         environment = {**os.environ, "PATH": f"{docker.path}:{os.environ['PATH']}"}
-        argv = [sys.executable, "-c", PARENT, str(tmp_path / "log"), str(free_port())]
+        argv = [sys.executable, "-c", PARENT, str(tmp_path / "log")]
         with subprocess.Popen(argv, env=environment) as parent:
             assert comes_true((docker.state / "deaf").exists, within_s=20)
             assert len(docker.containers()) == 1
@@ -121,7 +119,7 @@ def test_no_container_is_left_after_kill_9_of_the_client(tmp_path: Path) -> None
 def test_no_container_is_left_when_the_guard_is_killed(tmp_path: Path, docker: FakeDocker) -> None:
     psutil = pytest.importorskip("psutil")
     launch = Launch(via="docker")
-    with start_in_docker("vllm", "org/m", launch=launch, log_path=tmp_path / "log", port=free_port()) as engine:
+    with start("vllm", "org/m", launch=launch, log_path=tmp_path / "log", environment=os.environ) as engine:
         psutil.Process(engine.pid).parent().kill()
         assert len(docker.containers()) == 1
     assert docker.containers() == []
@@ -129,20 +127,32 @@ def test_no_container_is_left_when_the_guard_is_killed(tmp_path: Path, docker: F
 
 def test_a_container_that_ends_is_explained_by_its_log(tmp_path: Path, docker: FakeDocker) -> None:
     with pytest.raises(RunFailedError) as caught:
-        start_in_docker("vllm", "m", launch=Launch(via="docker", image="bad/oom:1"), log_path=tmp_path / "log")
+        start(
+            "vllm",
+            "m",
+            launch=Launch(via="docker", image="bad/oom:1"),
+            log_path=tmp_path / "log",
+            environment=os.environ,
+        )
     assert str(caught.value).startswith("vllm ended with code 1 before it was ready: out of memory: ")
     assert "  torch.OutOfMemoryError: CUDA out of memory." in str(caught.value).splitlines()
 
 
 def test_an_image_that_cannot_be_had_is_explained(tmp_path: Path, docker: FakeDocker) -> None:
     with pytest.raises(RunFailedError, match=r"cannot fetch no/image: .* pull access denied .*not yours to pull"):
-        start_in_docker("vllm", "m", launch=Launch(via="docker", image="no/image"), log_path=tmp_path / "log")
+        start(
+            "vllm",
+            "m",
+            launch=Launch(via="docker", image="no/image"),
+            log_path=tmp_path / "log",
+            environment=os.environ,
+        )
 
 
 def test_without_docker_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunFailedError, match=r"docker is not found on PATH: install it, or .* --via process"):
-        start_in_docker("vllm", "m", launch=Launch(via="docker"), log_path=tmp_path / "log")
+        start("vllm", "m", launch=Launch(via="docker"), log_path=tmp_path / "log", environment=os.environ)
 
 
 def test_a_variable_to_pass_on_must_be_set(tmp_path: Path) -> None:

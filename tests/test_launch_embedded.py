@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from breakeven.errors import RunFailedError, UsageError
-from breakeven.launch.embedded import MAX_SLOTS, Launched, start_embedded
+from breakeven.launch.embedded import MAX_SLOTS, start_embedded
 from breakeven.launch.health import health_probe, local_get
+from breakeven.launch.launched import Launched
 from breakeven.launch.models import EMBEDDED, fetch_embedded_model, sha256_of
 
 psutil = pytest.importorskip("psutil")

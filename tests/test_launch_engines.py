@@ -8,8 +8,10 @@ import pytest
 from breakeven.engine.base import EngineSettings
 from breakeven.engine.llamacpp import Llamacpp
 from breakeven.errors import RunFailedError, UsageError
-from breakeven.launch.embedded import Launched
-from breakeven.launch.engines import ask_version, free_port, start_engine
+from breakeven.launch.engines import ask_version, free_port
+from breakeven.launch.launched import Launched
+from breakeven.launch.start import start
+from breakeven.serving import Launch
 
 STAND_IN = f"""#!{sys.executable}
 import json, os, sys, time
@@ -41,8 +43,8 @@ def vllm_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("vllm_on_path")
 def test_an_installed_engine_is_started_and_asked_who_it_is(tmp_path: Path) -> None:
-    settings = EngineSettings(served_name="m", prefix_caching=False)
-    with start_engine("vllm", "org/model", settings=settings, log_path=tmp_path / "log", timeout_s=30) as engine:
+    launch = Launch(settings=EngineSettings(served_name="m", prefix_caching=False), start_timeout_s=30)
+    with start("vllm", "org/model", launch=launch, log_path=tmp_path / "log", environment={}) as engine:
         assert engine.start_s >= 0.4
         assert engine.version == "0.32.0"
         assert engine.model == "m"
@@ -55,18 +57,18 @@ def test_an_installed_engine_is_started_and_asked_who_it_is(tmp_path: Path) -> N
 @pytest.mark.usefixtures("vllm_on_path")
 def test_an_engine_that_does_not_come_up_is_explained(tmp_path: Path) -> None:
     with pytest.raises(RunFailedError, match=r"vllm was not ready after 0\.2 s"):
-        start_engine("vllm", "org/model", log_path=tmp_path / "log", timeout_s=0.2)
+        start("vllm", "org/model", launch=Launch(start_timeout_s=0.2), log_path=tmp_path / "log", environment={})
 
 
 def test_an_engine_that_is_not_installed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunFailedError, match="lmdeploy: No such file or directory: the command is not found"):
-        start_engine("lmdeploy", "org/model", log_path=tmp_path / "log")
+        start("lmdeploy", "org/model", launch=Launch(), log_path=tmp_path / "log", environment={})
 
 
 def test_an_unknown_engine_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no engine is called 'vlm'; did you mean 'vllm'"):
-        start_engine("vlm", "m", log_path=tmp_path / "log")
+        start("vlm", "m", launch=Launch(), log_path=tmp_path / "log", environment={})
 
 
 @pytest.mark.engine

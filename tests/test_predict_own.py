@@ -100,7 +100,8 @@ def test_what_tells_nothing_of_a_card_is_left_out() -> None:
     predicted = replace(run, run=replace(run.run, settings={"predicted": {}}))
     thinking = replace(run, run=replace(run.run, settings={"think_s": 1.0}))
     failed = replace(run, levels=(a_level(1, errors=3),))
-    for told in (a_run(1, gpu="a GPU of 2031"), a_run(1, model="my-own-model"), predicted, thinking, failed):
+    two = replace(run, run=replace(run.run, engine={"name": "vllm", "settings": {"replicas": 2}}))
+    for told in (a_run(1, gpu="a GPU of 2031"), a_run(1, model="my-own-model"), predicted, thinking, failed, two):
         assert own([told]) == ()
 
 

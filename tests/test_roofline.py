@@ -42,6 +42,18 @@ def test_two_cards_halve_it_and_prompts_count_as_products() -> None:
     assert one.prefill_compute == pytest.approx(0.9 * (one.compute or 0))
 
 
+def test_of_two_engines_each_reads_the_weights_for_its_own_users() -> None:
+    one, two = (shares(level(500, users=10), MODEL, GPU, cards=2, replicas=replicas) for replicas in (1, 2))
+    assert one is not None
+    assert two is not None
+    weights = (MODEL.weights - MODEL.head_weights) * 2 * 500 / 10 / (2 * 1008e9)
+    assert two.bandwidth - one.bandwidth == pytest.approx(weights, rel=1e-3)
+    assert two.compute == one.compute
+    # a single user is served by one of them at a time
+    alone = [shares(level(50, users=1), MODEL, GPU, cards=2, replicas=replicas) for replicas in (1, 2)]
+    assert alone[0] == alone[1]
+
+
 def test_more_than_the_card_can_is_a_caution_and_less_is_none() -> None:
     fast = with_roofline(level(200, users=1), RUN)
     assert [caution.id for caution in fast.cautions] == ["beyond_roofline"]

@@ -24,7 +24,7 @@ from breakeven.engine.llamacpp import Llamacpp
 from breakeven.engine.ollama import Ollama
 from breakeven.engine.vllm import Vllm
 from breakeven.errors import RunFailedError
-from breakeven.launch.embedded import Launched
+from breakeven.launch.launched import Launched
 from breakeven.metrics.enginecount import AT_END
 from breakeven.metrics.series import Samples, Series
 from breakeven.metrics.telemetry import telemetry_figures
@@ -72,25 +72,25 @@ def package(root: Path) -> Path:
 
 def test_a_local_engine_is_sampled_with_its_machine() -> None:
     wanted = sources_for(
-        url="http://127.0.0.1:8000/", engine=Vllm(), is_local=True, headers={"Authorization": "Bearer x"}
+        urls=["http://127.0.0.1:8000/"], engine=Vllm(), is_local=True, headers={"Authorization": "Bearer x"}
     )
     assert set(wanted.sources) == {"host", "company", "nvml", "rapl", "engine"}
-    assert wanted.sources["engine"]["url"] == "http://127.0.0.1:8000/metrics"
+    assert wanted.sources["engine"]["urls"] == ["http://127.0.0.1:8000/metrics"]
     assert wanted.sources["engine"]["headers"] == {"Authorization": "Bearer x"}
     assert wanted.sources["company"] == {"port": 8000, "in_socket_file": False}
     assert wanted.missing == {}
 
 
 def test_a_remote_engines_energy_is_not_read_on_the_clients_machine() -> None:
-    wanted = sources_for(url="http://gpu-box:11434", engine=Ollama, is_local=False)
+    wanted = sources_for(urls=["http://gpu-box:11434"], engine=Ollama, is_local=False)
     assert set(wanted.sources) == {"host", "company"}
     assert wanted.sources["company"] == {"port": None, "in_socket_file": False}
     assert wanted.missing == {"nvml": REMOTE, "rapl": REMOTE, "engine": "engine 'ollama' has no metrics"}
 
 
 def test_a_plain_server_is_asked_for_metrics_all_the_same() -> None:
-    wanted = sources_for(url="http://h:1", engine=OpenAI, is_local=False)
-    assert wanted.sources["engine"]["url"] == "http://h:1/metrics"
+    wanted = sources_for(urls=["http://h:1"], engine=OpenAI, is_local=False)
+    assert wanted.sources["engine"]["urls"] == ["http://h:1/metrics"]
 
 
 # the beat
@@ -139,7 +139,7 @@ def silent_server() -> Iterator[str]:
 def test_an_engine_that_does_not_answer_delays_neither_the_samples_nor_the_end(
     tmp_path: Path, silent_server: str
 ) -> None:
-    wanted = Wanted({"host": {}, "engine": {"url": silent_server, "names": {"running_requests": ["a"]}}}, {})
+    wanted = Wanted({"host": {}, "engine": {"urls": [silent_server], "names": {"running_requests": ["a"]}}}, {})
     with Sampler(tmp_path, zero_s=now_s(), wanted=wanted):
         time.sleep(1.5)
         begun_s = now_s()
@@ -177,7 +177,9 @@ def test_the_engine_is_asked_once_a_second_past_any_proxy_and_the_key_is_kept_no
     tmp_path: Path, metrics_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    wanted = sources_for(url=metrics_url, engine=Vllm, is_local=False, headers={"Authorization": "Bearer secret-key"})
+    wanted = sources_for(
+        urls=[metrics_url], engine=Vllm, is_local=False, headers={"Authorization": "Bearer secret-key"}
+    )
     with Sampler(tmp_path, zero_s=now_s(), wanted=wanted) as sampler:
         arguments = Path(f"/proc/{sampler.pid}/cmdline").read_bytes()
         until_s = now_s() + 10.0
@@ -326,7 +328,7 @@ def complete(engine: Launched, *, tokens: int) -> int:
 @pytest.mark.engine
 def test_the_real_engines_own_count_of_tokens_is_ours(tmp_path: Path, embedded_engine: Launched) -> None:
     zero_s = now_s()
-    wanted = sources_for(url=embedded_engine.url, engine=Llamacpp, is_local=True)
+    wanted = sources_for(urls=[embedded_engine.url], engine=Llamacpp, is_local=True)
     records = []
     with Sampler(tmp_path, zero_s=zero_s, wanted=wanted):
         open_s = now_s() - zero_s

@@ -220,7 +220,8 @@ PLAN_OPTIONS: tuple[Option, ...] = (
         Option(
             "--set",
             "a setting of the engine that is started, such as max_batch=16, or one of its own: kv_cache_dtype=fp8; of "
-            "the embedded engine threads, slots, batch_tokens, micro_batch_tokens, context_tokens",
+            "the embedded engine threads, slots, batch_tokens, micro_batch_tokens, context_tokens; "
+            "replicas=2 starts two side by side",
             "NAME=VALUE",
             kind=_ENGINE_SETTINGS,
             field="launch.settings",

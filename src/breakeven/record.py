@@ -65,6 +65,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One of the N that count in a level bounded by `--requests N`."""
     client: int = 0
     """Number of the client process that sent it."""
+    replica: int | None = None
+    """Which of several engines it went to, from 1; None: there was one address."""
 
 
 class ClientFacts(Struct, frozen=True, kw_only=True):

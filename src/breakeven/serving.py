@@ -10,6 +10,10 @@ from breakeven.errors import UsageError
 from breakeven.hidden import is_secret_name, secret_among
 
 Via = Literal["process", "docker"]
+Routing = Literal["round-robin", "least-loaded"]
+"""Which of several engines a request goes to: each in turn, or the one with the fewest of our requests in flight."""
+ROUND_ROBIN: Final[Routing] = "round-robin"
+MOST_REPLICAS: Final = 64
 Setting = bool | int | float | str
 """What a setting of an engine may be."""
 _OURS: Final = ("--name", "--rm")
@@ -30,6 +34,10 @@ class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dtype: str | None = None
     """Precision of weights and activations, such as `bfloat16`."""
     prefix_caching: bool | None = None
+    replicas: int | None = None
+    """Engines side by side, each on a port and GPUs of its own; None: one."""
+    routing: Routing | None = None
+    """Which of them a request goes to; None: each in turn."""
     options: dict[str, Setting] = {}
     """Further options of the engine by their own names, such as `kv_cache_dtype`."""
     extra: tuple[str, ...] = ()
@@ -37,7 +45,7 @@ class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 _SHARED: Final = frozenset(EngineSettings.__struct_fields__) - {"host", "options", "extra"}
-"""Settings that engines share, each said in their own words (`engine.base.Options`)."""
+"""Settings that engines share, each said in their own words (`engine.base.Options`); replicas are started by us."""
 
 
 def engine_settings(given: Mapping[str, Setting]) -> EngineSettings:
@@ -123,9 +131,20 @@ def launch_problem(launch: Launch) -> str | None:
             return f"{found}: it would be stored with the run; give it by an environment variable"
     if any(word.split("=")[0] in _OURS for word in launch.docker_args or ()):
         return f"docker_args: {' and '.join(_OURS)} are ours, so that no other container is removed"
+    if (problem := _replicas_problem(launch.settings)) is not None:
+        return problem
     if launch.start_timeout_s <= 0:
         return f"start_timeout_s: {launch.start_timeout_s:g} s is not a length of time that can be waited for"
     return _mixed_up(launch)
+
+
+def _replicas_problem(settings: EngineSettings) -> str | None:
+    replicas = settings.replicas or 1
+    if not 1 <= (1 if settings.replicas is None else settings.replicas) <= MOST_REPLICAS:
+        return f"replicas: {settings.replicas} cannot be; give 1 to {MOST_REPLICAS} engines side by side"
+    if replicas == 1 and settings.routing is not None:
+        return "routing: it says to which of several engines a request goes; give replicas=2 or more too"
+    return None
 
 
 def _mixed_up(launch: Launch) -> str | None:

@@ -1,12 +1,12 @@
 """What a plan would do, said without doing it: the cells, the commands and images, the order, time and cost."""
 
-import shlex
+import os
 from collections.abc import Iterator, Sequence
 
 from breakeven.engine.detect import adapter
 from breakeven.launch.docker import image_of
 from breakeven.launch.models import EMBEDDED
-from breakeven.launch.start import start_environment, start_words
+from breakeven.launch.start import start_lines
 from breakeven.load.level import LevelPlan
 from breakeven.plan import Plan
 from breakeven.serving import Hardware, Launch
@@ -76,17 +76,10 @@ def _whom(plan: Plan) -> Iterator[str]:
     assert plan.engine is not None
     assert plan.model is not None
     launch = plan.launch or Launch()
-    variables = [
-        f"{name}={shlex.quote(value)}" for name, value in start_environment(plan.engine, launch=launch).items()
-    ]
-    yield f"  starts  {' '.join([*variables, _shell(start_words(plan.engine, plan.model, launch=launch))])}"
+    for line in start_lines(plan.engine, plan.model, launch=launch, environment=os.environ):
+        yield f"  starts  {line.text}"
     if launch.via == "docker":
         yield f"  image   {image_of(adapter(plan.engine), launch)}, pinned by its digest when it is started"
-
-
-def _shell(words: Sequence[str]) -> str:
-    """As one would type it; `$NAME` stays a variable."""
-    return " ".join(f'"{word}"' if "$" in word else shlex.quote(word) for word in words)
 
 
 def _asks(plan: Plan) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from breakeven.app.fit import chosen_gpus
 from breakeven.app.predict import Asked, Loads, predicted_curves
@@ -13,7 +13,7 @@ from breakeven.findings.study import goal_figure
 from breakeven.hardware import Gpu
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunSummary
-from breakeven.serving import Launch, Setting, settings_table
+from breakeven.serving import ROUND_ROBIN, Launch, Routing, Setting, settings_table
 from breakeven.session.defaults import output_tokens
 from breakeven.session.plan_file import PlanFile
 from breakeven.session.tune import service_level
@@ -27,10 +27,11 @@ _KINDS: Final[Mapping[str, Mapping[Setting, object]]] = MappingProxyType(
         "dtype": {"auto": None, "bfloat16": None, "float16": None},
         "quantization": {"fp8": "fp8"},
         "kv_cache_dtype": {"auto": None, "fp8": 8, "fp8_e4m3": 8, "fp8_e5m2": 8},
+        "routing": {name: name for name in get_args(Routing)},
     }
 )
 """Choices that a prediction tells of, and what they are to it; None: the model's own, 16 bits alike."""
-_NUMBERS: Final = ("max_batch", "tensor_parallel")
+_NUMBERS: Final = ("max_batch", "tensor_parallel", "replicas")
 
 
 class Finals(NamedTuple):
@@ -83,14 +84,14 @@ def _goal(plan: PlanFile) -> Goal:
 def _figures(plan: PlanFile, *, card: Gpu, varied: Sequence[str]) -> tuple[dict[str, Estimate], list[str]]:
     """What each row of settings is foretold to give, and why some give nothing."""
     level = service_level(plan)
-    known: dict[Asked, RunSummary | Left] = {}
+    known: dict[tuple[Asked, Loads], RunSummary | Left] = {}
     figures: dict[str, Estimate] = {}
     reasons: list[str] = []
     for cell in plan.cells:
-        asked = _asked(cell, gpu=card.key, varied=varied)
-        if asked not in known:
-            known[asked] = _foretold(asked, cell, level)
-        found = known[asked]
+        asked, loads = _asked(cell, gpu=card.key, varied=varied), _loads(cell)
+        if (asked, loads) not in known:
+            known[asked, loads] = _foretold(asked, loads, level)
+        found = known[asked, loads]
         if isinstance(found, Left):
             reasons.append(found.detail)
             continue
@@ -117,8 +118,16 @@ def _card(cell: Cell) -> Gpu:
     return found[0]
 
 
-def _foretold(asked: Asked, cell: Cell, level: ServiceLevel | None) -> RunSummary | Left:
-    loads = Loads(users=tuple(cell.plan.user_levels)).checked()
+def _loads(cell: Cell) -> Loads:
+    settings = (cell.plan.launch or Launch()).settings
+    return Loads(
+        users=tuple(cell.plan.user_levels),
+        replicas=settings.replicas or 1,
+        routing=settings.routing or ROUND_ROBIN,
+    ).checked()
+
+
+def _foretold(asked: Asked, loads: Loads, level: ServiceLevel | None) -> RunSummary | Left:
     (found,) = predicted_curves(asked, asked.shape, loads, decide=level or ServiceLevel())
     return found
 

@@ -29,7 +29,7 @@ from breakeven.predict.fits import fit_on
 from breakeven.predict.own import machine
 from breakeven.predict.own import own as own_calibrations
 from breakeven.predict.requests import Requests, alike, of_lengths
-from breakeven.predict.roofline import known_parts
+from breakeven.predict.roofline import known_parts, replicas_of
 from breakeven.predict.run import machine_run, predicted_run
 from breakeven.predict.silicon import kernel_row, lacks_points
 from breakeven.predict.text import lacks
@@ -133,6 +133,10 @@ def measured_runs(asked: Asked, shape: ModelShape) -> list[RunSummary]:
     found = [read_run(Path(text)) for text in asked.runs]
     for run in found:
         _check_same(run, shape)
+        if (count := replicas_of(run.run)) > 1:
+            raise UsageError(
+                f"--from: {run.run.id} had {count} replicas; a prediction is taken from a run of one engine"
+            )
     return found
 
 

@@ -1,6 +1,6 @@
 """`breakeven tune`: the plan file of a search, the search, and what it says of its own cost."""
 
-import shlex
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from breakeven.app.study import StoredStudy, show_study
 from breakeven.errors import UsageError
 from breakeven.findings.race import contenders, known, spread
 from breakeven.findings.search import AsPredicted, Matrix, Repeat, Searched
-from breakeven.launch.start import start_words
+from breakeven.launch.start import Line, start_lines
 from breakeven.plan import Plan, plan_table
 from breakeven.report.live import Live
 from breakeven.report.searchtext import foreseen_lines, repeat_lines, search_lines
@@ -114,10 +114,10 @@ def finish(run: object, *, json_to: str | None) -> int:
 def _repeat(plan: Plan, path: Path) -> Repeat:
     launch = plan.launch or Launch()
     told = settings_table(launch.settings) if plan.is_embedded else None
-    lines: tuple[str, ...] = ()
+    lines: list[Line] = []
     if told is None and plan.engine is not None and plan.model is not None:
-        lines = (shlex.join(start_words(plan.engine, plan.model, launch=launch)),)
-    return Repeat(plan=str(path / BEST), settings=told, lines=lines)
+        lines = start_lines(plan.engine, plan.model, launch=launch, environment=os.environ)
+    return Repeat(plan=str(path / BEST), settings=told, lines=tuple(line.text for line in lines))
 
 
 def _searched(run: TuneRun, best: Cell | None) -> Searched:

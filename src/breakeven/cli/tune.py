@@ -102,7 +102,7 @@ COMMANDS: Final = (
             ),
             Option(
                 "--rent",
-                "what an hour of the machine costs; where tensor_parallel is varied, of one card",
+                "what an hour of the machine costs; where tensor_parallel or replicas is varied, of one card",
                 "USD_PER_H",
                 kind=REAL,
                 group=WANTED,

@@ -67,7 +67,7 @@ class Route:
 class Seen:
     """What happened to one request, in stamps of the monotonic clock."""
 
-    __slots__ = ("answer", "connect_s", "end_s", "error", "error_text", "reconnected", "sent_s", "status")
+    __slots__ = ("answer", "connect_s", "end_s", "error", "error_text", "reconnected", "replica", "sent_s", "status")
 
     def __init__(self) -> None:
         self.answer: StreamAnswer | None = None
@@ -78,6 +78,8 @@ class Seen:
         self.error: str | None = None
         self.error_text: str | None = None
         self.reconnected = False
+        self.replica: int | None = None
+        """Of a deployment of several engines the one that was asked, from 1."""
 
 
 class Asker:
@@ -284,6 +286,7 @@ def to_record(
         model=model,
         measured=measured,
         client=client,
+        replica=seen.replica,
         **({} if seen.answer is None else _observed(seen.answer)),
     )
 

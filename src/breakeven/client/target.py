@@ -9,10 +9,12 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from breakeven import __version__
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.hidden import is_secret_name
+from breakeven.serving import ROUND_ROBIN, Routing
 
 _PORTS: Final = {"http": 80, "https": 443}
 _VERSION: Final = re.compile(r"v\d+(?:(?:alpha|beta)\d*)?")
@@ -41,6 +43,10 @@ class Access(Struct, frozen=True, kw_only=True):
     """Address of the HTTP proxy that requests go through; the environment's is never used unasked."""
     timeout_s: float = 600.0
     """Longest wait for a whole answer, from when its request was due."""
+    also: tuple[str, ...] = ()
+    """URLs of further engines of the same deployment."""
+    routing: Routing = ROUND_ROBIN
+    """Which of them all a request goes to."""
 
     def __repr__(self) -> str:
         return f"Access({self.url})"
@@ -72,9 +78,16 @@ class Target(Struct, frozen=True, kw_only=True):
     """Further headers, in place of our own of that name; held in memory only."""
     secrets: tuple[str, ...] = ()
     """What must be shown nowhere, though the server may send it back."""
+    beside: tuple["Target", ...] = ()
+    """The further engines of its deployment."""
 
     def __repr__(self) -> str:
         return f"Target({self.url})"
+
+    @property
+    def replicas(self) -> tuple["Target", ...]:
+        """All engines of the deployment, itself first."""
+        return (self, *self.beside)
 
     def hide_key(self, text: str) -> str:
         """The text without the API key and the values of secret headers."""
@@ -283,6 +296,7 @@ async def resolve(to: Access) -> Target:
         authorization=f"Bearer {key}" if key else None,
         headers=to.headers | to.secret_headers,
         secrets=tuple(sorted(secrets, key=len, reverse=True)),
+        beside=tuple([await resolve(replace(to, url=url, also=())) for url in to.also]),
     )
 
 

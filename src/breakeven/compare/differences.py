@@ -14,7 +14,7 @@ from breakeven.metrics.summary import SUSPECT, UNSTEADY, LevelSummary
 PRECISION: Final = ("precision", "quantization", "quant", "dtype", "kv_cache_dtype")
 _ENGINE_PLACE: Final = {
     *("name", "url", "host", "port", "pid", "argv", "command", "log", "models", *PRECISION),
-    *("start_s", "starts", "container", "image_pull_s"),
+    *("start_s", "starts", "container", "image_pull_s", "replicas", "visible_gpus"),
 }
 _WORKLOAD_CHANCE: Final = {"seed", "salt", "nonce"}
 _SETTINGS_OF_MEASURING: Final = {

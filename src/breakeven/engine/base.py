@@ -1,5 +1,6 @@
 """What an engine adapter says: only where the engine differs from the plain OpenAI API."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
@@ -88,6 +89,9 @@ class OpenAI:
     hub_access_env: ClassVar[str | None] = None
     """Name of the environment variable by which the engine gets at gated models; its value is never ours."""
 
+    gpu_factors: ClassVar[tuple[str, ...]] = ()
+    """Options of its own that multiply the GPUs of `tensor_parallel`."""
+
     image: ClassVar[str | None] = None
     image_takes: ClassVar[Literal["entrypoint", "command", "arguments"]] = "entrypoint"
     """What is said to the image: its entry point anew, the whole command, or only what follows the command."""
@@ -117,6 +121,17 @@ class OpenAI:
             *cls.always,
             *told.extra,
         ]
+
+    @classmethod
+    def gpus_each(cls, settings: EngineSettings) -> int:
+        """GPUs that one engine takes: `tensor_parallel` times those of its own options that multiply it."""
+        own = (settings.options.get(name) for name in cls.gpu_factors)
+        return math.prod((settings.tensor_parallel or 1, *(one for one in own if isinstance(one, int) and one > 1)))
+
+    @classmethod
+    def gpus_in_all(cls, settings: EngineSettings) -> int:
+        """GPUs that all replicas take together."""
+        return (settings.replicas or 1) * cls.gpus_each(settings)
 
     @classmethod
     def environment(cls, *, port: int, settings: EngineSettings | None = None) -> dict[str, str]:

@@ -44,6 +44,7 @@ class Sglang(OpenAI):
         caching_off=("--disable-radix-cache",),
     )
     always = ("--enable-metrics",)
+    gpu_factors = ("pp_size", "pipeline_parallel_size")
     default_port = 30000
     hub_access_env = "HF_TOKEN"
     image = "lmsysorg/sglang:latest"

@@ -43,6 +43,7 @@ class Vllm(OpenAI):
         caching_off=("--no-enable-prefix-caching",),
     )
     says_no = True
+    gpu_factors = ("pipeline_parallel_size", "data_parallel_size")
     default_port = 8000
     hub_access_env = "HF_TOKEN"
     image = "vllm/vllm-openai:latest"

@@ -94,9 +94,13 @@ def _component(run: RunSummary) -> dict[str, Any]:
     gpu = host.get("gpu_name") or host.get("gpu")
     if gpu:
         count = int(host.get("gpu_count") or 1)
-        split = 1 if count == 1 else (about.get("settings") or {}).get("tensor_parallel")
-        accelerator = {"model": str(gpu), "count": count} | ({"parallelism": {"tp": split}} if split else {})
-        component |= {"replicas": 1, "role": "replica", "accelerator": accelerator}
+        settings = about.get("settings") or {}
+        replicas = int(settings.get("replicas") or 1)
+        split = 1 if count == replicas else settings.get("tensor_parallel")
+        accelerator = {"model": str(gpu), "count": count // replicas} | (
+            {"parallelism": {"tp": split}} if split else {}
+        )
+        component |= {"replicas": replicas, "role": "replica", "accelerator": accelerator}
         component["kind"] = "inference_engine" if split else "generic"
     native = {"args": {"argv": argv}} if argv else {}
     hashed = hashlib.sha256(json.dumps([component, native], sort_keys=True).encode()).hexdigest()

@@ -78,6 +78,16 @@ def engine(facts: Mapping[str, Any], *, version: bool = False) -> str:
     return f"{told} {number}".strip()
 
 
+def layout(facts: Mapping[str, Any]) -> str:
+    """`2 × TP1`, `TP2`, `2 replicas`: how an engine that was told so lies on its cards; empty where it was not told."""
+    settings = facts.get("settings")
+    told = settings if isinstance(settings, dict) else {}
+    replicas, split = (told.get(name) for name in ("replicas", "tensor_parallel"))
+    if not isinstance(split, int):
+        return f"{replicas} replicas" if isinstance(replicas, int) and replicas > 1 else ""
+    return f"{replicas} × TP{split}" if isinstance(replicas, int) and replicas > 1 else f"TP{split}"
+
+
 def unit(run: RunFacts) -> str:
     """`tok` or `words`: what the run counted."""
     return "words" if run.settings.get("unit") == "words" else "tok"
@@ -89,9 +99,11 @@ def mark(run: RunFacts) -> str:
 
 
 def labels(runs: Sequence[RunFacts]) -> list[str]:
-    """A short name for each run, as short as keeps them apart: hardware and engine, then version, model, id."""
+    """A short name for each run, as short as keeps them apart: hardware and engine, then how it lies on its cards, or
+    its version, model, id."""
     ways = (
         lambda run: (hardware(run.host), engine(run.engine)),
+        lambda run: (hardware(run.host), engine(run.engine), layout(run.engine)),
         lambda run: (hardware(run.host), engine(run.engine, version=True)),
         lambda run: (hardware(run.host), engine(run.engine, version=True), str(run.model or "")),
     )

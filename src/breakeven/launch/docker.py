@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
@@ -13,16 +13,17 @@ import msgspec
 
 from breakeven.clock import now_s
 from breakeven.engine.base import OpenAI
-from breakeven.engine.detect import adapter
 from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.launch.cards import VARIABLES
 from breakeven.launch.causes import likely_cause
-from breakeven.launch.embedded import Launched
-from breakeven.launch.engines import free_port, wait_and_ask
+from breakeven.launch.engines import begun
+from breakeven.launch.launched import Begun
 from breakeven.launch.process import start_process
 from breakeven.newfile import new_file
 from breakeven.serving import Launch
 
 MODEL_IN_IMAGE: Final = "/model"
+_GPUS: Final = "--gpus"
 _ASK_S: Final = 20.0
 _NOT_HERE: Final = re.compile(rb"no such image|image not known", re.IGNORECASE)
 """How docker and podman say so."""
@@ -46,34 +47,31 @@ class Image(NamedTuple):
     """Time to fetch it; None where it was here."""
 
 
-def start_in_docker(
-    name: str,
+def begin_in_docker(
+    engine: type[OpenAI],
     model: str,
     *,
-    launch: Launch,
+    name: str,
+    port: int,
     log_path: Path,
-    port: int | None = None,
-    on_wait: Callable[[float, str], None] | None = None,
-) -> Launched:
-    """Start engine `name` in a container, wait until it is healthy, and ask its version.
+    launch: Launch,
+    image: Image,
+    gpus: tuple[str, ...] | None,
+) -> Begun:
+    """Start `engine` in a container of `image`; it is ready when it is healthy, and then asked its version.
 
-    The image is fetched first, which counts in no start-up time. The container is removed when the engine is stopped,
-    and by the guard when this process ends in any way.
+    The container is removed when the engine is stopped, and by the guard when this process ends in any way.
     """
-    engine = adapter(name)
-    image = find_image(image_of(engine, launch), log_path=log_path)
-    port = port or free_port(first=engine.default_port)
     container = container_name(engine, port, own=secrets.token_hex(4))
-    argv = docker_line(engine, model, launch=launch, port=port, image=image.pinned, container=container)
+    argv = docker_line(engine, model, launch=launch, port=port, gpus=gpus, image=image.pinned, container=container)
     process = start_process(argv, log_path=log_path, name=name, then=["docker", "rm", "--force", container])
-    return wait_and_ask(
+    return begun(
         process,
         engine=engine,
         model=model_in_image(model),
         settings=launch.settings,
         port=port,
-        timeout_s=launch.start_timeout_s,
-        on_wait=on_wait,
+        gpus=gpus,
         facts={
             "via": "docker",
             "image": image.name,
@@ -90,20 +88,35 @@ def docker_line(
     *,
     launch: Launch,
     port: int,
+    gpus: tuple[str, ...] | None = None,
     image: str | None = None,
     container: str | None = None,
 ) -> list[str]:
-    """The exact command line; `image` None: the one that was asked for, not pinned yet; `container` None: any name."""
+    """The exact command line; `image` None: the one that was asked for, not pinned yet; `container` None: any name.
+
+    `gpus` are those that the container gets of several; a single one has what the engine's words of docker say.
+    """
+    is_shared = gpus is not None and (launch.settings.replicas or 1) > 1
+    hidden = VARIABLES if is_shared else ()  # in the container they are counted anew
     return engine.docker_argv(
         model_in_image(model),
         port=port,
         settings=launch.settings,
         mounts=_mounts(engine, model, launch),
         image=image or launch.image,
-        docker_args=launch.docker_args,
+        docker_args=_docker_args(engine, launch, gpus if is_shared else None),
         container=container or container_name(engine, port),
-        env=[*(f"{name}={value}" for name, value in launch.env.items()), *launch.pass_env],
+        env=[*(f"{key}={value}" for key, value in launch.env.items() if key not in hidden), *launch.pass_env],
     )
+
+
+def _docker_args(engine: type[OpenAI], launch: Launch, gpus: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The words of `docker run`, where the engine's own say `--gpus all` with these GPUs in their place."""
+    if not gpus or launch.docker_args is not None:
+        return launch.docker_args
+    words = list(engine.docker_args)
+    words[words.index(_GPUS) + 1] = f"device={gpus[0]}" if len(gpus) == 1 else f'"device={",".join(gpus)}"'
+    return tuple(words)
 
 
 def container_name(engine: type[OpenAI], port: int, *, own: str = "RUN") -> str:

@@ -4,57 +4,35 @@ import contextlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from breakeven.errors import RunFailedError, UsageError, unknown
 from breakeven.launch.health import local_get
-from breakeven.launch.process import EngineProcess, start_process
-from breakeven.serving import EngineSettings, settings_table
+from breakeven.launch.launched import Begun, Launched, replica_log, replica_name, start_all
+from breakeven.launch.process import start_process
+from breakeven.serving import MOST_REPLICAS, EngineSettings, Routing, settings_table
 
 MIN_CONTEXT_PER_SLOT: Final = 512
 MAX_SLOTS: Final = 256
 """llama.cpp refuses more sequences at once; further users wait in its queue."""
 START_TIMEOUT_S: Final = 120.0
-SETTINGS: Final = ("threads", "slots", "batch_tokens", "micro_batch_tokens", "context_tokens")
+SETTINGS: Final = (
+    "threads",
+    "slots",
+    "batch_tokens",
+    "micro_batch_tokens",
+    "context_tokens",
+    "replicas",
+    "routing",
+)
 """What the embedded engine can be told; `max_batch` is another word for its slots."""
-_MOST: Final = {"threads": 1024, "slots": MAX_SLOTS}
+_TEXTS: Final = ("routing",)
+_MOST: Final = {"threads": 1024, "slots": MAX_SLOTS, "replicas": MOST_REPLICAS}
 _LEAST: Final = {"context_tokens": MIN_CONTEXT_PER_SLOT}
 _UNBOUND: Final = 1 << 20
 _ENVIRONMENT: Final = {"GOMP_SPINCOUNT": "1000"}
 """Otherwise its threads wait by spinning, and one busy neighbour process takes most of the throughput."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Launched:
-    """An engine that we started, ready to serve."""
-
-    url: str
-    model: str
-    """Name to ask for."""
-    engine: str
-    """Row of ENGINES that knows it."""
-    pid: int
-    argv: tuple[str, ...]
-    start_s: float
-    """Seconds from start until it served."""
-    version: str | None
-    settings: Mapping[str, Any]
-    log_path: Path
-    process: EngineProcess
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """Further facts to keep, such as the container image and its digest."""
-
-    def stop(self) -> None:
-        """End the engine and all that it started."""
-        self.process.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def start_embedded(
@@ -66,8 +44,10 @@ def start_embedded(
     threads: int | None = None,
     batch_tokens: int | None = None,
     micro_batch_tokens: int | None = None,
+    replicas: int = 1,
+    routing: Routing | None = None,
 ) -> Launched:
-    """Start the embedded engine with a slot for each of `slots` users, at most MAX_SLOTS.
+    """Start the embedded engine with a slot for each of `slots` users, at most MAX_SLOTS; several times if wanted.
 
     A slot has at least MIN_CONTEXT_PER_SLOT tokens of context. What is None is left to llama.cpp. The settings that
     came out are in `settings`, read back from the engine.
@@ -80,27 +60,38 @@ def start_embedded(
         model_path=model_path,
         own={"threads": threads, "batch-tokens": batch_tokens, "micro-batch-tokens": micro_batch_tokens},
     )
-    process = start_process(argv, log_path=log_path, env=_ENVIRONMENT, name="the embedded engine")
-    start_s = process.wait_ready(lambda: _serves(log_path), timeout_s=START_TIMEOUT_S)
-    ready = _ready_line(log_path)
-    if ready is None:
-        process.stop()
-        raise RunFailedError(f"the embedded engine did not say where it listens; its log is {log_path}")
-    return Launched(
-        url=ready["listening"],
-        model=model_path.stem,
-        engine="llamacpp",
-        pid=process.pid,
-        argv=tuple(argv),
-        start_s=start_s,
-        version=ready["version"],
-        settings=ready["settings"],
-        log_path=log_path,
-        process=process,
-    )
+
+    def begin(number: int) -> Begun:
+        name = replica_name("the embedded engine", number, of=replicas)
+        return _begin(argv, model_path=model_path, log_path=replica_log(log_path, number), name=name)
+
+    return start_all(replicas, begin, timeout_s=START_TIMEOUT_S, routing=routing)
 
 
-def embedded_settings(settings: EngineSettings) -> dict[str, int]:
+def _begin(argv: list[str], *, model_path: Path, log_path: Path, name: str) -> Begun:
+    process = start_process(argv, log_path=log_path, env=_ENVIRONMENT, name=name)
+
+    def launched(start_s: float) -> Launched:
+        ready = _ready_line(log_path)
+        if ready is None:
+            raise RunFailedError(f"{name} did not say where it listens; its log is {log_path}")
+        return Launched(
+            url=ready["listening"],
+            model=model_path.stem,
+            engine="llamacpp",
+            pid=process.pid,
+            argv=tuple(argv),
+            start_s=start_s,
+            version=ready["version"],
+            settings=ready["settings"],
+            log_path=log_path,
+            process=process,
+        )
+
+    return Begun(process, lambda: _serves(log_path), launched)
+
+
+def embedded_settings(settings: EngineSettings) -> dict[str, int | str]:
     """What the embedded engine is told, by the names of SETTINGS; UsageError for what it cannot be told."""
     told = settings_table(settings)
     if settings.extra or settings.host != EngineSettings().host:
@@ -109,7 +100,7 @@ def embedded_settings(settings: EngineSettings) -> dict[str, int]:
         if "slots" in told:
             raise UsageError("slots and max_batch: the two are one for the embedded engine; give one of them")
         told["slots"] = told.pop("max_batch")
-    return {name: _whole(name, value) for name, value in told.items()}
+    return {name: str(value) if name in _TEXTS else _whole(name, value) for name, value in told.items()}
 
 
 def _whole(name: str, value: object) -> int:

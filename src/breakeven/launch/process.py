@@ -2,12 +2,13 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -60,40 +61,28 @@ class EngineProcess:
         timeout_s: float,
         on_wait: Callable[[float, str], None] | None = None,
     ) -> float:
-        """Seconds from start until `probe` says yes, asked every POLL_S.
+        """Seconds from start until `probe` says yes; see `wait_all`."""
+        (start_s,) = wait_all([(self, probe)], timeout_s=timeout_s, on_wait=on_wait)
+        return start_s
 
-        `on_wait` hears of each second that passes: seconds since start, last line of the log. RunFailedError with the
-        last lines and the likely cause if the engine ends or takes longer; then, and on Ctrl-C, it is stopped.
-        """
-        try:
-            return self._wait_ready(probe, timeout_s=timeout_s, on_wait=on_wait)
-        except BaseException:
-            self.stop()
-            raise
-
-    def _wait_ready(
-        self, probe: Callable[[], bool], *, timeout_s: float, on_wait: Callable[[float, str], None] | None
-    ) -> float:
-        told_s = 1.0
-        while not probe():
-            waited_s = now_s() - self.started_s
-            if self.exit_code() is not None:
-                raise self._failure(f"ended with code {self.exit_code()} before it was ready")
-            if waited_s > timeout_s:
-                raise self._failure(f"was not ready after {timeout_s:g} s")
-            if on_wait is not None and waited_s >= told_s:
-                told_s = waited_s + 1.0
-                on_wait(waited_s, next(iter(self.tail(1)), ""))
-            time.sleep(POLL_S)
-        return now_s() - self.started_s
+    def check_starting(self, *, timeout_s: float) -> None:
+        """RunFailedError, with the last lines and the likely cause, if it has ended or takes longer."""
+        if self.exit_code() is not None:
+            raise self._failure(f"ended with code {self.exit_code()} before it was ready")
+        if now_s() - self.started_s > timeout_s:
+            raise self._failure(f"was not ready after {timeout_s:g} s")
 
     def _failure(self, what: str) -> RunFailedError:
         return failure(f"{self.name} {what}", log_path=self.log_path, exit_code=self.exit_code())
 
-    def stop(self) -> None:
-        """TERM to the engine's group, KILL after GRACE_S; returns when all of it is gone."""
+    def begin_stop(self) -> None:
+        """Tell it to end, and do not wait."""
         if self._guard.stdin is not None:
             self._guard.stdin.close()
+
+    def stop(self) -> None:
+        """TERM to the engine's group, KILL after GRACE_S; returns when all of it is gone."""
+        self.begin_stop()
         try:
             code = self._guard.wait(2 * GRACE_S + (THEN_S if self._then else 0.0))
         except subprocess.TimeoutExpired:
@@ -115,6 +104,64 @@ class EngineProcess:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def wait_all(
+    waited: Sequence[tuple[EngineProcess, Callable[[], bool]]],
+    *,
+    timeout_s: float,
+    on_wait: Callable[[float, str], None] | None = None,
+) -> list[float]:
+    """Seconds from its start until each engine's probe says yes, asked every POLL_S.
+
+    `on_wait` hears of each second that passes: seconds since start, last line of a log that is not ready. If one of
+    them ends or takes longer, RunFailedError with its last lines and the likely cause; then, and on Ctrl-C, all of
+    them are stopped.
+    """
+    with stopped_on_failure([process for process, _ in waited]):
+        return _wait_all(waited, timeout_s=timeout_s, on_wait=on_wait)
+
+
+def _wait_all(
+    waited: Sequence[tuple[EngineProcess, Callable[[], bool]]],
+    *,
+    timeout_s: float,
+    on_wait: Callable[[float, str], None] | None,
+) -> list[float]:
+    took_s: dict[int, float] = {}
+    told_s = 1.0
+    while True:
+        for place, (process, probe) in enumerate(waited):
+            if place not in took_s and probe():
+                took_s[place] = now_s() - process.started_s
+        starting = [process for place, (process, _) in enumerate(waited) if place not in took_s]
+        if not starting:
+            return [took_s[place] for place in range(len(waited))]
+        for process, _ in waited:
+            process.check_starting(timeout_s=timeout_s if process in starting else math.inf)
+        waited_s = now_s() - starting[0].started_s
+        if on_wait is not None and waited_s >= told_s:
+            told_s = waited_s + 1.0
+            on_wait(waited_s, next(iter(starting[0].tail(1)), ""))
+        time.sleep(POLL_S)
+
+
+@contextlib.contextmanager
+def stopped_on_failure(processes: Sequence[EngineProcess]) -> Iterator[None]:
+    """Whatever goes wrong in the block, Ctrl-C too, ends them all; `processes` may grow meanwhile."""
+    try:
+        yield
+    except BaseException:
+        stop_all(processes)
+        raise
+
+
+def stop_all(processes: Sequence[EngineProcess]) -> None:
+    """End engines, all at once."""
+    for process in processes:
+        process.begin_stop()
+    for process in processes:
+        process.stop()
 
 
 def start_process(

@@ -30,14 +30,15 @@ def raise_limit() -> int | None:
     return max(soft, wanted)
 
 
-def check_users(levels: Sequence[int], *, clients: int) -> None:
+def check_users(levels: Sequence[int], *, clients: int, replicas: int = 1) -> None:
     """UsageError, before anything is asked, where users would get no connection; it names how many do."""
     limit, most = raise_limit(), max(levels, default=0)
-    if limit is None or math.ceil(most / clients) + RESERVED_FILES <= limit:
+    if limit is None or math.ceil(most / clients) * replicas + RESERVED_FILES <= limit:
         return
-    each = max(0, limit - RESERVED_FILES)
+    each = max(0, limit - RESERVED_FILES) // replicas
     more = f", --clients {math.ceil(most / each)}" if each else ""
+    many = "a connection each" if replicas == 1 else f"{replicas} connections each, one to every replica"
     raise UsageError(
-        f"--users {most} needs a connection each, and this client may have {limit} files open (ulimit -Hn): at most "
+        f"--users {most} needs {many}, and this client may have {limit} files open (ulimit -Hn): at most "
         f"{each * clients} users fit; raise the limit{more}, or measure fewer users"
     )

@@ -15,6 +15,7 @@ from breakeven.client.answer import Meter
 from breakeven.client.ask import Asker, Route, to_record
 from breakeven.client.heartbeat import Heartbeat
 from breakeven.client.request import RequestMaker
+from breakeven.client.routing import RoutedAsker, Routes
 from breakeven.client.target import Target
 from breakeven.client.wire import read_arrived
 from breakeven.clock import cpu_s, now_s
@@ -103,7 +104,7 @@ class User:
 
     __slots__ = ("asker", "errors_in_a_row", "had_token", "made", "number", "task")
 
-    def __init__(self, number: int, asker: Asker) -> None:
+    def __init__(self, number: int, asker: Asker | RoutedAsker) -> None:
         self.number = number
         self.asker = asker
         self.had_token = False
@@ -122,7 +123,8 @@ class Worker:
 
     def __init__(self, *, target: Target, maker: RequestMaker, workload: Workload, client: int = 0) -> None:
         self._meter = Meter()
-        self._route = Route(target, maker.path, meter=self._meter)
+        routes = [Route(one, maker.path, meter=self._meter) for one in target.replicas]
+        self._routes = Routes(routes, routing=target.access.routing, first=client)
         self._maker = maker
         self._workload = workload
         self._client = client
@@ -151,14 +153,14 @@ class Worker:
         self._turns, self._turns_s = 0, deque[float](maxlen=_TURNS_KEPT)
         self._chunks_before = self._meter.chunks
         self._beat.start()
-        self._users = [User(number, Asker(self._route)) for number in users]
+        self._users = [User(number, self._routes.asker()) for number in users]
         for user in self._users:
             user.task = asyncio.create_task(self._live(user))
             user.task.add_done_callback(self._watch)
 
     def _another(self, number: int) -> User:
         """One more who asks."""
-        user = User(number, Asker(self._route))
+        user = User(number, self._routes.asker())
         self._users.append(user)
         return user
 

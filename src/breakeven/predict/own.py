@@ -12,7 +12,7 @@ from breakeven.predict.calibrations import Calibration, choose
 from breakeven.predict.fit import Point, Prior, Seen, as_prior, fit
 from breakeven.predict.levels import NARROWER, Key, key_of
 from breakeven.predict.machine import Machine, fit_machine
-from breakeven.predict.roofline import known_parts
+from breakeven.predict.roofline import known_parts, replicas_of
 
 BURST: Final = Prior(0.015, 0.7)
 """Users of a run come one after the other, and its window opens when they have spread."""
@@ -47,8 +47,8 @@ def machine(run: RunSummary) -> Machine | None:
 
 
 def levels(run: RunSummary) -> tuple[Seen, ...]:
-    """What a run measured, level by level: medians of closed loops without think time or errors."""
-    if run.run.kind != "measured" or run.run.settings.get("think_s"):
+    """What a run of one engine measured, level by level: medians of closed loops without think time or errors."""
+    if run.run.kind != "measured" or run.run.settings.get("think_s") or replicas_of(run.run) > 1:
         return ()
     told = [level for level in run.levels if level.users and level.status == "done" and not level.errors]
     lengths = [length for level in told if (length := _output_tokens(level))]

@@ -24,14 +24,15 @@ class Shares(Struct, frozen=True, kw_only=True):
     """Parts of what the cards can do, each from below: a step of the engine gives each user one token at most."""
 
     bandwidth: float
-    """[W x tok/s / users + kv(context) x tok/s] / (bandwidth x cards), W the bytes of weights that one token passes."""
+    """[W x tok/s / users of an engine + kv(context) x tok/s] / (bandwidth x cards), W the bytes of weights that a token
+    passes. Of several engines side by side each has its part of the users, and reads the weights for itself."""
     compute: float | None
     """2 x weights passed x (input + output tok/s) / (peak x cards); None where the card's peak is not known."""
     prefill_compute: float | None
     """The part of it that reading prompts takes."""
 
 
-def shares(level: LevelSummary, model: ModelShape, gpu: Gpu, *, cards: int) -> Shares | None:
+def shares(level: LevelSummary, model: ModelShape, gpu: Gpu, *, cards: int, replicas: int = 1) -> Shares | None:
     """Model bandwidth utilisation (MBU) and model FLOPs utilisation (MFU; Chowdhery et al. 2022, appendix B).
 
     None without throughput or lengths. Users are those of a closed loop, or those in flight on average, by Little.
@@ -40,6 +41,7 @@ def shares(level: LevelSummary, model: ModelShape, gpu: Gpu, *, cards: int) -> S
     users = level.users or _in_flight(level)
     if not speed or not rate or not users:
         return None
+    users = max(1.0, users / replicas)
     total = level.total_tok_per_s.value
     read = max(0.0, (total or speed) - speed)
     context = read / rate + speed / rate / 2
@@ -70,6 +72,12 @@ def passed_bytes(model: ModelShape) -> float:
     return linear + experts + model.head_weights * model.head_bytes_per_weight
 
 
+def replicas_of(run: RunFacts) -> int:
+    """Engines that served side by side."""
+    told = (run.engine.get("settings") or {}).get("replicas")
+    return told if isinstance(told, int) and told > 1 else 1
+
+
 def known_parts(run: RunFacts) -> tuple[ModelShape, Gpu, int] | None:
     """Model, card and cards of a run, where they are known; of a name that stands for several cards, the fastest."""
     name, model = run.host.get("gpu"), known_model(run.model or "")
@@ -85,7 +93,8 @@ def known_parts(run: RunFacts) -> tuple[ModelShape, Gpu, int] | None:
 def with_roofline(level: LevelSummary, run: RunFacts) -> LevelSummary:
     """The level with its shares in `extra`, and a caution where they cannot be, or are oddly small."""
     parts = known_parts(run)
-    found = None if parts is None else shares(level, parts[0], parts[1], cards=parts[2])
+    replicas = replicas_of(run)
+    found = None if parts is None else shares(level, parts[0], parts[1], cards=parts[2], replicas=replicas)
     if parts is None or found is None:
         return level
     model, gpu, cards = parts

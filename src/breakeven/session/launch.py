@@ -2,18 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from breakeven.engine.detect import adapter
 from breakeven.errors import UsageError
-from breakeven.launch.embedded import (
-    MAX_SLOTS,
-    MIN_CONTEXT_PER_SLOT,
-    Launched,
-    embedded_settings,
-    start_embedded,
-)
-from breakeven.launch.start import start, start_words
+from breakeven.launch.cards import check_gpus
+from breakeven.launch.embedded import MAX_SLOTS, MIN_CONTEXT_PER_SLOT, embedded_settings, start_embedded
+from breakeven.launch.launched import Launched
+from breakeven.launch.start import start, start_lines
 from breakeven.plan import Plan
 from breakeven.report.live import Live
 from breakeven.serving import Launch, hardware_problem, launch_problem
@@ -42,7 +38,7 @@ def check_launch(plan: Plan) -> None:
         )
     if plan.model is None:
         raise UsageError(f"--engine {plan.engine} needs --model to be started here, or --url URL of a running server")
-    start_words(plan.engine, plan.model, launch=plan.launch or Launch())
+    start_lines(plan.engine, plan.model, launch=plan.launch or Launch(), environment=os.environ)
 
 
 def launch_label(plan: Plan) -> str:
@@ -57,7 +53,7 @@ def log_name(repeat: int | None) -> str:
     return ENGINE_LOG if repeat is None else f"engine-r{repeat}.log"
 
 
-def embedded_told(plan: Plan) -> dict[str, int]:
+def embedded_told(plan: Plan) -> dict[str, Any]:
     """What the embedded engine is started with: the plan's settings; a slot for each user, unless they say others."""
     needed = {"slots": min(slots(plan), MAX_SLOTS), "context_tokens": max(context_tokens(plan), MIN_CONTEXT_PER_SLOT)}
     return needed | embedded_settings((plan.launch or Launch()).settings)
@@ -72,17 +68,12 @@ def launch_engine(plan: Plan, *, model_path: Path | None, log_path: Path, live: 
         live.say("starting llama.cpp with SmolLM2-135M-Instruct …")
         told = embedded_told(plan)
         launched = start_embedded(
-            slots=told["slots"],
-            context_per_slot=told["context_tokens"],
-            threads=told.get("threads"),
-            batch_tokens=told.get("batch_tokens"),
-            micro_batch_tokens=told.get("micro_batch_tokens"),
-            model_path=model_path,
-            log_path=log_path,
+            context_per_slot=told.pop("context_tokens"), model_path=model_path, log_path=log_path, **told
         )
     else:
         assert plan.engine is not None
         assert plan.model is not None
+        check_gpus(adapter(plan.engine), plan.launch or Launch(), environment=os.environ)
         live.say(f"starting {adapter(plan.engine).name} with {plan.model}; its log is {log_path} …")
         launched = start(
             plan.engine,
@@ -93,5 +84,9 @@ def launch_engine(plan: Plan, *, model_path: Path | None, log_path: Path, live: 
             on_wait=live.waiting,
         )
     most = output_tokens(plan)
-    live.say(f"ready in {launched.start_s:.1f} s" + ("" if most is None else f"; answers of at most {most} tokens"))
+    side_by_side = f" ({len(launched.replicas)} engines side by side)" if launched.beside else ""
+    live.say(
+        f"ready in {launched.start_s:.1f} s{side_by_side}"
+        + ("" if most is None else f"; answers of at most {most} tokens")
+    )
     return launched

@@ -20,7 +20,8 @@ from breakeven.clock import now_s, wall_now
 from breakeven.compare.nextlevel import next_level
 from breakeven.compare.words import why_next_text
 from breakeven.errors import RunFailedError
-from breakeven.launch.embedded import Launched
+from breakeven.launch.launched import Launched
+from breakeven.launch.process import EngineProcess
 from breakeven.load.crew import Crew
 from breakeven.load.level import Level, LevelPlan
 from breakeven.load.open_loop import Asking
@@ -180,8 +181,10 @@ class Measurement:
     def _wanted(self, server: Server) -> Wanted:
         """What telemetry samples: this machine's energy only where the engine runs on it."""
         target = server.target
+        launched = self._launched
         return sources_for(
-            url=target.origin + target.root,
+            urls=[one.origin + one.root for one in target.replicas],
+            gpus=None if launched is None else launched.all_gpus,
             engine=server.engine,
             is_local=self._is_here(server),
             headers=target.own_headers(),
@@ -298,7 +301,8 @@ class Measurement:
                 )
             self._zero_s -= (self._started - began).total_seconds()
             run["resumed"] = [*run.get("resumed", []), self._started.isoformat()]
-            engine.pop("exit_code", None)
+            for fact in ("exit_code", "ended_replica"):
+                engine.pop(fact, None)
             engine["starts"] = [*engine.get("starts", []), *self._start()]
             self.folder.write_host(earlier)
             return
@@ -311,6 +315,7 @@ class Measurement:
                 "settings": dict(launched.settings),
                 "start_s": launched.start_s,
                 "starts": self._start(),
+                **({} if launched.gpus is None else {"visible_gpus": list(launched.all_gpus or ())}),
                 **launched.facts,
             }
         self.folder.write_host(
@@ -329,6 +334,7 @@ class Measurement:
                 "engine": describe_engine(server, known),
                 "host": host_record(
                     engine_is_local=self._is_here(server),
+                    gpus=None if launched is None else launched.all_gpus,
                     gpu_metrics=self.plan.gpu_metrics,
                     gpu_labels=self.plan.gpu_labels,
                 )
@@ -379,21 +385,28 @@ class Measurement:
     def _check(self, check_log: Callable[[], None]) -> None:
         check_log()
         self._look_around()
-        process = self._launched.process if self._launched is not None else None
-        if process is not None and process.exit_code() is not None:
-            last = process.tail()
-            self._note_end(process.exit_code())
-            raise RunFailedError(
-                f"the engine ended by itself (exit code {process.exit_code()}); its log is {process.log_path}"
-                + (f"; its last line: {last[-1]}" if last else "")
-            )
+        for number, one in enumerate(() if self._launched is None else self._launched.replicas, 1):
+            self._check_runs(one.process, number)
 
-    def _note_end(self, exit_code: int | None) -> None:
-        """The engine ended by itself: that stands with the run, for whoever looks at it later."""
+    def _check_runs(self, process: EngineProcess, number: int) -> None:
+        """RunFailedError where an engine ended by itself: that stands with the run, for whoever looks at it later."""
+        assert self._launched is not None
+        code, count = process.exit_code(), len(self._launched.replicas)
+        if code is None:
+            return
+        last = process.tail()
+        self._note_end({"exit_code": code} | ({"ended_replica": number} if count > 1 else {}))
+        who = "the engine" if count == 1 else f"replica {number} of {count} of the engine"
+        raise RunFailedError(
+            f"{who} ended by itself (exit code {code}); its log is {process.log_path}"
+            + (f"; its last line: {last[-1]}" if last else "")
+        )
+
+    def _note_end(self, facts: dict[str, Any]) -> None:
         assert self.folder is not None
         host = self.folder.host()
         if host:
-            host["engine"]["exit_code"] = exit_code
+            host["engine"] |= facts
             self.folder.write_host(host)
 
     async def _settled(self, facts: LevelFacts, *, server: Server) -> LevelFacts:

@@ -14,7 +14,7 @@ from breakeven.clock import wall_now
 from breakeven.engine import ENGINES
 from breakeven.errors import UsageError
 from breakeven.hidden import secrets_in
-from breakeven.launch.embedded import Launched
+from breakeven.launch.launched import Launched
 from breakeven.launch.models import fetch_embedded_model
 from breakeven.load.arrivals import parse_arrivals
 from breakeven.load.files import check_users
@@ -25,6 +25,7 @@ from breakeven.options import option_said
 from breakeven.plan import Plan, plan_table
 from breakeven.registry import load
 from breakeven.report.live import Live
+from breakeven.serving import ROUND_ROBIN
 from breakeven.session.asks import workload_of
 from breakeven.session.crew import parse_clients
 from breakeven.session.launch import check_launch, launch_engine, launch_label, log_name
@@ -98,7 +99,7 @@ def check_plan(plan: Plan) -> None:
         raise UsageError("--workload fixed needs --input-tokens N (and --output-tokens N)")
     if plan.workload == "chat" and plan.input_tokens is not None:
         raise UsageError("--input-tokens goes with --workload fixed or lengths; chat brings its own prompts")
-    access(plan, url=plan.url or "")
+    access(plan)
     if plan.proxy is not None:
         parse_proxy(plan.proxy)
 
@@ -132,10 +133,13 @@ def _variable(name: str, *, asked_by: str) -> str:
     return value
 
 
-def access(plan: Plan, *, url: str) -> Access:
-    """How the server at `url` is reached; UsageError where a variable that it needs is not set."""
+def access(plan: Plan, launched: Launched | None = None) -> Access:
+    """How the server is reached, the one of the plan or what we started for it; UsageError where a variable lacks."""
+    url, *also = [plan.url or ""] if launched is None else [one.url for one in launched.replicas]
     return Access(
         url=url,
+        also=tuple(also),
+        routing=ROUND_ROBIN if launched is None else launched.settings.get("routing", ROUND_ROBIN),
         api_key=api_key(plan),
         headers=plan.headers,
         secret_headers={
@@ -157,7 +161,9 @@ def _measure(
     session: Session = Session(),  # noqa: B008  (it is frozen)
 ) -> tuple[RunFolder, RunSummary, bool]:
     on_ray, clients = parse_clients(plan.clients)
-    check_users(() if on_ray or plan.rate is not None or plan.is_replay else plan.user_levels, clients=clients)
+    replicas = 1 if plan.launch is None else plan.launch.settings.replicas or 1
+    users = () if on_ray or plan.rate is not None or plan.is_replay else plan.user_levels
+    check_users(users, clients=clients, replicas=replicas)
     with contextlib.ExitStack() as stack:
         if on_ray:
             stack.enter_context(joined(plan.url))
@@ -178,7 +184,7 @@ def _measure(
             out=out,
             started=started,
             live=live,
-            access=access(plan, url=launched.url if launched is not None else plan.url or ""),
+            access=access(plan, launched),
             session=session,
         )
         uvloop.run(measurement.measure())

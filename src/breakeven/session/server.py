@@ -47,9 +47,9 @@ class Server:
         """All models that are asked for."""
         return tuple(name for name, _ in self.maker.shares) or (self.model,)
 
-    async def probe(self, ask: Ask, *, model: str | None = None) -> Seen:
-        """Send `ask` with one token of output, outside any measurement."""
-        route = Route(self.target, self.maker.path, meter=Meter())
+    async def probe(self, ask: Ask, *, model: str | None = None, target: Target | None = None) -> Seen:
+        """Send `ask` with one token of output, outside any measurement; to `target` of several engines."""
+        route = Route(target or self.target, self.maker.path, meter=Meter())
         asker = Asker(route)
         seen = await asker.ask(self.maker.encode(ask, output_tokens=1, model=model), due_s=now_s())
         asker.drop()
@@ -77,15 +77,21 @@ class Server:
             return None
 
     async def probe_s(self) -> float | None:
-        """How long a one-token answer takes; None where it fails."""
+        """How long a one-token answer takes, of several engines the slowest's; None where it fails."""
         start_s = now_s()
-        seen = await self.probe(hello(self.api))
-        return now_s() - start_s if seen.status == "done" else None
+        each = await asyncio.gather(*(self.probe(hello(self.api), target=one) for one in self.target.replicas))
+        return now_s() - start_s if all(seen.status == "done" for seen in each) else None
 
     async def busy_requests(self) -> Busy | None:
-        """Requests at work or waiting by the engine's own gauges; None where it has none. Nobody there: none."""
+        """Requests at work or waiting by the engines' own gauges; None where one has none. Nobody there: none."""
+        each = [busy for target in self.target.replicas if (busy := await self._busy(target)) is not None]
+        if len(each) < len(self.target.replicas):
+            return None
+        return Busy(sum(one.requests for one in each), max(one.age_s for one in each))
+
+    async def _busy(self, target: Target) -> Busy | None:
         try:
-            status, _, body = await fetch(self.target, self.target.to_engine("/metrics"))
+            status, _, body = await fetch(target, target.to_engine("/metrics"))
         except FetchError as error:
             return Busy(0) if kind_of(error.kind).whose == "network" else None
         text = body.decode("utf-8", "replace") if status == 200 else ""
@@ -132,7 +138,17 @@ async def find_server(
     say(f"asking {target.url} for a first token …")
     for name in names:
         await _first_token(server, name, listed)
+    for number, beside in enumerate(target.beside, 2):
+        await _also_answers(server, beside, number)
     return server
+
+
+async def _also_answers(server: Server, beside: Target, number: int) -> None:
+    """A further engine of the deployment answers too; RunFailedError names it where it does not."""
+    seen = await server.probe(hello(server.api), target=beside)
+    if seen.status == "error":
+        why = one_line(seen.error_text or seen.error or "failed")
+        raise RunFailedError(f"replica {number} of {len(server.target.replicas)}, {beside.url}, does not answer: {why}")
 
 
 async def _first_token(server: Server, model: str, listed: list[ModelInfo] | None) -> None:

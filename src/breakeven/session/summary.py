@@ -8,6 +8,8 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from breakeven.cautions import judged_level, judged_together
+from breakeven.engine.detect import adapter
+from breakeven.engine.llamacpp import Llamacpp
 from breakeven.errors import BreakevenError
 from breakeven.metrics.bracket import bracket, load_of
 from breakeven.metrics.machine import declared_energy
@@ -45,8 +47,8 @@ def summarise(folder: RunFolder) -> RunSummary:
     if plan.find_max:
         levels = tuple(sorted(levels, key=lambda level: (load_of(level) or 0.0, level.repeat)))
     settings: dict[str, Any] = run.get("settings", {})
-    machine = _host(host.get("host", {}))
-    known = RunFacts(id=folder.id, host=machine, model=run.get("model"))
+    machine = _host(host.get("host", {}), plan)
+    known = RunFacts(id=folder.id, host=machine, engine=host.get("engine", {}), model=run.get("model"))
     levels = tuple(with_roofline(level, known) for level in levels)
     if slo is not None and settings.get("find_max"):
         settings = settings | {"found": to_builtins(bracket(levels, slo=slo, requests=plan.requests))}
@@ -96,10 +98,15 @@ def _with_watts(level: LevelSummary, plan: Plan) -> LevelSummary:
     return replace(level, extra=level.extra | declared)
 
 
-def _host(host: dict[str, Any]) -> dict[str, Any]:
-    """The record of the machine, with `gpu` and `gpu_count` as the plan declares them, or as the driver tells."""
+def _host(host: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """The record of the machine, with `gpu` and `gpu_count` as the plan declares them, or as the driver tells.
+
+    A plan that declares a card and no number of them has as many as its engines take.
+    """
     declared: dict[str, Any] = host.get("declared") or {}
     gpus: list[dict[str, Any]] = host.get("gpus") or []
     if declared.get("gpu"):
-        return host | {"gpu": declared["gpu"], "gpu_count": declared.get("count", 1)}
+        started = plan.launch if plan.url is None else None
+        taken = 1 if started is None else adapter(plan.engine or Llamacpp.name).gpus_in_all(started.settings)
+        return host | {"gpu": declared["gpu"], "gpu_count": max(declared.get("count", 1), taken)}
     return host | {"gpu": gpus[0].get("name"), "gpu_count": len(gpus)} if gpus else host

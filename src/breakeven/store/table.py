@@ -41,11 +41,14 @@ _INTS: Final = (
     "asked_shared_tokens",
     "asked_output_tokens",
     "client",
+    "replica",
 )
 _FLOATS: Final = ("due_s", "sent_s", "connect_s", "end_s")
 _TEXTS: Final = ("status", "error", "error_text", "finish_reason", "prompt", "model")
 _BOOLS: Final = ("reconnected", "measured", "without_done")
-_LATER: Final = frozenset({"reasoning_tokens", "reasoning_chunks", "without_done", "model", "asked_shared_tokens"})
+_LATER: Final = frozenset(
+    {"reasoning_tokens", "reasoning_chunks", "without_done", "model", "asked_shared_tokens", "replica"}
+)
 """Columns that files of older versions lack: their records have the default."""
 
 

@@ -107,23 +107,33 @@ def _plan(study: Study, rows: _Rows, includes: Sequence[Include]) -> Plan:
     engine, workload = rows.engine, rows.workload or WorkloadRow(name="chat")
     given: dict[str, Any] = asdict(study.levels) | asdict(workload) | {"repeats": study.study.repeats}
     given |= {"engine": engine.engine or engine.name} | {key: getattr(engine, key) for key in _ACCESS_KEYS}
-    given |= {"url": engine.url, "hardware": _hardware(rows.hardware, merged(engine.settings, rows.settings))}
+    given |= {"url": engine.url, "hardware": _hardware(rows.hardware, _cards(rows))}
     for include in includes:
         given |= {key: getattr(include, key) for key in ("url", "users", "rate") if getattr(include, key) is not None}
     given |= _whom(rows, url=given["url"])
     return Plan(**given | {"name": "-".join(_names(rows).values())})
 
 
-def _hardware(row: HardwareRow | None, settings: EngineSettings) -> Hardware | None:
-    """What the cell runs on: of a row per card as many cards as the model is split over, and what all of them cost."""
+def _cards(rows: _Rows) -> int:
+    """Cards that the cell's settings take: replicas x tensor_parallel."""
+    settings = merged(rows.engine.settings, rows.settings)
+    return adapter(rows.engine.engine or rows.engine.name).gpus_in_all(settings)
+
+
+def _hardware(row: HardwareRow | None, cards: int) -> Hardware | None:
+    """What the cell runs on: of a row per card as many cards as its settings take, and what all of them cost."""
     if row is None:
         return None
     told = Hardware(**{key: value for key, value in asdict(row).items() if key not in ("name", "per_card")})
     if not row.per_card:
+        if told.gpu is not None and told.count < cards:
+            raise UsageError(
+                f"count: hardware '{row.name}' is {told.count} x {told.gpu}, and this cell's settings (replicas x "
+                f"tensor_parallel) take {cards}; give count = {cards}, or what one card costs with per_card = true"
+            )
         return told
     if told.count != 1:
-        raise UsageError("count: with per_card a cell takes as many cards as its tensor_parallel says; leave count out")
-    cards = settings.tensor_parallel or 1
+        raise UsageError("count: with per_card a cell takes as many cards as its settings say; leave count out")
     of_all = {key: getattr(told, key) for key in ("power_w", "rent_usd_per_h", "price_usd")}
     return replace(told, count=cards, **{key: None if one is None else one * cards for key, one in of_all.items()})
 

@@ -37,7 +37,9 @@ def tuned_table(
     hardware = msgspec.to_builtins(plan.hardware or Hardware())
     if rent_usd_per_h is not None:
         hardware |= {"rent_usd_per_h": rent_usd_per_h, "rent_source": "--rent"}
-    if any(vary.name == "tensor_parallel" for vary in varied) and hardware:
+    # the embedded engine has no cards: two of it share the machine, and its rent
+    of_cards = ("tensor_parallel",) if plan.is_embedded else ("tensor_parallel", "replicas")
+    if any(vary.name in of_cards for vary in varied) and hardware:
         hardware = {key: value for key, value in hardware.items() if key != "count"} | {"per_card": True}
     head = {"name": plan.name or "tune", "repeats": plan.repeats, "seed": plan.seed}
     head |= {key: v for key, v in (("max_hours", max_hours), ("max_usd", max_usd)) if v is not None}

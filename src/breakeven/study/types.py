@@ -32,7 +32,7 @@ class HardwareRow(Hardware, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     name: str
     per_card: bool = False
-    """Power, rent and price are of one card, and a cell takes as many as its `tensor_parallel` says."""
+    """Power, rent and price are of one card, and a cell takes as many as `replicas` x `tensor_parallel` says."""
 
 
 class ModelRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -38,9 +38,10 @@ class Wanted(NamedTuple):
 
 def sources_for(
     *,
-    url: str,
+    urls: Sequence[str],
     engine: type[OpenAI] | OpenAI,
     is_local: bool,
+    gpus: Sequence[str] | None = None,
     headers: Mapping[str, str] = MappingProxyType({}),
     unix_path: str | None = None,
     gpu_metrics: str | None = None,
@@ -51,16 +52,18 @@ def sources_for(
 
     GPUs and CPU packages are sampled only where the engine runs on this machine: a remote engine does its work
     elsewhere, and tells of its GPUs by the exporter at `gpu_metrics`, whose samples have the labels `gpu_labels`. An
-    engine that has no metrics is not asked for them. `url` is the engine's base address; its metrics are below it, or
-    at `engine_metrics`.
+    engine that has no metrics is not asked for them. `urls` are the base addresses of the engine, or of all engines of
+    a deployment; metrics are below them, or at `engine_metrics`. `gpus` are those that they were given, in CUDA's
+    words; None: all that are visible.
     """
+    url = urls[0]
     sources: dict[str, dict[str, Any]] = {
         "host": {},
         "company": {"port": port_of(url) if is_local else None, "in_socket_file": unix_path is not None},
     }
     missing = {}
     if is_local:
-        sources |= {"nvml": {}, "rapl": {}}
+        sources |= {"nvml": {} if gpus is None else {"visible": ",".join(gpus)}, "rapl": {}}
     else:
         missing = {"nvml": REMOTE, "rapl": REMOTE}
     if gpu_metrics is not None:
@@ -69,13 +72,13 @@ def sources_for(
         sources["exporter"] = {"url": gpu_metrics, "labels": dict(gpu_labels)}
     path = engine.metrics_path or ("/metrics" if engine.name == OpenAI.name else None)
     if engine_metrics is not None:
-        sources["engine"] = {"url": engine_metrics, "names": metric_names(engine)}
+        sources["engine"] = {"urls": [engine_metrics], "names": metric_names(engine)}
     elif path is None:
         missing["engine"] = f"engine '{engine.name}' has no metrics"
     else:
         names = metric_names(engine)
         sources["engine"] = {
-            "url": url.rstrip("/") + path,
+            "urls": [one.rstrip("/") + path for one in urls],
             "names": names,
             "headers": dict(headers),
             "unix_path": unix_path,

@@ -15,21 +15,26 @@ from breakeven.telemetry.handle import REMOTE
 
 
 def host_record(
-    *, engine_is_local: bool, gpu_metrics: str | None = None, gpu_labels: Mapping[str, str] = MappingProxyType({})
+    *,
+    engine_is_local: bool,
+    gpus: Sequence[str] | None = None,
+    gpu_metrics: str | None = None,
+    gpu_labels: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """What host.json keeps of this machine: `host_facts`, and the GPUs that serve with their driver.
 
     GPUs are left out where the engine runs on another machine: ours are not the ones that serve, which the exporter at
-    `gpu_metrics` tells of. Asking takes some tenths of a second, so this is called before the first level only.
-    RunFailedError where an exporter is named that tells of no GPU.
+    `gpu_metrics` tells of. So are those of ours that are not among `gpus`, which the engine was given. Asking takes
+    some tenths of a second, so this is called before the first level only. RunFailedError where an exporter is named
+    that tells of no GPU.
     """
     if gpu_metrics is not None:
-        gpus = exporter_facts(gpu_metrics, labels=gpu_labels)
+        told = exporter_facts(gpu_metrics, labels=gpu_labels)
     elif engine_is_local:
-        gpus = gpu_facts()
+        told = gpu_facts(visible=None if gpus is None else ",".join(gpus))
     else:
-        gpus = {"gpus": [], "gpus_reason": REMOTE, "driver": None, "cuda": None}
-    return {**host_facts(), "engine_is_local": engine_is_local, **gpus}
+        told = {"gpus": [], "gpus_reason": REMOTE, "driver": None, "cuda": None}
+    return {**host_facts(), "engine_is_local": engine_is_local, **told}
 
 
 def host_facts() -> dict[str, Any]:

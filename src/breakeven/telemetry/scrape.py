@@ -5,6 +5,7 @@ import math
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, Final
@@ -74,7 +75,11 @@ class Page:
 
 
 class Engine:
-    """One device without a name. A stamp is the middle between question and answer, `scrape_s` the time between."""
+    """A stamp is the middle between question and answer, `scrape_s` the time between.
+
+    One device without a name; of several engines side by side it is all of them together, asked at the same time and
+    told only where each of them answered, and each has a row of its own, by its number from 1.
+    """
 
     every_s: ClassVar[float] = 1.0
     may_wait: ClassVar[bool] = True
@@ -82,25 +87,63 @@ class Engine:
     def __init__(
         self,
         *,
-        url: str,
+        urls: Sequence[str],
         names: Mapping[str, Sequence[str]],
         headers: Mapping[str, str] = MappingProxyType({}),
         unix_path: str | None = None,
     ) -> None:
-        self._page = Page(url, headers=headers, unix_path=unix_path)
+        self._pages = [Page(url, headers=headers, unix_path=unix_path) for url in urls]
         self._names = names
         self.missing: dict[str, str] = {}
 
     def rows(self) -> Iterator[Row]:
-        """One row, or none where the engine did not answer."""
+        """A row of each engine that answered, and where there are several of all together."""
+        each = self._each()
+        told = [row for row in each if row is not None]
+        if len(told) == len(each):
+            yield _together(told)
+        if len(each) > 1:
+            yield from (Row(row.at_s, str(number), row.values) for number, row in enumerate(each, 1) if row is not None)
+
+    def _each(self) -> list[Row | None]:
+        """All engines, asked at the same time: one that is busy answers late."""
+        found: list[Row | None] = [None] * len(self._pages)
+
+        def ask(place: int) -> None:
+            found[place] = self._row(self._pages[place])
+
+        # no pool: at the end of the program it would wait for an engine that hangs
+        others = [threading.Thread(target=ask, args=(place,), daemon=True) for place in range(1, len(found))]
+        for one in others:
+            one.start()
+        ask(0)
+        for one in others:
+            one.join()
+        return found
+
+    def _row(self, page: Page) -> Row | None:
+        """What one engine says; None where it did not answer."""
         try:
-            asked_s, took_s, text = self._page.read()
+            asked_s, took_s, text = page.read()
         except FAULTS as error:
-            self.missing["metrics"] = f"{self._page.path}: {error or type(error).__name__}"
-            return
+            self.missing["metrics"] = f"{page.path}: {error or type(error).__name__}"
+            return None
         values = figures(text, names=self._names)
         self.missing |= {role: "the engine does not tell it" for role in self._names if role not in values}
-        yield Row(asked_s + took_s / 2, None, {**values, "scrape_s": took_s})
+        return Row(asked_s + took_s / 2, None, {**values, "scrape_s": took_s})
+
+
+def _together(rows: Sequence[Row]) -> Row:
+    """All engines as one: sums, of shares and means the largest; a figure that one lacks is not there."""
+    first_s = min(row.at_s - row.values["scrape_s"] / 2 for row in rows)
+    last_s = max(row.at_s + row.values["scrape_s"] / 2 for row in rows)
+    shared = [name for name in rows[0].values if all(name in row.values for row in rows)]
+    values = {name: (max if _is_mean(name) else sum)(row.values[name] for row in rows) for name in shared}
+    return Row((first_s + last_s) / 2, None, values | {"scrape_s": last_s - first_s})
+
+
+def _is_mean(role: str) -> bool:
+    return role.endswith(("_share", "_length"))
 
 
 def figures(metrics_text: str, *, names: Mapping[str, Sequence[str]]) -> dict[str, float]:
@@ -111,7 +154,7 @@ def figures(metrics_text: str, *, names: Mapping[str, Sequence[str]]) -> dict[st
     found: dict[str, float] = {}
     for role, those in names.items():
         for name in those:
-            value = _largest(short, name) if role.endswith(("_share", "_length")) else metric_sum(short, name)
+            value = _largest(short, name) if _is_mean(role) else metric_sum(short, name)
             if value is not None:
                 found[role] = value
                 break

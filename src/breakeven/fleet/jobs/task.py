@@ -131,6 +131,8 @@ def _served(engine: Engine, nodes: Nodes) -> Served | None:
     if engine.model is None:
         return None
     kind, settings = adapter(engine.engine), engine.settings
+    if (settings.replicas or 1) > 1:
+        raise UsageError("replicas: a node of a fleet serves with one engine; measure a study for several side by side")
     if settings.tensor_parallel is None and nodes.gpu_count > 1 and kind.options.tensor_parallel is not None:
         settings = structs.replace(settings, tensor_parallel=nodes.gpu_count)
     return _container(
