@@ -11,14 +11,23 @@ from breakeven.serving import engine_settings, settings_table
 OURS_TO_START = [name for name in ENGINES if name != "openai"]
 WITH_IMAGE = [name for name in OURS_TO_START if name != "transformers"]
 CANNOT_SAY = {
-    "llamacpp": {"tensor_parallel", "dtype"},
-    "ollama": {"served_name", "tensor_parallel", "dtype", "prefix_caching"},
+    "llamacpp": {"tensor_parallel", "dtype", "quantization"},
+    "ollama": {"served_name", "tensor_parallel", "dtype", "quantization", "prefix_caching"},
     "tgi": {"served_name"},
-    "transformers": {"served_name", "tensor_parallel", "context_tokens", "max_batch", "prefix_caching"},
-    "trtllm": {"served_name", "dtype", "prefix_caching"},
+    "transformers": {
+        *("served_name", "tensor_parallel", "context_tokens", "max_batch"),
+        *("quantization", "prefix_caching"),
+    },
+    "trtllm": {"served_name", "dtype", "quantization", "prefix_caching"},
 }
 FULL = EngineSettings(
-    served_name="m", tensor_parallel=2, context_tokens=2048, max_batch=16, dtype="bfloat16", prefix_caching=False
+    served_name="m",
+    tensor_parallel=2,
+    context_tokens=2048,
+    max_batch=16,
+    dtype="bfloat16",
+    quantization="fp8",
+    prefix_caching=False,
 )
 
 
@@ -62,7 +71,9 @@ def told(name: str, settings: EngineSettings) -> list[str]:
 
 
 @pytest.mark.parametrize("name", OURS_TO_START)
-@pytest.mark.parametrize("field", ["served_name", "tensor_parallel", "context_tokens", "max_batch", "dtype"])
+@pytest.mark.parametrize(
+    "field", [*("served_name", "tensor_parallel", "context_tokens", "max_batch", "dtype", "quantization")]
+)
 def test_a_setting_is_said_or_refused_but_never_dropped(name: str, field: str) -> None:
     settings = EngineSettings(**{field: getattr(FULL, field)})
     if field in CANNOT_SAY.get(name, ()):
@@ -101,7 +112,7 @@ def test_vllm_is_told_everything() -> None:
     assert adapter("vllm").argv("org/model", port=8000, settings=FULL) == [
         *("vllm", "serve", "org/model", "--host", "127.0.0.1", "--port", "8000", "--served-model-name", "m"),
         *("--tensor-parallel-size", "2", "--max-model-len", "2048", "--max-num-seqs", "16", "--dtype", "bfloat16"),
-        "--no-enable-prefix-caching",
+        *("--quantization", "fp8", "--no-enable-prefix-caching"),
     ]
 
 
@@ -121,6 +132,7 @@ def test_lmdeploy_is_told_everything() -> None:
     assert adapter("lmdeploy").argv("org/model", port=23333, settings=FULL) == [
         *("lmdeploy", "serve", "api_server", "org/model", "--server-name", "127.0.0.1", "--server-port", "23333"),
         *("--model-name", "m", "--tp", "2", "--session-len", "2048", "--max-batch-size", "16", "--dtype", "bfloat16"),
+        *("--model-format", "fp8"),
     ]
 
 
@@ -128,7 +140,8 @@ def test_sglang_is_told_everything_and_to_show_its_metrics() -> None:
     assert adapter("sglang").argv("org/model", port=30000, settings=FULL) == [
         *("python3", "-m", "sglang.launch_server", "--model-path", "org/model", "--host", "127.0.0.1"),
         *("--port", "30000", "--served-model-name", "m", "--tp-size", "2", "--context-length", "2048"),
-        *("--max-running-requests", "16", "--dtype", "bfloat16", "--disable-radix-cache", "--enable-metrics"),
+        *("--max-running-requests", "16", "--dtype", "bfloat16", "--quantization", "fp8"),
+        *("--disable-radix-cache", "--enable-metrics"),
     ]
 
 

@@ -204,7 +204,7 @@ PLAN_OPTIONS: tuple[Option, ...] = (
         Option(
             "--model",
             "model to ask for, or several by share, such as a=0.7,b=0.3 (default: the one that /v1/models names); "
-            "without --url, what the engine loads",
+            "without --url, what the engine loads; of the embedded engine a GGUF file or a folder of them",
             "NAME",
         ),
         Option(
@@ -220,7 +220,7 @@ PLAN_OPTIONS: tuple[Option, ...] = (
         Option(
             "--set",
             "a setting of the engine that is started, such as max_batch=16, or one of its own: kv_cache_dtype=fp8; of "
-            "the embedded engine threads, slots, batch_tokens, micro_batch_tokens, context_tokens; "
+            "the embedded engine threads, slots, batch_tokens, micro_batch_tokens, context_tokens, quantization; "
             "replicas=2 starts two side by side",
             "NAME=VALUE",
             kind=_ENGINE_SETTINGS,

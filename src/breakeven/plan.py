@@ -140,9 +140,13 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
     @property
     def is_embedded(self) -> bool:
-        """The embedded engine is measured: no server is named, and no engine to start. It may be told settings."""
+        """The embedded engine is measured: no server is named, and no engine to start. It may be told settings.
+
+        With a model, a GGUF file or a folder of them, it serves that; an engine that is named would serve it by itself.
+        """
         is_bare = self.launch is None or self.launch == Launch(settings=self.launch.settings)
-        return self.url is None and self.model is None and is_bare and self.engine in (None, "llamacpp")
+        known = (None, "llamacpp") if self.model is None else (None,)
+        return self.url is None and is_bare and self.engine in known
 
     @property
     def models(self) -> tuple[tuple[str, float], ...]:

@@ -33,6 +33,8 @@ class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Requests that the engine works on at once; the others wait."""
     dtype: str | None = None
     """Precision of weights and activations, such as `bfloat16`."""
+    quantization: str | None = None
+    """Of the weights, such as `fp8`; of the embedded engine that of the GGUF file that is taken, such as `q8_0`."""
     prefix_caching: bool | None = None
     replicas: int | None = None
     """Engines side by side, each on a port and GPUs of its own; None: one."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 from breakeven.engine.detect import adapter
 from breakeven.launch.docker import image_of
-from breakeven.launch.models import EMBEDDED
 from breakeven.launch.start import start_lines
 from breakeven.load.level import LevelPlan
 from breakeven.plan import Plan
@@ -18,7 +17,7 @@ from breakeven.session.defaults import (
     output_tokens,
     round_levels,
 )
-from breakeven.session.launch import embedded_told
+from breakeven.session.launch import embedded_told, model_name
 from breakeven.session.plan_file import PlanFile
 from breakeven.study.cells import Cell
 from breakeven.study.estimate import SETTLE_S, cost_usd, start_s, turn_s
@@ -71,7 +70,8 @@ def _whom(plan: Plan) -> Iterator[str]:
         told = embedded_told(plan)
         own = "".join(f", {name} {value}" for name, value in told.items() if name not in ("slots", "context_tokens"))
         slots = counted(told["slots"], "slot")
-        yield f"  starts  the embedded llama.cpp with {EMBEDDED.name}, {slots} of {told['context_tokens']} tokens{own}"
+        of = f"{slots} of {told['context_tokens']} tokens{own}"
+        yield f"  starts  the embedded llama.cpp with {model_name(plan)}, {of}"
         return
     assert plan.engine is not None
     assert plan.model is not None

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import tomli_w
 from msgspec import Struct
+from msgspec.structs import replace
 
 from breakeven.app.given import plan_given
 from breakeven.app.study import StoredStudy, show_study
@@ -18,7 +19,7 @@ from breakeven.launch.start import Line, start_lines
 from breakeven.plan import Plan, plan_table
 from breakeven.report.live import Live
 from breakeven.report.searchtext import foreseen_lines, repeat_lines, search_lines
-from breakeven.serving import Launch, settings_table
+from breakeven.serving import Launch, engine_settings, settings_table
 from breakeven.session.plan_file import PlanFile, understood
 from breakeven.session.run import check_plan
 from breakeven.session.study import start_study
@@ -55,11 +56,13 @@ class Asked(Struct, frozen=True, kw_only=True):
 def tune(asked: Asked, *, out: Path, is_dry: bool, json_to: str | None) -> int:
     """Search, or print the plan file of the search."""
     plan = plan_given(asked.given)
-    check_plan(plan)
-    told = {} if plan.launch is None else settings_table(plan.launch.settings)
+    launch = plan.launch or Launch()
+    told = settings_table(launch.settings)
     for _, vary in asked.varied:
         if vary.name in told:
             raise UsageError(f"--vary {vary.name}: --set says it already; give one of the two")
+    first = {vary.name: vary.values[0] for _, vary in asked.varied if vary.needs is None}
+    check_plan(replace(plan, launch=replace(launch, settings=engine_settings(told | first))))
     table = tuned_table(
         plan,
         [vary for _, vary in asked.varied],
@@ -117,7 +120,7 @@ def _repeat(plan: Plan, path: Path) -> Repeat:
     lines: list[Line] = []
     if told is None and plan.engine is not None and plan.model is not None:
         lines = start_lines(plan.engine, plan.model, launch=launch, environment=os.environ)
-    return Repeat(plan=str(path / BEST), settings=told, lines=tuple(line.text for line in lines))
+    return Repeat(plan=str(path / BEST), settings=told, model=plan.model, lines=tuple(line.text for line in lines))
 
 
 def _searched(run: TuneRun, best: Cell | None) -> Searched:

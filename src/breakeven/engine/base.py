@@ -41,6 +41,7 @@ class Options(Struct, frozen=True, kw_only=True):
     context_tokens: str | None = None
     max_batch: str | None = None
     dtype: str | None = None
+    quantization: str | None = None
     caching_on: tuple[str, ...] | None = None
     """Nothing to say (an empty tuple) where the engine does it by itself."""
     caching_off: tuple[str, ...] | None = None
@@ -206,7 +207,7 @@ class OpenAI:
     @classmethod
     def _setting_words(cls, told: EngineSettings) -> list[str]:
         words: list[str] = []
-        for field in ("served_name", "tensor_parallel", "context_tokens", "max_batch", "dtype"):
+        for field in ("served_name", "tensor_parallel", "context_tokens", "max_batch", "dtype", "quantization"):
             value = getattr(told, field)
             if value is not None:
                 words += _words(cls._option(field), value)

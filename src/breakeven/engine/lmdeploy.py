@@ -39,6 +39,7 @@ class Lmdeploy(OpenAI):
         context_tokens="--session-len",
         max_batch="--max-batch-size",
         dtype="--dtype",
+        quantization="--model-format",
         caching_on=("--enable-prefix-caching",),
         caching_off=(),
     )

@@ -40,6 +40,7 @@ class Sglang(OpenAI):
         context_tokens="--context-length",
         max_batch="--max-running-requests",
         dtype="--dtype",
+        quantization="--quantization",
         caching_on=(),
         caching_off=("--disable-radix-cache",),
     )

@@ -33,6 +33,7 @@ class Tgi(OpenAI):
         context_tokens="--max-total-tokens",
         max_batch="--max-batch-size",
         dtype="--dtype",
+        quantization="--quantize",
         caching_on=(),
         caching_off=(),
     )

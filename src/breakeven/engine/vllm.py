@@ -39,6 +39,7 @@ class Vllm(OpenAI):
         context_tokens="--max-model-len",
         max_batch="--max-num-seqs",
         dtype="--dtype",
+        quantization="--quantization",
         caching_on=("--enable-prefix-caching",),
         caching_off=("--no-enable-prefix-caching",),
     )

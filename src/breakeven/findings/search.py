@@ -76,5 +76,7 @@ class Repeat(Struct, frozen=True, kw_only=True):
     """Path of its plan file."""
     settings: Mapping[str, object] | None = None
     """What the embedded engine is told; None for another engine."""
+    model: str | None = None
+    """What the embedded engine serves, where it is not the one that it brings."""
     lines: tuple[str, ...] = ()
     """Commands that serve with it."""

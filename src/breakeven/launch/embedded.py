@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from breakeven.errors import RunFailedError, UsageError, unknown
+from breakeven.launch.gguf import quantization_of
 from breakeven.launch.health import local_get
 from breakeven.launch.launched import Begun, Launched, replica_log, replica_name, start_all
 from breakeven.launch.process import start_process
@@ -23,11 +24,12 @@ SETTINGS: Final = (
     "batch_tokens",
     "micro_batch_tokens",
     "context_tokens",
+    "quantization",
     "replicas",
     "routing",
 )
 """What the embedded engine can be told; `max_batch` is another word for its slots."""
-_TEXTS: Final = ("routing",)
+_TEXTS: Final = ("quantization", "routing")
 _MOST: Final = {"threads": 1024, "slots": MAX_SLOTS, "replicas": MOST_REPLICAS}
 _LEAST: Final = {"context_tokens": MIN_CONTEXT_PER_SLOT}
 _UNBOUND: Final = 1 << 20
@@ -71,6 +73,8 @@ def start_embedded(
 def _begin(argv: list[str], *, model_path: Path, log_path: Path, name: str) -> Begun:
     process = start_process(argv, log_path=log_path, env=_ENVIRONMENT, name=name)
 
+    quantization = quantization_of(model_path)
+
     def launched(start_s: float) -> Launched:
         ready = _ready_line(log_path)
         if ready is None:
@@ -83,7 +87,7 @@ def _begin(argv: list[str], *, model_path: Path, log_path: Path, name: str) -> B
             argv=tuple(argv),
             start_s=start_s,
             version=ready["version"],
-            settings=ready["settings"],
+            settings=ready["settings"] | ({} if quantization is None else {"quantization": quantization}),
             log_path=log_path,
             process=process,
         )

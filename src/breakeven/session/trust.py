@@ -28,6 +28,8 @@ def _deeds(plan: Plan) -> list[str]:
     table = plan_table(plan)
     sends = [name for key, value in table.items() if key.endswith("_env") for name in _names(value)]
     found = [f"starts {plan.engine} ({_command(plan)})"] if plan.url is None and not plan.is_embedded else []
+    if plan.is_embedded and plan.model is not None:
+        found = [f"loads the model {one_line(plan.model, limit=80)}"]
     found += [f"sends the variable {one_line(name, limit=60)} to {one_line(str(plan.url), limit=80)}" for name in sends]
     if plan.file is not None:
         found.append(f"sends what is in {one_line(str(plan.file), limit=80)}")

@@ -18,6 +18,8 @@ from breakeven.study.types import AXES, EngineRow, HardwareRow, Include, ModelRo
 
 _LAUNCH_KEYS: Final = ("via", "image", "docker_args", "mounts", "env", "pass_env", "start_timeout_s")
 
+EMBEDDED: Final = "embedded"
+"""What a row of `[[engines]]` is called that is the embedded engine also where it is given a model."""
 _ACCESS_KEYS: Final = ("api_key_env", "headers", "headers_env", "proxy")
 
 
@@ -106,7 +108,9 @@ def _cell(study: Study, rows: _Rows, *, names: dict[str, str], includes: Sequenc
 def _plan(study: Study, rows: _Rows, includes: Sequence[Include]) -> Plan:
     engine, workload = rows.engine, rows.workload or WorkloadRow(name="chat")
     given: dict[str, Any] = asdict(study.levels) | asdict(workload) | {"repeats": study.study.repeats}
-    given |= {"engine": engine.engine or engine.name} | {key: getattr(engine, key) for key in _ACCESS_KEYS}
+    given |= {"engine": None if _is_embedded(engine) else engine.engine or engine.name} | {
+        key: getattr(engine, key) for key in _ACCESS_KEYS
+    }
     given |= {"url": engine.url, "hardware": _hardware(rows.hardware, _cards(rows))}
     for include in includes:
         given |= {key: getattr(include, key) for key in ("url", "users", "rate") if getattr(include, key) is not None}
@@ -117,7 +121,15 @@ def _plan(study: Study, rows: _Rows, includes: Sequence[Include]) -> Plan:
 def _cards(rows: _Rows) -> int:
     """Cards that the cell's settings take: replicas x tensor_parallel."""
     settings = merged(rows.engine.settings, rows.settings)
-    return adapter(rows.engine.engine or rows.engine.name).gpus_in_all(settings)
+    return adapter(_adapter_name(rows.engine)).gpus_in_all(settings)
+
+
+def _is_embedded(engine: EngineRow) -> bool:
+    return (engine.engine or engine.name) == EMBEDDED
+
+
+def _adapter_name(engine: EngineRow) -> str:
+    return "llamacpp" if _is_embedded(engine) else engine.engine or engine.name
 
 
 def _hardware(row: HardwareRow | None, cards: int) -> Hardware | None:
@@ -141,7 +153,7 @@ def _hardware(row: HardwareRow | None, cards: int) -> Hardware | None:
 def _whom(rows: _Rows, *, url: str | None) -> dict[str, Any]:
     """Model and launch of a cell."""
     engine, row = rows.engine, rows.model or ModelRow(name="model")
-    name = engine.engine or engine.name
+    name = _adapter_name(engine)
     model = row.by_engine.get(engine.name, row.model)
     settings, launch = merged(engine.settings, rows.settings), _launch(engine)
     if url is not None:
@@ -150,8 +162,12 @@ def _whom(rows: _Rows, *, url: str | None) -> dict[str, Any]:
                 f"engine '{engine.name}' runs at a URL already, so it cannot be told settings or a command"
             )
         return {"model": row.served_name or model}
-    if model is None and name == "llamacpp" and launch == Launch():
-        return {"model": None, "launch": None if settings == EngineSettings() else Launch(settings=settings)}
+    if _is_embedded(engine) and launch != Launch():
+        raise UsageError(
+            f"engine '{engine.name}': the embedded engine is told settings and a model; leave the rest out"
+        )
+    if _is_embedded(engine) or (model is None and name == "llamacpp" and launch == Launch()):
+        return {"model": model, "launch": None if settings == EngineSettings() else Launch(settings=settings)}
     if model is None:
         raise UsageError(f"engine '{engine.name}' has no model to load; give [[models]] with model, or by_engine")
     if settings.served_name is None and adapter(name).options.served_name is not None:

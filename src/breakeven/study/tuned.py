@@ -8,6 +8,7 @@ import msgspec
 
 from breakeven.plan import Plan
 from breakeven.serving import EngineSettings, Hardware, Launch, Setting, engine_settings
+from breakeven.study.cells import EMBEDDED
 from breakeven.study.space import Vary, settings_in
 from breakeven.study.types import Tune
 
@@ -32,7 +33,7 @@ def tuned_table(
 ) -> dict[str, Any]:
     """The tables of the study's file; `plan` is what every setting shares."""
     given = {key: value for key, value in msgspec.to_builtins(plan).items() if value is not None}
-    engine = plan.engine or "llamacpp"
+    engine = plan.engine or ("llamacpp" if plan.model is None else EMBEDDED)
     launch = msgspec.to_builtins(plan.launch or Launch())
     hardware = msgspec.to_builtins(plan.hardware or Hardware())
     if rent_usd_per_h is not None:
