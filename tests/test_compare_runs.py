@@ -191,6 +191,18 @@ def test_alike_runs_carry_no_warning() -> None:
             "other_engine_settings",
             "the engine's settings differ (argv: A --max-num-seqs 64, B without it)",
         ),
+        (
+            {"engine": {"settings": {"slots": 8, "threads": 1, "options": {"x": 1}}}},
+            {"engine": {"settings": {"slots": 8, "threads": 2, "options": {"x": 3}}}},
+            "other_engine_settings",
+            "the engine's settings differ (threads: A 1, B 2; x: A 1, B 3)",
+        ),
+        (
+            {"engine": {"settings": {"quantization": "q4_1"}}},
+            {"engine": {"settings": {"quantization": "q8_0"}}},
+            "other_precision",
+            "the precision differs (quantization: A q4_1, B q8_0)",
+        ),
     ],
 )
 def test_what_differs_between_the_runs_is_a_warning(a: dict[str, Any], b: dict[str, Any], kind: str, text: str) -> None:

@@ -73,14 +73,14 @@ def _differences(a: Pooled, b: Pooled) -> Iterable[Warned]:
     run_a, run_b = a.run.run, b.run.run
     if run_a.model != run_b.model:
         yield from _tables("other_model", {"model": run_a.model}, {"model": run_b.model})
-    yield from _tables("other_precision", _only(run_a.engine), _only(run_b.engine))
+    about_a, about_b = _lifted(run_a.engine), _lifted(run_b.engine)
+    yield from _tables("other_precision", _only(about_a), _only(about_b))
     chance = _WORKLOAD_CHANCE
     yield from _tables("other_workload", _but(run_a.workload, chance), _but(run_b.workload, chance))
     measuring = _SETTINGS_OF_MEASURING
     yield from _tables("other_settings", _but(run_a.settings, measuring), _but(run_b.settings, measuring))
     if engine_comparison(a, b) is None:
-        place = _ENGINE_PLACE
-        engine_a, engine_b = _but(run_a.engine, place), _but(run_b.engine, place)
+        engine_a, engine_b = _but(about_a, _ENGINE_PLACE), _but(about_b, _ENGINE_PLACE)
         argv = _argv(run_a.engine.get("argv")), _argv(run_b.engine.get("argv"))
         engine_a["argv"], engine_b["argv"] = (sorted(set(one) - set(other)) for one, other in (argv, argv[::-1]))
         yield from _tables("other_engine_settings", engine_a, engine_b)
@@ -91,6 +91,15 @@ def _differences(a: Pooled, b: Pooled) -> Iterable[Warned]:
 
 def _only(engine: Mapping[str, Any]) -> dict[str, Any]:
     return {name: engine[name] for name in PRECISION if name in engine}
+
+
+def _lifted(engine: Mapping[str, Any]) -> dict[str, Any]:
+    """What an engine is and was told, each setting and option by its own name."""
+    table = dict(engine)
+    for inner in ("settings", "options"):
+        told = table.pop(inner, None)
+        table = (told if isinstance(told, dict) else {}) | table
+    return table
 
 
 def _but(table: Mapping[str, Any], ignored: Iterable[str]) -> dict[str, Any]:
