@@ -1,10 +1,22 @@
 """Errors are one line that a person can act on, whatever a server sent."""
 
+import ast
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breakeven.errors import BreakevenError, LimitMissedError, RunFailedError, UsageError, one_line, unknown
+from breakeven.errors import (
+    INTERRUPTED,
+    LIMIT_MISSED,
+    BreakevenError,
+    LimitMissedError,
+    RunFailedError,
+    UsageError,
+    one_line,
+    unknown,
+)
 from breakeven.registry import load
 
 
@@ -13,6 +25,26 @@ from breakeven.registry import load
 )
 def test_every_error_knows_the_exit_code_of_its_command(kind: type[BreakevenError], code: int) -> None:
     assert kind("why").exit_code == code
+
+
+def test_a_missed_limit_and_an_interruption_have_their_exit_codes_from_one_place() -> None:
+    source = Path(__file__).parents[1] / "src" / "breakeven"
+    said = [
+        f"{path.relative_to(source)}:{node.lineno}"
+        for room in ("app", "cli", "fleet", "session")
+        for path in (source / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Return) and any(_is_code(part) for part in _either(node.value))
+    ]
+    assert said == []
+
+
+def _either(value: ast.expr | None) -> list[ast.expr | None]:
+    return [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+
+
+def _is_code(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value in (LIMIT_MISSED, INTERRUPTED)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_all_known_ones() -> None:

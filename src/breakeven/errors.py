@@ -4,6 +4,11 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
+LIMIT_MISSED: Final = 3
+"""Exit code of what was done, but missed a limit that the user stated: an SLO, a gate, a budget."""
+INTERRUPTED: Final = 130
+"""Exit code of what was interrupted; its results are kept."""
+
 
 class BreakevenError(Exception):
     """Something that stops a command. The message is one clear line; `exit_code` is the command's."""
@@ -40,9 +45,9 @@ class InTheWayError(RunFailedError):
 
 
 class LimitMissedError(BreakevenError):
-    """Done, but a limit that the user stated was missed: exit code 3."""
+    """Done, but a limit that the user stated was missed."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code: ClassVar[int] = LIMIT_MISSED
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
 
 from msgspec import Struct
 
@@ -11,12 +10,10 @@ from breakeven.app.runs import STDOUT, read_run, write_json, write_out
 from breakeven.app.study import StoredStudy
 from breakeven.compare.family import DEFAULT_GATE, Family, Pair, gate_family
 from breakeven.compare.history import History, history
-from breakeven.errors import UsageError
+from breakeven.errors import LIMIT_MISSED, UsageError
 from breakeven.report.familytext import family_junit, family_lines, family_markdown
 from breakeven.report.historytext import history_lines, history_markdown
 from breakeven.store.study import is_study
-
-LIMIT_MISSED: Final = 3
 
 
 class Forms(Struct, frozen=True, kw_only=True):

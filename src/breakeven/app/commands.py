@@ -8,7 +8,7 @@ from typing import Final, TextIO
 from rich.console import Console
 
 from breakeven.app.runs import read_run, readable, write_json
-from breakeven.errors import UsageError, one_line, printable
+from breakeven.errors import INTERRUPTED, LIMIT_MISSED, UsageError, one_line, printable
 from breakeven.metrics.failures import has_mostly_failed
 from breakeven.metrics.summary import LevelSummary, RunSummary
 from breakeven.plan import Plan
@@ -106,18 +106,19 @@ def _done_and_best(levels: Sequence[LevelSummary]) -> tuple[str, str]:
 def _finish(folder: RunFolder, summary: RunSummary, interrupted: bool, *, json_to: str | None) -> int:
     output(summary, where=str(folder.path), json_to=json_to)
     if interrupted:
-        return 130
+        return INTERRUPTED
     if any(map(has_mostly_failed, summary.levels)):
         return 1
     return slo_code(summary)
 
 
 def slo_code(summary: RunSummary) -> int:
-    """3 where a level missed the SLO or cannot show that it met it; after a search, where no load is known to."""
+    """LIMIT_MISSED where a level missed the SLO or cannot show that it met it, or a search found no load that does."""
     found = summary.run.settings.get("found")
     if found is not None:
-        return 3 if found["met"] is None else 0
-    return 3 if any(level.extra.get("verdict") in ("missed", "unknown") for level in summary.levels) else 0
+        return LIMIT_MISSED if found["met"] is None else 0
+    missed = any(level.extra.get("verdict") in ("missed", "unknown") for level in summary.levels)
+    return LIMIT_MISSED if missed else 0
 
 
 class _Screen(Console):

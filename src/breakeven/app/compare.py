@@ -14,6 +14,7 @@ from breakeven.compare.gate import gate
 from breakeven.compare.runs import compare_runs
 from breakeven.compare.text import render, render_gate, to_json
 from breakeven.compare.types import Comparison
+from breakeven.errors import LIMIT_MISSED
 from breakeven.metrics.summary import RunSummary
 from breakeven.reference import find_run, in_tokens
 
@@ -52,7 +53,7 @@ def compare(
     text = "\n".join([render(found), *(render_gate(result) for result in results)])
     put_out(text, told=to_json(found), json_to=json_to)
     missed = {"failed", "undecided"} if strict else {"failed"}
-    return 3 if any(result.verdict in missed for result in results) else 0
+    return LIMIT_MISSED if any(result.verdict in missed for result in results) else 0
 
 
 def compared(reference: RunSummary, candidates: Sequence[RunSummary], level: Level) -> tuple[Comparison, ...]:

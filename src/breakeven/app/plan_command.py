@@ -10,7 +10,7 @@ from breakeven.app.commands import console, run, slo_code
 from breakeven.app.dry_run import dry_run_text, run_text
 from breakeven.app.given import plan_given
 from breakeven.app.runs import write_json
-from breakeven.errors import RunFailedError, UsageError
+from breakeven.errors import INTERRUPTED, LIMIT_MISSED, RunFailedError, UsageError
 from breakeven.metrics.summary import RunSummary
 from breakeven.report.forms import screen
 from breakeven.report.live import Live
@@ -26,7 +26,6 @@ from breakeven.table import Table, heads
 from breakeven.units import counted, load_text, short_count
 
 Wanted = Mapping[str, Sequence[str]]
-INTERRUPTED, LIMIT_MISSED = 130, 3
 
 
 def run_file(path: Path, *, out: Path, wanted: Wanted, json_to: str | None) -> int:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from breakeven.app.given import plan_given
 from breakeven.app.study import StoredStudy, show_study
-from breakeven.errors import UsageError
+from breakeven.errors import INTERRUPTED, LIMIT_MISSED, UsageError
 from breakeven.findings.race import contenders, known, spread
 from breakeven.findings.search import AsPredicted, Matrix, Repeat, Searched
 from breakeven.launch.start import Line, start_lines
@@ -108,10 +108,10 @@ def finish(run: object, *, json_to: str | None) -> int:
     ):
         print(line, file=to)
     if run.is_interrupted:
-        return 130
+        return INTERRUPTED
     if cell is None:
         return 1
-    return 3 if run.is_out_of_budget else 0
+    return LIMIT_MISSED if run.is_out_of_budget else 0
 
 
 def _repeat(plan: Plan, path: Path) -> Repeat:

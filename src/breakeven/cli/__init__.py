@@ -28,10 +28,9 @@ from breakeven.cli import (
     tune,
 )
 from breakeven.cli.command import Command, add
-from breakeven.errors import BreakevenError, RunFailedError, UsageError, mistyped, one_line
+from breakeven.errors import INTERRUPTED, BreakevenError, RunFailedError, UsageError, mistyped, one_line
 from breakeven.hidden import hidden
 
-INTERRUPTED: Final = 130
 LONGEST_ERROR: Final = 2000
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 COMMANDS: Final[tuple[Command, ...]] = tuple(

@@ -20,7 +20,7 @@ from breakeven import __version__
 from breakeven.client.ask import FetchError, fetch
 from breakeven.client.target import Access, resolve
 from breakeven.clock import now_s, wall_now
-from breakeven.errors import BreakevenError, RunFailedError, one_line
+from breakeven.errors import INTERRUPTED, BreakevenError, RunFailedError, one_line
 from breakeven.fleet.bench import card_bench, download_bit_per_s, processor_bench
 from breakeven.fleet.proof import Numpy, Torch, prove, torch_device
 from breakeven.fleet.result import Card, Level, NodeResult, Word
@@ -321,13 +321,13 @@ def _end_with_parent() -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Do the job in the file; 130 where it was interrupted. It leads a process group and ends with standard input."""
+    """Do the job in the file; INTERRUPTED where it was. It leads a process group and ends with standard input."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     job, result, folder = map(Path, words)
     try:
         Work(msgspec.json.decode(job.read_bytes(), type=NodeJob), out=folder, keep=keep_in(result)).do()
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return 0
 
 
