@@ -2,8 +2,10 @@
 
 import json
 import math
+import os
 import random
 import shlex
+import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -165,7 +167,27 @@ def test_what_would_not_be_looked_at_is_refused(tmp_path: Path, capsys: pytest.C
 def test_the_workflow_is_one_and_its_commands_and_plan_are_understood() -> None:
     told = yaml.safe_load((EXAMPLE / "breakeven.yml").read_text())
     steps = [step["run"] for step in told["jobs"]["measure"]["steps"] if "run" in step]
-    commands = [shlex.split(step.partition(">>")[0]) for step in steps if step.startswith("breakeven")]
+    lines = [line.strip() for step in steps for line in step.splitlines()]
+    commands = [shlex.split(line.partition(">>")[0]) for line in lines if line.startswith("breakeven")]
     assert [words[1] for words in commands] == ["run", "run", "compare", "report"]
     for words in commands:
         parser().parse_args([word.replace("$GITHUB_STEP_SUMMARY", "-") for word in words[1:]])
+
+
+@pytest.mark.parametrize("has_plan", [True, False])
+def test_the_example_goes_on_where_the_base_has_no_plan(tmp_path: Path, *, has_plan: bool) -> None:
+    told = yaml.safe_load((EXAMPLE / "breakeven.yml").read_text())
+    steps = {one.get("name"): one for one in told["jobs"]["measure"]["steps"]}
+    stub = tmp_path / "bin" / "breakeven"
+    stub.parent.mkdir()
+    stub.write_text('#!/bin/sh\n[ -f "$2" ] || exit 2\nmkdir -p base/study && touch base/study/study.toml\n')
+    stub.chmod(0o755)
+    if has_plan:
+        (tmp_path / "plan.toml").write_text(PLAN)
+    words = ["bash", "-e", "-c", steps["Measure the base"]["run"]]
+    env = {"PATH": f"{stub.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("the base has no plan.toml" in done.stdout) is not has_plan
+    assert steps["Compare"]["if"] == "hashFiles('base/*/study.toml') != ''"
+    assert bool(list(tmp_path.glob("base/*/study.toml"))) is has_plan
