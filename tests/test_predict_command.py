@@ -159,6 +159,10 @@ def test_a_choice_as_a_page_ranks_as_the_terminal_does(tmp_path: Path) -> None:
     told = re.findall(r'class="figure">([^<]*)<', page.read_text(encoding="utf-8"))
     assert told == [f"{one['usd_per_mtok']['value']:.4g}" for one in found["candidates"]]
     assert asked("choose", *model, "--html", tmp_path / "none" / "x.html").code == 2
+    to_stdout = asked("choose", *model, "--html", "-")
+    assert to_stdout.out.startswith("<!doctype html>")
+    assert "is the cheapest for" in to_stdout.err
+    assert "only one form can go to stdout" in asked("choose", *model, "--html", "-", "--json", "-").err
 
 
 def test_the_ranking_goes_by_cost_and_by_month_where_users_are_said() -> None:

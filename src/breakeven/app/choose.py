@@ -11,7 +11,7 @@ from breakeven.app.predict import Asked, Loads, measured_runs, predicted_curves
 from breakeven.app.prices import quotes
 from breakeven.app.printed import put_out
 from breakeven.app.report import Loaded, findings_of
-from breakeven.app.runs import read_text, write_file
+from breakeven.app.runs import read_text
 from breakeven.errors import LimitMissedError, RunFailedError, UsageError
 from breakeven.findings.choice import Choice, Left, Looked, ranked, ranked_by
 from breakeven.findings.money import Prices
@@ -86,10 +86,14 @@ def choose(
     )
     if not candidates:
         raise RunFailedError(nothing_text(choice))
-    if html_to is not None:
-        by_id = {one.run.run.id: one.run for one in priced}
-        write_file(Path(html_to), _page([by_id[one.run_id] for one in candidates[:MOST_SHOWN]], level, at).encode())
-    put_out(choice_text(choice, asked.engine), told=choice, json_to=json_to)
+    by_id = {one.run.run.id: one.run for one in priced}
+    put_out(
+        choice_text(choice, asked.engine),
+        told=choice,
+        json_to=json_to,
+        page=lambda: _page([by_id[one.run_id] for one in candidates[:MOST_SHOWN]], level, at),
+        html_to=html_to,
+    )
     if not any(one.cost(choice.ranked_by).value for one in candidates):
         raise LimitMissedError(nearest_text([one.run for one in looked], service))
     return 0
