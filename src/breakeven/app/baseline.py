@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from breakeven.app.runs import STDOUT, read_run, write_json, write_out
 from breakeven.app.study import StoredStudy
 from breakeven.compare.family import DEFAULT_GATE, Family, Pair, gate_family
 from breakeven.compare.history import History, history
 from breakeven.errors import LIMIT_MISSED, UsageError
+from breakeven.metrics.summary import RunSummary
 from breakeven.report.familytext import family_junit, family_lines, family_markdown
 from breakeven.report.historytext import history_lines, history_markdown
 from breakeven.store.study import is_study
@@ -22,10 +24,11 @@ class Forms(Struct, frozen=True, kw_only=True):
     junit: str | None = None
     markdown: str | None = None
     json: str | None = None
+    html: str | None = None
 
     def given(self) -> tuple[str | None, ...]:
         """Where each form goes."""
-        return (self.junit, self.markdown, self.json)
+        return (self.junit, self.markdown, self.json, self.html)
 
     def check(self) -> None:
         """UsageError where two forms would go to stdout."""
@@ -48,9 +51,26 @@ def compare_with_baseline(
 def show_history(runs: Sequence[Path], metric: str, *, forms: Forms) -> int:
     """Runs of one cell over time, with marks where their figure surely changed."""
     forms.check()
-    found = history([read_run(path) for path in runs], metric)
-    _put_out(found, forms, lines=history_lines(found), texts=((forms.markdown, history_markdown(found).encode()),))
+    found = history(_told_apart(runs, [read_run(path) for path in runs]), metric)
+    texts = [(forms.markdown, history_markdown(found).encode())]
+    if forms.html is not None:
+        from breakeven.report.historypage import history_page
+
+        texts.append((forms.html, history_page(found).encode()))
+    _put_out(found, forms, lines=history_lines(found), texts=texts)
     return 0
+
+
+def _told_apart(paths: Sequence[Path], runs: Sequence[RunSummary]) -> list[RunSummary]:
+    """A cell has one name in every study: its runs go by that of their study too. UsageError for one run twice."""
+    if len({run.run.id for run in runs}) < len(runs):
+        names = [f"{path.resolve().parent.name}/{run.run.id}" for path, run in zip(paths, runs, strict=True)]
+        runs = [replace(run, run=replace(run.run, id=name)) for name, run in zip(names, runs, strict=True)]
+    ids = [run.run.id for run in runs]
+    twice = next((one for one in ids if ids.count(one) > 1), None)
+    if twice is not None:
+        raise UsageError(f"history: the run {twice} is given twice")
+    return list(runs)
 
 
 def pairs(study: Path, baseline: Path) -> list[Pair]:

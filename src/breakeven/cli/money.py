@@ -11,6 +11,7 @@ from breakeven.options import NUMBERS, PATH, REAL, SWITCH, TEXTS, WHOLE, Option
 _COMPARE_EXAMPLES: Final = """  breakeven compare runs/a100-vllm runs/4090-lmdeploy --floor 25
   breakeven compare runs/before runs/after --gate 'output_tok_per_s >= 0.97 * reference'
   breakeven compare runs/today --baseline runs/main --junit gates.xml --md -
+  breakeven compare runs/*/vllm-chat --history output_tok_per_s --html history.html
   breakeven compare --data nosana-2024 --reference a100-80 --candidate rtx4090
 """
 _COST_EXAMPLES: Final = """  breakeven cost --preset nosana-2024 --explain
@@ -47,6 +48,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         raise UsageError("compare: give a reference and at least one candidate, such as `compare runs/a runs/b`")
     if {arguments.baseline, arguments.junit, arguments.md} != {None}:
         raise UsageError("compare: --baseline, --junit and --md go with one study; of runs the first is the reference")
+    _no_page(arguments)
     level = Level(
         floors=arguments.floor or (),
         slo=arguments.slo,
@@ -60,6 +62,11 @@ def _compare(arguments: argparse.Namespace) -> int:
     return compare(runs, level, gates=arguments.gate or (), strict=arguments.gate_strict, json_to=arguments.json)
 
 
+def _no_page(arguments: argparse.Namespace) -> None:
+    if arguments.html is not None:
+        raise UsageError("compare: --html goes with --history; `breakeven report` makes the page of runs or a study")
+
+
 def _history(arguments: argparse.Namespace) -> int:
     """Runs of one cell over time."""
     from breakeven.app.baseline import Forms, show_history
@@ -67,13 +74,14 @@ def _history(arguments: argparse.Namespace) -> int:
     if arguments.gate or arguments.gate_strict or arguments.baseline is not None or arguments.junit is not None:
         raise UsageError("compare: --history has its own rule; leave --gate, --baseline and --junit out")
     if arguments.floor or arguments.slo is not None or arguments.at_users:
-        raise UsageError("compare: --history looks at every number of users; leave --floor, --slo and --at-users out")
-    forms = Forms(markdown=arguments.md, json=arguments.json)
+        raise UsageError("compare: --history looks at every load; leave --floor, --slo and --at-users out")
+    forms = Forms(markdown=arguments.md, json=arguments.json, html=arguments.html)
     return show_history(arguments.runs, arguments.history, forms=forms)
 
 
 def _compare_study(arguments: argparse.Namespace) -> int:
     """The cells of a study against one another."""
+    _no_page(arguments)
     from breakeven.app.level import Level
     from breakeven.app.study import show_study
 
@@ -179,6 +187,7 @@ COMMANDS: Final = (
                 kind=WRITABLE,
                 group=_STUDY,
             ),
+            Option("--html", "the history as a page with a chart a load", "FILE", kind=WRITABLE, group=_STUDY),
             Option("--data", "nosana-2024 or nosana-2024-sweep, in words per second", "NAME", group=_DATA),
             Option("--reference", "GPU of the reference", "GPU", group=_DATA),
             Option("--candidate", "GPU of a candidate", "GPU", kind=TEXTS, group=_DATA),

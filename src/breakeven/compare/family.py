@@ -9,6 +9,7 @@ from msgspec import Struct
 from breakeven.compare.gate import Spread, Verdict, gate, gate_levels, parse_gate, repeats_of, squares_of
 from breakeven.compare.types import GateResult
 from breakeven.errors import UsageError
+from breakeven.metrics.bracket import load_of
 from breakeven.metrics.summary import RunSummary
 
 DEFAULT_GATE: Final = "output_tok_per_s >= 0.97 * reference"
@@ -84,9 +85,10 @@ def family_spread(pairs: Sequence[Pair], metric: str) -> Spread | None:
     """How far repeats of one load lie apart, pooled over all cells and both sides; None where nothing was repeated."""
     runs = {id(run): run for pair in pairs for run in (pair.reference, pair.candidate) if run is not None}
     own = [
-        squares_of(repeats_of(run, metric, users=users))
+        squares_of(repeats_of(run, metric, load=load))
         for run in runs.values()
-        for users in {level.users for level in run.levels if level.users is not None}
+        for load in {load_of(level) for level in run.levels}
+        if load is not None
     ]
     df = sum(df for _, df in own)
     return None if df == 0 else Spread(math.sqrt(sum(squares for squares, _ in own) / df), min(df, MOST_BORROWED))

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Final, Literal, NamedTuple
 
 from breakeven.compare.differences import same_unit
-from breakeven.compare.pool import Pooled, PooledLevel, of_users, pool_figures
+from breakeven.compare.pool import Pooled, PooledLevel, of_users, pool_figures, repeats_at
 from breakeven.compare.types import GateLevel, GateResult
 from breakeven.compare.words import people
 from breakeven.errors import UsageError, unknown
@@ -103,7 +103,7 @@ def gate(
     condition, a, b = parse_gate(expression), _gated(reference), _gated(candidate)
     same_unit(a, b)
     users = _users(condition, a, b)
-    levels = tuple(gate_level(condition, a, b, users=one, tests=tests or len(users), spread=spread) for one in users)
+    levels = tuple(gate_level(condition, a, b, load=one, tests=tests or len(users), spread=spread) for one in users)
     return GateResult(
         expression=expression.strip(),
         metric=condition.metric,
@@ -129,30 +129,30 @@ def _users(condition: Gate, a: Pooled, b: Pooled) -> list[int]:
 
 
 def gate_level(
-    condition: Gate, a: Pooled, b: Pooled, *, users: int, tests: int, spread: Spread | None = None
+    condition: Gate, a: Pooled, b: Pooled, *, load: float, tests: int, spread: Spread | None = None
 ) -> GateLevel:
     """A condition at one load that reference `a` and candidate `b` have, with the interval of `tests` questions."""
     sides = (a, b) if condition.relative else (b,)
-    figure = _figure(b, condition.metric, users)
+    figure = _level(b, load).figures[condition.metric]
     if condition.relative:
-        figure = quotient(figure, _figure(a, condition.metric, users))
+        figure = quotient(figure, _level(a, load).figures[condition.metric])
     if spread is not None:
-        figure = _borrowed(figure, [repeats_of(side.run, condition.metric, users=users) for side in sides], spread)
-    narrow = any(_may_be_narrow(side, condition.metric, users) for side in sides)
+        figure = _borrowed(figure, [repeats_of(side.run, condition.metric, load=load) for side in sides], spread)
+    narrow = any(_may_be_narrow(side, condition.metric, load) for side in sides)
     return GateLevel(
-        users=users,
+        users=_level(b, load).users,
+        req_per_s=_level(b, load).req_per_s,
         measured=Estimate(value=figure.value, ci95=figure.ci95),
         more_than=figure.more_than,
         may_be_narrow=narrow,
-        repeats=tuple(_pooled(side, users).repeats for side in sides),
+        repeats=tuple(_level(side, load).repeats for side in sides),
         verdict=_verdict(condition, figure, tests, least=LEAST_SURE if narrow else 0.0),
     )
 
 
-def repeats_of(run: RunSummary, metric: str, *, users: int) -> list[Measured]:
+def repeats_of(run: RunSummary, metric: str, *, load: float) -> list[Measured]:
     """A figure of each finished repeat of a load."""
-    levels = [level for level in run.levels if level.users == users and level.status == "done"]
-    return [pool_figures([level])[metric] for level in levels]
+    return [pool_figures([level])[metric] for level in repeats_at(run, load)]
 
 
 def squares_of(repeats: Sequence[Measured]) -> tuple[float, int]:
@@ -179,9 +179,9 @@ def _borrowed(figure: Measured, sides: Sequence[Sequence[Measured]], spread: Spr
     return from_log(math.log(figure.value), max(between, within))._replace(df=df if between >= within else figure.df)
 
 
-def _may_be_narrow(pooled: Pooled, metric: str, users: int) -> bool:
+def _may_be_narrow(pooled: Pooled, metric: str, load: float) -> bool:
     """A level that was measured once says so of this figure. Repeats have the spread between them."""
-    levels = [level for level in pooled.run.levels if level.users == users and level.status == "done"]
+    levels = repeats_at(pooled.run, load)
     return len(levels) == 1 and _says_narrow(levels[0], metric)
 
 
@@ -192,12 +192,9 @@ def _says_narrow(level: LevelSummary, metric: str) -> bool:
     return too_few or any(caution.id in doubts for caution in level.cautions)
 
 
-def _figure(pooled: Pooled, metric: str, users: int) -> Measured:
-    return _pooled(pooled, users).figures[metric]
-
-
-def _pooled(pooled: Pooled, users: int) -> PooledLevel:
-    return next(level for level in pooled.levels if level.users == users)
+def _level(pooled: Pooled, load: float) -> PooledLevel:
+    """The level of a load that the run has."""
+    return next(level for level in pooled.levels if level.load == load)
 
 
 def quotient(one: Measured, other: Measured) -> Measured:

@@ -99,6 +99,13 @@ def of_users(run: RunSummary, *, what: str) -> Pooled:
     return found
 
 
+def repeats_at(run: RunSummary, load: float) -> list[LevelSummary]:
+    """The finished levels of one number of users, or of one offered rate where the run's levels are of rates."""
+    of_rates = is_open(run)
+    same = [level for level in run.levels if (level.users is None) == of_rates and load_of(level) == load]
+    return [level for level in same if level.status == "done"]
+
+
 def _why(left_out: Sequence[LeftOut]) -> str:
     return "; ".join(map(left_out_text, left_out)) if left_out else "the run holds no level at all"
 

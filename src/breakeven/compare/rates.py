@@ -6,6 +6,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from breakeven.compare.interval import Bounds
+from breakeven.compare.pool import repeats_at
 from breakeven.compare.side import Array, Bool, Side, is_predicted, latency_drawn
 from breakeven.compare.types import Reason
 from breakeven.metrics.bracket import Outcome, outcomes
@@ -76,7 +77,7 @@ def _by_latency(side: Side, slo: Slo) -> list[int]:
         index
         for index, one in enumerate(side.pooled.levels)
         if all(one.figures[limit.metric].value is not None for limit in slo.limits)
-        and all(judged(_at_once(level), slo)[0] == "met" for level in _repeats(side, one.load))
+        and all(judged(_at_once(level), slo)[0] == "met" for level in repeats_at(side.pooled.run, one.load))
     ]
 
 
@@ -87,10 +88,6 @@ def _perhaps_full(side: Side, keep: list[int]) -> list[int]:
         for index, one in enumerate(side.pooled.levels)
         if index not in keep and is_predicted(side.pooled) and (one.figures["req_per_s"].ci95[1] or 0.0) >= one.load
     ]
-
-
-def _repeats(side: Side, load: float) -> list[LevelSummary]:
-    return [level for level in side.pooled.run.levels if level.req_per_s_offered == load and level.status == "done"]
 
 
 def _at_once(level: LevelSummary) -> LevelSummary:

@@ -247,9 +247,10 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 class GateLevel(Struct, frozen=True, kw_only=True):
-    """A gate's verdict at one number of users."""
+    """A gate's verdict at one load: a number of users, or an offered rate."""
 
-    users: int
+    users: int | None
+    req_per_s: float | None = None
     measured: Estimate
     """The candidate's figure, divided by the reference's where the gate names the reference."""
     more_than: float | None = None

@@ -267,7 +267,7 @@ def gate_level_text(level: GateLevel, result: GateResult) -> str:
     if level.verdict == "undecided" and TWO in level.repeats:
         doubt += "; two repeats tell little of the spread between them, three tell three times as much"
     gated = f"{result.metric} {_gated(level, result)}{_repeats_text(level.repeats)}"
-    return f"{people(level.users)}: {gated}: {level.verdict}{doubt}"
+    return f"{load_text(level.users, level.req_per_s)}: {gated}: {level.verdict}{doubt}"
 
 
 def _repeats_text(repeats: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from functools import cache
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 from breakeven.findings import Findings
 from breakeven.report import formulas
@@ -18,25 +18,32 @@ OWN: Final = ("money.js", "kit.js", "charts.js", "save.js", "page.js")
 
 
 def to_html(found: Findings) -> str:
-    """The whole page. No text in it is taken for markup, and its policy forbids every script but its own."""
+    """The whole page."""
+    return page(body(found), page_data(found), title=title_text(found), version=found.version)
+
+
+def page(shown: Html, data: dict[str, Any], *, title: str, version: str) -> str:
+    """A page of what is shown and the data of its charts.
+
+    No text in it is taken for markup, and its policy forbids every script but its own.
+    """
     scripts = page_scripts()
-    data = Html(encode(page_data(found)))
     head = joined(
         el("meta", charset="utf-8"),
         el("meta", http_equiv="Content-Security-Policy", content=policy()),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="referrer", content="no-referrer"),
-        el("meta", name="generator", content=f"breakeven {found.version}"),
-        el("title", f"breakeven: {title_text(found)}"),
+        el("meta", name="generator", content=f"breakeven {version}"),
+        el("title", f"breakeven: {title}"),
         el("style", Html(page_file("page.css"))),
     )
-    page = el(
+    whole = el(
         "body",
-        body(found),
-        el("script", data, type="application/json", id="data"),
+        shown,
+        el("script", Html(encode(data)), type="application/json", id="data"),
         *(el("script", script) for script in scripts),
     )
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>{page}</html>\n'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>{whole}</html>\n'
 
 
 def page_scripts() -> list[Html]:

@@ -67,6 +67,11 @@ def page_data(found: Findings) -> dict[str, Any]:
     }
 
 
+def plots_data(plots: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What page.js reads of a page without runs: charts by name, each with its `kind`, a function of charts.js."""
+    return {"subjects": [], "money": [], "ranking": [], "priced": False, "plots": plots}
+
+
 def encode(data: dict[str, Any]) -> str:
     """JSON that cannot end the element that it stands in, whatever text is in it."""
     text = msgspec.json.encode(data).decode()

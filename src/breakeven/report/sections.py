@@ -9,7 +9,8 @@ from breakeven.compare.types import Comparison
 from breakeven.compare.words import rests_on
 from breakeven.findings import Findings
 from breakeven.report import words
-from breakeven.report.chart import chart, save_menu
+from breakeven.report.chart import chart
+from breakeven.report.frame import framed
 from breakeven.report.marks import cautions_section, mark
 from breakeven.report.markup import Html, el, joined
 from breakeven.report.moneysections import money_sections
@@ -38,19 +39,8 @@ NAV: Final = {
 def body(found: Findings) -> Html:
     """Everything that is seen."""
     shown = [*sections(found)]
-    links = [el("a", name, href=f"#{NAV[name]}") for name, _ in shown if name]
-    return joined(
-        el("a", "Skip to the answer", href="#main", class_="skip"),
-        el(
-            "nav",
-            el("div", el("strong", "breakeven"), *links, class_="wrap"),
-            aria_label="Sections",
-        ),
-        el("main", *(section for _, section in shown), id="main", class_="wrap"),
-        save_menu(),
-        el("p", id="reading", class_="unseen", role="status"),
-        el("footer", _made_by(found), class_="wrap"),
-    )
+    links = {name: NAV[name] for name, _ in shown if name}
+    return framed((section for _, section in shown), links=links, footer=_made_by(found))
 
 
 def sections(found: Findings) -> Iterator[tuple[str, Html]]:
@@ -318,6 +308,4 @@ def _without_cautions(one: Comparison, found: Findings) -> Comparison:
 def _made_by(found: Findings) -> str:
     dates = sorted(subject.started[:10] for subject in found.subjects if subject.started)
     measured = f"Measured {dates[0]}" + (f" to {dates[-1]}" if dates[-1] != dates[0] else "") + ". " if dates else ""
-    return (
-        f"{measured}Made by breakeven {found.version}. Charts: Observable Plot and D3 (ISC licence), inside this file."
-    )
+    return f"{measured}Made by breakeven {found.version}."

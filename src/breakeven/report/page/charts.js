@@ -205,5 +205,30 @@ const Charts = (() => {
     });
   };
 
-  return { answer, throughput, overTime, latency, pareto, againstRent, tornado, energy };
+  /* One cell over time: a point a run with its interval, upright where the figure surely changed, and shaded what the runs
+   * from there on are held against. */
+  const history = (plot) => (width) => {
+    const points = known(plot.points, "x", "y");
+    if (!points.length) return null;
+    const bases = points.filter((d) => d.base);
+    const spans = bases.map((d, at) => ({ from: d.x, to: (bases[at + 1] ?? points.at(-1)).x, y: d.y, lo: d.lo ?? d.y, hi: d.hi ?? d.y }));
+    const [low, high] = extent(points.flatMap((d) => [d.y, d.lo, d.hi]).filter(Number.isFinite)), room = (high - low || high) * 0.1;
+    const changes = points.filter((d) => d.change !== null);
+    return frame(width, {
+      x: { type: plot.timed ? "utc" : "linear", label: plot.timed ? "began, UTC" : "runs, the oldest first", inset: 12, ...(plot.timed ? {} : { tickFormat: (d) => (Number.isInteger(d) ? `${d}` : "") }) },
+      y: { label: plot.label, domain: [low - room, high + 2 * room], nice: false },
+      rows: points.map((d) => ({ run: d.run, began: d.started, [plot.label]: d.y, low: d.lo, high: d.hi, "sure change": d.change })),
+      marks: [
+        Plot.rect(spans, { x1: "from", x2: "to", y1: "lo", y2: "hi", fill: colour(0), fillOpacity: 0.13 }),
+        Plot.ruleY(spans, { x1: "from", x2: "to", y: "y", stroke: colour(0), strokeOpacity: 0.5 }),
+        Plot.ruleX(changes, { x: "x", stroke: "var(--accent)", strokeDasharray: "3 3" }),
+        Plot.ruleX(known(points, "lo", "hi"), { x: "x", y1: "lo", y2: "hi", stroke: colour(0), strokeWidth: 1.5 }),
+        ...[true, false].map((perhaps) => Plot.dot(points.filter((d) => d.perhaps === perhaps), { x: "x", y: "y", stroke: colour(0), strokeWidth: 1.8, r: 4, fill: perhaps ? "var(--bg)" : colour(0) })),
+        texts(changes.map((d) => ({ x: d.x, y: high + 1.6 * room, text: d.change, strong: true, fill: "var(--accent)" })), points),
+        ...values(points, "x", "y", (d) => d.text),
+      ],
+    });
+  };
+
+  return { answer, throughput, overTime, latency, pareto, againstRent, tornado, energy, history };
 })();

@@ -242,6 +242,7 @@
     tpot: Charts.latency(data, "tpot", "TPOT"),
     pareto: Charts.pareto(data),
     energy: Charts.energy(data),
+    ...Object.fromEntries(Object.entries(data.plots ?? {}).map(([name, plot]) => [name, Charts[plot.kind](plot)])),
     ...(data.priced ? {} : { answer: Charts.answer(data, rates, stands(null)) }),
   };
   let live = {};
