@@ -17,6 +17,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from breakeven.app.serve import Shelf, serve
+from breakeven.cost.inputs import Deployment, Scenario
 from breakeven.errors import RunFailedError, UsageError
 from breakeven.record import LevelFacts
 from breakeven.report.server import MOST_CONNECTIONS, allowed_hosts, make_server
@@ -183,6 +184,41 @@ def test_a_running_level_can_be_watched(served: Served) -> None:
     row = next(run for run in json.loads(served.get("/api/runs").text)["runs"] if run["id"] == folder.id)
     assert row["running"]
     shutil.rmtree(folder.path)
+
+
+def test_what_is_watched_and_listed_is_counted_in_the_runs_own_unit(tmp_path: Path) -> None:
+    of_words = make_run(tmp_path, users=(1,), window_s=4.0, settings={"unit": "words"}, name="words")
+    of_tokens = make_run(tmp_path, users=(1,), window_s=4.0, name="tokens")
+    shelf = Shelf(tmp_path)
+    assert [shelf.live(one.id)["unit"] for one in (of_words, of_tokens)] == ["words", "tok"]
+    assert [rows(tmp_path)[one.id]["unit"] for one in (of_words, of_tokens)] == ["words", "tok"]
+
+
+def test_picked_runs_of_one_cell_are_shown_over_time(served: Served) -> None:
+    first, other = (run.id for run in served.runs)
+    again = make_run(served.out, users=(1, 5, 20), window_s=4.0, name="again")
+    told = served.get(f"/history?run={first}&run={again.id}")
+    assert told.status == 200
+    assert "Output throughput: no sure change in 2 runs." in told.text
+    assert "unsafe" not in told.headers["Content-Security-Policy"]
+    differs = served.get(f"/history?run={first}&run={other}")
+    assert (differs.status, "differ in model" in differs.text) == (404, True)
+    assert served.get(f"/history?run={first}").status == 404
+    shutil.rmtree(again.path)
+
+
+def test_a_scenario_without_a_reference_prices_a_run_alone_and_says_so_where_several_are_picked(tmp_path: Path) -> None:
+    ids = [make_run(tmp_path, users=(1, 5), window_s=4.0, name=name).id for name in ("a", "b")]
+    alone = Scenario(name="mine", candidate=Deployment(gpu="RTX 4090", rent_usd_per_h=0.5))
+    said = "The scenario mine has no [reference]"
+    shelf = Shelf(tmp_path, scenarios=[alone])
+    assert said in shelf.source().note
+    assert said not in shelf.report(ids[:1])
+    assert said in shelf.report(ids)
+    both = Scenario(name="both", candidate=alone.candidate, reference=alone.candidate)
+    fits = Shelf(tmp_path, scenarios=[both])
+    assert fits.source().note == ""
+    assert said not in fits.report(ids)
 
 
 def _flushed(path: Path) -> None:

@@ -11,15 +11,17 @@ from msgspec.structs import replace
 
 from breakeven.app.level import Level
 from breakeven.app.prices import quotes
-from breakeven.app.report import best_cells, findings_of, load_folder, load_scenario
+from breakeven.app.report import Loaded, best_cells, findings_of, load_folder, load_scenario
 from breakeven.app.runs import readable
+from breakeven.compare.history import history
 from breakeven.cost.inputs import Scenario
 from breakeven.errorkinds import kind_of
 from breakeven.errors import BreakevenError, RunFailedError, UsageError
-from breakeven.findings import Prices, names, throughput_series
+from breakeven.findings import Findings, Prices, names, throughput_series
 from breakeven.findings.scrub import clean, scrubbed
 from breakeven.metrics.failures import has_mostly_failed
-from breakeven.metrics.summary import RunSummary
+from breakeven.metrics.summary import RunFacts, RunSummary
+from breakeven.report.historypage import history_page
 from breakeven.report.html import to_html
 from breakeven.report.pagedata import series_data
 from breakeven.report.server import Source, make_server
@@ -75,7 +77,14 @@ class Shelf:
 
     def source(self) -> Source:
         """What a server needs."""
-        return Source(runs=self.runs, studies=self.studies, report=self.report, live=self.live)
+        return Source(
+            runs=self.runs,
+            studies=self.studies,
+            report=self.report,
+            history=self.history,
+            live=self.live,
+            note=self._alone_text() or "",
+        )
 
     def runs(self) -> list[dict[str, Any]]:
         """A line for each run, newest first; runs of a study have its name before theirs."""
@@ -98,23 +107,40 @@ class Shelf:
         if len(ids) > 1:
             raise UsageError("a study has a page by itself; pick runs to compare them")
         loaded, study, level = best_cells(path, self._level())
-        return to_html(replace(findings_of(loaded, level=level, prices=self._prices(len(loaded))), study=study))
+        return to_html(replace(self._findings(loaded, level), study=study))
 
     def report(self, ids: Sequence[str]) -> str:
         """The page of some runs."""
         studies = [study for study in find_studies(self._out) if study.path.name in ids]
         if studies:
             return self._study_page(studies[0].path, ids)
-        loaded = [load_folder(self._folder(name)) for name in ids]
-        return to_html(findings_of(loaded, level=self._level(), prices=self._prices(len(loaded))))
+        return to_html(self._findings([load_folder(self._folder(name)) for name in ids], self._level()))
+
+    def history(self, ids: Sequence[str]) -> str:
+        """The throughput of some runs of one cell over time, as a page."""
+        runs = [(name, scrubbed(fresh_summary(self._folder(name)))) for name in ids]
+        named = [replace(run, run=replace(run.run, id=name)) for name, run in runs]
+        return history_page(history(named, "output_tok_per_s"))
 
     def _level(self) -> Level:
         return Level(floors=tuple(self._floors), slo=self._slo)
 
-    def _prices(self, runs: int) -> Prices:
-        """Scenarios as far as they fit: one without a reference prices a run alone."""
-        fit = runs == 1 or all(one.reference for one in self._scenarios)
-        return Prices(scenarios=tuple(self._scenarios) if fit else (), quotes=quotes())
+    def _findings(self, loaded: Sequence[Loaded], level: Level) -> Findings:
+        """At the scenarios, as far as they fit: one without a reference prices a run alone, and the page says so."""
+        left_out = self._alone_text() if len(loaded) > 1 else None
+        prices = Prices(scenarios=() if left_out else tuple(self._scenarios), quotes=quotes())
+        found = findings_of(loaded, level=level, prices=prices)
+        return found if left_out is None else replace(found, notes=(*found.notes, left_out))
+
+    def _alone_text(self) -> str | None:
+        """What several runs that are picked are not priced by, and why; None where every scenario fits."""
+        found = [one.name for one in self._scenarios if one.reference is None]
+        if not found:
+            return None
+        whose = f"scenario {found[0]} has" if len(found) == 1 else f"scenarios {' and '.join(found)} have"
+        return (
+            f"The {whose} no [reference] and can price one run alone; several that are picked take the newest quotes."
+        )
 
     def live(self, name: str) -> dict[str, Any]:
         """The levels of a run over time, and how far it is."""
@@ -127,8 +153,7 @@ class Shelf:
             load = load_text(facts.users, facts.req_per_s_offered)
             state = "window open" if facts.open_s is not None else "warming up"
             now = f"{load}: {state}, {counted(records, 'answer')} so far; {counted(len(found) - 1, 'level')} done"
-        unit = "tok"
-        return {"id": folder.id, "now": now, "unit": unit, "series": series}
+        return {"id": folder.id, "now": now, "unit": _unit(folder), "series": series}
 
     def _folder(self, name: str) -> RunFolder:
         """A run of this folder by its name, and nothing else on the disk."""
@@ -145,6 +170,12 @@ class Shelf:
             known = (stamp, _about(folder, running=running))
             self._rows[name] = known
         return {**known[1], "id": name, "running": running}
+
+
+def _unit(folder: RunFolder) -> str:
+    """What the run counts; its records are not read for that."""
+    settings = folder.host().get("run", {}).get("settings", {})
+    return names.unit(RunFacts(id=folder.id, settings=settings))
 
 
 def _study(folder: StudyFolder) -> dict[str, Any]:
@@ -179,7 +210,7 @@ def _is_running(folder: RunFolder) -> bool:
 def _about(folder: RunFolder, *, running: bool) -> dict[str, Any]:
     told = readable(folder, lambda folder: _told(folder, running=running))
     if isinstance(told, str):
-        fields = ("started", "hardware", "engine", "model", "workload", "load", "levels", "best")
+        fields = ("started", "hardware", "engine", "model", "workload", "load", "levels", "best", "unit")
         return {"error": clean(told), "status": "unreadable", "why": "", "errors": 0, **dict.fromkeys(fields)}
     return told
 
@@ -201,6 +232,7 @@ def _told(folder: RunFolder, *, running: bool) -> dict[str, Any]:
         "levels": sum(level.status == "done" for level in run.levels),
         "errors": sum(level.errors for level in run.levels),
         "best": max(speeds, default=None),
+        "unit": names.unit(run.run),
     }
 
 

@@ -19,6 +19,8 @@ SLOWEST_S: Final = 10.0
 """A connection that says nothing for so long is closed."""
 MOST_RUNS: Final = 12
 """Runs in one comparison."""
+MOST_OVER_TIME: Final = 400
+"""Runs in one history."""
 
 
 class Source(NamedTuple):
@@ -28,7 +30,11 @@ class Source(NamedTuple):
     studies: Callable[[], list[dict[str, Any]]]
     report: Callable[[Sequence[str]], str]
     """The page of some runs, by id."""
+    history: Callable[[Sequence[str]], str]
+    """Some runs of one cell over time, by id."""
     live: Callable[[str], dict[str, Any]]
+    note: str = ""
+    """What is to be known before several runs are picked."""
 
 
 def make_server(source: Source, *, host: str, port: int) -> ThreadingHTTPServer:
@@ -102,13 +108,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str, asked: list[str]) -> None:
         if path == "/":
-            self._send(200, "text/html; charset=utf-8", index_page(), policy=index_policy())
+            self._send(200, "text/html; charset=utf-8", index_page(self.of.note), policy=index_policy())
         elif path == "/api/runs":
             self._json({"runs": self.of.runs(), "studies": self.of.studies()})
         elif path == "/api/live" and len(asked) == 1:
             self._json(self.of.live(asked[0]))
         elif path == "/report" and 1 <= len(asked) <= MOST_RUNS:
             self._send(200, "text/html; charset=utf-8", self.of.report(asked), policy=policy())
+        elif path == "/history" and 2 <= len(asked) <= MOST_OVER_TIME:
+            self._send(200, "text/html; charset=utf-8", self.of.history(asked), policy=policy())
         else:
             self._send(404, "text/plain; charset=utf-8", "there is nothing here\n")
 
@@ -165,8 +173,8 @@ HEADS: Final = ("", "Run", "Status", "Time", "Machine · engine", "Model", "Work
 STATES: Final = ("all", "running", "done", "with problems")
 
 
-def index_page() -> str:
-    """The list; its script fills it."""
+def index_page(note: str = "") -> str:
+    """The list; its script fills it. A note stands above it."""
     numbers = ("Errors", "Best tok/s")
     heads = (
         el("th" if text else "td", text, scope="col" if text else None, class_="n" if text in numbers else None)
@@ -177,6 +185,8 @@ def index_page() -> str:
     )
     states = el("select", *(el("option", one) for one in STATES), id="state", aria_label="Which runs")
     compare = el("button", "Pick two to compare", type="button", id="compare", class_="main", disabled=True)
+    over_time = el("button", "Over time", type="button", id="over-time", disabled=True)
+    count = el("span", id="count", class_="status", role="status")
     body = el(
         "body",
         el("nav", el("div", el("strong", "breakeven"), class_="wrap"), aria_label="breakeven"),
@@ -187,12 +197,14 @@ def index_page() -> str:
                 el("h1", "Runs"),
                 el(
                     "p",
-                    "Pick two or more to compare; the first is the reference. The list follows what is measured.",
+                    "Pick two or more to compare; the first is the reference. Runs of one cell can be seen over time. "
+                    "The list follows what is measured.",
                     class_="sure",
                 ),
+                el("p", note, class_="sure") if note else None,
             ),
             el("div", id="live"),
-            el("div", filters, states, compare, el("span", id="count", class_="status", role="status"), class_="bar"),
+            el("div", filters, states, compare, over_time, count, class_="bar"),
             el("p", id="error", role="alert"),
             el("ul", id="studies"),
             el("table", el("thead", el("tr", *heads)), el("tbody"), id="runs", class_="stack"),

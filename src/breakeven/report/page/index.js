@@ -40,7 +40,7 @@
     if (run.error ?? run.why) status.append(cell("small", run.error ?? run.why));
     row.append(pick, name, status, cell("td", when(run.started), "time", "Time"), cell("td", run.hardware === null ? null : [run.hardware, run.engine].filter(Boolean).join(" · "), null, "Machine · engine"),
       cell("td", run.model, null, "Model"), cell("td", run.workload, null, "Workload"), cell("td", run.load, null, "Load"),
-      cell("td", String(run.errors), run.errors ? "n bad" : "n", "Errors"), cell("td", run.best === null ? null : Kit.si(run.best), "n", "Best tok/s"));
+      cell("td", String(run.errors), run.errors ? "n bad" : "n", "Errors"), cell("td", run.best === null ? null : Kit.si(run.best) + (run.unit === "tok" ? "" : ` ${run.unit}/s`), "n", "Best tok/s"));
     return row;
   };
 
@@ -62,6 +62,7 @@
     }));
   };
   const showPicked = () => {
+    one("#over-time").disabled = picked.length < 2;
     const button = one("#compare");
     button.disabled = picked.length < 2 || picked.length > MOST_PICKED;
     button.textContent = picked.length < 2 ? "Pick two to compare" : `Compare ${picked.length} runs`;
@@ -106,6 +107,7 @@
   one("#filter").addEventListener("input", show);
   one("#state").addEventListener("change", show);
   one("#compare").addEventListener("click", () => { location.href = `/report?${query(...picked)}`; });
+  one("#over-time").addEventListener("click", () => { location.href = `/history?${query(...picked)}`; });
   showPicked();
   refresh();
 })();
