@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from breakeven.cli import main
 from breakeven.cost.figures import SIDE
@@ -20,7 +21,9 @@ from breakeven.mix.loadfile import read_load
 from breakeven.mix.text import render
 from breakeven.mix.types import Load, LoadClass, MixReport, Offer, Wanted
 from breakeven.prices import Quote
+from browser import Browser, needs_browser
 from compare_fixture import a_level, a_run, within
+from test_report_look import axe
 
 FLOOR = ServiceLevel(floor_tok_per_s_per_user=20)
 USERS_300 = Load(classes=(LoadClass(users=300),))
@@ -305,3 +308,64 @@ def test_the_solver_writes_nothing_of_its_own(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_kinds_that_win_have_their_cost_with_an_interval_and_the_mix_is_among_them() -> None:
+    offers = (
+        offer(50, 1.0, share=0.2, label="steady", usd_per_h_range=(0.9, 1.1)),
+        offer(40, 1.0, share=0.2, label="other", runs=("b",), usd_per_h_range=(0.9, 1.1)),
+    )
+    found = report(*offers, users=100, seed=1)
+    assert found.doubt is not None
+    assert sum(one.share for one in found.doubt.kinds) == pytest.approx(1)
+    own = next(one for one in found.doubt.kinds if one.offers == (0,))
+    assert own.fleet == found.fleet
+    assert own.usd_per_h.value == pytest.approx(2.0)
+    low, high = own.usd_per_h.ci95
+    assert low is not None
+    assert high is not None
+    assert 1.7 < low < 2.0 < high < 3.4  # two or three nodes at 0.9 to 1.1
+    assert f"{own.usd_per_h.value:.3g}" in render(found)
+
+
+def test_whole_users_and_their_interval_are_written_as_whole_numbers() -> None:
+    known_from_5 = replace(offer(65, 1.0), capacity=(Estimate(value=65, ci95=(5, None)),))
+    text = render(report(known_from_5, users=60))
+    assert "5.00" not in text
+    assert "5, no bound above" in text
+
+
+PAGED = (*FLEET, "--users", "300", "--floor", "30", "--draws", "40", "--price", "rtx4090=0.3", "--price", "a100-80=1")
+
+
+def test_the_page_goes_where_it_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*PAGED, "--price", "rtx3090=0.2")
+    assert main((*words, "--html", str(tmp_path / "mix.html"))) == 0
+    assert "The cheapest mix for 300 users" in capsys.readouterr().out
+    page = (tmp_path / "mix.html").read_text(encoding="utf-8")
+    assert "<h1>The cheapest mix for 300 users" in page
+    assert main((*words, "--html", "-")) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("<!doctype html>")
+    assert "The cheapest mix for 300 users" in err
+    assert main((*words, "--html", "-", "--json", "-")) == 2
+    assert "only one form can go to stdout" in capsys.readouterr().err
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_the_page_draws_the_mixes_and_fits(tmp_path: Path, width: int, *, dark: bool) -> None:
+    words = (*PAGED, "--price", "rtx3090=0.2", "--hours", "1,2,3,2", "--html", str(tmp_path / "mix.html"))
+    assert main(words) == 0
+    with Browser(tmp_path / "profile") as browser:
+        browser.look(width=width, dark=dark, phone=width < 500)
+        browser.open((tmp_path / "mix.html").as_uri())
+        assert browser.console == []
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        assert axe(browser) == []
+        rows = browser.run("Save.table(document.querySelector('.chart'))").splitlines()
+        assert rows[0].split("\t") == ["mix", "USD an hour", "low", "high", "cheapest in"]
+        costs = [float(row.split("\t")[1]) for row in rows[1:]]
+        assert costs == sorted(costs)
+        drawn = browser.run("document.querySelector('.chart svg').textContent")
+        assert all(row.split("\t")[0][:12] in drawn for row in rows[1:])

@@ -106,7 +106,12 @@ def times(value: float) -> str:
 
 def usd_per_h(value: float) -> str:
     """A rent as a price tag: `0.66 USD/h`, `0.33 USD/h`, `0.0312 USD/h`."""
-    return f"{fixed(value, 2)} USD/h" if value >= 0.1 else f"{value:.3g} USD/h"
+    return f"{rent(value)} USD/h"
+
+
+def rent(value: float) -> str:
+    """The same where the head of a column has the unit."""
+    return fixed(value, 2) if value >= 0.1 else f"{value:.3g}"
 
 
 def digits(value: float) -> str:

@@ -14,7 +14,7 @@ from breakeven.findings.names import unit
 from breakeven.findings.offers import PriceBook, offers_of
 from breakeven.mix.answer import mix_report
 from breakeven.mix.text import render, to_json
-from breakeven.mix.types import Wanted
+from breakeven.mix.types import MixReport, Wanted
 from breakeven.prices import read_quotes
 
 
@@ -31,7 +31,7 @@ class MixRequest(Struct, frozen=True, kw_only=True):
     wanted: Wanted = Wanted()
 
 
-def mix(request: MixRequest, level: Level, *, json_to: str | None) -> int:
+def mix(request: MixRequest, level: Level, *, json_to: str | None, html_to: str | None) -> int:
     """Find the mix and print it."""
     load = load_of("mix", users=request.users, file=request.load, hours=request.hours)
     service = level.service("mix")
@@ -41,5 +41,11 @@ def mix(request: MixRequest, level: Level, *, json_to: str | None) -> int:
     offers, left = offers_of(runs, load, level=service, book=book)
     at = service.text(unit=f"{unit(runs[0].run)}/s")
     report = mix_report(offers, load, at=at, wanted=request.wanted, left_out=left)
-    put_out(render(report), told=to_json(report), json_to=json_to)
+    put_out(render(report), told=to_json(report), json_to=json_to, page=lambda: _page(report), html_to=html_to)
     return 0
+
+
+def _page(report: MixReport) -> str:
+    from breakeven.report.mixpage import mix_page
+
+    return mix_page(report)

@@ -4,7 +4,7 @@ import argparse
 import math
 from typing import Final
 
-from breakeven.cli.command import JSON, Command
+from breakeven.cli.command import JSON, WRITABLE, Command
 from breakeven.cli.money import FLOOR, SEED, SLO
 from breakeven.errors import UsageError
 from breakeven.options import DURATION, NUMBERS, PATH, REAL, WHOLE, Kind, Option
@@ -62,7 +62,7 @@ def _mix(arguments: argparse.Namespace) -> int:
         ),
     )
     level = Level(floors=arguments.floor or (), slo=arguments.slo, seed=arguments.seed)
-    return mix(request, level, json_to=arguments.json)
+    return mix(request, level, json_to=arguments.json, html_to=arguments.html)
 
 
 _LOAD: Final = "the load"
@@ -111,6 +111,7 @@ COMMANDS: Final = (
                 group=_NODES,
             ),
             Option("--draws", "draws of capacities and prices (default: 200)", "N", kind=WHOLE, default=200),
+            Option("--html", "the mix as one page, with a chart", "FILE", kind=WRITABLE),
             JSON,
         ),
         "Find the cheapest whole numbers of cards and engines that carry a load at a service level.",

@@ -1,5 +1,6 @@
 """The cheapest mix for a load, what else was possible, and how sure that is."""
 
+import math
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,8 +16,8 @@ from breakeven.errors import LimitMissedError, UsageError, unknown
 from breakeven.hardware import same_card
 from breakeven.metrics.summary import Estimate
 from breakeven.mix.day import day_of, fleet_of
-from breakeven.mix.solve import Array, Problem, cheapest, check_solver, most_carried
-from breakeven.mix.types import Alone, Doubt, Fleet, Left, Load, MixReport, Offer, Rival, Wanted
+from breakeven.mix.solve import Array, Problem, Solved, cheapest, check_solver, most_carried
+from breakeven.mix.types import MOST_RIVALS, Alone, Doubt, Fleet, Left, Load, MixReport, Offer, Rival, Wanted
 from breakeven.say import share as share_text
 from breakeven.units import S_PER_H
 
@@ -98,9 +99,7 @@ def _used(peak: Problem, nodes: Sequence[int]) -> float:
 
 
 def _alone(peak: Problem, offer: int) -> Alone:
-    only = np.zeros_like(peak.capacity)
-    only[offer] = peak.capacity[offer]
-    found = cheapest(peak._replace(capacity=only))
+    found = cheapest(_of_kinds(peak, [offer]))
     return Alone(offer=offer, fleet=None if found is None else fleet_of(peak, found.nodes))
 
 
@@ -134,21 +133,57 @@ def _doubt(offers: Sequence[Offer], load: Load, wanted: Wanted, fleet: Fleet) ->
     """Solve the load again with capacities and prices drawn; None where none has an interval."""
     if not wanted.draws or not any(isinstance(one, Spread) for offer in offers for one in _inputs(offer)):
         return None
-    drawn = [_drawn(offers, number) for number in _columns(offers, wanted)]
-    kinds: Counter[tuple[int, ...]] = Counter()
-    enough = 0
-    for some in drawn:
-        problem = problem_of(some, load, wanted)
-        enough += most_carried(problem, fleet.nodes) >= _ENOUGH
-        best = cheapest(problem)
-        kinds[() if best is None else tuple(np.flatnonzero(best.nodes).tolist())] += 1
+    drawn = [problem_of(_drawn(offers, number), load, wanted) for number in _columns(offers, wanted)]
+    best = [cheapest(problem) for problem in drawn]
+    kinds = Counter(() if one is None else _kinds(one.nodes) for one in best)
     none = kinds.pop((), 0)
+    own = _kinds(fleet.nodes)
+    told = dict(kinds.most_common()) | ({} if own in kinds else {own: 0})
+    priced = {*list(told)[:MOST_RIVALS], own}
+    peak = problem_of(offers, load, wanted)
     return Doubt(
         draws=wanted.draws,
-        enough=enough / wanted.draws,
-        kinds=tuple(Rival(offers=one, share=times / wanted.draws) for one, times in kinds.most_common()),
+        enough=sum(most_carried(problem, fleet.nodes) >= _ENOUGH for problem in drawn) / wanted.draws,
+        kinds=tuple(
+            _rival(peak, drawn, best, kind=one, share=times / wanted.draws)
+            if one in priced
+            else Rival(offers=one, share=times / wanted.draws)
+            for one, times in told.items()
+        ),
         none=none / wanted.draws,
     )
+
+
+def _kinds(nodes: Sequence[int]) -> tuple[int, ...]:
+    """The offers of which there is a node."""
+    return tuple(np.flatnonzero(nodes).tolist())
+
+
+def _rival(
+    peak: Problem, drawn: Sequence[Problem], best: Sequence[Solved | None], *, kind: tuple[int, ...], share: float
+) -> Rival:
+    """What these kinds alone cost, as they stand and in each draw; a draw that takes no other is solved already."""
+    found = cheapest(_of_kinds(peak, kind))
+    costs = [_usd_per_h(problem, one, kind=kind) for problem, one in zip(drawn, best, strict=True)]
+    low, high = np.quantile(costs, (0.025, 0.975), method="inverted_cdf").tolist()
+    fleet = None if found is None else fleet_of(peak, found.nodes)
+    ends = (low if low < math.inf else None, high if high < math.inf else None)
+    cost = Estimate() if fleet is None else Estimate(value=fleet.usd_per_h, ci95=ends)
+    return Rival(offers=kind, share=share, fleet=fleet, usd_per_h=cost)
+
+
+def _usd_per_h(problem: Problem, best: Solved | None, *, kind: tuple[int, ...]) -> float:
+    """Of the cheapest fleet of these kinds; infinite where there is none."""
+    is_theirs = best is not None and {*_kinds(best.nodes)} <= {*kind}
+    found = best if is_theirs else cheapest(_of_kinds(problem, kind))
+    return math.inf if found is None else fleet_of(problem, found.nodes).usd_per_h
+
+
+def _of_kinds(problem: Problem, kinds: Sequence[int]) -> Problem:
+    """The same with these offers alone."""
+    capacity = np.zeros_like(problem.capacity)
+    capacity[[*kinds]] = problem.capacity[[*kinds]]
+    return problem._replace(capacity=capacity)
 
 
 Column = Callable[[str, Input], float]

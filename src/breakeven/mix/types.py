@@ -1,11 +1,15 @@
 """What a mix is made of and what it comes to: offers, loads, fleets. No sentence is kept here; `text.py` makes them."""
 
+from typing import Final
+
 from msgspec import Struct, field
 
 from breakeven.compare.types import Reason
 from breakeven.metrics.summary import Estimate
 
 FORMAT = 1
+MOST_RIVALS: Final = 5
+"""Kinds of mixes whose cost is worked out in every draw, and told."""
 
 
 class LoadClass(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,11 +86,15 @@ class Fleet(Struct, frozen=True, kw_only=True):
 
 
 class Rival(Struct, frozen=True, kw_only=True):
-    """Kinds of nodes that are the cheapest mix in some draws."""
+    """Kinds of nodes that are the cheapest mix in some draws, or in the mix that was found."""
 
     offers: tuple[int, ...]
     share: float
     """Of the draws."""
+    fleet: Fleet | None = None
+    """The cheapest of these kinds alone, as measured and priced; None where they cannot carry the load, or unasked."""
+    usd_per_h: Estimate = Estimate()
+    """What that costs, and the middle 95 % of the draws; no upper end where in some of them they carry it not."""
 
 
 class Doubt(Struct, frozen=True, kw_only=True):
@@ -96,7 +104,10 @@ class Doubt(Struct, frozen=True, kw_only=True):
     enough: float
     """Share in which the fleet carries the load."""
     kinds: tuple[Rival, ...] = ()
-    """Kinds of nodes that are the cheapest mix, whatever their numbers, the most frequent first."""
+    """Kinds of nodes that are the cheapest mix, whatever their numbers, the most frequent first.
+
+    The first five, and those of the mix that was found, have their cost.
+    """
     none: float = 0.0
     """Share in which what is available cannot carry the load."""
 

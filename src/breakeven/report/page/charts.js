@@ -230,5 +230,26 @@ const Charts = (() => {
     });
   };
 
-  return { answer, throughput, overTime, latency, pareto, againstRent, tornado, energy, history };
+  /* Mixes by what an hour of them costs: a bar each below its name, with its interval, and how often it is the cheapest. */
+  const mixes = (plot) => (width) => {
+    const bars = known(plot.bars, "usd"), label = "USD an hour";
+    if (!bars.length) return null;
+    const text = (d) => [d.said, d.wins].filter(Boolean).join(" · "), end = (d) => Math.max(d.usd, d.high ?? 0);
+    const base = frame(width, { x: {}, y: {}, marks: [] });
+    return {
+      ...base, height: 58 + bars.length * 44, marginLeft: 12, marginRight: 24 + Math.max(...bars.map((d) => wide(text(d)))), marginTop: 12,
+      x: { label, domain: [0, Math.max(...bars.map(end))], ticks: width < 460 ? 3 : 6, tickFormat: si, labelAnchor: "center", labelArrow: "none", grid: true },
+      y: { domain: bars.map((d) => d.name), label: null, axis: null, padding: 0.62 },
+      rows: bars.map((d) => ({ mix: d.name, [label]: d.usd, low: d.low, high: d.high, "cheapest in": d.wins })),
+      marks: [
+        ...[true, false].map((found) => Plot.barX(bars.filter((d) => d.found === found), { y: "name", x1: 0, x2: "usd", fill: found ? colour(0) : "var(--rest)", fillOpacity: 0.85, insetTop: 8, insetBottom: -8 })),
+        Plot.ruleY(bars.filter((d) => d.low !== null), { y: "name", x1: "low", x2: end, stroke: "var(--ink)", strokeWidth: 2, dy: 8 }),
+        Plot.text(bars, { y: "name", x: 0, text: "name", textAnchor: "start", dy: -11, lineWidth: (width - 40) / 12, textOverflow: "ellipsis" }),
+        Plot.text(bars, { y: "name", x: end, text, textAnchor: "start", dx: 6, dy: 8, fill: "var(--muted)" }),
+        ...values(bars, "usd", "name", (d) => [d.name, d.said + (d.low === null ? "" : ` (95 %: ${si(d.low)}${d.high === null ? ", no bound above" : `–${si(d.high)}`})`), ...(d.wins ? [`the cheapest in ${d.wins}`] : [])].join("\n")),
+      ],
+    };
+  };
+
+  return { answer, throughput, overTime, latency, pareto, againstRent, tornado, energy, history, mixes };
 })();
