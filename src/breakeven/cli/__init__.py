@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn, TextIO
 
 from breakeven import __version__
@@ -61,6 +61,14 @@ class Parser(argparse.ArgumentParser):
         if left:
             self._refuse(left[0])
         return found, left
+
+    def all_actions(self) -> Iterator[argparse.Action]:
+        """Every option and plain word of this parser and of those below it."""
+        for action in self._actions:
+            yield action
+            if isinstance(action.choices, Mapping):
+                for below in action.choices.values():
+                    yield from below.all_actions()
 
     def _refuse(self, word: str) -> NoReturn:
         if not word.startswith("--"):
