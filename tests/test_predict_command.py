@@ -122,7 +122,8 @@ def test_a_predicted_curve_is_a_run_that_is_marked_wherever_it_stands(tmp_path: 
     assert "as predicted, which nobody has measured" in compared.out
     page = asked("report", a, b, "--floor", "20", "--md", "-")
     assert page.code == 0, page.err
-    assert page.out.splitlines()[0].count("(predicted)") == 2
+    assert page.out.startswith("**Predicted: ")
+    assert page.out.splitlines()[0].lower().count("predicted") == 1
     again = re.findall(r"breakeven predict --model [^\n<`]+", page.out)
     assert len(again) == 2
     assert asked(*shlex.split(again[0])[1:]).code == 0
@@ -158,6 +159,9 @@ def test_a_choice_as_a_page_ranks_as_the_terminal_does(tmp_path: Path) -> None:
     found = json.loads(asked("choose", *model, "--html", page, "--json", "-").out)
     told = re.findall(r'class="figure">([^<]*)<', page.read_text(encoding="utf-8"))
     assert told == [f"{one['usd_per_mtok']['value']:.4g}" for one in found["candidates"]]
+    assert {(one["label"], one["kind"]) for one in found["candidates"]} == {
+        (f"{card} · vLLM", "predicted") for card in ("L40S", "RTX 4090")
+    }
     assert asked("choose", *model, "--html", tmp_path / "none" / "x.html").code == 2
     to_stdout = asked("choose", *model, "--html", "-")
     assert to_stdout.out.startswith("<!doctype html>")

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from breakeven.compare.types import Reason
 from breakeven.findings.make import drafted
 from breakeven.findings.money import Prices
-from breakeven.findings.names import card, engine, gpu_count
+from breakeven.findings.names import card, engine, gpu_count, machine
 from breakeven.findings.nodes import output_cost
 from breakeven.findings.offers import capacity_for
 from breakeven.findings.scrub import scrubbed
@@ -31,6 +31,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
     run_id: str
     label: str
+    """Card and engine; `kind` says whether anybody measured it."""
     kind: Literal["measured", "imported", "data_set", "predicted"]
     card: str
     cards: int
@@ -129,7 +130,7 @@ def _candidate(run: RunSummary, *, level: ServiceLevel, prices: Prices) -> Candi
     point = None if (capacity := found.subjects[0].capacity) is None else scrubbed(capacity)
     return Candidate(
         run_id=run.run.id,
-        label=row.label,
+        label=machine(run.run),
         kind=run.run.kind,
         card=card(run.run.host),
         cards=cards,
@@ -192,7 +193,6 @@ def _mixed(found: Candidate, each: Sequence[Candidate], load: Load, *, nodes: Es
     marked = next((one for one in each if one.kind == "predicted"), found)
     return replace(
         found,
-        label=marked.label,
         kind=marked.kind,
         at_least=any(one.at_least for one in each),
         tok_per_s=speed,

@@ -98,6 +98,11 @@ def mark(run: RunFacts) -> str:
     return "predicted" if run.kind == "predicted" else ""
 
 
+def machine(run: RunFacts) -> str:
+    """Hardware and engine, without a mark: `RTX 4090 · vLLM`."""
+    return " · ".join(one_line(part, limit=60) for part in (hardware(run.host), engine(run.engine)) if part)
+
+
 def labels(runs: Sequence[RunFacts]) -> list[str]:
     """A short name for each run, as short as keeps them apart: hardware and engine, then how it lies on its cards, or
     its version, model, id."""

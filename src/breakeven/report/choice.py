@@ -50,7 +50,7 @@ def _lines(choice: Choice, engine: str) -> Iterator[str]:
     yield ""
     for one in choice.candidates:
         if one.outside is not None:
-            yield from wrapped(f"{_name(one)}: {outside_text(one.outside)}")
+            yield from wrapped(f"{one.label}: {outside_text(one.outside)}")
             yield ""
     if choice.left_out:
         yield from left_lines(choice.left_out)
@@ -86,7 +86,7 @@ def _answer(choice: Choice) -> str:
     if best is None:
         return f"Nothing that was looked at serves {asked}."
     cost = best.cost(choice.ranked_by)
-    told = f"{_name(best)} is the cheapest for {asked}: {_money(cost)} {_UNIT[choice.ranked_by]} ({best.kind})"
+    told = f"{best.label} is the cheapest for {asked}: {_money(cost)} {_UNIT[choice.ranked_by]} ({best.kind})"
     rivals = [one for one in choice.candidates if one is not best and overlap(cost, one.cost(choice.ranked_by))]
     return told + (f"; {len(rivals)} of the others cannot be told from it." if rivals else ".")
 
@@ -97,11 +97,6 @@ def _load(choice: Choice) -> str:
     whole = bool(classes) and all(one.input_tokens and one.output_tokens for one in classes)
     told = [] if whole else [f"{choice.input_tokens} tokens in and {choice.output_tokens} out"]
     return ", ".join([*told, *([load_classes(choice.load)] if choice.load else [])])
-
-
-def _name(one: Candidate) -> str:
-    """Without the mark that the next column has."""
-    return one.label.removesuffix(f" · {one.kind}")
 
 
 def _columns(choice: Choice) -> list[Column]:
@@ -121,7 +116,7 @@ def _row(choice: Choice, one: Candidate) -> tuple[str, ...]:
     if choice.load is not None:
         cost = (each, _number(one.nodes), _money(one.usd_per_month), _ends(one.usd_per_month))
     return (
-        _name(one),
+        one.label,
         one.kind,
         "-" if one.price is None else fixed(one.price.usd_per_h * one.cards, 2),
         *_served(choice, one),
@@ -160,7 +155,7 @@ def _next(choice: Choice, engine: str) -> Iterator[str]:
         return
     one = choice.candidates[following.index]
     yield from wrapped(
-        f"measure next: {_name(one)}. That changes the first place with a chance of {chance(following.changes)}, "
+        f"measure next: {one.label}. That changes the first place with a chance of {chance(following.changes)}, "
         f"and saves {_usd(following.saves)} {_UNIT[choice.ranked_by]} on average:"
     )
     yield f"  {shlex.join(_command(choice, one, engine))}"

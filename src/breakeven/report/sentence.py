@@ -61,10 +61,10 @@ def answer_parts(found: Findings, answer: Answer | None = None) -> Parts:
 
 
 def _compared(found: Findings, answer: Answer) -> Iterator[str | Part]:
-    candidate, reference = _pair(found, answer)
+    mark, (candidate, reference) = _shared_mark(found, answer), _pair(found, answer)
     more = {"<=": "at most ", ">=": "at least "}.get(answer.relation or "=", "")
     k, ratio = answer.k.value or 0.0, answer.cost_ratio.value
-    yield from filter(None, [more.capitalize()])
+    yield from filter(None, [f"{mark.capitalize()}: {more}" if mark else more.capitalize()])
     yield Part("k", digits(k))
     verb = "does" if digits(k) == "1.00" else "do"
     yield f" × {candidate} {verb} the work of one {reference} ({level_text(found)})"
@@ -90,18 +90,28 @@ def _alone(found: Findings, answer: Answer) -> Iterator[str | Part]:
     yield "."
 
 
+def _shared_mark(found: Findings, answer: Answer) -> str:
+    """Of two runs that nobody measured: said once, before both; empty for any others."""
+    first, second = (found.subjects[index].mark for index in (answer.subject, answer.reference or 0))
+    return first if first == second and answer.kind == "compared" else ""
+
+
 def _pair(found: Findings, answer: Answer) -> tuple[str, str]:
     """Candidate and reference by machine and engine; of a study by their settings."""
     candidate, reference = answer.subject, answer.reference or 0
     if found.study is not None:
         names = short_names(found)
         return names[candidate], names[reference]
-    return _name(found.subjects[candidate]), _name(found.subjects[reference])
+    said = _machine if _shared_mark(found, answer) else _name
+    return said(found.subjects[candidate]), said(found.subjects[reference])
+
+
+def _machine(subject: Subject) -> str:
+    return f"{subject.hardware} with {subject.engine}" if subject.engine else subject.hardware
 
 
 def _name(subject: Subject) -> str:
-    name = f"{subject.hardware} with {subject.engine}" if subject.engine else subject.hardware
-    return f"{name} ({subject.mark})" if subject.mark else name
+    return f"{_machine(subject)} ({subject.mark})" if subject.mark else _machine(subject)
 
 
 def _served(subject: Subject) -> str:
