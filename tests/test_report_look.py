@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import io
+import itertools
+import math
 import tempfile
 from collections.abc import Callable
 from importlib import resources
@@ -213,6 +215,18 @@ def test_the_label_of_the_winner_follows_the_prices(show: Any, browser: Browser)
     set_field(browser, "reference.rent_usd_per_h", 0.001)
     assert "llama.cpp: 0.00248 USD" in browser.run("document.querySelector('[data-chart=answer]').textContent")
     assert browser.run("document.querySelector('#ranking tbody svg.rankbar rect').getAttribute('width')") == "1.53%"
+
+
+@pytest.mark.parametrize("length", [100, 160, 310])
+def test_the_ticks_of_a_log_axis_are_few_and_round_and_have_room(show: Any, browser: Browser, length: int) -> None:
+    show(single())
+    for low in (0.00031, 0.8, 4.7, 99.0):
+        for times in (16.0, 40.0, 900.0, 1e5, 1e9):
+            ticks = browser.run(f"Kit.logTicks({low}, {low * times}, {length})")
+            assert 1 <= len(ticks) <= 12, (low, times, ticks)
+            assert all(f"{tick:.0e}"[0] in "125" and float(f"{tick:.0e}") == tick for tick in ticks)
+            rooms = [length * math.log(b / a) / math.log(times) for a, b in itertools.pairwise(ticks)]
+            assert min(rooms, default=24) >= 24 - 1e-9, (low, times, ticks)
 
 
 def test_a_run_alone_has_no_ranking_and_two_have_bars(show: Any, browser: Browser) -> None:

@@ -28,7 +28,7 @@ const Charts = (() => {
     const floor = Number.isFinite(data.floor) ? [{ x: data.floor, y: d3.max(ends), text: `at least ${data.floor} ${data.unit}/s` }] : [];
     const first = here.filter((d) => d.first).map((d) => ({ x: d.each, y: d.at, text: d.text, strong: true, fill: "var(--ink)" }));
     return frame(width, {
-      x: { label: data.speed_mean, zero: true }, y: { label: of.label, ...spanned(ends, 12) },
+      x: { label: data.speed_mean, zero: true }, y: { label: of.label, ...spanned(ends, 12, width) },
       rows: table(all, { [data.speed_mean]: "each", [of.label]: "at", low: "low", high: "high" }),
       marks: [
         ...coloured(banded).map((rows, i) => Plot.areaY(rows, { x: "each", y1: "low", y2: "high", fill: colour(i), fillOpacity: groups.length > 3 ? 0.07 : 0.12 })),
@@ -101,7 +101,7 @@ const Charts = (() => {
     const at = (key) => (d) => (Number.isFinite(d[key]) ? d[key] * scale : null);
     return frame(width, {
       x: { ...loads(all.map((d) => d.load_x), width), label: loadLabel(data) },
-      y: { label: `${label}, ${unit}`, ...spanned(seen.map((v) => v * scale), 20) },
+      y: { label: `${label}, ${unit}`, ...spanned(seen.map((v) => v * scale), 20, width) },
       rows: table(all, { [`${label} p50, ${unit}`]: at("p50"), [`${label} p95, ${unit}`]: at("p95") }),
       marks: [
         ...coloured(groups).flatMap((rows, i) => [

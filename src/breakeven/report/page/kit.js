@@ -31,29 +31,31 @@ const Kit = (() => {
 
   /* Room for the axis, few ticks where it is narrow. */
   let onPaper = false;
+  const MARGINS = { marginLeft: 52, marginRight: 18, marginTop: 28, marginBottom: 42 };
   const heightOf = (width) => Math.round(onPaper ? Math.min(Math.max(width * 0.35, 170), 235) : Math.min(Math.max(width * 0.52, 230), 380));
   const frame = (width, more) => listed({
     width, height: heightOf(width),
-    marginLeft: 52, marginRight: 18, marginTop: 28, marginBottom: 42,
-    style: { overflow: "visible" }, ...more,
+    ...MARGINS, style: { overflow: "visible" }, ...more,
     x: { grid: false, nice: false, ticks: width < 420 ? 4 : 7, labelAnchor: "center", labelArrow: "none", ...more.x },
     y: { grid: true, nice: true, ticks: 5, labelArrow: "none", tickFormat: si, ...more.y },
   });
 
-  /* 1, 2, 5 and their tens inside a range, few enough to read. */
-  const logTicks = (low, high) => {
-    const found = [];
-    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1)
-      for (const digit of [1, 2, 5]) found.push(digit * 10 ** power);
-    const inside = found.filter((v) => v >= low * 0.999 && v <= high * 1.001);
-    return inside.length > 8 ? inside.filter((v) => `${v}`.replace(/[.0]/g, "").startsWith("1")) : inside;
+  /* Few and round: 1, 2, 5 and their tens where there is room for a line of text at each, else powers of ten as far apart
+   * as that needs. */
+  const TICK_ROOM = 24;
+  const logTicks = (low, high, length) => {
+    const decade = length / Math.log10(high / low), is125 = decade * Math.log10(2) >= TICK_ROOM;
+    const step = is125 ? 1 : Math.ceil(TICK_ROOM / decade), found = [];
+    for (let power = Math.ceil(Math.floor(Math.log10(low)) / step) * step; 10 ** power <= high; power += step)
+      for (const digit of is125 ? [1, 2, 5] : [1]) found.push(Number(`${digit}e${power}`));
+    return found.filter((v) => v >= low && v <= high);
   };
   /* A log axis where values span a range that a linear one would squash. */
-  const spanned = (values, limit) => {
+  const spanned = (values, limit, width) => {
     const [low, high] = extent(values);
     if (!(low > 0) || high / low <= limit) return { type: "linear", zero: true };
     const [from, to] = [low / 1.15, high * 1.15];
-    return { type: "log", nice: false, domain: [from, to], ticks: logTicks(from, to) };
+    return { type: "log", nice: false, domain: [from, to], ticks: logTicks(from, to, heightOf(width) - MARGINS.marginTop - MARGINS.marginBottom) };
   };
 
   /* Loads as ticks, the outer ones first, and of the others those that have room for their number. */
@@ -205,5 +207,5 @@ const Kit = (() => {
     return svg;
   };
 
-  return { COLOURED, PREDICTED, colour, symbol, si, known, extent, frame, heightOf, spanned, loads, wide, texts, values, lines, coloured, draw, rowsOf, swatch };
+  return { COLOURED, colour, symbol, si, known, extent, frame, logTicks, spanned, loads, wide, texts, values, lines, coloured, draw, rowsOf, swatch };
 })();
