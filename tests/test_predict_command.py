@@ -157,7 +157,7 @@ def test_a_choice_as_a_page_ranks_as_the_terminal_does(tmp_path: Path) -> None:
     page = tmp_path / "choice.html"
     model = ("--model", "llama-3.1-8b", "--floor", 25, "--gpus", "l40s,rtx4090")
     found = json.loads(asked("choose", *model, "--html", page, "--json", "-").out)
-    told = re.findall(r'class="figure">([^<]*)<', page.read_text(encoding="utf-8"))
+    told = re.findall(r'class="n figure"[^>]*><span>([^<]*)<', page.read_text(encoding="utf-8"))
     assert told == [f"{one['usd_per_mtok']['value']:.4g}" for one in found["candidates"]]
     assert {(one["label"], one["kind"]) for one in found["candidates"]} == {
         (f"{card} · vLLM", "predicted") for card in ("L40S", "RTX 4090")

@@ -22,14 +22,17 @@ from breakeven.errors import RunFailedError, UsageError
 from breakeven.findings import Findings, Prices
 from breakeven.metrics.summary import RunSummary
 from breakeven.reference import find_run
+from breakeven.report import sections
 from breakeven.report.csvform import to_csv
-from breakeven.report.html import library, page_file, to_html
+from breakeven.report.forms import html
+from breakeven.report.html import OWN, library, page_file, to_html
 from breakeven.report.jsonform import to_json
 from breakeven.report.markdown import to_markdown
-from breakeven.report.markup import Html, el
+from breakeven.report.markup import Html, el, section
 from breakeven.report.numbers import numbers
 from breakeven.report.sentence import answer_text
 from breakeven.report.vendor import take
+from breakeven.table import Table, heads
 from browser import needs_browser
 from report_findings import PRICES, pair, scenario, single
 
@@ -97,8 +100,8 @@ def test_markdown_ranks_with_the_same_numbers() -> None:
         assert row.usd_per_mtok.value is not None
         assert row.capacity_tok_per_s.value is not None
         assert row.label in cells[1]
-        assert float(cells[3].split()[0]) == pytest.approx(row.capacity_tok_per_s.value, rel=1e-3)
-        assert float(cells[5].split()[0]) == pytest.approx(row.usd_per_mtok.value, rel=1e-3)
+        assert float(cells[4].split()[0]) == pytest.approx(row.capacity_tok_per_s.value, rel=1e-3)
+        assert float(cells[2].split()[0]) == pytest.approx(row.usd_per_mtok.value, rel=1e-3)
     assert to_markdown(found).startswith(f"**{answer_text(found).replace('_', '')}**")
 
 
@@ -210,8 +213,8 @@ def test_no_hostile_text_becomes_an_element_of_the_page() -> None:
     page = to_html(evil())
     assert "window.hacked" in page
     assert "<img" not in page
-    assert page.count("<script") == 9
-    assert page.count("</script") == 9
+    assert page.count("<script") == 4 + len(OWN)
+    assert page.count("</script") == 4 + len(OWN)
 
 
 def test_no_hostile_text_becomes_markdown() -> None:
@@ -246,7 +249,7 @@ def test_the_policy_allows_exactly_the_scripts_of_the_page() -> None:
     assert policy is not None
     assert "unsafe" not in policy[1]
     assert "default-src &#x27;none&#x27;" in policy[1]
-    assert policy[1].count("sha256-") == 9
+    assert policy[1].count("sha256-") == 4 + len(OWN)
 
 
 def test_the_page_is_small_and_names_no_address_but_those_of_standards_and_licences() -> None:
@@ -254,6 +257,23 @@ def test_the_page_is_small_and_names_no_address_but_those_of_standards_and_licen
     assert len(page.encode()) < 1_000_000
     assert not re.search(r"<(?:link|img|iframe|script[^>]*src)", page)
     assert not re.search(r"url\(\s*['\"]?(?:https?:)?//", page)
+
+
+def test_a_new_section_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def weather(found: Findings) -> Html:
+        return section("weather", "Weather", None, html(Table(heads("", "°C"), [(found.unit, "21")])))
+
+    monkeypatch.setattr(sections, "SECTIONS", (*sections.SECTIONS, ("Weather", "weather", weather)))
+    page = to_html(single())
+    assert '<a href="#weather">Weather</a>' in page
+    assert '<section id="weather"><h2>Weather</h2>' in page
+
+
+def test_every_section_that_is_linked_has_its_id() -> None:
+    page = to_html(pair())
+    linked = re.findall(r'<a href="#([\w-]+)">', page.partition("</nav>")[0])
+    assert len(linked) == 6
+    assert [name for name in linked if page.count(f'id="{name}"') != 1] == []
 
 
 def test_an_element_escapes_what_is_no_markup() -> None:
@@ -270,9 +290,7 @@ def test_the_vendored_libraries_are_the_ones_that_were_taken() -> None:
         assert hashlib.sha256((folder / taken["file"]).read_bytes()).hexdigest() == taken["sha256"]
         assert taken["licence"] == "ISC"
         assert "Permission to use" in library(taken["file"])
-    assert "</script" not in "".join(
-        page_file(name) for name in ("money.js", "kit.js", "charts.js", "save.js", "page.js", "index.js")
-    )
+    assert "</script" not in "".join(page_file(name) for name in (*OWN, "index.js"))
 
 
 def test_the_command_writes_each_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -205,7 +205,7 @@ def test_the_ranking_and_the_sentence_follow_the_prices(show: Any, browser: Brow
     assert "RTX 4090" in browser.run(first)
     set_field(browser, "reference.rent_usd_per_h", 0.02)
     assert "A100" in browser.run(first)
-    assert browser.run("document.querySelector('#ranking tbody').className") == "best"
+    assert browser.run("document.querySelector('#ranking tbody tr').className") == "best"
     assert "What if, with 1 changed number." in browser.run("document.querySelector('#sure').textContent")
     ratio = browser.run("document.querySelector('#answer [data-part=ratio]').textContent")
     worked = browser.run("1 / window.breakeven.worked().comparison.usd_per_mtok_ratio")
@@ -271,8 +271,8 @@ def test_several_candidates_have_prices_of_their_own(show: Any, browser: Browser
     shown = browser.run("document.querySelector('.field[data-place=\"candidate.purchase_usd\"] input').value")
     assert float(shown) == 9000
     assert "vLLM" in browser.run("document.querySelector('#answer').textContent")
-    heads = browser.run("[...document.querySelectorAll('#figures thead th')].map((one) => one.textContent)")
-    assert heads[2] == f"candidate: {found.money[0].inputs['candidate.count']:.3g} × L4"
+    heads = browser.run("[...document.querySelectorAll('#figures thead > tr > *')].map((one) => one.textContent)")
+    assert heads[2] == f"{found.money[0].inputs['candidate.count']:.3g} × L4"
     assert browser.run("[...document.querySelectorAll('[data-best-only]')].every((one) => one.hidden)")
     told = found.money[0].report.candidate.figures["npv_usd"].value
     assert figures(browser)["candidate.npv_usd"] == pytest.approx(told, rel=1e-9)
@@ -400,5 +400,5 @@ def many(count: int) -> Findings:
 def test_a_hundred_runs_open(show: Any, browser: Browser) -> None:
     show(many(100))
     assert browser.console == []
-    assert browser.run("document.querySelectorAll('#ranking tbody').length") == 100
+    assert browser.run("document.querySelectorAll('#ranking tbody tr').length") == 100
     assert browser.run("document.querySelector('[data-chart=answer]').dataset.drawn") == "yes"

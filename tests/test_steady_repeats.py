@@ -117,7 +117,7 @@ def test_two_repeats_that_lie_apart_cannot_tell_and_every_report_says_so() -> No
         ["2", "80.0", "?"]
     ]
     found = findings([run])
-    assert "two repeats cannot tell" in to_markdown(found)
+    assert "Two repeats cannot tell" in to_markdown(found)
     assert "two repeats cannot tell" in to_html(found)
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from breakeven.metrics.summary import Estimate, LevelSummary
+from breakeven.report import mdtext
 from breakeven.report.forms import csv_text, html, markdown, screen
 from breakeven.report.markup import el
 from breakeven.report.terminal import throughput_chart
 from breakeven.say import Ends, in_doubt, interval, more, plus_minus
-from breakeven.table import Column, Styled, Table, heads, lines
+from breakeven.table import Bar, Cell, Column, Styled, Table, Told, heads, lines
 from breakeven.units import short_count
 from terminal import at_a_terminal, without_styles
 
@@ -143,6 +144,49 @@ def test_html_escapes_a_cell_unless_it_is_html() -> None:
         '<tbody><tr><th scope="row">&lt;b&gt;</th><td class="n">1</td></tr>'
         '<tr><th scope="row">x</th><td class="n"><b>2</b></td></tr></tbody></table></div>'
     )
+
+
+def a_told_table() -> Table:
+    cost = Told("0.28", "0.2–0.3", doubts=["few answers"], figure="candidate.x", formula="a / b", source="a <quote>")
+    columns = (Column("card", align="left"), Column("rent", "USD/h", name="figure"), Column("", align="left"))
+    bars = Told("", bar=Bar(0.5, (0.25, 0.75), 1, dashed=True)), Told("", bar=Bar(1.0))
+    rows: list[list[Cell]] = [["Cards"], [Told("RTX 4090", key="A"), cost, bars[0]], ["H100 | x", "1.87", bars[1]]]
+    return Table(columns, rows, best=1)
+
+
+def test_a_told_cell_is_its_text_interval_and_bar_in_lines() -> None:
+    assert lines(a_told_table(), width=50) == [
+        "card               rent USD/h",
+        "Cards",
+        "  A: RTX 4090  0.28 (0.2–0.3)  █████░░░░░",
+        "  H100 | x               1.87  ███████████████████",
+    ]
+
+
+def test_a_told_cell_is_safe_in_markdown_and_the_best_row_bold() -> None:
+    assert [*mdtext.told(a_told_table())] == [
+        "| card | rent USD/h |",
+        "|:--|--:|",
+        "| Cards |  |",
+        "| **A: RTX 4090** | 0.28 (0.2–0.3) |",
+        "| H100 \\| x | 1.87 |",
+        "",
+    ]
+
+
+def test_a_told_cell_says_all_it_knows_on_the_page() -> None:
+    shown = html(a_told_table(), name="t", style="stack")
+    assert '<table id="t" class="stack">' in shown
+    assert '<tr class="group"><th colspan="3" scope="colgroup">Cards</th></tr>' in shown
+    assert '<tr class="best"><th scope="row"><span class="key">A</span><span>RTX 4090</span></th>' in shown
+    assert (
+        '<td class="n figure" data-label="rent USD/h"><span data-fig="candidate.x" title="a / b">0.28</span>' in shown
+    )
+    assert 'aria-label="1 caution: RTX 4090">⚠ 1</button><div id="t-1-1" popover="auto"' in shown
+    assert '<small>0.2–0.3</small><small class="source" title="a &lt;quote&gt;">a &lt;quote&gt;</small>' in shown
+    assert '<svg class="rankbar s1 predicted" aria-hidden="true"><rect x="0" y="15%" width="50.00%"' in shown
+    assert '<line x1="25.00%" x2="75.00%" y1="50%" y2="50%">' in shown
+    assert '<svg class="rankbar srest"' in shown
 
 
 def test_csv_leaves_what_is_undefined_empty_and_quotes_formulas() -> None:

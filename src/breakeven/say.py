@@ -13,6 +13,8 @@ from breakeven.units import H_PER_DAY, short_count
 WIDTH: Final = 116
 """Columns of a line of running text or of a formula."""
 
+DASH: Final = "–"
+"""Where a table has nothing to say."""
 WIDE_HALF: Final = 0.5
 Ends = tuple[float | None, float | None]
 Counted = Literal["tokens", "words"]

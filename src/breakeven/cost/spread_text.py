@@ -1,13 +1,11 @@
-"""Uncertainty, tornado and sweep as plain text."""
+"""Uncertainty and sweep as plain text."""
 
 from typing import Final
 
 from breakeven import say
 from breakeven.cost import words
-from breakeven.cost.result import CostReport, Outcome, Swing, Tornado
+from breakeven.cost.result import CostReport, Outcome
 from breakeven.table import Table, heads, lines
-
-_BAR: Final = 30
 
 
 def uncertainty(report: CostReport) -> list[str]:
@@ -37,46 +35,6 @@ def _quantiles(outcome: Outcome, report: CostReport) -> list[str]:
     values = (outcome.quantiles[p] for p in ("p5", "p50", "p95"))
     head = label if unit in ("x", "share", "") else f"{label}, {unit}"
     return [head, *("never" if value is None else say.bare(value, outcome.unit) for value in values)]
-
-
-def tornado(report: CostReport) -> list[str]:
-    """One bar an input, the longest first."""
-    found = report.tornado
-    if found is None:
-        return []
-    label = words.label_text(found.target, counted=report.counted)
-    columns = heads(f"What moves it most ({label})", "P10", "P90", "at P10", "at P90", "", left=(0, 5))
-    rows = [
-        [
-            f"  {swing.place}",
-            say.short(swing.p10),
-            say.short(swing.p90),
-            _end(swing.at_p10, found),
-            _end(swing.at_p90, found),
-            _bar(swing, found),
-        ]
-        for swing in found.swings
-    ]
-    return lines(Table(columns, rows))
-
-
-def _end(value: float | None, found: Tornado) -> str:
-    if value is None:
-        return "never" if found.unit == "h" else "none"
-    return say.bare(value, found.unit)
-
-
-def _bar(swing: Swing, found: Tornado) -> str:
-    lengths = [_length(other) for other in found.swings]
-    longest = max((length for length in lengths if length is not None), default=0.0)
-    length = _length(swing)
-    if length is None:
-        return "#" * _BAR
-    return "#" * round(_BAR * length / longest) if longest > 0 else ""
-
-
-def _length(swing: Swing) -> float | None:
-    return None if swing.at_p10 is None or swing.at_p90 is None else abs(swing.at_p90 - swing.at_p10)
 
 
 _SWEPT: Final[dict[str, tuple[str, str]]] = {

@@ -6,8 +6,8 @@ from typing import Final
 
 from breakeven import say
 from breakeven.cost import spread_text, words
-from breakeven.cost.figures import GROUPS
 from breakeven.cost.result import CostReport, Figure, Side, VariantResult
+from breakeven.cost.tables import figure_table, swing_table
 from breakeven.table import Table, heads, lines
 
 OPENS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
@@ -40,7 +40,7 @@ def render(report: CostReport, *, explain: bool = False, warnings: Sequence[str]
         _headline(report),
         _variants(report),
         spread_text.uncertainty(report),
-        spread_text.tornado(report),
+        lines(swing_table(report), width=say.WIDTH) if report.tornado else [],
         spread_text.sweep(report),
         _explained(report) if explain else [],
         [part for text in warnings for part in say.wrapped(f"Warning: {text}")],
@@ -63,19 +63,7 @@ def _parties(report: CostReport) -> list[Side]:
 def _sides(report: CostReport) -> list[str]:
     """The table of both sides: what is known of either, by group."""
     parties = _parties(report)
-    rows: list[list[str]] = []
-    names = list(dict.fromkeys(name for side in parties for name in side.figures))
-    for group, heading in GROUPS.items():
-        found = [(name, _of(name, parties)) for name in names]
-        shown = [name for name, each in found if each and each[0].group == group and _worth_a_row(name, parties)]
-        if shown:
-            rows.append([say.label_of(heading, report.counted), *("" for _ in parties)])
-        rows += [_side_row(name, parties, report) for name in shown]
-    return lines(Table(heads("", *(words.set_text(side) for side in parties)), rows))
-
-
-def _of(name: str, parties: Sequence[Side]) -> list[Figure]:
-    return [side.figures[name] for side in parties if name in side.figures]
+    return lines(figure_table(report, unknown="", is_worth_it=lambda name: _worth_a_row(name, parties)))
 
 
 _REPEATS: Final = {
@@ -88,22 +76,12 @@ _REPEATS: Final = {
 
 
 def _worth_a_row(name: str, parties: Sequence[Side]) -> bool:
-    """Worked out for a side, and not merely a repetition of the row that it starts from."""
-    found = _of(name, parties)
-    if not found[0].shown or all(figure.is_missing for figure in found):
-        return False
+    """Not merely a repetition of the row that it starts from."""
     same = _REPEATS.get(name)
     return same is None or any(
         name in side.figures and (same not in side.figures or side.figures[name].value != side.figures[same].value)
         for side in parties
     )
-
-
-def _side_row(name: str, parties: Sequence[Side], report: CostReport) -> list[str]:
-    found = [side.figures.get(name) for side in parties]
-    label = next(figure.label for figure in found if figure is not None)
-    cells = ["" if one is None or one.is_missing else words.figure_text(one, counted=report.counted) for one in found]
-    return [f"  {say.label_of(label, report.counted)}", *cells]
 
 
 def _headline(report: CostReport) -> list[str]:
@@ -248,7 +226,7 @@ def _result(found: Figure, report: CostReport) -> str:
 
 def _foot(report: CostReport, *, explain: bool) -> list[str]:
     """Sources, reasons, what was not given and notes: in full with `explain`, else a line each."""
-    lines = list(_said(report, explain=explain))
+    lines = list(notes(report, each=explain))
     if explain:
         return [part for line in lines for part in say.wrapped(line)]
     return [*map(_short, lines), "Every formula with its numbers: --explain"]
@@ -258,13 +236,10 @@ def _short(line: str) -> str:
     return line if len(line) <= say.WIDTH else line[: say.WIDTH - len(FOLDED)].rstrip() + FOLDED
 
 
-def _folded(head: str, told: Sequence[str], *, explain: bool) -> list[str]:
-    """A line each with `explain`, else all in one."""
-    return [f"{head}{one}" for one in (told if explain or not told else ["; ".join(told)])]
-
-
-def _said(report: CostReport, *, explain: bool) -> Iterator[str]:
-    yield from _folded("From: ", _sources(report), explain=explain)
+def notes(report: CostReport, *, each: bool = True) -> Iterator[str]:
+    """Sources, reasons, what was not given and notes; `each`: a line for each source, not one for all."""
+    sources = _sources(report)
+    yield from (f"From: {one}" for one in (sources if each or not sources else ["; ".join(sources)]))
     yield from _reasons(report)
     neutral = [f"{one.name}={say.plain(one.value)}" for one in report.taken if one.is_neutral]
     if neutral:

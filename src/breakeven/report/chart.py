@@ -13,7 +13,7 @@ def chart(
     legend: str | None = "runs",
     head: str = "h3",
 ) -> Html:
-    """A figure that page.js draws; the label is what a screen reader says of it."""
+    """A figure that page.js draws; the label is what a screen reader says of it. One run alone has no legend."""
     return el(
         "figure",
         el("figcaption", el(head, title), el("p", note) if note else None),

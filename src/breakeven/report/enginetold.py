@@ -17,14 +17,15 @@ ENGINE_SHARES: Final = {
 
 def engine_line(levels: Sequence[LevelSummary]) -> str | None:
     """The most of each over the levels, with the load; None where the engine told of none."""
-    told = [_most(levels, name, f"{head} {{}}", share) for name, head in ENGINE_SHARES.items()]
-    told.append(_most(levels, "engine_accept_length", "{} tokens a step by drafts", short_rate))
-    told.append(_most(levels, "engine_preemptions", "{} requests preempted", short_count))
+    told = [most_of(levels, name, f"{head} {{}}", share) for name, head in ENGINE_SHARES.items()]
+    told.append(most_of(levels, "engine_accept_length", "{} tokens a step by drafts", short_rate))
+    told.append(most_of(levels, "engine_preemptions", "{} requests preempted", short_count))
     known = [one for one in told if one is not None]
     return f"the engine tells, at most: {', '.join(known)}" if known else None
 
 
-def _most(levels: Sequence[LevelSummary], name: str, text: str, say: Callable[[float], str]) -> str | None:
+def most_of(levels: Sequence[LevelSummary], name: str, text: str, say: Callable[[float], str]) -> str | None:
+    """The most that any level has of it, with the load; None where none has."""
     known = [(level.extra[name], level) for level in levels if level.extra.get(name)]
     if not known:
         return None

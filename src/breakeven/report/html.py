@@ -14,7 +14,10 @@ from breakeven.report.sections import body
 from breakeven.report.sentence import title_text
 
 LIBRARIES: Final = ("d3.min.js", "plot.umd.min.js")
-OWN: Final = ("money.js", "kit.js", "charts.js", "save.js", "page.js")
+OWN: Final = (
+    *("money.js", "kit.js", "charts.js", "save.js", "say.js", "state.js"),
+    *("moneycharts.js", "figures.js", "whatif.js", "page.js"),
+)
 
 
 def to_html(found: Findings) -> str:

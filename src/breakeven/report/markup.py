@@ -26,6 +26,11 @@ def el(tag: str, *children: Child, **attributes: str | float | bool | None) -> H
     return Html(f"<{tag}{named}>{joined(*children)}</{tag}>")
 
 
+def section(name: str, title: str, lead: str | None, *parts: Child) -> Html:
+    """A part of a page with its head and what it is for; `name` is its id."""
+    return el("section", el("h2", title), el("p", lead, class_="lead") if lead else None, *parts, id=name)
+
+
 def joined(*children: Child) -> Html:
     """Children one after the other."""
     return Html("".join(_child(child) for child in children if child is not None))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from breakeven.report.forms import markdown
-from breakeven.table import Table, heads
+from breakeven.table import Table, filled, heads, plain
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]|#~])")
 
@@ -20,3 +20,15 @@ def text(value: str) -> str:
 def table(labels: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 2) -> Iterator[str]:
     """`left` columns stand to the left, the others to the right."""
     yield from (*markdown(Table(heads(*labels, left=range(left)), rows)), "")
+
+
+def told(table: Table) -> Iterator[str]:
+    """The one table, whose cells are texts: made safe, without bars, the name in its best row bold."""
+    shown = filled(table._replace(rows=[[text(plain(cell)) for cell in row] for row in table.rows]))
+    names = [column._replace(label=text(column.head), unit="") for column in shown.columns]
+    named_at = next((at for at, column in enumerate(shown.columns) if column.align == "left"), 0)
+    rows = [
+        [f"**{cell}**" if at == shown.best and place == named_at else plain(cell) for place, cell in enumerate(row)]
+        for at, row in enumerate(shown.rows)
+    ]
+    yield from (*markdown(Table(names, rows)), "")

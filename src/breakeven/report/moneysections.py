@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 from breakeven import say
-from breakeven.cost.words import PLACES, SAYS, note_text
+from breakeven.cost.tables import comparison_table, figure_table, power_table, swing_table
+from breakeven.cost.text import notes
+from breakeven.cost.words import SAYS
 from breakeven.findings import Findings, Money
 from breakeven.report import words
 from breakeven.report.chart import chart
 from breakeven.report.forms import html
-from breakeven.report.markup import Html, el, joined
-from breakeven.report.moneytables import energy_section, figure_tables
+from breakeven.report.markup import Html, el, joined, section
 from breakeven.report.whatif import what_if
-from breakeven.table import Table, heads
 
 EXAMPLE = """[reference]
 gpu = "A100 80GB"
@@ -30,53 +30,45 @@ life_years = 4
 discount_per_year = 0.10"""
 
 
-def money_sections(found: Findings) -> Iterator[Html]:
-    """All about money where there are prices; else how to add them. Energy stands in either."""
+def money(found: Findings) -> Html:
+    """All about money where there are prices; else how to add them."""
     if not found.money:
-        yield _invitation()
-        if _has_energy(found, None):
-            yield energy_section(found, None)
-        return
+        return _invitation()
     case = found.money[found.best_money or 0]
-    yield el(
-        "section",
-        el("h2", "Money"),
-        el(
-            "p",
-            "Change a price: every figure, line and crossing point follows, by the formulas below.",
-            class_="lead",
-        ),
-        el("div", el("div", what_if(found, case), class_="side"), el("div", *_columns(found, case)), class_="money"),
-        id="money",
-    )
-    if _has_energy(found, case):
-        yield energy_section(found, case)
+    lead = "Change a price: every figure, line and crossing point follows, by the formulas below."
+    both = el("div", what_if(found, case)), el("div", *_columns(found, case))
+    return section("money", "Money", lead, el("div", *both, class_="money"))
 
 
-def _has_energy(found: Findings, case: Money | None) -> bool:
-    """Whether power was measured, or a scenario declares it."""
-    sides = [] if case is None else [case.report.candidate, case.report.reference]
-    return any(level.tok_per_j is not None for one in found.subjects for level in one.levels) or any(
-        side is not None and "power_load_w" in side.inputs for side in sides
+def energy(found: Findings) -> Html | None:
+    """Measured watts where there are some, and what the scenario makes of those that it declares; else None."""
+    measured = any(level.tok_per_j is not None for subject in found.subjects for level in subject.levels)
+    table = power_table(found.money[found.best_money or 0].report) if found.money else None
+    declared = html(table, style="stack") if table is not None and table.rows else None
+    if not measured and declared is None:
+        return None
+    drawn = chart(
+        "energy",
+        "Tokens per joule",
+        "Board power of all cards, mean over the window.",
+        label="Output tokens per joule against users.",
     )
+    lead = (
+        "Measured with the runs."
+        if measured
+        else "No power was measured with these runs; what stands here is as the scenario declares it."
+    )
+    return section("energy", "Energy", lead, drawn if measured else None, declared)
 
 
 def _invitation() -> Html:
-    return el(
-        "section",
-        el(
-            "div",
-            el("h2", "What does a token cost?"),
-            el(
-                "p",
-                "Add prices, and this page ranks by cost, shows break-even and parity, and lets you move every price:",
-            ),
-            el("pre", EXAMPLE),
-            el("pre", "breakeven report RUN… --scenario prices.toml --html report.html"),
-            class_="invite",
-        ),
-        id="money",
+    invite = (
+        el("h2", "What does a token cost?"),
+        el("p", "Add prices, and this page ranks by cost, shows break-even and parity, and lets you move every price:"),
+        el("pre", EXAMPLE),
+        el("pre", "breakeven report RUN… --scenario prices.toml --html report.html"),
     )
+    return el("section", el("div", *invite, class_="invite"), id="money")
 
 
 def _columns(found: Findings, case: Money) -> Iterator[Html]:
@@ -107,10 +99,11 @@ def _columns(found: Findings, case: Money) -> Iterator[Html]:
             class_="block",
         )
     yield _tornado(case)
-    yield figure_tables(found, case)
-    notes = _notes(case)
-    if notes is not None:
-        yield notes
+    blocks = [el("h3", "All figures"), html(figure_table(case.report), name="figures", style="stack")]
+    if case.report.comparison:
+        blocks.append(html(comparison_table(case.report)))
+    yield el("div", *blocks, class_="figures")
+    yield from filter(None, [_notes(case)])
 
 
 def _crossings(case: Money, found: Findings) -> Iterator[Html]:
@@ -125,17 +118,11 @@ def _crossings(case: Money, found: Findings) -> Iterator[Html]:
 
 def _tornado(case: Money) -> Html:
     if not case.ranges:
-        return el(
-            "div",
-            el("h3", "What moves the result most"),
-            el(
-                "p",
-                "No number of the scenario has a range. Give some, such as rented_share = { low = 0.3, high = 0.9 }, "
-                "or use --ranges default.",
-                class_="lead",
-            ),
-            class_="block",
-        )
+        none = "No number of the scenario has a range. Give some, such as rented_share = { low = 0.3, high = 0.9 }, or"
+        lead = el("p", f"{none} use --ranges default.", class_="lead")
+        return el("div", el("h3", "What moves the result most"), lead, class_="block")
+    swings = swing_table(case.report)
+    summary = el("summary", "As a table, for the scenario as given")
     return joined(
         chart(
             "tornado",
@@ -145,31 +132,9 @@ def _tornado(case: Money) -> Html:
             label="Tornado: the result with each uncertain input at its P10 and P90.",
             legend=None,
         ),
-        _swings(case),
+        el("details", summary, html(swings), data_best_only=True) if swings.rows else None,
         _odds(case),
     )
-
-
-def _swings(case: Money) -> Html | None:
-    """The bars as a table."""
-    tornado = case.report.tornado
-    if tornado is None:
-        return None
-    rows = [
-        (PLACES.get(one.place, one.place), *_swing(one.p10, one.p90, one.at_p10, one.at_p90)) for one in tornado.swings
-    ]
-    table = html(Table(heads("Input", "P10", "P90", "Result at P10", "at P90"), rows))
-    summary = el("summary", "As a table, for the scenario as given")
-    return el("details", summary, table, data_best_only=True)
-
-
-def _swing(p10: float, p90: float, at_p10: float | None, at_p90: float | None) -> list[str]:
-    return [
-        words.cost(p10),
-        words.cost(p90),
-        "never" if at_p10 is None else words.cost(at_p10),
-        "never" if at_p90 is None else words.cost(at_p90),
-    ]
 
 
 def _odds(case: Money) -> Html | None:
@@ -191,22 +156,6 @@ def _odds(case: Money) -> Html | None:
 
 
 def _notes(case: Money) -> Html | None:
-    report = case.report
-    sides = [side for side in (report.reference, report.candidate) if side is not None]
-    sources = [f"{side.name}, {one.what}: {one.text}" for side in sides for one in side.sources]
-    sources += [f"{one.what}: {one.text}" for one in report.sources]
-    taken = [
-        f"{one.name}={say.plain(one.value)}" if one.is_neutral else f"{one.name}: {one.why}" for one in report.taken
-    ]
-    items = [*(note_text(note) for note in report.notes), *taken, *sources]
-    return (
-        el(
-            "details",
-            el("summary", f"{len(items)} notes and sources of the prices"),
-            el("ul", *(el("li", text) for text in items)),
-            data_print=True,
-            data_best_only=True,
-        )
-        if items
-        else None
-    )
+    items = [el("li", text) for text in notes(case.report)]
+    summary = el("summary", f"{len(items)} notes and sources of the prices")
+    return el("details", summary, el("ul", *items), data_print=True, data_best_only=True) if items else None

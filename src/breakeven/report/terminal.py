@@ -25,16 +25,14 @@ from breakeven.report.clients import clients_line
 from breakeven.report.enginetold import engine_line
 from breakeven.report.failures import failure_lines
 from breakeven.report.forms import screen
-from breakeven.report.openloop import open_loop_lines
+from breakeven.report.openloop import open_loop_line
 from breakeven.report.roofline import roofline_line
-from breakeven.report.sessions import session_lines
-from breakeven.report.slo import narrowing_lines, slo_lines
-from breakeven.say import plus_minus
-from breakeven.table import GAP, Cell, Column, Styled, Table, parts
+from breakeven.report.sessions import session_line
+from breakeven.report.slo import limits_line, search_lines
+from breakeven.say import DASH, plus_minus
+from breakeven.table import Bar, Cell, Column, Styled, Table, Told, heads, parts
 from breakeven.units import load_text, short_count
 
-_DASH: Final = "–"
-_BAR_WIDTH: Final = 40
 _GOES: Final = {"p99": 4, "p95": 3, "one": 2, "requests": 1}
 """What a narrow terminal leaves out first: p99, p95, metrics with one percentile, how many requests there were."""
 
@@ -49,11 +47,12 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
             console.print(Text(f"{metric.label}: {metric.formula}", style="dim"))
     if any(level.extra.get("clients_lost") for level in summary.levels):
         console.print(Text("! a client was lost: not the load that was asked for; --resume measures it again", "red"))
-    told = (failure_lines, open_loop_lines, session_lines, slo_lines, narrowing_lines)
-    for lines in (of(summary) for of in told):
-        if lines is not None:
-            console.print(lines)
-    chart = throughput_chart(summary.levels, means=summary.repeats, width=console.width)
+    told = [failure_lines(summary), *(_block(summary.levels, head, line) for head, line in BLOCKS)]
+    for block in filter(None, told):
+        console.print(block)
+    for text in search_lines(summary):
+        console.print(Text(f"{text}\n"))
+    chart = throughput_chart(summary.levels, means=summary.repeats)
     if chart is not None:
         console.print(screen(chart, width=console.width))
         console.print(Text("a bar's light end: what the 95 % interval leaves in doubt\n", style="dim"))
@@ -63,6 +62,29 @@ def print_run(console: Console, summary: RunSummary, *, where: str | None = None
     console.print(caution_list(summary.levels), soft_wrap=False)
     if where is not None:
         console.print(Text.assemble("run folder: ", (where, "bold")), soft_wrap=True)
+
+
+BLOCKS: Final[tuple[tuple[str, Callable[[LevelSummary], list[Styled] | None]], ...]] = (
+    ("open loop", open_loop_line),
+    ("sessions", session_line),
+    ("limits: {slo}", limits_line),
+)
+"""Head, filled in from what its first level tells, and what is said of each level that has it."""
+
+
+def _block(
+    levels: Sequence[LevelSummary], head: str, line: Callable[[LevelSummary], list[Styled] | None]
+) -> RenderableType | None:
+    told = [(level, parts) for level in levels if (parts := line(level)) is not None]
+    if not told:
+        return None
+    repeats = any(level.repeat for level, _ in told)
+    loads = (
+        load_text(level.users, level.req_per_s_offered, repeat=level.repeat if repeats else None) for level, _ in told
+    )
+    lines = (Text.assemble((f"{load}: ", "bold"), *parts) for load, (_, parts) in zip(loads, told, strict=True))
+    title = Text(head.format_map(told[0][0].extra), style="bold")
+    return Group(title, *(Padding(one, (0, 0, 0, 1)) for one in lines), Text(""))
 
 
 def headline(summary: RunSummary) -> str:
@@ -149,7 +171,7 @@ class _Unit(NamedTuple):
         """A percentile, or that it is more than some time, or a dash."""
         if quantile.value is not None:
             return self._number(quantile.value)
-        return _DASH if quantile.more_than is None else f">{self._number(quantile.more_than)}"
+        return DASH if quantile.more_than is None else f">{self._number(quantile.more_than)}"
 
     def _number(self, value: float) -> str:
         if self.name not in ("ms", "s"):
@@ -168,7 +190,7 @@ def _unit(metric: Metric, shown: Sequence[Distribution]) -> _Unit:
 
 
 def _rate(estimate: Estimate) -> str:
-    return _DASH if estimate.value is None else short_count(estimate.value)
+    return DASH if estimate.value is None else short_count(estimate.value)
 
 
 def _throughput(mean: RepeatSummary) -> Estimate:
@@ -177,7 +199,7 @@ def _throughput(mean: RepeatSummary) -> Estimate:
 
 def _stopped(level: LevelSummary) -> tuple[Styled, ...]:
     return (
-        Styled(level.stopped or _DASH),
+        Styled(level.stopped or DASH),
         Styled("" if level.client.verdict == "ok" else " ?", "yellow"),
         Styled(" !" if level.extra.get("clients_lost") or has_mostly_failed(level) else "", "bold red"),
     )
@@ -199,9 +221,7 @@ def _plus_minus_of_mean(mean: RepeatSummary) -> str:
     return "?" if cannot_tell(mean.n, found.ci95) else doubt(found)
 
 
-def throughput_chart(
-    levels: Sequence[LevelSummary], *, means: Sequence[RepeatSummary] = (), width: int = 100
-) -> Table | None:
+def throughput_chart(levels: Sequence[LevelSummary], *, means: Sequence[RepeatSummary] = ()) -> Table | None:
     """Throughput against load as bars, light from the interval's low end on; of repeats their mean."""
     rates = {(level.users, level.req_per_s_offered): level.output_tok_per_s for level in levels}
     rates |= {(one.users, one.req_per_s_offered): believed(one.figures["output_tok_per_s"]) for one in means}
@@ -209,16 +229,14 @@ def throughput_chart(
     if len(known) < 2:
         return None
     most = max(rate.value or 0.0 for rate in known.values())
-    cells = [(load_text(*load), f"{_rate(rate)} tok/s") for load, rate in known.items()]
-    bar = max(0, min(_BAR_WIDTH, width - sum(max(map(len, column)) + len(GAP) for column in zip(*cells, strict=True))))
-    rows = [(*told, _bar(rate, bar / most)) for told, rate in zip(cells, known.values(), strict=True)]
-    return Table([Column(""), Column(""), Column("", align="left")], rows)
+    rows = [(load_text(*load), f"{_rate(rate)} tok/s", _bar(rate, most)) for load, rate in known.items()]
+    return Table(heads("", "", "", left=(2,)), rows)
 
 
-def _bar(estimate: Estimate, scale: float) -> tuple[Styled, ...]:
-    value = estimate.value or 0.0
-    sure, whole = (round(part * scale) for part in (min(estimate.ci95[0] or value, value), value))
-    return Styled("█" * sure, "cyan"), Styled("░" * (whole - sure), "cyan")
+def _bar(estimate: Estimate, most: float) -> Told:
+    value, (low, high) = estimate.value or 0.0, estimate.ci95
+    ends = None if low is None else (low / most, (value if high is None else high) / most)
+    return Told("", bar=Bar(value / most, ends))
 
 
 def caution_list(levels: Sequence[LevelSummary]) -> RenderableType:
@@ -241,4 +259,4 @@ def grouped(levels: Sequence[LevelSummary]) -> list[tuple[str, Caution]]:
 def _load(one: LevelSummary | RepeatSummary) -> str:
     """Users or requests a second; a dash where all requests came at one moment."""
     load = one.req_per_s_offered if one.users is None else one.users
-    return _DASH if load is None else f"{load:g}" if one.users is None else str(load)
+    return DASH if load is None else f"{load:g}" if one.users is None else str(load)

@@ -10,7 +10,7 @@ from breakeven.report.shortnames import sides_of
 
 
 def what_if(found: Findings, case: Money) -> Html:
-    """The form; page.js makes it work."""
+    """The form; whatif.js makes it work."""
     cases = [el("option", one.label, value=i, selected=one is case) for i, one in enumerate(found.money)]
     chooser = joined(el("label", "Candidate", for_="case"), el("select", *cases, id="case")) if len(cases) > 1 else None
     sides = sides_of(case, found)

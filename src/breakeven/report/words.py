@@ -6,13 +6,11 @@ from breakeven.cost import words
 from breakeven.cost.figures import COMPARISON, SIDE
 from breakeven.cost.formula import readable
 from breakeven.cost.result import Figure
-from breakeven.findings import Findings, Place, Price, Ranked
+from breakeven.findings import Findings, Place, Price, Ranked, Subject
 from breakeven.metrics.definitions import METRICS, RATES
 from breakeven.metrics.summary import Estimate, Quantile
-from breakeven.say import Counted
+from breakeven.say import DASH, Counted
 from breakeven.units import load_text, short_count, short_s
-
-DASH = "–"
 
 INTERACTIVITY = {"tpot": "1 / TPOT, median answer", "load": "throughput / users"}
 """How the speed of one user is told."""
@@ -78,6 +76,11 @@ def reason(row: Ranked) -> str | None:
         "no service level": "no levels to read a service level from",
         "open loop": "rates are read at --slo alone, and not beside runs of users",
     }[row.reason.kind]
+
+
+def called(found: Findings, subject: Subject) -> str:
+    """A run by its label, with its letter where there are several."""
+    return f"{subject.letter}: {subject.label}" if len(found.subjects) > 1 else subject.label
 
 
 def name(row: Ranked) -> str:

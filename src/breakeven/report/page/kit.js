@@ -4,6 +4,15 @@
 const Kit = (() => {
   const SYMBOLS = ["circle", "square", "triangle", "diamond2", "cross", "star", "wye", "hexagon"];
   const COLOURED = 8, PREDICTED = "5 4", FONT = "12px system-ui, sans-serif";
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const one = (selector, root = document) => root.querySelector(selector);
+  const made = (tag, ...children) => { const element = document.createElement(tag); element.append(...children); return element; };
+  const svg = (tag, attributes = {}, text = "") => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.textContent = text;
+    return element;
+  };
   const colour = (index) => (index < COLOURED ? `var(--s${index})` : "var(--rest)");
   const symbol = (index) => SYMBOLS[index % SYMBOLS.length];
 
@@ -78,12 +87,11 @@ const Kit = (() => {
   /* Texts beside points, the first the most wanted: each goes to the first place where it covers no other, no point and no
    * edge, and is left out where there is none; pointer and keyboard read what is left out.
    * items: [{x, y, text, strong, fill}]; points: [{x, y}] in the units of the scales. */
-  const texts = (items, points) => (_, scales, __, frame_, context) => {
-    const { width, height, marginTop, marginBottom, marginLeft } = frame_, doc = context.document;
+  const texts = (items, points) => (_, scales, __, frame_) => {
+    const { width, height, marginTop, marginBottom, marginLeft } = frame_;
     const at = (one) => [scales.x(one.x), scales.y(one.y)];
     const taken = points.map(at).map(([x, y]) => [x - 5, y - 5, x + 5, y + 5]);
-    const group = doc.createElementNS("http://www.w3.org/2000/svg", "g");
-    group.setAttribute("class", "texts");
+    const group = svg("g", { class: "texts" });
     for (const item of items) {
       const [x, y] = at(item), w = wide(item.text, item.strong ? `600 ${FONT}` : FONT), h = 13;
       const near = [[0, -14], [0, 15], [w / 2 + 10, 0], [-w / 2 - 10, 0], [w / 2 + 7, -13], [-w / 2 - 7, -13], [w / 2 + 7, 14], [-w / 2 - 7, 14]];
@@ -93,11 +101,8 @@ const Kit = (() => {
         && taken.every((t) => b[2] + 2 < t[0] || t[2] + 2 < b[0] || b[3] < t[1] || t[3] < b[1]));
       if (!free) continue;
       taken.push(free);
-      const text = doc.createElementNS("http://www.w3.org/2000/svg", "text");
-      for (const [name, value] of Object.entries({ x: (free[0] + free[2]) / 2, y: (free[1] + free[3]) / 2, dy: "0.35em", "text-anchor": "middle",
-        fill: item.fill ?? "var(--muted)", stroke: "var(--bg)", "stroke-width": 3, "paint-order": "stroke", ...(item.strong ? { "font-weight": 600 } : {}) })) text.setAttribute(name, value);
-      text.textContent = item.text;
-      group.append(text);
+      group.append(svg("text", { x: (free[0] + free[2]) / 2, y: (free[1] + free[3]) / 2, dy: "0.35em", "text-anchor": "middle",
+        fill: item.fill ?? "var(--muted)", stroke: "var(--bg)", "stroke-width": 3, "paint-order": "stroke", ...(item.strong ? { "font-weight": 600 } : {}) }, item.text));
     }
     return group;
   };
@@ -130,21 +135,19 @@ const Kit = (() => {
   /* Plot's own style element is left out: page.css has what it says. */
   const plotted = (options, label) => {
     const { rows, panels, ...rest } = options;
-    const svg = Plot.plot({ ...rest, style: undefined, marks: options.marks.filter((mark) => mark !== null), ariaLabel: label });
-    svg.querySelectorAll("style").forEach((style) => style.remove());
+    const drawn = Plot.plot({ ...rest, style: undefined, marks: options.marks.filter((mark) => mark !== null), ariaLabel: label });
+    all("style", drawn).forEach((style) => style.remove());
     /* What is drawn is one picture with one name; its parts have none of their own. */
-    const inside = document.createElementNS("http://www.w3.org/2000/svg", "g");
-    inside.setAttribute("aria-hidden", "true");
-    inside.append(...svg.childNodes);
-    svg.append(inside);
-    return svg;
+    const inside = svg("g", { "aria-hidden": "true" });
+    inside.append(...drawn.childNodes);
+    drawn.append(inside);
+    return drawn;
   };
 
   /* Panels beside and below each other, as one picture. */
   const tiled = ({ panels, columns }, width, label) => {
-    const outer = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     const rows = Math.ceil(panels.length / columns), { height } = panels[0];
-    for (const [name, value] of Object.entries({ width, height: rows * height, viewBox: `0 0 ${width} ${rows * height}`, "aria-label": label })) outer.setAttribute(name, value);
+    const outer = svg("svg", { width, height: rows * height, viewBox: `0 0 ${width} ${rows * height}`, "aria-label": label });
     panels.forEach((panel, i) => {
       const inner = plotted(panel, panel.label);
       inner.removeAttribute("aria-label");
@@ -156,24 +159,24 @@ const Kit = (() => {
   };
 
   /* Arrow keys go from value to value, as the pointer would. */
-  const withKeys = (svg) => {
-    const stops = () => [svg, ...svg.querySelectorAll("svg")].flatMap((owner) => (POINTS.get(owner) ?? []).map((point) => ({ owner, ...point })));
+  const withKeys = (picture) => {
+    const stops = () => [picture, ...all("svg", picture)].flatMap((owner) => (POINTS.get(owner) ?? []).map((point) => ({ owner, ...point })));
     let place = -1, last = null;
     const leave = () => last?.dispatchEvent(new PointerEvent("pointerleave"));
-    svg.addEventListener("keydown", (event) => {
-      const all = stops(), step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
+    picture.addEventListener("keydown", (event) => {
+      const places = stops(), step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (event.key === "Escape") { leave(); return; }
-      if (!all.length || (step === undefined && event.key !== "Home" && event.key !== "End")) return;
+      if (!places.length || (step === undefined && event.key !== "Home" && event.key !== "End")) return;
       event.preventDefault();
-      place = event.key === "Home" ? 0 : event.key === "End" ? all.length - 1 : Math.min(Math.max(place + step, 0), all.length - 1);
-      const { owner, at, text } = all[place], spot = new DOMPoint(...at).matrixTransform(owner.getScreenCTM());
+      place = event.key === "Home" ? 0 : event.key === "End" ? places.length - 1 : Math.min(Math.max(place + step, 0), places.length - 1);
+      const { owner, at, text } = places[place], spot = new DOMPoint(...at).matrixTransform(owner.getScreenCTM());
       if (last !== owner) leave();
       last = owner;
       owner.dispatchEvent(new PointerEvent("pointermove", { clientX: spot.x, clientY: spot.y, pointerType: "mouse", bubbles: true }));
       const heard = document.getElementById("reading");
       if (heard) heard.textContent = text;
     });
-    svg.addEventListener("blur", leave);
+    picture.addEventListener("blur", leave);
   };
 
   const ROWS = new WeakMap();
@@ -185,27 +188,22 @@ const Kit = (() => {
     const options = build(width);
     element.dataset.drawn = options === null ? "empty" : "yes";
     if (options === null) { element.textContent = EMPTY; return; }
-    const svg = options.panels ? tiled(options, width, label) : plotted(options, label);
-    svg.setAttribute("role", "img");
-    svg.setAttribute("tabindex", "0");
-    withKeys(svg);
+    const picture = options.panels ? tiled(options, width, label) : plotted(options, label);
+    picture.setAttribute("role", "img");
+    picture.setAttribute("tabindex", "0");
+    withKeys(picture);
     ROWS.set(element, options.rows ?? []);
-    element.replaceChildren(svg);
+    element.replaceChildren(picture);
   };
   const rowsOf = (element) => ROWS.get(element) ?? [];
 
   const swatch = (index, predicted = false) => {
-    const made = (tag, attributes) => {
-      const one = document.createElementNS("http://www.w3.org/2000/svg", tag);
-      for (const [name, value] of Object.entries(attributes)) one.setAttribute(name, value);
-      return one;
-    };
-    const svg = made("svg", { width: 26, height: 12, viewBox: "0 0 26 12", "aria-hidden": "true" });
+    const drawn = svg("svg", { width: 26, height: 12, viewBox: "0 0 26 12", "aria-hidden": "true" });
     const shape = { circle: d3.symbolCircle, square: d3.symbolSquare, triangle: d3.symbolTriangle, diamond2: d3.symbolDiamond2, cross: d3.symbolCross, star: d3.symbolStar, wye: d3.symbolWye, hexagon: d3.symbolCircle }[symbol(index)];
-    svg.append(made("path", { d: "M0 6H26", stroke: colour(index), "stroke-width": 2, "stroke-dasharray": predicted ? PREDICTED : "none" }),
-      made("path", { d: d3.symbol(shape, 48)(), transform: "translate(13 6)", fill: predicted ? "var(--bg)" : colour(index), stroke: colour(index), "stroke-width": 1.5 }));
-    return svg;
+    drawn.append(svg("path", { d: "M0 6H26", stroke: colour(index), "stroke-width": 2, "stroke-dasharray": predicted ? PREDICTED : "none" }),
+      svg("path", { d: d3.symbol(shape, 48)(), transform: "translate(13 6)", fill: predicted ? "var(--bg)" : colour(index), stroke: colour(index), "stroke-width": 1.5 }));
+    return drawn;
   };
 
-  return { COLOURED, colour, symbol, si, known, extent, frame, logTicks, spanned, loads, wide, texts, values, lines, coloured, draw, rowsOf, swatch };
+  return { all, one, made, svg, COLOURED, colour, symbol, si, known, extent, frame, logTicks, spanned, loads, wide, texts, values, lines, coloured, draw, rowsOf, swatch };
 })();

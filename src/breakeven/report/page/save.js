@@ -2,24 +2,18 @@
 "use strict";
 
 const Save = (() => {
-  const NS = "http://www.w3.org/2000/svg", PAD = 16, FONT = "system-ui, sans-serif", SHARP = 2;
+  const PAD = 16, FONT = "system-ui, sans-serif", SHARP = 2;
   const styles = () => getComputedStyle(document.documentElement);
   const resolved = (text) => { const style = styles(); return text.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim()); };
-  const made = (tag, attributes, text) => {
-    const one = document.createElementNS(NS, tag);
-    for (const [name, value] of Object.entries(attributes)) one.setAttribute(name, value);
-    if (text !== undefined) one.textContent = text;
-    return one;
-  };
 
   /* The chart of a figure as the text of a whole SVG file. */
   const svg = (element) => {
     const drawn = element.querySelector("svg"), figure = element.closest("figure");
     const width = Number(drawn.getAttribute("width")), height = Number(drawn.getAttribute("height"));
-    const outer = made("svg", { xmlns: NS, "font-family": FONT, "font-size": 12, fill: "currentColor", color: "var(--ink)" });
+    const outer = Kit.svg("svg", { "font-family": FONT, "font-size": 12, fill: "currentColor", color: "var(--ink)" });
     let y = PAD;
     const title = figure?.querySelector("figcaption > :first-child")?.textContent ?? element.dataset.label;
-    outer.append(made("text", { x: PAD, y: (y += 10), "font-size": 15, "font-weight": 600 }, title));
+    outer.append(Kit.svg("text", { x: PAD, y: (y += 10), "font-size": 15, "font-weight": 600 }, title));
     let x = PAD;
     y += 12;
     for (const item of figure?.querySelectorAll(".legend li") ?? []) {
@@ -27,7 +21,7 @@ const Save = (() => {
       if (x + w > width + PAD && x > PAD) { x = PAD; y += 18; }
       const swatch = item.querySelector("svg")?.cloneNode(true);
       if (swatch) { swatch.setAttribute("x", x); swatch.setAttribute("y", y); outer.append(swatch); }
-      outer.append(made("text", { x: x + 32, y: y + 10 }, text));
+      outer.append(Kit.svg("text", { x: x + 32, y: y + 10 }, text));
       x += w;
     }
     y += figure?.querySelector(".legend li") ? 24 : 4;
@@ -39,7 +33,7 @@ const Save = (() => {
     outer.append(copy);
     const [w, h] = [width + 2 * PAD, y + height + PAD];
     for (const [name, value] of [["width", w], ["height", h], ["viewBox", `0 0 ${w} ${h}`]]) outer.setAttribute(name, value);
-    outer.prepend(made("rect", { width: w, height: h, fill: "var(--bg)" }));
+    outer.prepend(Kit.svg("rect", { width: w, height: h, fill: "var(--bg)" }));
     return resolved(new XMLSerializer().serializeToString(outer));
   };
 
