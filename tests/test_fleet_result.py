@@ -91,5 +91,27 @@ def test_the_last_result_of_an_output_counts() -> None:
     assert find_result("BENCH_RESULT is not here\n") is None
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "  ",
+        "(grid-0001, pid=12) ",
+        "\x1b[36m(grid-0001, pid=12)\x1b[0m ",
+        "\x1b[36m(job)\x1b[0m",
+        "[pod/job-x7k2p/benchmark] ",
+    ],
+)
+def test_what_a_grid_writes_before_a_result_is_none_of_it(before: str) -> None:
+    line = result_line(RESULT, key="k1")
+    found = find_result(f"{before}waiting\r\n{before}{line}\r\n{before}bye\r\n")
+    assert found is not None
+    assert read_result(found, key="k1").job == RESULT.job
+
+
+@pytest.mark.parametrize("before", ["MY_", "'", "`"])
+def test_a_word_that_ends_like_the_mark_and_a_mark_that_is_quoted_hold_no_result(before: str) -> None:
+    assert find_result(f"{before}{result_line(RESULT)}\n") is None
+
+
 def test_every_outcome_but_two_is_the_end() -> None:
     assert set(OUTCOMES) - OVER == {"waiting", "running"}

@@ -135,7 +135,10 @@ def test_a_parcel_is_read_whatever_a_grid_writes_before_its_lines(tmp_path: Path
     (run / "records" / "u1.parquet").write_bytes(bytes(range(256)) * 64)
     text = packed(tmp_path, run.parent)
     prefixed = "".join(f"(job, pid=12) {line}" for line in text.splitlines(True))
-    for number, output in enumerate((f"before\n{text}after\n", prefixed.replace("\n", "\r\n"))):
+    coloured = "".join(f"\x1b[36m(job, pid=12)\x1b[0m {line}" for line in text.splitlines(True)).replace(
+        "\n", "\x1b[0m\n"
+    )
+    for number, output in enumerate((f"before\n{text}after\n", prefixed.replace("\n", "\r\n"), coloured)):
         home = unpack(output, tmp_path / "home" / str(number))
         assert home is not None
         assert (home / "records/u1.parquet").read_bytes() == bytes(range(256)) * 64

@@ -1,6 +1,7 @@
 """Errors that a person can act on: one line that says what is wrong, where, and what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
@@ -81,6 +82,14 @@ def one_line(text: str, *, limit: int = 300) -> str:
     """
     clean = " ".join(printable(text[: 4 * limit]).split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def uncoloured(text: str) -> str:
+    """A text of another program without its colours."""
+    return _COLOUR.sub("", text)
 
 
 def printable(text: str) -> str:

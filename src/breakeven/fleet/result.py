@@ -11,10 +11,11 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from breakeven.errors import UsageError, one_line
+from breakeven.errors import UsageError, one_line, uncoloured
 
 MARK: Final = "BENCH_RESULT"
 LARGEST_BYTES: Final = 64 * 1024
+_HELD: Final = re.compile(rf"(?<![\w`'\"]){MARK}\s*\{{.*")
 KEY_VARIABLE: Final = "BREAKEVEN_RESULT_KEY"
 """The environment variable with the key that signs a node's line, and that checks it."""
 
@@ -171,9 +172,13 @@ def read_result(line: str, *, key: str | None = None) -> NodeResult:
 
 
 def find_result(output: str) -> str | None:
-    """The last line of a node's output that holds a result; None where none does."""
-    found = [line for line in output.splitlines() if re.match(rf"\s*{MARK}\s*\{{", line)]
-    return found[-1] if found else None
+    """The last line of a node's output that holds a result, without what a grid wrote before it; None where none does.
+
+    A grid may colour the line and begin it with the job's name: SkyPilot writes `(JOB, pid=12) BENCH_RESULT {…}`.
+    """
+    lines = [uncoloured(line) for line in output.splitlines() if MARK in line]
+    found = [at for line in lines if (at := _HELD.search(line))]
+    return found[-1].group() if found else None
 
 
 def _signature(result: NodeResult, key: str) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import ipaddress
 import os
-import re
 import socket
 import sys
 import tempfile
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.errors import RunFailedError, UsageError, one_line, uncoloured
 
 _PROBE_S: Final = 3.0
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 """What an HTTP/2 client says first, with empty settings (RFC 9113, section 3.4): a Ray head answers with its own."""
 _SETTINGS: Final = 4
-_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Address(NamedTuple):
@@ -84,7 +82,7 @@ def _join(ray: Any) -> None:
     try:
         ray.init(address=address.text, log_to_driver=False, logging_level="ERROR")
     except Exception as problem:  # noqa: BLE001  (Ray raises what it likes, plain Exception too)
-        why = one_line(plain(f"{type(problem).__name__}: {problem}"), limit=200)
+        why = one_line(uncoloured(f"{type(problem).__name__}: {problem}"), limit=200)
         hint = "; where it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
         raise RunFailedError(
             f"the Ray cluster at {address.text} ({address.source}) cannot be joined: {why}{hint}"
@@ -168,8 +166,3 @@ def _clean_stdout() -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
-
-
-def plain(text: str) -> str:
-    """A text of Ray without its colours."""
-    return _COLOUR.sub("", text)

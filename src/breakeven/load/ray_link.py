@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from breakeven import __version__
 from breakeven.clock import now_s
-from breakeven.errors import RunFailedError, one_line
+from breakeven.errors import RunFailedError, one_line, uncoloured
 from breakeven.load.link import START_S, is_set_up, name_of
 from breakeven.load.merge import on_our_clock
 from breakeven.load.ray_client import RayClient
-from breakeven.load.ray_cluster import head_of, plain, probe
+from breakeven.load.ray_cluster import head_of, probe
 from breakeven.load.wire import Cut, Fault, Finish, Open, Order, Report, Setup, Start, Word, decode_word, encode
 from breakeven.record import ClientFacts
 
@@ -189,5 +189,5 @@ def _not_installed(ip: str, why: str) -> str:
 
 def last_line(problem: BaseException) -> str:
     """What an error of Ray says in the end: its texts are whole tracebacks, in colours."""
-    lines = plain(str(problem)).strip().splitlines() or [""]
+    lines = uncoloured(str(problem)).strip().splitlines() or [""]
     return one_line(lines[-1] if len(lines) > 1 else f"{type(problem).__name__}: {lines[0]}")

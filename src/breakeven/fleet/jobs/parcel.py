@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from breakeven.errors import RunFailedError, UsageError
+from breakeven.errors import RunFailedError, UsageError, uncoloured
 from breakeven.store.folder import is_run
 from breakeven.store.log import cannot_write
 
@@ -64,7 +64,7 @@ def take(runs: Path, to: Path) -> Path | None:
 
 def _between(output: str) -> str | None:
     """The lines of the last parcel, each without what a grid wrote before it."""
-    _, *parcels = re.split(rf"{BEGIN}\r?\n", output)
+    _, *parcels = re.split(rf"{BEGIN}\r?\n", uncoloured(output))
     text, ended, _ = parcels[-1].partition(END) if parcels else ("", "", "")
     if not ended:
         return None
