@@ -15,6 +15,12 @@ HOW = {
     "stopped": {"jobStopped": True},
     "shut down": {"hostShutDown": True},
 }
+HOSTILE = {
+    "of another form": '{"jobResult": {"opStates": [{"operationId": "benchmark", "logs": 5}]}}',
+    "nested": '{"jobResult": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    "too large": '{"jobResult": {"status": "A"}}',
+}
+"""What a node tells of its job that is no result of one."""
 NO_NODE = "11111111111111111111111111111111"
 
 
@@ -37,6 +43,7 @@ class NosanaServer(Grid):
         self.by_name: dict[str, str] = {}
         self.knows_keys = True
         self.autostarts = True
+        self.of_another_form = False
         self.result_late_s = 0.0
         self.key = "nos_a-key-of-the-test"
 
@@ -95,7 +102,7 @@ class NosanaServer(Grid):
         one["status"] = {"no money": "INSUFFICIENT_FUNDS", "not listed": "ERROR"}.get(how, "RUNNING")
         if how in ("no money", "not listed"):
             return
-        job = {"job": f"Job{one['id']}", "state": "QUEUED", "node": None, "result": None, "end": 0.0}
+        job = {"job": f"Job{one['id']}", "state": "QUEUED", "node": None, "result": None, "end": 0.0, "how": how}
         one["jobs"].append(job)
         if how != "never":
             threading.Thread(target=self._work, args=(one, job, how), daemon=True).start()
@@ -136,6 +143,8 @@ class NosanaServer(Grid):
                 job["end"] = time.time() - 1000
 
     def _of(self, method: str, rest: str, one: dict[str, Any]) -> Answer:
+        if self.of_another_form:
+            return Answer(200, {"deployment": 5})
         if (method, rest) == ("GET", ""):
             return Answer(200, _shown(one))
         if (method, rest) == ("GET", "/jobs"):
@@ -145,6 +154,8 @@ class NosanaServer(Grid):
             return Answer(200, {"events": [{"type": "JOB_LIST_ERROR", "message": "no such market"}], "pagination": {}})
         if method == "GET" and rest.startswith("/jobs/"):
             job = next(job for job in one["jobs"] if rest == f"/jobs/{job['job']}")
+            if job["how"] in HOSTILE:
+                return Answer(200, HOSTILE[job["how"]].replace("A", "A" * (97 << 20)))
             told = {"state": 2, "node": job["node"] or NO_NODE, "jobResult": job["result"], "timeEnd": job["end"]}
             return Answer(200, told)
         if (method, rest) == ("POST", "/start"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands import finish
+from grid_server import until
 from on_server import OnServer, on_server
 
 
@@ -75,6 +76,38 @@ def test_every_outcome_is_told_with_its_reason(handed: OnServer, how: str, outco
     handed.ends_so(how, outcome, why)
     if how in ("never", "no money"):
         assert [one["status"] for one in handed.server.deployments.values()] == ["STOPPED"]
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("of another form", "of an unknown form: Expected `array | null`, got `int`"),
+        ("nested", "nested too deep"),
+        ("too large", "larger than 96 MiB"),
+    ],
+)
+def test_what_a_node_tells_and_nobody_can_read_counts_against_its_job_alone(
+    handed: OnServer, how: str, why: str
+) -> None:
+    handed.render(count=3, head="parallel = 1")
+    first, *_ = handed.jobs()
+    handed.server.by_name = {first.id: how}
+    done = handed.submit()
+    assert (done.code, done.out) == (0, "0\n"), done.err
+    assert handed.outcomes() == ["refused", "done", "done"]
+    assert why in (handed.jobs()[0].reason or "")
+    handed.each_once()
+
+
+def test_an_answer_of_nosanas_own_that_cannot_be_read_ends_the_command_and_no_job(handed: OnServer) -> None:
+    handed.server.how = "hangs"
+    handed.render(count=1)
+    process = handed.start()
+    until(lambda: "running" in handed.outcomes())
+    handed.server.of_another_form = True
+    done = finish(process)
+    assert (done.code, "of an unknown form" in done.line()) == (1, True), done.err
+    assert handed.outcomes() == ["running"]
 
 
 def test_a_result_that_comes_late_is_waited_for(handed: OnServer) -> None:

@@ -4,7 +4,7 @@ import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from typing import IO, Final, cast
+from typing import IO, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from breakeven import __version__
@@ -27,6 +27,18 @@ class StatusError(RunFailedError):
         """The header, as it came."""
 
 
+class TooLargeError(RunFailedError):
+    """The answer has more bytes than were allowed."""
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    """Whatever the case of the name that is asked for."""
+
+
 class _SameHost(urllib.request.HTTPRedirectHandler):
     """Follows a redirect only to the same scheme and host: prices are believed by where they are from."""
 
@@ -47,7 +59,7 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
 
 def get(url: str, *, timeout_s: float, most_bytes: int) -> bytes:
     """The body of a GET; RunFailedError says why there is none. `timeout_s` is for all of it, however it trickles."""
-    return ask(url, timeout_s=timeout_s, most_bytes=most_bytes)
+    return ask(url, timeout_s=timeout_s, most_bytes=most_bytes).body
 
 
 def ask(
@@ -58,15 +70,16 @@ def ask(
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
-) -> bytes:
-    """The body of the answer; StatusError for a status of no success, else RunFailedError says why there is none."""
+) -> Answer:
+    """The answer; StatusError for a status of no success, else RunFailedError says why there is none."""
     until_s = now_s() + timeout_s
     opener = urllib.request.build_opener(_SameHost)
     told = {"User-Agent": f"breakeven/{__version__}", **(headers or {})}
     try:
         asked = urllib.request.Request(url, headers=told, data=body, method=method)
         with opener.open(asked, timeout=timeout_s) as answer:
-            return _body(answer, until_s=until_s, most_bytes=most_bytes, timeout_s=timeout_s)
+            body = _body(answer, until_s=until_s, most_bytes=most_bytes, timeout_s=timeout_s)
+            return Answer(body, cast("Mapping[str, str]", answer.headers))
     except urllib.error.HTTPError as error:
         said = _said(error, until_s=until_s)
         raise StatusError(error.code, error.reason, said, error.headers.get("Retry-After")) from None
@@ -100,7 +113,7 @@ def _body(answer: http.client.HTTPResponse, *, until_s: float, most_bytes: int, 
         parts.append(part)
         left -= len(part)
         if left < 0:
-            raise RunFailedError(f"larger than {most_bytes >> 20} MiB")
+            raise TooLargeError(f"larger than {most_bytes >> 20} MiB")
         if now_s() > until_s:
             raise RunFailedError(f"not whole within {timeout_s:g} s")
     body = b"".join(parts)

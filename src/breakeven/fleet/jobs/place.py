@@ -46,6 +46,10 @@ class NotNowError(RunFailedError):
         """What the place asks to wait, at least."""
 
 
+class UnreadableError(RunFailedError):
+    """What a node tells through its place cannot be read, now or later: that job is refused, and the others go on."""
+
+
 class Seen(Struct, frozen=True, kw_only=True):
     """What a place says of a job. It is `done` where it ended well; whether there is a result is for us to read."""
 

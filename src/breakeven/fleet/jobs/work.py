@@ -4,6 +4,7 @@ A try is written down as meant before the place is asked for it, so that whoever
 place whether it has it. Nothing here is remembered elsewhere than in the jobs' files.
 """
 
+import contextlib
 import datetime
 import functools
 import time
@@ -20,7 +21,7 @@ from breakeven.fleet.checked import REFUSALS, Refused, Told, from_job, seconds
 from breakeven.fleet.job import OUTCOMES, OVER, Job, Outcome
 from breakeven.fleet.jobs.folder import FILES, Fleet
 from breakeven.fleet.jobs.parcel import take, unpack
-from breakeven.fleet.jobs.place import NotNowError, Place, Seen, place
+from breakeven.fleet.jobs.place import NotNowError, Place, Seen, UnreadableError, place
 from breakeven.fleet.result import find_result, read_result
 from breakeven.units import S_PER_H
 
@@ -212,10 +213,14 @@ def _places(fleet: Fleet) -> Callable[[str], Place]:
 
 
 def _seen(fleet: Fleet, job: Job, remote: str, there: Place, work: Work) -> Seen:
-    """How it stands; one that has waited too long for a node is taken back, and one that no node can start."""
-    seen = patiently(work, lambda: there.look(remote))
-    if seen.outcome in ("no_node", "image_failed"):
-        patiently(work, lambda: there.stop(remote))
+    """How it stands; one that has waited too long for a node is taken back, and one that cannot be started or read."""
+    try:
+        seen = patiently(work, lambda: there.look(remote))
+    except UnreadableError as error:
+        seen = Seen(outcome="refused", reason=one_line(str(error)))
+    if seen.outcome in ("no_node", "image_failed", "refused"):
+        with contextlib.suppress(UnreadableError):
+            patiently(work, lambda: there.stop(remote))
     submitted_s = seconds(job.submitted)
     waits_s = 0.0 if submitted_s is None else wall_now().timestamp() - submitted_s
     if seen.outcome != "waiting" or waits_s <= fleet.head.wait_s:
