@@ -1,7 +1,7 @@
 """What the servers of grids have in common: JSON over HTTP, faults that a test orders, and nodes that do the job.
 
 A fault is a method, the end of a path and what happens then, once: a status, `lost` (it is done and the answer does not
-come) or `never` (the connection ends and nothing is done).
+come), `never` (the connection ends and nothing is done) or `silent` (nothing is said until the test is over).
 """
 
 import json
@@ -55,6 +55,7 @@ class Grid(ABC):
         self.does: dict[str, Any] = {}
         self.lock = threading.RLock()
         self.url = ""
+        self.over = threading.Event()
 
     @abstractmethod
     def answer(self, method: str, path: str, query: Mapping[str, str], body: Any) -> Answer:
@@ -89,9 +90,11 @@ class Grid(ABC):
             fault = self._due(method, path)
             if fault is not None and isinstance(fault.does, int):
                 return Answer(fault.does, {"error": "as the test said", "message": "as the test said"}, fault.headers)
-            if fault is not None and fault.does == "never":
-                return None
-            answer = self.answer(method, path, query, json.loads(raw) if raw else None)
+            answer: Answer | None = None
+            if fault is None or fault.does == "lost":
+                answer = self.answer(method, path, query, json.loads(raw) if raw else None)
+        if fault is not None and fault.does == "silent":
+            self.over.wait()
         return None if fault is not None else answer
 
 
@@ -135,6 +138,7 @@ def serving(grid: Grid) -> Iterator[None]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield
+        grid.over.set()
         server.shutdown()
         thread.join()
 

@@ -147,6 +147,23 @@ def test_stop_ends_what_is_there_and_status_tells_how_jobs_stand(handed: OnServe
     assert handed.server.under_way() == []
 
 
+@pytest.mark.parametrize("does", ["never", "silent", 401, 503])
+def test_status_answers_at_once_where_its_place_does_not(handed: OnServer, does: int | str) -> None:
+    handed.server.how = "hangs"
+    handed.render(count=2)
+    process = handed.start()
+    until(lambda: handed.outcomes() == ["running"] * 2)
+    process.kill()
+    finish(process)
+    handed.server.fault("GET", handed.server.looks[0], *[does] * 9)
+    began_s = time.monotonic()
+    shown = handed.says("status")
+    assert time.monotonic() - began_s < 10.0
+    assert (shown.code, shown.err) == (0, "")
+    assert "a node works on it" in shown.out
+    assert f"as of our last look, since {handed.to}" in shown.out, shown.out
+
+
 def test_a_schedule_is_not_submitted(handed: OnServer) -> None:
     handed.render(count=1, head='cron = "0 3 * * 0"')
     done = handed.says("submit")

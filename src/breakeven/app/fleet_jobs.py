@@ -63,9 +63,9 @@ def submit_fleet(path: Path, *, on: str | None) -> int:
 
 
 def show_status(path: Path) -> int:
-    """How the jobs stand, also while another command is at work on them."""
+    """How the jobs stand, also while another command is at work on them, and where their place does not answer."""
     fleet = opened(path)
-    print(fleet_text(fleet, come_back=come_back(fleet, work_of(fleet))))
+    print(fleet_text(fleet, came_back=come_back(fleet)))
     return 0
 
 

@@ -7,16 +7,17 @@ place whether it has it. Nothing here is remembered elsewhere than in the jobs' 
 import contextlib
 import datetime
 import functools
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from breakeven.clock import now_s, wall_now
-from breakeven.errors import UsageError, one_line
+from breakeven.errors import BreakevenError, UsageError, one_line
 from breakeven.fleet.checked import REFUSALS, Refused, Told, from_job, seconds
 from breakeven.fleet.job import OUTCOMES, OVER, Job, Outcome
 from breakeven.fleet.jobs.folder import FILES, Fleet
@@ -34,6 +35,9 @@ ASKS: Final = 9
 """How often a place is asked the same that does not answer: about four minutes in all."""
 STOP_S: Final = 60.0
 """How long what a stopped job leaves is waited for."""
+
+STATUS_S: Final = 5.0
+"""How long a place is waited for that is only asked how jobs stand."""
 
 T = TypeVar("T")
 
@@ -312,10 +316,32 @@ def _digests(fleet: Fleet) -> Iterator[tuple[int, str]]:
             yield found["digest"], job.id
 
 
-def come_back(fleet: Fleet, work: Work) -> int:
-    """Jobs that are out by our record, and over at their place; nothing is written."""
-    out, at = [job for job in fleet.jobs.values() if is_out(job) and job.remote is not None], _places(fleet)
-    return sum(patiently(work, functools.partial(at(job.place).look, job.remote or "")).outcome in OVER for job in out)
+class CameBack(NamedTuple):
+    """What places say of the jobs that are out by our record."""
+
+    over: int = 0
+    why: str | None = None
+    """Who did not say it of every job, and why; None: each was told of."""
+
+
+def come_back(fleet: Fleet) -> CameBack:
+    """As far as places answer at once, within STATUS_S in all; nothing is written."""
+    out = [job for job in fleet.jobs.values() if is_out(job) and job.remote is not None]
+    over, why = [], [f"{out[0].place} did not answer within {STATUS_S:g} s"] if out else []
+
+    def look() -> None:
+        at = _places(fleet)
+        try:
+            over.extend(job for job in out if at(job.place).look(job.remote or "").outcome in OVER)
+            why.clear()
+        except BreakevenError as error:
+            why[:] = [one_line(str(error))]
+
+    # a thread that is not waited for: a place may keep a question for as long as ANSWER_S
+    asks = threading.Thread(target=look, daemon=True)
+    asks.start()
+    asks.join(STATUS_S)
+    return CameBack(len(over), next(iter(why), None))
 
 
 def counted(fleet: Fleet) -> dict[Outcome, list[Job]]:

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 from breakeven.fleet.job import OUTCOMES, Job
 from breakeven.fleet.jobs.folder import RUNS, Fleet
-from breakeven.fleet.jobs.work import counted, most_usd
+from breakeven.fleet.jobs.work import CameBack, counted, most_usd
 from breakeven.say import fixed, number, wrapped
 from breakeven.table import Table, heads, lines
 
 
-def fleet_text(fleet: Fleet, *, come_back: int = 0) -> str:
+def fleet_text(fleet: Fleet, *, came_back: CameBack | None = None) -> str:
     """A line an outcome, with the first reason; what the jobs can have cost; what to do next."""
-    return "\n".join(_lines(fleet, come_back))
+    return "\n".join(_lines(fleet, came_back or CameBack()))
 
 
-def _lines(fleet: Fleet, come_back: int) -> Iterator[str]:
+def _lines(fleet: Fleet, came_back: CameBack) -> Iterator[str]:
     yield f"{fleet.path}: {number(len(fleet.jobs))} {'job' if len(fleet.jobs) == 1 else 'jobs'}"
     rows = [[outcome, number(len(jobs)), _meaning(jobs)] for outcome, jobs in counted(fleet).items()]
     yield from lines(Table(heads("", "", "", left=(0, 2)), rows), indent="  ")
@@ -29,8 +29,10 @@ def _lines(fleet: Fleet, come_back: int) -> Iterator[str]:
     home = sum(job.outcome == "done" for job in fleet.jobs.values()) if fleet.is_study else 0
     if home:
         yield f"  {number(home)} of the cells' run folders are here: `breakeven compare {fleet.path / RUNS}/*`"
-    if come_back:
-        yield f"  {number(come_back)} of those under way came back: `breakeven fleet collect {fleet.path}`"
+    if came_back.over:
+        yield f"  {number(came_back.over)} of those under way came back: `breakeven fleet collect {fleet.path}`"
+    if came_back.why is not None:
+        yield from wrapped(f"as of our last look, since {came_back.why}", first="  ", rest="    ")
 
 
 def _meaning(jobs: list[Job]) -> str:
