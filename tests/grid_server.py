@@ -47,6 +47,9 @@ class Ran(NamedTuple):
 class Grid(ABC):
     """Answers requests one at a time; what a grid does is written in its `answer`."""
 
+    keeps = True
+    """What is over stays there until it is stopped."""
+
     def __init__(self, starts: Path) -> None:
         self.faults: list[Fault] = []
         self.asked: list[tuple[str, str]] = []
@@ -65,9 +68,9 @@ class Grid(ABC):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.faults += [Fault(method, path, one, named) for one in does]
 
-    def run_container(self, words: Sequence[str]) -> Ran:
+    def run_container(self, words: Sequence[str], **more: str) -> Ran:
         """Does as a node: `breakeven node` is a_node.py; a shell is run as it is, in a folder of its own."""
-        env = {**os.environ, "NODE_STARTS": str(self.starts), "NODE_DOES": json.dumps(self.does)}
+        env = {**os.environ, "NODE_STARTS": str(self.starts), "NODE_DOES": json.dumps(self.does), **more}
         told = [*NODE, *words[2:]] if words[:2] == ["breakeven", "node"] else words
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(told, env=env, cwd=folder, capture_output=True, text=True, check=False)

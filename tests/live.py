@@ -1,5 +1,7 @@
 """What the opt-in tests of real engines share: environments that are made where they can be, and a finished run."""
 
+import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,3 +32,11 @@ def made(name: str) -> Path:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.strip())
+
+
+def python_with(variable: str, package: str) -> str:
+    """A Python that has the package: ours, or the one that the variable names."""
+    found = os.environ.get(variable) or (sys.executable if importlib.util.find_spec(package) else None)
+    if found is None:
+        pytest.skip(f"{package} is not installed; {variable} names a Python that has it")
+    return found

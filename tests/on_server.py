@@ -10,17 +10,19 @@ from grid_server import serving
 from handed import HandedOut
 from kubernetes_server import KubernetesServer
 from nosana_server import NosanaServer
+from skypilot_server import SkyPilotServer
 
-SERVERS: Final[dict[str, type[NosanaServer] | type[KubernetesServer]]] = {
+SERVERS: Final[dict[str, type[NosanaServer] | type[KubernetesServer] | type[SkyPilotServer]]] = {
     "nosana": NosanaServer,
     "kubernetes": KubernetesServer,
+    "skypilot": SkyPilotServer,
 }
 
 
 class OnServer(HandedOut):
     """With the server of the test."""
 
-    def __init__(self, server: NosanaServer | KubernetesServer, folder: Path, *, to: str) -> None:
+    def __init__(self, server: NosanaServer | KubernetesServer | SkyPilotServer, folder: Path, *, to: str) -> None:
         super().__init__(folder, to=to, env=server.env(folder), node=server.node)
         self.server: Any = server
 

@@ -1,10 +1,7 @@
 """A fleet plan and a study become job files that the grids themselves accept."""
 
-import importlib.util
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from breakeven.fleet.jobs.render import TARGETS, job_file, target
 from breakeven.fleet.jobs.task import Task, fleet_task, new_jobs
 from breakeven.fleet.jobs.yaml import to_yaml
 from commands import breakeven
+from live import python_with
 
 ROOT = Path(__file__).parent.parent
 GRID, ARTICLE = ROOT / "examples/grid/fleet.toml", ROOT / "examples/article/plan.toml"
@@ -206,14 +204,6 @@ def test_nosanas_own_schema_takes_the_definition(tmp_path: Path) -> None:
     assert list(checked.iter_errors(body["job_definition"])) == []
     broken = {**body["job_definition"], "ops": [{"type": "container/run", "id": 7, "args": {}}]}
     assert list(checked.iter_errors(broken))
-
-
-def python_with(variable: str, package: str) -> str:
-    """A Python that has the package: ours, or the one that the variable names."""
-    found = os.environ.get(variable) or (sys.executable if importlib.util.find_spec(package) else None)
-    if found is None:
-        pytest.skip(f"{package} is not installed; {variable} names a Python that has it")
-    return found
 
 
 SKYPILOT = "import sky, sys\nfor f in sys.argv[1:]: sky.Task.from_yaml(f)"

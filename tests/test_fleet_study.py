@@ -81,9 +81,12 @@ def test_cells_run_here_and_their_runs_are_compared(tmp_path: Path) -> None:
 def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference_url: str) -> None:
     """What a cell's script finds in the engine's image: pip that does nothing, and breakeven in its place."""
     home, bin_ = tmp_path / "home", tmp_path / "bin"
-    (home / ".breakeven" / "bin").mkdir(parents=True)
+    for folder in (".breakeven", ".breakeven-uv"):
+        (home / folder / "bin").mkdir(parents=True)
     bin_.mkdir()
-    for path, text in ((home / ".breakeven/bin/breakeven", CELL), (bin_ / "python3", "#!/bin/sh\n")):
+    nothing = "#!/bin/sh\n"
+    uv = home / ".breakeven-uv/bin/uv"
+    for path, text in ((home / ".breakeven/bin/breakeven", CELL), (bin_ / "python3", nothing), (uv, nothing)):
         path.write_text(text)
         path.chmod(0o755)
     for name, value in (("HOME", home), ("PATH", f"{bin_}:{os.environ['PATH']}"), ("TRUTH", reference_url)):

@@ -1,14 +1,14 @@
 """How places are asked that speak JSON over HTTP: an answer of the type that is wanted, or why there is none."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from breakeven.errors import RunFailedError, UsageError, one_line
+from breakeven.errors import RunFailedError, UsageError, one_line, uncoloured
 from breakeven.fleet.jobs.parcel import MOST_OUTPUT_BYTES
 from breakeven.fleet.jobs.place import ANSWER_S, BUSY, NotNowError, UnreadableError, asked_wait_s
 from breakeven.prices.web import Answer, StatusError, TooLargeError, ask
@@ -32,6 +32,7 @@ class Api(Struct, frozen=True, kw_only=True):
         body: Mapping[str, Any] | None = None,
         *,
         timeout_s: float = ANSWER_S,
+        busy: Collection[int] = BUSY,
     ) -> Answer:
         """The answer. NotNowError where there is none now; StatusError and TooLargeError for one that will stay so."""
         try:
@@ -44,7 +45,7 @@ class Api(Struct, frozen=True, kw_only=True):
                 body=None if body is None else json.dumps(body).encode(),
             )
         except StatusError as error:
-            if error.code in BUSY:
+            if error.code in busy:
                 wait_s = asked_wait_s(error.retry_after)
                 raise NotNowError(f"{self.name}: {error}{said(error)}", wait_s=wait_s) from error
             raise
@@ -71,9 +72,9 @@ def said(error: StatusError) -> str:
         told = msgspec.json.decode(error.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    for name in ("error", "message", "detail"):
+    for name in ("message", "error", "detail"):
         told = told.get(name, told) if isinstance(told, dict) else told
-    return f": {one_line(str(told))}" if told else ""
+    return f": {one_line(uncoloured(str(told)))}" if told else ""
 
 
 def is_open(base: str) -> bool:

@@ -33,6 +33,7 @@ class KubernetesPlace:
     """Jobs of one namespace."""
 
     poll_s: ClassVar[float] = 10.0
+    holds_on: ClassVar[bool] = False
 
     def __init__(self, _folder: Path) -> None:
         try:

@@ -50,6 +50,7 @@ class Local:
 
     ending: ClassVar[str] = "json"
     poll_s: ClassVar[float] = 1.0
+    holds_on: ClassVar[bool] = False
 
     def __init__(self, folder: Path, *, command: Sequence[str] = OURS) -> None:
         """`command` is what stands for `breakeven node`."""

@@ -103,6 +103,7 @@ class NosanaPlace:
     """Deployments of the account whose key is in the environment."""
 
     poll_s: ClassVar[float] = 15.0
+    holds_on: ClassVar[bool] = False
 
     def __init__(self, _folder: Path) -> None:
         base = os.environ.get(API_VARIABLE, API).rstrip("/")

@@ -15,12 +15,10 @@ PLACES: Final = {
     "local": "breakeven.fleet.jobs.local:Local",
     "nosana": "breakeven.fleet.jobs.nosana_place:NosanaPlace",
     "kubernetes": "breakeven.fleet.jobs.kubernetes_place:KubernetesPlace",
+    "skypilot": "breakeven.fleet.jobs.skypilot_place:SkyPilotPlace",
 }
 
-BY_THEIR_OWN: Final = {
-    "skypilot": "sky launch --cluster JOB FILE",
-    "dstack": "dstack apply -f FILE",
-}
+BY_THEIR_OWN: Final = {"dstack": "dstack apply -f FILE"}
 """Grids whose own program takes the files of `fleet render`, one by one."""
 
 
@@ -68,6 +66,8 @@ class Place(Protocol):
 
     poll_s: ClassVar[float]
     """Between two looks at all jobs that are out."""
+    holds_on: ClassVar[bool]
+    """What a try holds there costs on when it is over, until it is stopped."""
 
     def check(self, task: Task) -> None:
         """UsageError for what cannot be done here, before anything is."""

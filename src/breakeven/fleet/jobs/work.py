@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from breakeven.clock import now_s, wall_now
-from breakeven.errors import BreakevenError, UsageError, one_line
+from breakeven.errors import BreakevenError, RunFailedError, UsageError, one_line
 from breakeven.fleet.checked import REFUSALS, Refused, Told, from_job, seconds
 from breakeven.fleet.job import OUTCOMES, OVER, Job, Outcome
 from breakeven.fleet.jobs.folder import FILES, Fleet
@@ -194,21 +194,20 @@ def _ask_for(fleet: Fleet, job: Job, at: Place, work: Work) -> None:
 def collect(fleet: Fleet, work: Work, *, at: Callable[[str], Place] | None = None) -> None:
     """Take what has come back of every job that is out; a try that was meant and never given out stays so."""
     at = at or _places(fleet)
-    digests = dict(_digests(fleet))
+    told = dict(digests(fleet))
     for job in [job for job in fleet.jobs.values() if is_out(job)]:
         there = at(job.place)
         remote = job.remote or patiently(work, functools.partial(there.find, try_name(job)))
         if remote is None:
             continue
         seen = _seen(fleet, job, remote, there, work)
-        known = replace(job, remote=remote)
-        if fleet.is_study:
-            now = come_home(known, seen, fleet.run_of(job))
-        else:
-            now = settled(known, seen, key=work.key, told=digests)
+        now = as_seen(fleet, replace(job, remote=remote), seen, work=work, told=told)
         if now != job:
             fleet.keep(now)
         if now.outcome in OVER:
+            if there.holds_on:
+                with contextlib.suppress(RunFailedError):  # it gives itself back, only later
+                    there.stop(remote)
             work.tell(now)
 
 
@@ -257,6 +256,13 @@ def stop(fleet: Fleet, work: Work) -> list[Job]:
 
 def _stopped(job: Job) -> Job:
     return replace(job, outcome="failed", reason="stopped", ended=wall_now().isoformat())
+
+
+def as_seen(fleet: Fleet, job: Job, seen: Seen, *, work: Work, told: dict[int, str]) -> Job:
+    """The job as its place sees it, with what it brought; `told` has who told which levels."""
+    if fleet.is_study:
+        return come_home(job, seen, fleet.run_of(job))
+    return settled(job, seen, key=work.key, told=told)
 
 
 def come_home(job: Job, seen: Seen, to: Path) -> Job:
@@ -309,7 +315,8 @@ def _told(job: Job) -> Told | Refused:
     return from_job(job, now_s=wall_now().timestamp(), largest_proof=0)
 
 
-def _digests(fleet: Fleet) -> Iterator[tuple[int, str]]:
+def digests(fleet: Fleet) -> Iterator[tuple[int, str]]:
+    """The levels that each job told, and who told them first."""
     for job in fleet.jobs.values():
         found = _told(job) if job.result is not None else None
         if isinstance(found, dict):
@@ -327,7 +334,8 @@ class CameBack(NamedTuple):
 def come_back(fleet: Fleet) -> CameBack:
     """As far as places answer at once, within STATUS_S in all; nothing is written."""
     out = [job for job in fleet.jobs.values() if is_out(job) and job.remote is not None]
-    over, why = [], [f"{out[0].place} did not answer within {STATUS_S:g} s"] if out else []
+    over: list[Job] = []
+    why = [f"{out[0].place} did not answer within {STATUS_S:g} s"] if out else []
 
     def look() -> None:
         at = _places(fleet)
