@@ -8,6 +8,7 @@ from pathlib import Path
 from breakeven.errors import LimitMissedError, RunFailedError
 from breakeven.fleet.job import OUTCOMES, OVER, Job
 from breakeven.fleet.jobs.folder import FILES, Fleet, Given, make_fleet, open_fleet, slug
+from breakeven.fleet.jobs.logs import collect_logs
 from breakeven.fleet.jobs.place import place
 from breakeven.fleet.jobs.plan import is_fleet_plan, read_fleet_plan
 from breakeven.fleet.jobs.render import job_file, target
@@ -69,11 +70,14 @@ def show_status(path: Path) -> int:
     return 0
 
 
-def collect_fleet(path: Path) -> int:
-    """Take what has come back, and say how the jobs stand."""
+def collect_fleet(path: Path, *, logs: Path | None) -> int:
+    """Take what has come back, or stands in the files of `logs`, and say how the jobs stand."""
     fleet = opened(path)
     with fleet.held():
-        collect(fleet, work_of(fleet))
+        if logs is None:
+            collect(fleet, work_of(fleet))
+        for file in [] if logs is None else collect_logs(fleet, work_of(fleet), logs):
+            print(f"{file}: no {'run folder' if fleet.is_study else 'result'} in it", file=sys.stderr)
     print(fleet_text(fleet))
     return 0
 

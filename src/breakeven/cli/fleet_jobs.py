@@ -33,7 +33,7 @@ def _status(arguments: argparse.Namespace) -> int:
 def _collect(arguments: argparse.Namespace) -> int:
     from breakeven.app.fleet_jobs import collect_fleet
 
-    return collect_fleet(arguments.folder)
+    return collect_fleet(arguments.folder, logs=arguments.logs)
 
 
 def _stop(arguments: argparse.Namespace) -> int:
@@ -48,6 +48,10 @@ _WORK_EXAMPLES: Final = """  breakeven fleet render --to local examples/grid/loc
   breakeven fleet status here
   breakeven fleet collect here
   breakeven fleet import here --to results
+"""
+
+_LOGS_EXAMPLES: Final = """  breakeven fleet collect here
+  breakeven fleet collect grid --logs fetched
 """
 
 ACTIONS: Final = (
@@ -79,6 +83,20 @@ ACTIONS: Final = (
         examples=_WORK_EXAMPLES,
     ),
     Command("status", "how the jobs of a fleet stand", _status, (_FOLDER,)),
-    Command("collect", "take the results that have come back, without handing out more", _collect, (_FOLDER,)),
+    Command(
+        "collect",
+        "take the results that have come back, without handing out more",
+        _collect,
+        (
+            _FOLDER,
+            Option(
+                "--logs",
+                "take them from output that you fetched: a folder with a file JOB.log a job",
+                "FOLDER",
+                kind=PATH,
+            ),
+        ),
+        examples=_LOGS_EXAMPLES,
+    ),
     Command("stop", "end the jobs of a fleet that run", _stop, (_FOLDER,)),
 )
