@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from breakeven.errors import BreakevenError, RunFailedError, UsageError
-from breakeven.hardware import PRECISIONS, find_gpu, find_model, gpus, model_shape, models, peak_flop_per_s
+from breakeven.hardware import (
+    PRECISIONS,
+    SIXTEEN,
+    find_gpu,
+    find_model,
+    gpus,
+    model_shape,
+    models,
+    peak_flop_per_s,
+    products_on,
+)
 
 LLAMA_8B: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -116,7 +126,7 @@ def test_older_words_and_inner_configs_are_understood(tmp_path: Path) -> None:
 def test_quantised_weights_take_what_their_bits_say(tmp_path: Path) -> None:
     eight = model_shape(written(tmp_path, LLAMA_8B | {"quantization_config": {"quant_method": "fp8"}}))
     assert eight.weight_bytes == pytest.approx(6.98e9 + 2 * 2 * 128256 * 4096, rel=1e-3)
-    assert eight.kept.compute_bits == 8
+    assert eight.kept.products == "fp8"
 
 
 @pytest.mark.parametrize(
@@ -164,13 +174,49 @@ def test_fewer_bits_take_fewer_bytes(precision: str) -> None:
     assert model.kept_as(precision).weight_bytes <= model.weight_bytes
 
 
-def test_a_card_without_a_narrow_rate_multiplies_in_the_next_wider_one() -> None:
-    assert peak_flop_per_s(find_gpu("h100-sxm"), 8) == 1978.9e12
-    assert peak_flop_per_s(find_gpu("h100-sxm"), 4) == 1978.9e12
-    assert peak_flop_per_s(find_gpu("b200"), 4) == 9000e12
-    assert peak_flop_per_s(find_gpu("a100-80-sxm"), 8) == 312e12
+def test_a_card_without_narrow_numbers_multiplies_16_bits_and_one_without_their_rate_the_next_wider() -> None:
+    assert peak_flop_per_s(find_gpu("h100-sxm"), "fp8") == 1978.9e12
+    assert peak_flop_per_s(find_gpu("h100-sxm"), "fp4") == 989.4e12
+    assert peak_flop_per_s(find_gpu("b200"), "fp4") == 9000e12
+    assert peak_flop_per_s(find_gpu("rtx5080"), "fp4") == 225.1e12
+    assert peak_flop_per_s(find_gpu("a100-80-sxm"), "fp8") == 312e12
+    assert peak_flop_per_s(find_gpu("a100-80-sxm"), "int8") == 624e12
+    assert peak_flop_per_s(find_gpu("v100-sxm-16"), "bf16") == 125.3e12
     with pytest.raises(UsageError, match="tensor rate is not known"):
-        peak_flop_per_s(find_gpu("cmp90hx"), 16)
+        peak_flop_per_s(find_gpu("cmp90hx"), "bf16")
+
+
+NO_BF16 = {"t4", "v100-pcie-16", "v100-pcie-32", "v100-sxm-16", "v100-sxm-32"}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("key", gpus())
+def test_no_card_runs_a_precision_that_it_does_not_have(key: str, precision: str) -> None:
+    """A V100 was predicted in bf16, which it has none of, and was first among those to rent."""
+    gpu = gpus()[key]
+    found = find_model("llama-3.1-8b").kept_as(precision).on(gpu)
+    if found is None:
+        assert precision in {"fp8", "int8", "mxfp4", "nvfp4"}
+        return
+    assert found.precision == ("fp16" if precision == "bf16" and key in NO_BF16 else precision)
+    products = products_on(gpu, found.kept.products)
+    assert products in gpu.multiplies
+    assert products == found.kept.products or (products in SIXTEEN and precision in gpu.widens)
+
+
+@pytest.mark.parametrize("key", gpus())
+def test_what_a_card_multiplies_agrees_with_the_rates_of_its_row(key: str) -> None:
+    gpu = gpus()[key]
+    rates = {
+        "bf16": gpu.bf16_fp32acc_tflop_per_s,
+        "fp16": gpu.fp16_fp16acc_tflop_per_s,
+        "fp8": gpu.fp8_fp32acc_tflop_per_s,
+        "fp4": gpu.fp4_tflop_per_s,
+        "int8": gpu.int8_top_per_s,
+    }
+    assert {name for name, rate in rates.items() if rate} <= set(gpu.multiplies)
+    assert not set(gpu.widens) & set(gpu.multiplies)
+    assert set(gpu.widens) <= set(PRECISIONS)
 
 
 @pytest.mark.parametrize("key", gpus())

@@ -198,6 +198,43 @@ def test_a_card_that_misses_or_does_not_fit_or_has_no_price_says_so() -> None:
     )
 
 
+def test_a_card_without_bf16_is_predicted_in_fp16_and_says_so_wherever_it_stands(tmp_path: Path) -> None:
+    """It was first among those to rent, in a precision that it does not have."""
+    model = ("--model", "llama-3.1-8b", "--gpus", "v100-sxm-16,l40s")
+    chosen = asked("choose", *model, "--floor", 25, "--users", 500)
+    assert chosen.code == 0, chosen.err
+    [row] = [line for line in chosen.out.splitlines() if re.search("V100 16GB.*predicted +[0-9]", line)]
+    assert "vLLM · fp16" in row
+    assert "in fp16, having no bf16" in " ".join(chosen.out.split())
+    words = ("predict", "--model", "llama-3.1-8b", "--gpu", "v100-sxm-32,t4,l40s", "--users", "1,8", "--out", tmp_path)
+    runs = told(*words)["runs"]
+    kept = [one["run"]["settings"]["predicted"] for one in runs]  # type: ignore[attr-defined]
+    assert {(one["precision"], one["products"], one.get("asked_precision")) for one in kept} == {
+        ("fp16", "fp16", "bf16"),
+        ("bf16", "bf16", None),
+    }
+    [folder] = [path for path in tmp_path.iterdir() if "v100" in path.name]
+    assert "fp16" in asked("show", folder).out
+    assert "fp16" in asked("report", folder, "--floor", 25, "--md", "-").out.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("card", "precision", "says"),
+    [
+        ("v100-sxm-32", "fp8", "does not fit: it has no fp8, nor is that widened for it; fp16 on 1 would hold it"),
+        ("v100-sxm-16", "int8", "does not fit: it has no int8, nor is that widened for it; int4 on 1 would hold it"),
+        ("a100-80-sxm", "fp8", "A100 80GB SXM4 .*in fp8, multiplied in bf16"),
+        ("t4", "fp8", "T4 .*in fp8, multiplied in fp16"),
+        ("t4", "bf16", "T4 .*in fp16, having no bf16; int8 fits on 1"),
+        ("h100-sxm", "fp8", "H100 80GB SXM5 [^a-z]*$"),
+    ],
+)
+def test_a_precision_that_a_card_lacks_is_said_in_its_row(card: str, precision: str, says: str) -> None:
+    done = asked("fit", "llama-3.1-8b", "--gpu", card, "--precision", precision)
+    assert done.code == (1 if "does not fit" in says else 0)
+    assert re.search(says, done.out, re.MULTILINE), done.out
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

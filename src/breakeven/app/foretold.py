@@ -24,13 +24,13 @@ MOST_FINALISTS: Final = 8
 """Settings that are measured of those that were foretold."""
 _KINDS: Final[Mapping[str, Mapping[Setting, object]]] = MappingProxyType(
     {
-        "dtype": {"auto": None, "bfloat16": None, "float16": None},
+        "dtype": {"auto": None, "bfloat16": "bf16", "float16": "fp16"},
         "quantization": {"fp8": "fp8"},
         "kv_cache_dtype": {"auto": None, "fp8": 8, "fp8_e4m3": 8, "fp8_e5m2": 8},
         "routing": {name: name for name in get_args(Routing)},
     }
 )
-"""Choices that a prediction tells of, and what they are to it; None: the model's own, 16 bits alike."""
+"""Choices that a prediction tells of, and what they are to it; None: the model's own."""
 _NUMBERS: Final = ("max_batch", "tensor_parallel", "replicas")
 
 
@@ -88,6 +88,9 @@ def _figures(plan: PlanFile, *, card: Gpu, varied: Sequence[str]) -> tuple[dict[
     figures: dict[str, Estimate] = {}
     reasons: list[str] = []
     for cell in plan.cells:
+        if lacking := _lacking(cell, card):
+            reasons.append(lacking)
+            continue
         asked, loads = _asked(cell, gpu=card.key, varied=varied), _loads(cell)
         if (asked, loads) not in known:
             known[asked, loads] = _foretold(asked, loads, level)
@@ -99,6 +102,13 @@ def _figures(plan: PlanFile, *, card: Gpu, varied: Sequence[str]) -> tuple[dict[
         if figure.value is not None:
             figures[cell.names["settings"]] = figure
     return figures, reasons
+
+
+def _lacking(cell: Cell, card: Gpu) -> str | None:
+    """That a card has no such 16 bits as a setting says."""
+    dtype = settings_table((cell.plan.launch or Launch()).settings).get("dtype")
+    numbers = None if dtype is None else _KINDS["dtype"].get(dtype)
+    return None if numbers is None or numbers in card.multiplies else f"it has no {numbers}"
 
 
 def _is_inside(value: float, best: Estimate, *, goal: Goal) -> bool:

@@ -178,15 +178,17 @@ def predicted_curves(
         if any(same_card(gpu.key, name) for name in names):
             continue
         found = fit_on(shape, gpu, context_tokens=requests.longest_tokens, cards=asked.cards)
-        if found.cards is None:
-            yield Left(gpu=gpu.name, why="does not fit", detail=lacks(found))
+        if found.cards is None or found.precision is None:
+            yield Left(gpu=gpu.name, why="does not fit", detail=lacks(found, shape.precision))
             continue
+        here = shape.kept_as(found.precision)
         try:
-            measured_kernels = _kernels(shape, gpu, asked.engine, cards=found.cards)
+            measured_kernels = _kernels(here, gpu, asked.engine, cards=found.cards)
             wanted = Wanted(
-                model=shape,
+                model=here,
                 gpu=gpu,
                 cards=found.cards,
+                asked_precision=None if here.precision == shape.precision else shape.precision,
                 engine=asked.engine,
                 users=loads.users,
                 rates=loads.rates,
@@ -195,9 +197,9 @@ def predicted_curves(
                 replicas=loads.replicas,
                 routing=loads.routing,
                 max_batch=asked.max_batch,
-                lacks_kernels=_lacks(shape, gpu, asked.engine, cards=found.cards),
+                lacks_kernels=_lacks(here, gpu, asked.engine, cards=found.cards),
             )
-            chosen = calibration_for(shape, gpu, engine=asked.engine, own=mine, kernels=measured_kernels)
+            chosen = calibration_for(here, gpu, engine=asked.engine, own=mine, kernels=measured_kernels)
             yield predicted_run(wanted, chosen) if decide is None else deciding_run(wanted, chosen, decide)
         except UsageError as error:
             yield Left(gpu=gpu.name, why="not modelled", detail=str(error))

@@ -18,7 +18,7 @@ GPUS: Final = Option(
     "--gpus", "cards, such as h100,a100-80,l40s,rtx4090 (default: all that have a quote)", "LIST", kind=NAMES
 )
 PRECISION: Final = Option(
-    "--precision", "of the weights: bf16, fp8, int8, int4, mxfp4, nvfp4 (default: the model's own)", "NAME"
+    "--precision", "of the weights: bf16, fp16, fp8, int8, int4, mxfp4, nvfp4 (default: the model's own)", "NAME"
 )
 KV_BITS: Final = Option(
     "--kv-bits",

@@ -57,6 +57,10 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """What holds the node back there, where it was predicted."""
     reason: Reason | None = None
     """Why it does not serve at this level."""
+    precision: str | None = None
+    """Of the weights, where it was predicted."""
+    products: str | None = None
+    """The numbers that it multiplies, 16 bits where narrower weights are widened first; where it was predicted."""
     outside: dict[str, float] | None = None
     """Points of the card, and which part of them such an interval held, where that was few (`predict/coverage.py`)."""
 
@@ -127,6 +131,7 @@ def ranked_by(load: Load | None) -> RankedBy:
 def _candidate(run: RunSummary, *, level: ServiceLevel, prices: Prices) -> Candidate:
     found = drafted([run], service_level=level, prices=prices)
     row, cards = scrubbed(found.ranking[0]), gpu_count(run.run.host)
+    about = run.run.settings.get("predicted") or {}
     point = None if (capacity := found.subjects[0].capacity) is None else scrubbed(capacity)
     return Candidate(
         run_id=run.run.id,
@@ -140,7 +145,9 @@ def _candidate(run: RunSummary, *, level: ServiceLevel, prices: Prices) -> Candi
         at_least=point is not None and point.status == "bound",
         usd_per_mtok=row.usd_per_mtok,
         bound=_bound(run.run, row.users.value),
-        outside=(run.run.settings.get("predicted") or {}).get("outside"),
+        precision=about.get("precision"),
+        products=about.get("products"),
+        outside=about.get("outside"),
         reason=None if point is None or point.reason is None else replace(point.reason, role="this node"),
     )
 

@@ -98,9 +98,20 @@ def mark(run: RunFacts) -> str:
     return "predicted" if run.kind == "predicted" else ""
 
 
+def other_precision(run: RunFacts) -> str:
+    """What a card was predicted in, where it has nothing of what was asked for; else empty."""
+    about = run.settings.get("predicted") or {}
+    return one_line(str(about["precision"]), limit=40) if about.get("asked_precision") else ""
+
+
 def machine(run: RunFacts) -> str:
-    """Hardware and engine, without a mark: `RTX 4090 · vLLM`."""
-    return " · ".join(one_line(part, limit=60) for part in (hardware(run.host), engine(run.engine)) if part)
+    """Hardware and engine, and what it was predicted in if not as asked, without a mark: `RTX 4090 · vLLM`."""
+    parts = hardware(run.host), engine(run.engine), other_precision(run)
+    return " · ".join(one_line(part, limit=60) for part in parts if part)
+
+
+def _marks(run: RunFacts) -> tuple[str, str]:
+    return other_precision(run), mark(run)
 
 
 def labels(runs: Sequence[RunFacts]) -> list[str]:
@@ -114,7 +125,7 @@ def labels(runs: Sequence[RunFacts]) -> list[str]:
     )
     found: list[str] = []
     for way in ways:
-        found = [" · ".join(one_line(part, limit=60) for part in (*way(run), mark(run)) if part) for run in runs]
+        found = [" · ".join(one_line(part, limit=60) for part in (*way(run), *_marks(run)) if part) for run in runs]
         if len(set(found)) == len(found):
             return found
     return [f"{label} · {one_line(run.id, limit=80)}" for label, run in zip(found, runs, strict=True)]

@@ -1,4 +1,5 @@
-"""The GPU table: what each card is on paper, with source and confidence a row; it is data, in gpus.csv."""
+"""The GPU table: what each card is on paper, with source and confidence a row; it is data, in gpus.csv, and what its
+architecture multiplies in architectures.csv."""
 
 import csv
 import functools
@@ -9,6 +10,9 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+
+Numbers = Literal["fp16", "bf16", "int8", "fp8", "fp4"]
+"""Of which matrix cores make products."""
 
 
 class Gpu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,13 +29,16 @@ class Gpu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Names that stand for several rows at once, such as `h100` for the PCIe and the SXM card."""
     vendor: str
     arch: str
+    multiplies: tuple[Numbers, ...]
+    """What its matrix cores take, by its architecture."""
+    widens: tuple[str, ...] = ()
+    """Precisions of weights whose numbers they do not take, and that kernels of engines widen to 16 bits there."""
     vram_gb: float
     """As the vendor states it."""
     mem_bw_gb_per_s: float
     bf16_fp32acc_tflop_per_s: float | None = None
     fp16_fp16acc_tflop_per_s: float | None = None
     fp8_fp32acc_tflop_per_s: float | None = None
-    """None also where the card has no FP8."""
     fp4_tflop_per_s: float | None = None
     """Dense NVFP4: where a source was found (InferenceX, NVIDIA's own sheets as aiconfigurator-core 0.12.0 quotes
     them)."""
@@ -56,13 +63,17 @@ class Gpu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 @functools.cache
 def gpus() -> Mapping[str, Gpu]:
     """The table, by key, in the order of the file."""
-    text = resources.files("breakeven.hardware").joinpath("gpus.csv").read_text(encoding="utf-8")
-    rows = (_gpu(row) for row in csv.DictReader(text.splitlines()))
-    return MappingProxyType({gpu.key: gpu for gpu in rows})
+    able = {row["arch"]: row for row in _rows("architectures.csv")}
+    return MappingProxyType({row["key"]: _gpu(row, able[row["arch"]]) for row in _rows("gpus.csv")})
 
 
-def _gpu(row: Mapping[str, str]) -> Gpu:
+def _rows(name: str) -> list[dict[str, str]]:
+    text = resources.files("breakeven.hardware").joinpath(name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _gpu(row: Mapping[str, str], able: Mapping[str, str]) -> Gpu:
     fields: dict[str, object] = {name: value for name, value in row.items() if value}
-    for name in ("aliases", "groups"):
-        fields[name] = tuple(filter(None, row[name].split(";")))
+    for of, names in ((row, ("aliases", "groups")), (able, ("multiplies", "widens"))):
+        fields |= {name: tuple(filter(None, of[name].split(";"))) for name in names}
     return msgspec.convert(fields, Gpu, strict=False)

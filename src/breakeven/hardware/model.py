@@ -8,44 +8,16 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from breakeven.errors import LONGEST_NAME, RunFailedError, UsageError, mistyped, one_line
 from breakeven.hardware.gpu import Gpu
+from breakeven.hardware.precision import PRECISIONS, Precision, precision_on
 
 BITS: Final = 8
-
-
-class Precision(NamedTuple):
-    """How weights are kept, and in which rate of the card they are multiplied."""
-
-    weight_bits: float
-    """Scales of groups included."""
-    compute_bits: int
-    """16 where weights are widened before they are multiplied."""
-    covers: Literal["linear", "experts", "all"] = "linear"
-    """`linear`: all matrices of the layers; `experts`: those of the experts only; `all`: embeddings too. The rest has
-    16."""
-
-
-PRECISIONS: Final[Mapping[str, Precision]] = MappingProxyType(
-    {
-        "bf16": Precision(16, 16),
-        "fp8": Precision(8, 8),
-        "int8": Precision(8, 8),
-        "int4": Precision(4.25, 16),
-        "mxfp4": Precision(4.25, 16, "experts"),
-        "nvfp4": Precision(4.5, 4),
-        "q8_0": Precision(8.5, 16, "all"),
-        "q4_k_m": Precision(4.85, 16, "all"),
-        "q4_1": Precision(5, 16, "all"),
-    }
-)
-"""4.25: four bits and a 16-bit scale and offset for 128 weights (AWQ, GPTQ), or an 8-bit scale for 32 (OCP MX 1.0).
-4.5: an 8-bit scale for 16 (NVFP4). q8_0, q4_1, q4_k_m: GGUF's, with the scales of its blocks."""
 
 
 class ModelShape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -158,6 +130,16 @@ class ModelShape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if precision not in PRECISIONS:
             raise UsageError(mistyped("precision", one_line(precision, limit=60), PRECISIONS))
         return msgspec.structs.replace(self, precision=precision, kv_bits=kv_bits or self.kv_bits)
+
+    def on(self, gpu: Gpu) -> "ModelShape | None":
+        """As a card runs it: in fp16 where it has no bf16; None where it has no way to run its precision."""
+        found = precision_on(gpu, self.precision)
+        return None if found is None else self.kept_as(found)
+
+    @property
+    def measured_as(self) -> str:
+        """The precision whose measurements tell of its own: 16 bits of either kind take as long."""
+        return "bf16" if self.precision == "fp16" else self.precision
 
 
 @functools.cache
@@ -327,20 +309,6 @@ def _precision(config: Mapping[str, Any], where: str) -> str:
         known = ", ".join(_METHODS)
         raise UsageError(f"{where}: weights kept as '{method}' are not known ({known} are): say --precision")
     return name
-
-
-def peak_flop_per_s(gpu: Gpu, compute_bits: int) -> float:
-    """The dense rate that products of that many bits run at, summed in FP32; the next wider one where the card has
-    none.
-
-    UsageError for a card whose rate nobody has published.
-    """
-    wide = gpu.bf16_fp32acc_tflop_per_s or gpu.fp16_fp16acc_tflop_per_s
-    rates = {4: gpu.fp4_tflop_per_s, 8: gpu.fp8_fp32acc_tflop_per_s, 16: wide}
-    for bits in (bits for bits in rates if bits >= compute_bits):
-        if rate := rates[bits]:
-            return rate * 1e12
-    raise UsageError(f"{gpu.key}: its tensor rate is not known, so no time can be predicted; measure this card")
 
 
 @functools.cache

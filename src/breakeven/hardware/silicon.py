@@ -95,7 +95,7 @@ def lacking(model: ModelShape, gpu: Gpu, engine: str, *, cards: int) -> Lacking 
         "engine": engine not in VERSIONS,
         "experts": bool(model.experts),
         "attention": bool(model.window_layers) or not model.gated,
-        "precision": model.precision not in _QUANTS or model.kv_bits not in _KV_QUANTS,
+        "precision": model.measured_as not in _QUANTS or model.kv_bits not in _KV_QUANTS,
         "cards": cards not in CARDS,
     }
     return next((reason for reason, is_so in reasons.items() if is_so), None)
@@ -109,7 +109,7 @@ def _asked(model: ModelShape, gpu: str, engine: str, cards: int) -> Kernels | No
         return None
     logging.getLogger("aiconfigurator_core").setLevel(logging.CRITICAL)
     version = OLDER.get((engine, gpu), VERSIONS[engine])
-    quant = _QUANTS[model.precision]
+    quant = _QUANTS[model.measured_as]
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "config.json").write_text(json.dumps(_config(model)), encoding="utf-8")
         try:

@@ -128,7 +128,7 @@ def choose(
     Without a version, what stands for all of the engine's versions on the card, else its newest.
     """
     kind: Kind = "experts" if model.experts else "dense"
-    wanted = Key(kind, engine, gpu.key, model.precision, version)
+    wanted = Key(kind, engine, gpu.key, model.measured_as, version)
     table = calibrations() if shipped is None else shipped
     of_card = [row for row in (*own, *kernels) if (row.kind, row.engine, row.gpu) == (kind, engine, gpu.key)]
     for rows in ([row for row in of_card if row.own], [row for row in of_card if row.kernels], table):

@@ -55,7 +55,7 @@ class Calibrated(NamedTuple):
 def key_of(engine: str, version: str, point: Point) -> Key:
     """The deepest key of a point."""
     kind: Kind = "experts" if point.model.experts else "dense"
-    return Key(kind, engine, point.gpu.key, point.model.precision, version)
+    return Key(kind, engine, point.gpu.key, point.model.measured_as, version)
 
 
 def fit_levels(measured: Sequence[Calibrated]) -> dict[Key, Parameters]:

@@ -49,7 +49,7 @@ def shares(level: LevelSummary, model: ModelShape, gpu: Gpu, *, cards: int, repl
     moved = passed_bytes(model) * speed / users + model.kv_bytes(context) * speed
     each = 2 * passed_weights(model)
     try:
-        peak = peak_flop_per_s(gpu, model.kept.compute_bits) * cards
+        peak = peak_flop_per_s(gpu, model.kept.products) * cards
     except UsageError:
         return Shares(bandwidth=moved / bandwidth, compute=None, prefill_compute=None)
     return Shares(bandwidth=moved / bandwidth, compute=each * (read + speed) / peak, prefill_compute=each * read / peak)
@@ -79,7 +79,8 @@ def replicas_of(run: RunFacts) -> int:
 
 
 def known_parts(run: RunFacts) -> tuple[ModelShape, Gpu, int] | None:
-    """Model, card and cards of a run, where they are known; of a name that stands for several cards, the fastest."""
+    """Model as the card runs it, card and cards of a run, where they are known; of a name that stands for several, the
+    fastest."""
     name, model = run.host.get("gpu"), known_model(run.model or "")
     if not isinstance(name, str) or model is None:
         return None
@@ -87,7 +88,8 @@ def known_parts(run: RunFacts) -> tuple[ModelShape, Gpu, int] | None:
         gpus = find_gpus(name)
     except UsageError:
         return None
-    return model, max(gpus, key=lambda gpu: gpu.mem_bw_gb_per_s), max(1, gpu_count(run.host))
+    gpu = max(gpus, key=lambda gpu: gpu.mem_bw_gb_per_s)
+    return model.on(gpu) or model, gpu, max(1, gpu_count(run.host))
 
 
 def with_roofline(level: LevelSummary, run: RunFacts) -> LevelSummary:

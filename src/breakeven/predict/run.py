@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec.structs import asdict, replace
 
+from breakeven.hardware import products_on
 from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
 from breakeven.predict.calibrations import Chosen
 from breakeven.predict.closed import Closed
@@ -52,6 +53,8 @@ def predicted_run(wanted: Wanted, chosen: Chosen, *, known: Mapping[int, LevelSu
                 "predicted": {
                     "nearest": chosen.tier,
                     "precision": wanted.model.precision,
+                    "products": products_on(wanted.gpu, wanted.model.kept.products),
+                    **({"asked_precision": wanted.asked_precision} if wanted.asked_precision else {}),
                     "kv_bits": wanted.model.kv_bits,
                     **({"max_batch": wanted.max_batch} if wanted.max_batch else {}),
                     **({"replicas": wanted.replicas, "routing": wanted.routing} if wanted.replicas > 1 else {}),

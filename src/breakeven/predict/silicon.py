@@ -29,7 +29,7 @@ def kernel_row(model: ModelShape, gpu: Gpu, engine: str, found: Kernels, *, card
         likes,
         engine=engine,
         gpu=gpu.key,
-        precision=model.precision,
+        precision=model.measured_as,
         version=found.version,
         parameters=of_kernels(model, found, cards=cards, likes=likes.parameters),
         models=(model.key,),

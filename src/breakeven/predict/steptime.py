@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from breakeven.errors import UsageError
-from breakeven.hardware import Gpu, ModelShape, peak_flop_per_s
+from breakeven.hardware import Gpu, ModelShape, Numbers, peak_flop_per_s
 from breakeven.hardware.model import BITS
 from breakeven.predict.memory import check_split
 
@@ -124,8 +124,9 @@ def step_time(model: ModelShape, gpu: Gpu, efficiency: Efficiency, *, tp: int = 
     read_s = 1 / (gpu.mem_bw_gb_per_s * 1e9 * efficiency.bandwidth * tp)
     cached_s = 1 / (gpu.mem_bw_gb_per_s * 1e9 * efficiency.kv_bandwidth * min(tp, model.kv_heads))
     linear = model.attention_weights + model.mlp_weights
-    plain_bits = 16 if model.kept.covers == "experts" else model.kept.compute_bits
-    wide_s = _multiply_s(gpu, efficiency, 16, tp)
+    products = model.kept.products
+    wide_s = _multiply_s(gpu, efficiency, "bf16", tp)
+    plain_s = wide_s if model.kept.covers == "experts" else _multiply_s(gpu, efficiency, products, tp)
     routed = model.expert_weights
     full = model.layers - model.window_layers
     pair_s = 2 * model.heads * model.head_dim * wide_s / PROMPT_ATTENTION
@@ -135,11 +136,11 @@ def step_time(model: ModelShape, gpu: Gpu, efficiency: Efficiency, *, tp: int = 
         user_s=efficiency.user_s,
         token_s=sums * _sum_s(gpu, efficiency, model, tp),
         linear_read_s=linear * model.linear_bytes_per_weight * read_s,
-        linear_token_s=linear * _multiply_s(gpu, efficiency, plain_bits, tp),
+        linear_token_s=linear * plain_s,
         head_read_s=model.head_weights * model.head_bytes_per_weight * read_s,
         head_token_s=model.head_weights * wide_s,
         expert_read_s=model.experts * routed * model.expert_bytes_per_weight * read_s,
-        expert_token_s=model.experts_per_token * routed * _multiply_s(gpu, efficiency, model.kept.compute_bits, tp),
+        expert_token_s=model.experts_per_token * routed * _multiply_s(gpu, efficiency, products, tp),
         experts=model.experts,
         experts_per_token=model.experts_per_token,
         cached_s=full * model.kv_bytes_per_token_layer * cached_s,
@@ -150,9 +151,9 @@ def step_time(model: ModelShape, gpu: Gpu, efficiency: Efficiency, *, tp: int = 
     )
 
 
-def _multiply_s(gpu: Gpu, efficiency: Efficiency, bits: int, tp: int) -> float:
+def _multiply_s(gpu: Gpu, efficiency: Efficiency, products: Numbers, tp: int) -> float:
     """Two operations, a product and a sum, for one weight and one token, spread over the cards."""
-    return 2 / (peak_flop_per_s(gpu, bits) * efficiency.compute * tp)
+    return 2 / (peak_flop_per_s(gpu, products) * efficiency.compute * tp)
 
 
 def _sum_s(gpu: Gpu, efficiency: Efficiency, model: ModelShape, tp: int) -> float:

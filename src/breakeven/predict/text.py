@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from breakeven.hardware import PRECISIONS, ModelShape
+from breakeven.hardware import PRECISIONS, SIXTEEN, ModelShape
 from breakeven.predict.fits import Fit
 from breakeven.predict.memory import GB, USABLE
 from breakeven.say import fixed, number, percent, room
@@ -28,7 +28,7 @@ def _fit_lines(model: ModelShape, fits: Sequence[Fit], *, context_tokens: int) -
         f"{fixed(model.kv_bytes(1) / 1e3, 1)} kB, {context_tokens:,} of them {_gb(model.kv_bytes(context_tokens))} GB"
     )
     yield ""
-    yield from lines(Table(_FIT_COLUMNS, [*map(_row, fits)]), width=room(), indent="  ")
+    yield from lines(Table(_FIT_COLUMNS, [_row(model, fit) for fit in fits]), width=room(), indent="  ")
     yield ""
     yield f"users: contexts of {context_tokens:,} tokens that are held at once; longest context: of a single user"
     yield f"worked out from {share_text()}; nothing was measured"
@@ -39,10 +39,10 @@ def share_text() -> str:
     return f"{percent(USABLE, digits=0)} of the memory, less weights and a workspace of up to 3 GB a card"
 
 
-def _row(fit: Fit) -> tuple[str, ...]:
+def _row(model: ModelShape, fit: Fit) -> tuple[str, ...]:
     each = number(fit.vram_gb)
     if fit.cards is None:
-        return fit.name, each, "-", "-", "-", "-", f"does not fit: {lacks(fit)}"
+        return fit.name, each, "-", "-", "-", "-", f"does not fit: {lacks(fit, model.precision)}"
     return (
         fit.name,
         each,
@@ -50,12 +50,30 @@ def _row(fit: Fit) -> tuple[str, ...]:
         _gb(fit.held.kv_bytes),
         number(fit.users),
         number(fit.longest_context_tokens),
-        "" if fit.other_precision is None else f"{fit.other_precision} fits on {fit.other_cards}",
+        "; ".join(_notes(model, fit)),
     )
 
 
-def lacks(fit: Fit) -> str:
-    """Why a model does not fit on so many cards, in numbers, and what would: more of them, or another precision."""
+def _notes(model: ModelShape, fit: Fit) -> Iterator[str]:
+    if fit.precision is not None and (told := told_precision(model.precision, fit.precision, fit.products)):
+        yield f"in {told}"
+    if fit.other_precision is not None:
+        yield f"{fit.other_precision} fits on {fit.other_cards}"
+
+
+def told_precision(asked: str, precision: str, products: str) -> str:
+    """`fp16, having no bf16`, `fp8, multiplied in bf16`; empty where the card has what was asked for."""
+    if precision != asked:
+        return f"{precision}, having no {asked}"
+    is_widened = products in SIXTEEN and PRECISIONS[precision].products not in SIXTEEN
+    return f"{precision}, multiplied in {products}" if is_widened else ""
+
+
+def lacks(fit: Fit, precision: str) -> str:
+    """Why a model does not fit on so many cards, in numbers, and what would: more of them, or another precision.
+
+    Or that they have no products in that precision, and which would do.
+    """
     held = fit.held
     has = f"the {round(held.total_bytes / GB)} GB of {_cards(fit.other_cards)}"
     why = (
@@ -63,6 +81,8 @@ def lacks(fit: Fit) -> str:
         if held.kv_bytes <= 0
         else f"{_gb(held.kv_bytes)} of {has} are left, too little for one context"
     )
+    if fit.precision is None:
+        why = f"it has no {precision}, nor is that widened for it"
     would = [] if fit.needed_cards is None else [_cards(fit.needed_cards)]
     would += [] if fit.other_precision is None else [f"{fit.other_precision} on {fit.other_cards}"]
     return f"{why}; {' or '.join(would)} would hold it" if would else why

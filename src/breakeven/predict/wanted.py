@@ -28,6 +28,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     gpu: Gpu
     cards: int
     """That serve together (tensor parallel)."""
+    asked_precision: str | None = None
+    """What was asked for where the card has none of it, so that `model` is in another."""
     engine: str
     users: tuple[int, ...] = ()
     """Of all replicas together, a level each; or `rates`."""

@@ -11,6 +11,7 @@ from breakeven.findings.choice import Candidate, Choice
 from breakeven.metrics.summary import Estimate
 from breakeven.mix.text import load_classes
 from breakeven.mix.types import LoadClass
+from breakeven.predict.text import told_precision
 from breakeven.predict.told import BOUND_SAYS
 from breakeven.report.predicted import left_lines, outside_text
 from breakeven.report.words import people
@@ -49,6 +50,9 @@ def _lines(choice: Choice, engine: str) -> Iterator[str]:
     )
     yield ""
     for one in choice.candidates:
+        if one.precision and one.products and (told := told_precision(choice.precision, one.precision, one.products)):
+            yield from wrapped(f"{one.card}: in {told}")
+            yield ""
         if one.outside is not None:
             yield from wrapped(f"{one.label}: {outside_text(one.outside)}")
             yield ""

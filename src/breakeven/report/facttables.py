@@ -56,6 +56,7 @@ def _gpu_card(gpu: Gpu) -> str:
         "FP16": f"{number(gpu.fp16_fp16acc_tflop_per_s, digits=1)} TFLOP/s dense, summed in FP16",
         "FP8": f"{number(gpu.fp8_fp32acc_tflop_per_s, digits=1)} TFLOP/s dense, summed in FP32",
         "INT8": f"{number(gpu.int8_top_per_s, digits=1)} TOP/s dense",
+        "multiplies": ", ".join(gpu.multiplies) + (f"; {', '.join(gpu.widens)} are widened" if gpu.widens else ""),
         "power": f"{gpu.tdp_w:g} W board power limit",
         "price then": f"{_launch_price(gpu)} USD at launch ({gpu.price_kind or 'none found'}); never used as a default",
         "confidence": gpu.confidence,

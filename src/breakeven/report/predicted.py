@@ -7,6 +7,7 @@ from breakeven.findings import names
 from breakeven.findings.choice import Left
 from breakeven.hardware import ModelShape
 from breakeven.metrics.summary import Distribution, LevelSummary, RunFacts, RunSummary
+from breakeven.predict.text import told_precision
 from breakeven.predict.told import BOUND_SAYS, TIER_SAYS
 from breakeven.say import Ends, interval, room, share, wrapped
 from breakeven.table import Column, Table, heads, lines
@@ -68,7 +69,9 @@ def title(run: RunFacts) -> str:
     engine = names.engine(run.engine, version=True)
     about = run.settings.get("predicted") or {}
     replicas = f", {about['replicas']} replicas, {about['routing']}" if about.get("replicas") else ""
-    return names.hardware(run.host) + (f" with {engine}" if engine else "") + replicas
+    kept = about.get("precision", "")
+    told = told_precision(about.get("asked_precision", kept), kept, about["products"]) if about.get("products") else ""
+    return names.hardware(run.host) + (f" with {engine}" if engine else "") + (told and f", in {told}") + replicas
 
 
 def source_text(run: RunFacts) -> str:
