@@ -104,28 +104,28 @@ def other_precision(run: RunFacts) -> str:
     return one_line(str(about["precision"]), limit=40) if about.get("asked_precision") else ""
 
 
+def served_by(run: RunFacts, *, version: bool = False) -> str:
+    """The engine, and the precision where that is not the one asked for: `vLLM in fp16`."""
+    return " in ".join(filter(None, (engine(run.engine, version=version), other_precision(run))))
+
+
 def machine(run: RunFacts) -> str:
-    """Hardware and engine, and what it was predicted in if not as asked, without a mark: `RTX 4090 · vLLM`."""
-    parts = hardware(run.host), engine(run.engine), other_precision(run)
-    return " · ".join(one_line(part, limit=60) for part in parts if part)
-
-
-def _marks(run: RunFacts) -> tuple[str, str]:
-    return other_precision(run), mark(run)
+    """Hardware and engine, without a mark: `RTX 4090 · vLLM`."""
+    return " · ".join(one_line(part, limit=60) for part in (hardware(run.host), served_by(run)) if part)
 
 
 def labels(runs: Sequence[RunFacts]) -> list[str]:
     """A short name for each run, as short as keeps them apart: hardware and engine, then how it lies on its cards, or
     its version, model, id."""
     ways = (
-        lambda run: (hardware(run.host), engine(run.engine)),
-        lambda run: (hardware(run.host), engine(run.engine), layout(run.engine)),
-        lambda run: (hardware(run.host), engine(run.engine, version=True)),
-        lambda run: (hardware(run.host), engine(run.engine, version=True), str(run.model or "")),
+        lambda run: (hardware(run.host), served_by(run)),
+        lambda run: (hardware(run.host), served_by(run), layout(run.engine)),
+        lambda run: (hardware(run.host), served_by(run, version=True)),
+        lambda run: (hardware(run.host), served_by(run, version=True), str(run.model or "")),
     )
     found: list[str] = []
     for way in ways:
-        found = [" · ".join(one_line(part, limit=60) for part in (*way(run), *_marks(run)) if part) for run in runs]
+        found = [" · ".join(one_line(part, limit=60) for part in (*way(run), mark(run)) if part) for run in runs]
         if len(set(found)) == len(found):
             return found
     return [f"{label} · {one_line(run.id, limit=80)}" for label, run in zip(found, runs, strict=True)]

@@ -36,7 +36,7 @@ def subjects_of(
             id=run.run.id,
             label=labels[index],
             hardware=names.hardware(run.run.host),
-            engine=names.engine(run.run.engine),
+            engine=names.served_by(run.run),
             model=run.run.model,
             mark=names.mark(run.run),
             started=run.run.started,

@@ -50,7 +50,7 @@ def fit_on(model: ModelShape, gpu: Gpu, *, context_tokens: int, cards: int | Non
         check_split(model, cards)
     tried = CARDS if cards is None else (cards,)
     here = model.on(gpu)
-    found = here and next((tp for tp in tried if _holds(model, gpu, tp, context_tokens)), None)
+    found = None if here is None else next((tp for tp in tried if _holds(model, gpu, tp, context_tokens)), None)
     held = memory(model, gpu, tp=found or tried[-1])
     looked = tried if here is None else tried[:1] if found else tried[-1:]
     others = ((name, tp) for tp in looked if (name := _other(model, gpu, tp, context_tokens)))
@@ -59,7 +59,7 @@ def fit_on(model: ModelShape, gpu: Gpu, *, context_tokens: int, cards: int | Non
         gpu=gpu.key,
         name=gpu.name,
         cards=found,
-        precision=here and here.precision,
+        precision=None if here is None else here.precision,
         products=products_on(gpu, model.kept.products),
         vram_gb=gpu.vram_gb,
         held=held,

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from breakeven.caution import Caution
+from breakeven.findings.names import other_precision
 from breakeven.metrics.alike import alike
 from breakeven.metrics.definitions import METRICS, Metric, shown_metrics
 from breakeven.metrics.failures import has_mostly_failed
@@ -95,7 +96,8 @@ def headline(summary: RunSummary) -> str:
     length = "{:.0f} tokens on average" if run.kind == "imported" else "at most {:g} tokens"
     asked = str(name or "") + (f", answers of {length.format(tokens)}" if isinstance(tokens, int | float) else "")
     kind = "predicted, not measured" if run.kind == "predicted" else ""
-    return " · ".join(part for part in (kind, run.model or "", engine, asked.removeprefix(", ")) if part)
+    model = " in ".join(filter(None, (run.model or "", other_precision(run))))
+    return " · ".join(part for part in (kind, model, engine, asked.removeprefix(", ")) if part)
 
 
 class _Column(NamedTuple):
