@@ -11,6 +11,7 @@ import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +27,7 @@ from breakeven.predict.validate import (
     factor,
     group_of,
     groups,
+    half_widths,
     held_out,
     held_out_by_kernels,
     held_out_of_curves,
@@ -66,9 +68,17 @@ def calibrations(measured: Sequence[Calibrated], months: Mapping[Key, set[str]])
     return made
 
 
-def spread(tier: Tier, group: Group, misses: Sequence[Miss]) -> dict[str, object]:
-    factors = {name: factor([miss.errors[name] for miss in misses], share=SHARES[tier]) for name in FIGURES}
-    return line_of(tier, group, factors=factors, points=len(misses))
+Widths = Mapping[Group, Mapping[str, float | None]]
+"""By group and figure."""
+
+
+def widths_of(found: Mapping[Group, Sequence[Miss]], tier: Tier) -> Widths:
+    by_figure = {name: half_widths(found, tier, partial(_error, name)) for name in FIGURES}
+    return {group: {name: widths.get(group) for name, widths in by_figure.items()} for group in found}
+
+
+def _error(name: str, miss: Miss) -> tuple[str, float]:
+    return miss.calibrated.key.engine, miss.errors[name]
 
 
 def line_of(
@@ -97,24 +107,30 @@ def by_group(misses: Iterable[Miss], tier: Tier) -> dict[Group, list[Miss]]:
 
 def spreads(tier: Tier, misses: Iterable[Miss]) -> list[dict[str, object]]:
     found = by_group(misses, tier)
-    made = [spread(tier, group, members) for group, members in found.items()]
-    for group, members in found.items() if tier in ELSEWHERE else ():
+    widths = widths_of(found, tier)
+    made = [line_of(tier, group, factors=widths[group], points=len(members)) for group, members in found.items()]
+    for group in found if tier in ELSEWHERE else ():
         if not group.users:
             continue
-        dense = found[group_of(Key("dense"), waits=False, users=group.users)]
-        made += elsewhere(tier, group, members, dense=dense)
+        dense = widths[group_of(Key("dense"), waits=False, users=group.users)]
+        made += elsewhere(tier, group, known=widths[group], near=dense["output_tok_per_s"])
     return made
 
 
 def own_spreads(misses: Iterable[Miss]) -> list[dict[str, object]]:
     """Lines for a fit of a user's own levels, for each kind of model."""
     found = by_group(misses, "same")
+    widths = widths_of(found, "same")
     return [
-        {**spread("same", group, members), "own": "true"} for group, members in found.items() if not group.key.engine
+        line_of("same", group, factors=widths[group], points=len(members), own=True)
+        for group, members in found.items()
+        if not group.key.engine
     ]
 
 
-def elsewhere(tier: Tier, group: Group, members: Sequence[Miss], *, dense: Sequence[Miss]) -> list[dict[str, object]]:
+def elsewhere(
+    tier: Tier, group: Group, *, known: Mapping[str, float | None], near: float | None
+) -> list[dict[str, object]]:
     """Lines for cards of architectures that no shipped point is of, by users.
 
     2024's cards tell how far their throughput lies from what the shipped points say. With few users the card decides,
@@ -126,8 +142,6 @@ def elsewhere(tier: Tier, group: Group, members: Sequence[Miss], *, dense: Seque
     curves = [curve for curves in old_curves() for curve in curves]
     kernels = {id(miss.curve): miss for miss in by_kernels(curves)} if tier == "kernels" else {}
     misses = [kernels.get(id(miss.curve), miss) for miss in today(curves)]
-    near = factor([miss.errors["output_tok_per_s"] for miss in dense], share=SHARES[tier])
-    known = {name: factor([miss.errors[name] for miss in members], share=SHARES[tier]) for name in FIGURES}
     bands = (((1, 9), False), ((10, 49), False), ((50, 100), tier != "none"))
     made = []
     for (first, last), named in (band for band in bands if band[0][1] >= group.users):

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from msgspec.structs import astuple, replace
 
+from breakeven.engine import ENGINES
 from breakeven.hardware import find_gpu, find_model, gpus, models
 from breakeven.predict.calibrations import TIERS, Calibration, calibrations, choose, rows_of, spreads
 from breakeven.predict.closed import predict_closed
@@ -53,6 +54,15 @@ def test_another_model_on_the_card_and_another_card_are_told_apart() -> None:
     assert choose(find_model("qwen3-8b"), find_gpu("h100-sxm"), engine="vllm").tier == "card"
     assert choose(LLAMA, find_gpu("rtx4090"), engine="vllm").tier == "engine"
     assert choose(LLAMA, find_gpu("rtx4090"), engine="exllama").tier == "none"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_and_card_without_a_point_is_told_to_have_none(engine: str) -> None:
+    engines = {row.engine for row in calibrations()}
+    measured = {find_gpu(row.gpu).arch for row in serving_points()}
+    for gpu in gpus().values():
+        lacks = ("engine",) * (engine not in engines) + ("architecture",) * (gpu.arch not in measured)
+        assert choose(LLAMA, gpu, engine=engine).unlike == lacks, gpu.key
 
 
 def test_what_is_further_away_is_less_sure() -> None:

@@ -11,6 +11,9 @@ from breakeven.app.choose import CURVE
 from breakeven.engine import ENGINES
 from breakeven.metrics.summary import Estimate
 from breakeven.predict.calibrations import calibrations
+from breakeven.predict.told import UNLIKE_SAYS
+from breakeven.predict.wanted import SHORTEST
+from breakeven.reference.serving import serving_points
 from breakeven.report.choice import overlap
 from breakeven.say import Ends
 from commands import Done, breakeven
@@ -204,7 +207,7 @@ def test_a_card_without_bf16_is_predicted_in_fp16_and_says_so_wherever_it_stands
     chosen = asked("choose", *model, "--floor", 25, "--users", 500)
     assert chosen.code == 0, chosen.err
     [row] = [line for line in chosen.out.splitlines() if re.search("V100 16GB.*predicted +[0-9]", line)]
-    assert "vLLM · fp16" in row
+    assert "vLLM in fp16" in row
     assert "in fp16, having no bf16" in " ".join(chosen.out.split())
     words = ("predict", "--model", "llama-3.1-8b", "--gpu", "v100-sxm-32,t4,l40s", "--users", "1,8", "--out", tmp_path)
     runs = told(*words)["runs"]
@@ -306,6 +309,38 @@ def test_an_engine_is_predicted_from_its_own_measurements(engine: str) -> None:
     """TensorRT-LLM had another name among the measurements than among the engines, so that all engines stood for it."""
     found = told("predict", "--model", "llama-3.1-8b", "--gpu", "h100-sxm", "--engine", engine)
     assert found["runs"][0]["run"]["settings"]["predicted"]["engine"] == engine  # type: ignore[index]
+
+
+def test_an_engine_and_a_card_without_any_point_say_so_in_the_terminal_the_json_and_on_a_page(tmp_path: Path) -> None:
+    words = ("--model", "llama-3.1-8b", "--engine", "llamacpp")
+    engine, card = (re.escape(UNLIKE_SAYS[one]) for one in ("engine", "architecture"))
+    one_line = f"{engine}; {card}"
+    done = asked("predict", *words, "--gpu", "l40s", "--users", 1, "--out", tmp_path)
+    assert re.search(one_line, " ".join(done.out.split()))
+    [folder] = tmp_path.iterdir()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["run"]["settings"]["predicted"]["unlike"] == ["engine", "architecture"]
+    assert re.search(one_line, " ".join(asked("show", folder).out.split()))
+    assert re.search(engine, " ".join(asked("report", folder, "--floor", 1, "--md", "-").out.split()))
+    chosen = asked("choose", *words, "--gpus", "l40s,h100-sxm", "--floor", 25, "--html", tmp_path / "page.html")
+    told_all = " ".join(chosen.out.split())
+    assert re.search(f"(H100 80GB SXM5, L40S|L40S, H100 80GB SXM5): {engine}", told_all)
+    assert re.search(f" L40S: {card}", told_all)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert UNLIKE_SAYS["engine"] in page
+    assert UNLIKE_SAYS["architecture"] in page
+    seen = asked("predict", "--model", "llama-3.1-8b", "--gpu", "h100-sxm", "--users", 1).out
+    assert not any(says in " ".join(seen.split()) for says in UNLIKE_SAYS.values())
+
+
+def test_answers_shorter_than_any_that_was_measured_say_so_and_are_less_sure() -> None:
+    assert min(point.output_tokens for point in serving_points()) == SHORTEST
+    h100 = ("predict", "--model", "llama-3.1-8b", "--gpu", "h100-sxm", "--users", 10)
+    short, long = (told(*h100, "--output-tokens", tokens)["runs"][0] for tokens in (SHORTEST - 1, SHORTEST))  # type: ignore[index]
+    assert short["run"]["settings"]["predicted"]["unlike"] == ["answers"]
+    assert "unlike" not in long["run"]["settings"]["predicted"]
+    ends = [one["levels"][0]["output_tok_per_s"]["ci95"] for one in (short, long)]
+    assert ends[0][1] / ends[0][0] > 1.1 * ends[1][1] / ends[1][0]
 
 
 def test_every_engine_of_the_measurements_is_one_that_is_asked() -> None:

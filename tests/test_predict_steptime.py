@@ -133,10 +133,14 @@ ONE_S = StepTime(
 """Every step takes a second, whatever is in it."""
 
 
-def test_where_prompts_cost_nothing_tpot_is_the_step() -> None:
-    seen = closed_loop(ONE_S, users=4, input_tokens=100, output_tokens=11, waiting=Waiting(), request_s=0.25)
+@pytest.mark.parametrize("request_s", [0.25, 0.75])
+@pytest.mark.parametrize(("users", "least_s"), [(1, 0.5 + 1 / 22), (4, 0.5 + 4 / 22), (40, 1)])
+def test_where_prompts_cost_nothing_tpot_is_the_step_and_so_is_the_first_of_many(
+    users: int, least_s: float, request_s: float
+) -> None:
+    seen = closed_loop(ONE_S, users=users, input_tokens=100, output_tokens=11, waiting=Waiting(), request_s=request_s)
     assert seen.tpot_s == pytest.approx(1)
-    assert seen.ttft_s == pytest.approx(0.25 + 0.5)
+    assert seen.ttft_s == pytest.approx(max(least_s, request_s + 0.5))
 
 
 def test_prompts_of_others_are_read_between_the_tokens() -> None:
@@ -152,7 +156,7 @@ def test_users_without_a_place_wait_for_a_cycle_of_those_with_one() -> None:
     seen = closed_loop(ONE_S, users=9, input_tokens=1, output_tokens=11, slots=3, waiting=Waiting(), request_s=0)
     assert (seen.bound, seen.slots) == ("kv", 3)
     cycle_s = 10 + 1
-    assert seen.ttft_s == pytest.approx(0.5 + 2 * cycle_s)
+    assert seen.ttft_s == pytest.approx(0.5 + 3 / 22 + 2 * cycle_s)
     assert seen.output_tok_per_s == pytest.approx(9 * 11 / (seen.ttft_s + 10 * seen.tpot_s))
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from breakeven.hardware.silicon import is_installed
-from breakeven.predict.calibrations import ALL_TIERS, TIERS
+from breakeven.predict.calibrations import ALL_TIERS, TIERS, calibrations, spreads
 from breakeven.predict.coverage import FIGURES, GROUPED, Tried, median_error, row, shipped, tried
 from breakeven.predict.fit import errors, fit
-from breakeven.predict.levels import ENOUGH
+from breakeven.predict.levels import ENOUGH, nearest_of
 from breakeven.predict.shipped import shipped_points
 from breakeven.predict.validate import CLASSES, FOLDS, held_out
 from breakeven.reference.serving import peer_points, serving_points
@@ -83,7 +83,22 @@ def test_intervals_hold_and_are_tried_on_what_they_had_not_seen() -> None:
         points = tried(tier, shipped()[tier])
         for members in (points, *by_class(points)):
             found = row(members, tier=tier)
-            assert all(0.85 <= figure.inside <= 0.95 for figure in found.figures.values()), (tier, found)
+            most = 0.97 if tier == "none" else 0.95
+            assert all(0.85 <= figure.inside <= most for figure in found.figures.values()), (tier, found)
+
+
+@pytest.mark.parametrize("kind", ["dense", "experts"])
+@pytest.mark.parametrize("engine", sorted({row.engine for row in calibrations()} - {""}))
+def test_what_is_told_of_an_engine_never_seen_held_on_each_that_was_left_out(engine: str, kind: str) -> None:
+    """The quantile of all points together held 58 % of SGLang's TTFT and 70 % of its TPOT."""
+    rows = [row for row in spreads() if row.tier == "none" and not row.elsewhere]
+    points = [one for one in shipped()["none"] if (one.point.engine, one.key.kind) == (engine, kind)]
+    assert len(points) > 20
+    for figure in FIGURES:
+        known = {row.group: width for row in rows if (width := getattr(row, figure))}
+        widths = [nearest_of(one.group, known) or math.inf for one in points]
+        inside = [abs(one.errors[figure]) <= math.log(width) for one, width in zip(points, widths, strict=True)]
+        assert np.mean(inside) >= 0.9, figure
 
 
 def by_class(points: tuple[Tried, ...]) -> list[list[Tried]]:
@@ -145,6 +160,8 @@ def test_a_card_whose_own_points_lay_outside_says_so_where_it_is_not_its_own_cal
     runs = json.loads(breakeven(*gb200).out)["runs"]
     said = [run["run"]["settings"]["predicted"].get("outside") for run in runs]
     assert said == [{"points": 17, "inside": pytest.approx(2 / 17)}, None, None]
+    of = [run["levels"][0]["cautions"][0]["values"]["of"] for run in runs]
+    assert ["11.8 % had their TPOT inside" in one for one in of] == [True, False, False]
     page = breakeven(*gb200[:-2]).out
     assert page.count("11.8 % had their TPOT inside") == 1
     own = breakeven("predict", "--model", "qwen3-32b", "--users", 1, "--gpu", "gb200", "--engine", "trtllm").out

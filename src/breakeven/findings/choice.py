@@ -19,6 +19,7 @@ from breakeven.findings.types import Price
 from breakeven.metrics.slo import ServiceLevel
 from breakeven.metrics.summary import Estimate, RunFacts, RunSummary
 from breakeven.mix.types import Load, LoadClass
+from breakeven.predict.calibrations import Unlike
 from breakeven.predict.nextrun import NextRun, next_run
 from breakeven.units import H_PER_MONTH
 
@@ -61,6 +62,8 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """Of the weights, where it was predicted."""
     products: str | None = None
     """The numbers that it multiplies, 16 bits where narrower weights are widened first; where it was predicted."""
+    unlike: tuple[Unlike, ...] = ()
+    """Of what no measurement is at all: `engine`, `architecture`; where it was predicted."""
     outside: dict[str, float] | None = None
     """Points of the card, and which part of them such an interval held, where that was few (`predict/coverage.py`)."""
 
@@ -147,6 +150,7 @@ def _candidate(run: RunSummary, *, level: ServiceLevel, prices: Prices) -> Candi
         bound=_bound(run.run, row.users.value),
         precision=about.get("precision"),
         products=about.get("products"),
+        unlike=tuple(about.get("unlike", ())),
         outside=about.get("outside"),
         reason=None if point is None or point.reason is None else replace(point.reason, role="this node"),
     )

@@ -23,6 +23,9 @@ cards; other engines only; kernels of the engine on this card, and the engine on
 TIERS: Final[tuple[Tier, ...]] = ("same", "card", "engine", "none")
 """Those that need nothing but the table."""
 ALL_TIERS: Final[tuple[Tier, ...]] = (*TIERS, "kernels")
+Figure = Literal["ttft_s", "tpot_s", "output_tok_per_s"]
+Unlike = Literal["engine", "architecture", "answers"]
+"""Of what no point is at all; `answers`: of answers as short as these."""
 ELSEWHERE: Final = frozenset({"engine", "none", "kernels"})
 """Tiers in which a card may be of an architecture that was never measured."""
 
@@ -105,9 +108,13 @@ class Chosen(NamedTuple):
         """For `closed_loop`."""
         return self.calibration.parameters.waiting
 
-    def factor(
-        self, figure: Literal["ttft_s", "tpot_s", "output_tok_per_s"], *, bound: Bound, users: int
-    ) -> float | None:
+    @property
+    def unlike(self) -> tuple[Unlike, ...]:
+        """Of what no point was measured: intervals are then as wide as on what was most unlike."""
+        engine: tuple[Unlike, ...] = ("engine",) if self.tier == "none" else ()
+        return (*engine, "architecture") if any(row.elsewhere for row in self.spreads) else engine
+
+    def factor(self, figure: Figure, *, bound: Bound, users: int) -> float | None:
         """The half-width of a figure's 90 % interval as a factor; None where nothing tells how wrong it may be."""
         known = {row.group: width for row in self.spreads if (width := getattr(row, figure))}
         return nearest_of(Group(self.calibration.key, bound == "kv", users), known)

@@ -67,25 +67,38 @@ def closed_loop(
     and C = D + P + a step the cycle of a place: D = (output - 1) x step + `interrupts` x (n - 1) x D / C x P, since
     each of the others has one prompt read a cycle. Then TPOT = D / (output - 1); TTFT = request + `prompts` x (P +
     half a step) + `burst` x n x P + (users / n - 1) x C, the last for those who wait for a place. Lengths are means;
-    `context_tokens` is what an answering user has in the cache, where that is not input + output / 2. No step takes on
-    more than FULLEST tokens of prompts, so that D is at most (output - 1) x such a step: of answers of a few tokens,
-    whose users mostly wait for each other's prompts, the rest of D is before the first token and part of TTFT.
+    `context_tokens` is what an answering user has in the cache, where that is not input + output / 2.
+
+    Where answers are shorter than there are users, a step reads n / output prompts, and P is the part of each in what
+    they add: products do not hide behind the weights that are read as those of one prompt do. And no cycle is shorter
+    than output x step + (1 + `interrupts` x (n - 1)) x P, in which each user's prompt is read once, less half a step
+    where few users ask for long answers, which has begun already; what is missing is waited for the first token. No
+    step takes on more than FULLEST tokens of prompts, so that D is at most (output - 1) x such a step; the rest of D
+    is before the first token too, and part of TTFT.
     """
     at_once = min(float(users), slots)
     context = input_tokens + output_tokens / 2 if context_tokens is None else context_tokens
     answering = at_once
+    together = max(1.0, min(at_once / output_tokens, FULLEST / input_tokens))
+    before = (1 - together) * input_tokens / 2  # each looks back at its own tokens alone
     for _ in range(_ROUNDS):
         step_s = steps.step_s(0, 0, answering, answering * context)
-        prompt_s = steps.step_s(input_tokens, 0, answering, answering * context) - step_s
+        read_s = steps.step_s(together * input_tokens, before, answering, answering * context)
+        prompt_s = (read_s - step_s) / together
         others_s = waiting.interrupts * (at_once - 1) * prompt_s
         decode_s = _decode_s((output_tokens - 1) * step_s, prompt_s + step_s, others_s)
         cycle_s = decode_s + prompt_s + step_s
         answering = 1 + (at_once - 1) * decode_s / cycle_s
-    in_line_s = (users / at_once - 1) * cycle_s
-    ttft_s = request_s + waiting.prompts * (prompt_s + step_s / 2) + waiting.burst * at_once * prompt_s + in_line_s
+    begun = (1 - min(1.0, at_once / output_tokens)) / 2
+    whole_s = (output_tokens - begun) * step_s + prompt_s + waiting.interrupts * (at_once - 1) * prompt_s
+    in_line_s = (users / at_once - 1) * max(cycle_s, whole_s)
+    first_s = request_s + waiting.prompts * (prompt_s + step_s / 2) + waiting.burst * at_once * prompt_s
+    ttft_s = max(first_s, whole_s - decode_s) + in_line_s
     read_tokens = min(FULLEST, (at_once - 1) * input_tokens)
-    read_before = max(0.0, input_tokens - read_tokens) if read_tokens else 0.0
-    fullest_s = steps.step_s(read_tokens, read_before, answering, answering * context)
+    longer = input_tokens - read_tokens
+    read_before = longer if longer > 0 else longer / 2
+    beside = min(answering, max(1.0, (output_tokens - 1) * read_tokens / input_tokens))
+    fullest_s = steps.step_s(read_tokens, read_before, beside, beside * context)
     answered_s = min(decode_s, (output_tokens - 1) * fullest_s)
     return Closed(
         ttft_s=ttft_s + (decode_s - answered_s),

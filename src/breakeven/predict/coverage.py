@@ -23,11 +23,10 @@ from breakeven.predict.levels import Group, Key, nearest_of
 from breakeven.predict.shipped import calibrated, shipped_points
 from breakeven.predict.validate import (
     ENOUGH,
-    SHARES,
     Setting,
-    factor,
     group_of,
     groups,
+    half_widths,
     held_out,
     held_out_by_kernels,
     setting,
@@ -211,7 +210,7 @@ def tried(tier: Tier, held: Sequence[Held]) -> tuple[Tried, ...]:
     for part in dict.fromkeys(parts):
         others = [one for one, at in zip(held, parts, strict=True) if at != part]
         found = groups(((one.group, one) for one in others), tier)
-        known = {figure: _widths(found, figure, tier) for figure in FIGURES}
+        known = {figure: half_widths(found, tier, partial(_miss, figure)) for figure in FIGURES}
         for index, at in enumerate(parts):
             if at == part:
                 widths = {name: nearest_of(held[index].group, known[name]) or math.inf for name in FIGURES}
@@ -231,6 +230,7 @@ class Outside(Struct, frozen=True, kw_only=True):
     """Part of those whose TPOT was inside."""
 
 
+@functools.cache
 def outside(tier: Tier, gpu: str) -> Outside | None:
     """Of a card that was left out as the tier says; None where its intervals held, or too few points tell."""
     if tier == "same" or sum(point.gpu == gpu for point in serving_points()) < ENOUGH:
@@ -245,10 +245,8 @@ def _tried_of(tier: Tier) -> tuple[Tried, ...]:
     return tried(tier, shipped()[tier])
 
 
-def _widths(found: Mapping[Group, Sequence[Held]], figure: str, tier: Tier) -> dict[Group, float]:
-    """Of the groups that are large enough to have one."""
-    widths = {at: factor([one.errors[figure] for one in rows], share=SHARES[tier]) for at, rows in found.items()}
-    return {at: width for at, width in widths.items() if width}
+def _miss(figure: str, one: Held) -> tuple[str, float]:
+    return one.point.engine, one.errors[figure]
 
 
 def row(points: Sequence[Tried], *, tier: Tier, by: str = "all", name: str = "all") -> Row:

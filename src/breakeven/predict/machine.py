@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from msgspec import Struct
 
+from breakeven.predict.calibrations import Figure
 from breakeven.predict.closed import Closed, Waiting, closed_loop
 from breakeven.predict.fit import SD_LOG, Floats, Prior, Seen, least, missed
 from breakeven.predict.steptime import StepTime
@@ -49,7 +50,7 @@ class Machine(Struct, frozen=True, kw_only=True):
 
     def factor(
         self,
-        figure: Literal["ttft_s", "tpot_s", "output_tok_per_s"],
+        figure: Figure,
         *,
         users: int,
         input_tokens: float,

@@ -17,15 +17,15 @@ from breakeven.load.arrivals import arrival_times_s, parse_arrivals
 from breakeven.metrics.definitions import METRICS
 from breakeven.metrics.statistics import QUANTILES, inverted
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile
-from breakeven.predict.calibrations import Chosen
+from breakeven.predict.calibrations import Chosen, Figure
 from breakeven.predict.closed import Bound, Closed, closed_loop
 from breakeven.predict.memory import memory, sequences
 from breakeven.predict.replica import Engine
 from breakeven.predict.scheduler import Load, simulate
 from breakeven.predict.steptime import StepTime, step_time
 from breakeven.predict.tails import PERCENTILES, STEP_TOKENS, STRAYED, Strayed, stray, wider
-from breakeven.predict.told import FIGURES, WIDER, Figure, of_both, predicted_caution
-from breakeven.predict.wanted import PLAIN, Wanted, best_of, cache_of, closed_of
+from breakeven.predict.told import FIGURES, WIDER, of_both
+from breakeven.predict.wanted import PLAIN, Wanted, best_of, cache_of, caution_of, closed_of, factor_of
 
 LEAST_ANSWERS: Final = 400
 MOST_ARRIVALS: Final = 12_000
@@ -95,16 +95,11 @@ def open_level(wanted: Wanted, chosen: Chosen, req_per_s: float) -> Opened:
     )
     users = machine.in_flight(req_per_s / wanted.replicas)
     closed = machine.at(users)
-    factor = {name: chosen.factor(name, bound=closed.bound, users=max(1, round(users))) for name in FIGURES}
+    factor = {name: factor_of(wanted, chosen, name, bound=closed.bound, users=max(1, round(users))) for name in FIGURES}
     wide = {name: None if value is None else value**WIDER for name, value in factor.items()}
     most = machine.most_req_per_s * wanted.replicas
-    caution = predicted_caution(
-        "queue" if req_per_s >= most else closed.bound,
-        points=chosen.calibration.points,
-        tier=chosen.tier,
-        load=req_per_s,
-        option="rate",
-    )
+    bound = "queue" if req_per_s >= most else closed.bound
+    caution = caution_of(wanted, chosen, bound, load=req_per_s, option="rate")
     if req_per_s >= most:
         return Opened(_overrun(wanted, req_per_s, most, wide["tpot_s"], caution), "queue")
     times = _times(machine, chosen, req_per_s, users=users, factor=wide)

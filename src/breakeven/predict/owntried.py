@@ -7,13 +7,13 @@ from typing import Final
 from msgspec import Struct
 
 from breakeven.metrics.summary import RunSummary
-from breakeven.predict.calibrations import choose
+from breakeven.predict.calibrations import Figure, choose
 from breakeven.predict.closed import Closed, predict_closed
 from breakeven.predict.fit import Seen
 from breakeven.predict.machine import fit_machine
 from breakeven.predict.own import levels, own
 from breakeven.predict.roofline import known_parts
-from breakeven.predict.told import FIGURES, TIER_SAYS, Figure
+from breakeven.predict.told import FIGURES, TIER_SAYS
 
 LEAST: Final = 3
 """Numbers of users of a run on a machine that no table knows: two are fitted, the rest predicted."""

@@ -19,11 +19,12 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-StepTime = Callable[[int, int, int, int], float]
+StepTime = Callable[[int, float, int, int], float]
 """Seconds of one step: (prefill_tokens, prefill_context_tokens, decode_users, decode_context_tokens).
 
-`prefill_context_tokens` are those that the prompts being read had in the cache before the step, `decode_context_tokens`
-those of the requests that are answering.
+`prefill_context_tokens` are those that the prompt being read had in the cache before the step: a token of it looks back
+at them and at half of `prefill_tokens`. Of several prompts it is as much less (it may be below 0) as each looks back at
+its own tokens alone. `decode_context_tokens` are those of the requests that are answering.
 """
 
 _NOTHING: Final = np.empty(0)
@@ -136,18 +137,20 @@ class Replica:
         """Decide the next steps, whose ends are then known; none where there is nothing to do."""
         self._make_room()
         budget = self._engine.step_tokens - self._answering
-        tokens = context = 0
+        tokens, looked_at = 0, 0.0
         for job in self._reading:
             chunk = min(budget, job.left)
             tokens, budget = tokens + chunk, budget - chunk
-            context += job.cached if chunk else 0
+            looked_at += chunk * (job.cached + chunk / 2)
             self._read(job, chunk)
         while budget > 0 and self.waiting and self._fits(self.waiting[0]):
             job = self._admit()
             chunk = min(budget, job.left)
             tokens, budget = tokens + chunk, budget - chunk
+            looked_at += chunk * chunk / 2
             self._read(job, chunk)
         if tokens:
+            context = looked_at / tokens - tokens / 2
             step_s = self._engine.step_s(tokens, context, self._answering, self._context)
             self._planned = np.array([now_s + step_s])
         elif self._answering:

@@ -11,17 +11,26 @@ from msgspec.structs import asdict, replace
 
 from breakeven.hardware import products_on
 from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
-from breakeven.predict.calibrations import Chosen
+from breakeven.predict.calibrations import Chosen, Figure
 from breakeven.predict.closed import Closed
-from breakeven.predict.coverage import outside
 from breakeven.predict.machine import Machine
 from breakeven.predict.openloop import open_level
 from breakeven.predict.own import levels
 from breakeven.predict.requests import alike
 from breakeven.predict.steptime import step_time
 from breakeven.predict.tails import Ratios, Routed, ratios
-from breakeven.predict.told import FIGURES, Figure, predicted_caution, summarised
-from breakeven.predict.wanted import Wanted, best_of, cache_of, closed_of, unlimited
+from breakeven.predict.told import FIGURES, predicted_caution, summarised
+from breakeven.predict.wanted import (
+    Wanted,
+    best_of,
+    cache_of,
+    caution_of,
+    closed_of,
+    factor_of,
+    missed,
+    unlike,
+    unlimited,
+)
 
 NOTHING: Final[Mapping[int, LevelSummary]] = MappingProxyType({})
 LONG_LINE: Final = 3
@@ -66,7 +75,8 @@ def predicted_run(wanted: Wanted, chosen: Chosen, *, known: Mapping[int, LevelSu
                     "source": found.source,
                     "licence": found.licence,
                     "own": found.own,
-                    **_outside(wanted, chosen),
+                    **({"unlike": list(lacking)} if (lacking := unlike(wanted, chosen)) else {}),
+                    **({"outside": asdict(found_out)} if (found_out := missed(wanted, chosen)) else {}),
                     **({"lacks_kernels": wanted.lacks_kernels} if wanted.lacks_kernels else {}),
                     "bounds": dict(bounds),
                 },
@@ -77,12 +87,6 @@ def predicted_run(wanted: Wanted, chosen: Chosen, *, known: Mapping[int, LevelSu
             *(one.level for _, one in opened),
         ),
     )
-
-
-def _outside(wanted: Wanted, chosen: Chosen) -> dict[str, dict[str, float]]:
-    """That points of the card itself lay outside of such intervals, where they did."""
-    missed = None if chosen.calibration.own else outside(chosen.tier, wanted.gpu.key)
-    return {} if missed is None else {"outside": asdict(missed)}
 
 
 def _run_id(wanted: Wanted) -> str:
@@ -159,10 +163,10 @@ def _level(wanted: Wanted, chosen: Chosen, users: int, closed: Closed) -> LevelS
         users,
         closed,
         requests=wanted.requests,
-        factor={name: chosen.factor(name, bound=closed.bound, users=round(each)) for name in FIGURES},
+        factor={name: factor_of(wanted, chosen, name, bound=closed.bound, users=round(each)) for name in FIGURES},
         best=_of_all(best_of(wanted, each, closed), users / each),
         tails=_tails(*_as_simulated(wanted, chosen, users, closed)) if wanted.has_tails else {},
-        caution=predicted_caution(closed.bound, points=chosen.calibration.points, tier=chosen.tier, load=users),
+        caution=caution_of(wanted, chosen, closed.bound, load=users),
     )
 
 

@@ -84,9 +84,9 @@ class StepTime(Struct, frozen=True, kw_only=True):
     ) -> float:
         """Seconds of a step that reads `prefill_tokens` of prompts and gives `decode_users` users a token each.
 
-        `prefill_context_tokens` are those of the same prompts that were read in steps before, `decode_context_tokens`
-        what the answering users have in the cache, all together. Several prompts in one step are taken as one: their
-        attention, a few hundredths of the time of a prompt of a thousand tokens, is then overstated.
+        `prefill_context_tokens` are those of the same prompt that were read in steps before; of several prompts as much
+        less as each looks back at its own tokens alone (`replica.StepTime`). `decode_context_tokens`: what the
+        answering users have in the cache, all together.
         """
         tokens = prefill_tokens + decode_users
         if not tokens:

@@ -1,6 +1,6 @@
 """A predicted level as it is stored: figures, intervals, percentiles, and the mark that nobody measured it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from msgspec.structs import replace
@@ -8,12 +8,13 @@ from msgspec.structs import replace
 from breakeven.caution import Caution
 from breakeven.metrics.statistics import inverted, reciprocal
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, Quantile
-from breakeven.predict.calibrations import Tier
+from breakeven.predict.calibrations import Figure, Tier, Unlike
 from breakeven.predict.closed import Closed
+from breakeven.predict.coverage import Outside
 from breakeven.predict.requests import Requests
 from breakeven.predict.tails import PERCENTILES, Ratios, Strayed, stray, wider
+from breakeven.say import share
 
-Figure = Literal["ttft_s", "tpot_s", "output_tok_per_s"]
 FIGURES: Final[tuple[Figure, ...]] = ("ttft_s", "tpot_s", "output_tok_per_s")
 WIDER: Final = 1.959964 / 1.644854
 """On the log scale a 95 % interval is so much wider than one of 90 %, where errors are log-normal."""
@@ -23,6 +24,11 @@ TIER_SAYS: Final = {
     "engine": "this engine on other cards",
     "none": "other engines and cards",
     "kernels": "kernels on this card or its like, and this engine on other cards",
+}
+UNLIKE_SAYS: Final[Mapping[Unlike, str]] = {
+    "engine": "none is of this engine: intervals are those of the engine that the others told worst",
+    "architecture": "no serving was measured on its architecture: intervals are as wide as misses on such ones in 2024",
+    "answers": "none is of answers as short as these: intervals hold what a scheduler says of them too",
 }
 BOUND_SAYS: Final = {
     "bandwidth": "the memory's bandwidth",
@@ -79,14 +85,31 @@ def of_both(closed: Closed, output_tokens: float, factor: Mapping[Figure, float 
 
 
 def predicted_caution(
-    bound: str, *, points: int, tier: Tier, load: float, option: Literal["users", "rate"] = "users"
+    bound: str,
+    *,
+    points: int,
+    tier: Tier,
+    load: float,
+    option: Literal["users", "rate"] = "users",
+    unlike: Iterable[Unlike] = (),
+    missed: Outside | None = None,
 ) -> Caution:
     """That nobody measured a level; `option` is the one of `breakeven run` that asks for such a load."""
+    of = [TIER_SAYS[tier], *map(UNLIKE_SAYS.__getitem__, unlike)]
+    of += [] if missed is None else [outside_text(missed.points, missed.inside)]
     return Caution(
         id="predicted",
         seen="predicted, not measured: from {points} measurements of {of}; held back by {bound}",
         advice=f"measure it before you decide: breakeven run --url URL --{option} {{load:plain}}",
-        values={"points": points, "of": TIER_SAYS[tier], "bound": BOUND_SAYS[bound], "load": load},
+        values={"points": points, "of": "; ".join(of), "bound": BOUND_SAYS[bound], "load": load},
+    )
+
+
+def outside_text(points: float, inside: float) -> str:
+    """That intervals told of a card did not hold where its own points were left out."""
+    return (
+        f"such an interval did not hold on this card: of its own {points:.0f} measurements, left out, {share(inside)} "
+        "had their TPOT inside"
     )
 
 

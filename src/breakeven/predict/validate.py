@@ -169,6 +169,39 @@ groups, a model, card or engine at a time, so that the misses of other groups te
 (docs/PREDICTION.md, coverage)."""
 
 
+def half_widths(
+    found: Mapping[Group, Sequence[Row]], tier: Tier, of: Callable[[Row], tuple[str, float]]
+) -> dict[Group, float]:
+    """The half-width of an interval by group, as a factor, of log errors by engine; no group that is too small for one.
+
+    Where no point is of the engine it is that of the engine that was missed most, left out: what most points say, all
+    of two engines, tells nothing of a third that schedules unlike them.
+    """
+    widths = {at: factor([of(row)[1] for row in rows], share=SHARES[tier]) for at, rows in found.items()}
+    if tier == "none":
+        widths = {at: _widest([width, *_by_engine(found, at, of)]) for at, width in widths.items()}
+    return {at: width for at, width in widths.items() if width}
+
+
+def _by_engine(
+    found: Mapping[Group, Sequence[Row]], at: Group, of: Callable[[Row], tuple[str, float]]
+) -> list[float | None]:
+    """Of each engine with ENOUGH points of such users, or of all users together."""
+    like = [group for group in found if (group.key, group.waits) == (at.key, at.waits) and group.users] or [at]
+    every = [of(row) for group in like for row in found[group]]
+    here = [of(row) for row in found[at]]
+    widths = []
+    for engine in dict.fromkeys(name for name, _ in every):
+        mine, whole = ([error for name, error in told if name == engine] for told in (here, every))
+        enough = mine if len(mine) >= ENOUGH else whole
+        widths.append(factor(enough) if len(enough) >= ENOUGH else None)
+    return widths
+
+
+def _widest(widths: Iterable[float | None]) -> float | None:
+    return max((width for width in widths if width), default=None)
+
+
 def factor(misses: Sequence[float], *, share: float = 0.9) -> float | None:
     """Half-width of an interval as a factor: the `share` quantile of |log error|, n + 1 counted (split conformal).
 

@@ -1,22 +1,28 @@
 """What a predicted curve is to be of, and what one replica of it does in a closed loop."""
 
 import math
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from breakeven.caution import Caution
 from breakeven.errors import UsageError
 from breakeven.hardware import Gpu, ModelShape
 from breakeven.hardware.silicon import Lacking
-from breakeven.predict.calibrations import Chosen
-from breakeven.predict.closed import Closed, Waiting, closed_loop, predict_closed
+from breakeven.predict.calibrations import Chosen, Figure, Unlike
+from breakeven.predict.closed import Bound, Closed, Waiting, closed_loop, predict_closed
+from breakeven.predict.coverage import Outside, outside
 from breakeven.predict.memory import kv_tokens, memory, sequences
 from breakeven.predict.requests import Requests
 from breakeven.predict.steptime import PERFECT, step_time
+from breakeven.predict.tails import wider
+from breakeven.predict.told import predicted_caution
 
 UNBOUNDED: Final = 1e6
 """So many times better than predicted is as good as without limit."""
+SHORTEST: Final = 100
+"""Tokens of the shortest answers among the shipped points."""
 PLAIN: Final = Waiting(prompts=1, burst=0, interrupts=1)
 """As the simulated engine lets wait: prompts are read in the order in which they come, while others are answered."""
 
@@ -46,6 +52,47 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """Why a prediction by kernels was not to be had, where their package is installed and no point was measured."""
     has_tails: bool = True
     """p90, p95 and p99 are worked out too, on the simulated engine: some hundredths of a second a level."""
+
+
+def unlike(wanted: Wanted, chosen: Chosen) -> tuple[Unlike, ...]:
+    """Of what no point of those that a prediction rests on is at all."""
+    return (*chosen.unlike, "answers") if _is_short(wanted, chosen) else chosen.unlike
+
+
+def _is_short(wanted: Wanted, chosen: Chosen) -> bool:
+    return wanted.requests.output_tokens < SHORTEST and not chosen.calibration.own
+
+
+def missed(wanted: Wanted, chosen: Chosen) -> Outside | None:
+    """That points of the card itself lay outside of such intervals, where they did."""
+    return None if chosen.calibration.own else outside(chosen.tier, wanted.gpu.key)
+
+
+def caution_of(
+    wanted: Wanted, chosen: Chosen, bound: str, *, load: float, option: Literal["users", "rate"] = "users"
+) -> Caution:
+    """That nobody measured a level, and what is not known of its like."""
+    return predicted_caution(
+        bound,
+        points=chosen.calibration.points,
+        tier=chosen.tier,
+        load=load,
+        option=option,
+        unlike=unlike(wanted, chosen),
+        missed=missed(wanted, chosen),
+    )
+
+
+def factor_of(wanted: Wanted, chosen: Chosen, figure: Figure, *, bound: Bound, users: int) -> float | None:
+    """The half-width of a figure's 90 % interval as a factor; None where nothing tells how wrong it may be.
+
+    Of answers shorter than any that was measured a fit tells of prompts that are read while others are answered, and a
+    scheduler that each takes its time: throughput and TTFT may be as wrong as these two differ.
+    """
+    width = chosen.factor(figure, bound=bound, users=users)
+    if figure == "tpot_s" or not _is_short(wanted, chosen):
+        return width
+    return wider(width, 1 / min(1.0, chosen.waiting.interrupts))
 
 
 def closed_of(wanted: Wanted, chosen: Chosen, users: float) -> Closed:

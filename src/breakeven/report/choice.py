@@ -12,8 +12,8 @@ from breakeven.metrics.summary import Estimate
 from breakeven.mix.text import load_classes
 from breakeven.mix.types import LoadClass
 from breakeven.predict.text import told_precision
-from breakeven.predict.told import BOUND_SAYS
-from breakeven.report.predicted import left_lines, outside_text
+from breakeven.predict.told import BOUND_SAYS, UNLIKE_SAYS, outside_text
+from breakeven.report.predicted import left_lines
 from breakeven.report.words import people
 from breakeven.say import chance, fixed, interval, room, short, wrapped
 from breakeven.table import Column, Table, lines
@@ -22,6 +22,8 @@ from breakeven.units import short_count, short_rate
 _UNIT: Final = {"usd_per_mtok": "USD per million output tokens", "usd_per_month": "USD a month"}
 SOURCES: Final = 5
 """So many prices have their source in the text; the JSON has all."""
+MOST_NAMED: Final = 4
+"""Cards of which the same is said."""
 MOST_LEFT: Final = 3
 """Cards that a line without any candidate names."""
 LEAST_CHANCE: Final = 0.005
@@ -54,8 +56,9 @@ def _lines(choice: Choice, engine: str) -> Iterator[str]:
             yield from wrapped(f"{one.card}: in {told}")
             yield ""
         if one.outside is not None:
-            yield from wrapped(f"{one.label}: {outside_text(one.outside)}")
+            yield from wrapped(f"{one.label}: {outside_text(**one.outside)}")
             yield ""
+    yield from _unlike(choice)
     if choice.left_out:
         yield from left_lines(choice.left_out)
         yield ""
@@ -63,6 +66,16 @@ def _lines(choice: Choice, engine: str) -> Iterator[str]:
     yield from _peak(choice)
     yield from _prices(choice)
     yield "predicted: measured by nobody; 95 % from errors on what the calibration had not seen, prices as they stand"
+
+
+def _unlike(choice: Choice) -> Iterator[str]:
+    """Whom no measurement is of: all of one engine, and cards by name."""
+    for what, says in UNLIKE_SAYS.items():
+        cards = list(dict.fromkeys(one.card for one in choice.candidates if what in one.unlike))
+        if cards:
+            more = f" and {len(cards) - MOST_NAMED} more" if len(cards) > MOST_NAMED else ""
+            yield from wrapped(f"{', '.join(cards[:MOST_NAMED])}{more}: {says}")
+            yield ""
 
 
 def _peak(choice: Choice) -> Iterator[str]:

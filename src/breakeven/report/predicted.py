@@ -1,6 +1,6 @@
 """Predicted curves in a terminal: a table a card, what holds each level back, and where the prediction comes from."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from breakeven.findings import names
@@ -8,8 +8,8 @@ from breakeven.findings.choice import Left
 from breakeven.hardware import ModelShape
 from breakeven.metrics.summary import Distribution, LevelSummary, RunFacts, RunSummary
 from breakeven.predict.text import told_precision
-from breakeven.predict.told import BOUND_SAYS, TIER_SAYS
-from breakeven.say import Ends, interval, room, share, wrapped
+from breakeven.predict.told import BOUND_SAYS, TIER_SAYS, UNLIKE_SAYS, outside_text
+from breakeven.say import Ends, interval, room, wrapped
 from breakeven.table import Column, Table, heads, lines
 from breakeven.units import short_count, short_s
 
@@ -81,15 +81,8 @@ def source_text(run: RunFacts) -> str:
     told = f"{about['points']} measurements of {TIER_SAYS[about['nearest']]}{when}: {about['source']}"
     lacks = "" if about.get("own") else LACKS_SAYS.get(about.get("lacks_kernels", ""), "")
     told += f"; not from measured kernels: {lacks}" if lacks else ""
-    return told + (f"; {outside_text(about['outside'])}" if about.get("outside") else "")
-
-
-def outside_text(missed: Mapping[str, float]) -> str:
-    """That intervals told of a card did not hold where its own points were left out."""
-    return (
-        f"such an interval did not hold on this card: of its own {missed['points']:.0f} measurements, left out, "
-        f"{share(missed['inside'])} had their TPOT inside"
-    )
+    told += "".join(f"; {UNLIKE_SAYS[one]}" for one in about.get("unlike", ()))
+    return told + (f"; {outside_text(**about['outside'])}" if about.get("outside") else "")
 
 
 def left_lines(left: Sequence[Left]) -> list[str]:
