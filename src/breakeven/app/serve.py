@@ -138,9 +138,7 @@ class Shelf:
         if not found:
             return None
         whose = f"scenario {found[0]} has" if len(found) == 1 else f"scenarios {' and '.join(found)} have"
-        return (
-            f"The {whose} no [reference] and can price one run alone; several that are picked take the newest quotes."
-        )
+        return f"The {whose} no [reference] and prices one run alone; several that are picked take the newest quotes."
 
     def live(self, name: str) -> dict[str, Any]:
         """The levels of a run over time, and how far it is."""
