@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
@@ -67,6 +67,10 @@ def falling_speeds(draw: st.DrawFn) -> Array:
     return np.array([speeds * USERS])
 
 
+ONE_SPEED: Array = np.array([[100.0, *(np.array([69.90739945778388]) * [1, 2, 10, 20]).tolist()]])
+"""From 5 users on each is as fast as with more, but for rounding."""
+
+
 @given(tput=falling_speeds())
 def test_between_levels_no_user_gets_faster_with_load(tput: Array) -> None:
     u = np.geomspace(1, 100, 300)
@@ -127,14 +131,40 @@ def test_between_levels_throughput_lies_above_the_chord_and_below_the_neighbouri
 def test_where_throughput_falls_it_may_have_fallen_by_the_same_power_from_a_peak_before() -> None:
     users, tput = np.array([1.0, 10.0, 50.0, 100.0]), np.array([100.0, 1000.0, 1200.0, 900.0])
     found = throughput_envelope(users, tput, np.full(4, 0.001))
-    # the line from the origin, and one from what 1200 would have been at 10 users by the fall beyond 50
+    # the line from the origin, and 1200 at 50 users fallen by the power that is seen beyond: 100 u = 1200 (50 / u)^p
     power = (np.log(1200 / 900) + 2 * 0.001 * np.sqrt(2)) / np.log(2)
-    slope = 1200 * (5**power - 1) / 40
-    peak = (1200 + 50 * slope) / (100 + slope)
+    peak = (12 * 50**power) ** (1 / (1 + power))
     assert greatest_up_to(found.high, 50.0) == pytest.approx((peak, 100 * peak))
     assert value_at(found.high, 60.0) == pytest.approx(1250.0)
     # and it may have fallen to the top level at once
     assert value_at(found.low, 60.0) == pytest.approx(900.0)
+
+
+def test_a_fall_between_two_levels_that_lie_near_is_taken_from_levels_further_on() -> None:
+    """The truth rises to 2000 at 20 users and falls as 1 / u: between 40 and 42 users by 5 % ± 1.4 %."""
+    users, tput = np.array([1.0, 10.0, 40.0, 42.0, 100.0]), np.array([100.0, 1000.0, 1000.0, 952.4, 400.0])
+    found = throughput_envelope(users, tput, np.full(5, 0.01))
+    assert 2000 <= greatest_up_to(found.high, 40.0)[1] < 1.03 * 2000
+    assert 1333 <= value_at(found.high, 30.0) < 1.15 * 1333
+    # also where the near two do not surely fall
+    flat = throughput_envelope(users, np.array([100.0, 1000.0, 1000.0, 980.0, 400.0]), np.full(5, 0.01))
+    assert 2000 <= greatest_up_to(flat.high, 40.0)[1] < 1.1 * 2000
+
+
+def test_a_level_on_the_fall_does_not_make_it_steeper_by_its_error() -> None:
+    """25 users lie 4 % above the power that 50 and 100 users show, which their errors explain: no peak beyond it."""
+    users, tput = np.array([1.0, 10.0, 25.0, 50.0, 100.0]), np.array([100.0, 900.0, 1660.0, 800.0, 400.0])
+    found = throughput_envelope(users, tput, np.full(5, 0.01))
+    assert value_at(found.high, 37.5) == pytest.approx((1660 + 800) / 2)
+
+
+def test_what_fell_does_not_rise_again() -> None:
+    users, tput = np.array([1.0, 10.0, 50.0, 100.0]), np.array([100.0, 1000.0, 700.0, 400.0])
+    found = throughput_envelope(users, tput, np.full(4, 0.01))
+    assert value_at(found.high, 99.0) == 700.0
+    # where it rose before, the peak may lie beyond
+    rose = throughput_envelope(users, np.array([100.0, 500.0, 700.0, 400.0]), np.full(4, 0.01))
+    assert value_at(rose.high, 99.0) == pytest.approx(700 + 49 * 5)
 
 
 def test_levels_that_lie_near_do_not_bound_by_their_error() -> None:
@@ -147,6 +177,7 @@ def test_levels_that_lie_near_do_not_bound_by_their_error() -> None:
 
 
 @given(tput=falling_speeds(), share=st.floats(0.001, 0.999), error=st.sampled_from([0.0, 0.02]))
+@example(tput=ONE_SPEED, share=0.5, error=0.0)
 def test_the_lowest_curve_lies_below_the_highest_and_neither_user_gets_faster(
     tput: Array, share: float, error: float
 ) -> None:

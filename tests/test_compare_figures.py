@@ -313,7 +313,7 @@ def test_the_levels_are_named_that_narrow_k_most_and_by_how_much() -> None:
     assert second.factor == first.factor_then
     assert (second.factor_then or 0) < (first.factor_then or 0) < (first.factor or 0)
     assert next_levels_text((first, second)).endswith(
-        f"the interval would be about ± {100 * ((second.factor_then or 0) - 1):.1f} % instead of "
+        f"the interval would be about ± {100 * ((second.factor_then or 0) - 1):.0f} % instead of "
         f"a factor of {first.factor:.2f} either way; most of the interval is what may lie between levels"
     )
 
@@ -344,6 +344,25 @@ def test_measuring_the_named_level_narrows_the_interval() -> None:
     assert named is not None
     assert 5 < (named.users or 0) < 100
     assert width((1, 5, (named.users or 0), 100)) < 0.5 * width((1, 5, 100))
+
+
+@pytest.mark.parametrize(("peak", "power"), [(17, 1.2), (25, 0.8), (33, 0.6)])
+def test_two_named_levels_find_a_peak_that_lies_between_two_others(peak: int, power: float) -> None:
+    """A level that is tried on the curve as it is read never finds one: that curve has its peak at a level."""
+
+    def true(u: float) -> float:
+        return 100 * u / (1 + u / peak) / math.pow(max(1.0, u / peak), power)
+
+    floor, levels = ServiceLevel(floor_tok_per_s_per_user=15.0), {u: true(u) for u in (1, 5, 10, 50, 100)}
+    for _ in range(2):
+        named = levels_for(a_run(levels), floor)[0].users
+        assert named is not None
+        levels = dict(sorted({**levels, named: true(named)}.items()))
+    low, high = operating_point(a_run(levels), floor).output_tok_per_s.ci95
+    assert low is not None
+    assert high is not None
+    assert low <= true(peak) <= high
+    assert math.sqrt(high / low) < 1.08
 
 
 def test_no_level_is_named_where_sampling_error_dominates() -> None:

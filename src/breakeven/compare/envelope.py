@@ -10,7 +10,8 @@ server fills up) above the chord and below the secants, a convex one below the c
 
 Two levels that lie near give a secant that their sampling error turns far. So of the secants through a level the one
 is taken that bounds best with two standard errors added. Where throughput falls to the right of a level, it may have
-fallen from a peak left of that level by the same power of the load, which is steeper than the secant.
+fallen from a peak left of that level by the same power of the load, which is steeper than the secant; where it fell to
+the left of a level, it does not rise again.
 """
 
 import math
@@ -24,6 +25,7 @@ Array = NDArray[np.float64]
 _ERRORS: Final = 2.0
 """Standard errors that are added to a secant, and beyond which levels show a bend."""
 _HAIR: Final = 1e-12
+_HALVINGS: Final = 40
 
 
 class Lines(NamedTuple):
@@ -47,6 +49,17 @@ class _Slope(NamedTuple):
     error: float
 
 
+_FLAT: Final = _Slope(0.0, 0.0)
+
+
+def _rises(line: _Slope) -> bool:
+    return line.slope > _ERRORS * line.error
+
+
+def _falls(line: _Slope) -> bool:
+    return line.slope < -_ERRORS * line.error
+
+
 class _Levels(NamedTuple):
     users: list[float]
     values: list[float]
@@ -59,12 +72,25 @@ class _Levels(NamedTuple):
         rise = (self.values[j] - self.values[i]) * (1 if j > i else -1)
         return _Slope(rise / width, math.hypot(self.errors[i], self.errors[j]) / width)
 
-    def fall(self, i: int) -> _Slope:
-        """Of the line above a fall by a power of the load between two levels, as steep as the next two show it."""
-        (u0, u1, u2), (_, y1, y2) = self.users[i : i + 3], self.values[i : i + 3]
-        error = math.hypot(self.errors[i + 1] / y1, self.errors[i + 2] / y2)
-        power = (math.log(y1 / y2) + _ERRORS * error) / math.log(u2 / u1)
-        return _Slope((y1 - y1 * (u1 / u0) ** power) / (u1 - u0), 0.0)
+    def fall(self, i: int, j: int, rise: float) -> _Slope:
+        """Of the line above a fall to level i + 1, by a power of the load as steep as from there to level j.
+
+        It begins where the line that leaves level i by `rise` meets the power: that of a longer part lies far above.
+        """
+        (u0, u1), (y0, y1) = self.users[i : i + 2], self.values[i : i + 2]
+        power = (math.log(y1 / self.values[j]) + _ERRORS * self.apart(i + 1, j)) / math.log(self.users[j] / u1)
+        top = y1 * (u1 / u0) ** power
+        if top <= y0:
+            return _Slope((y1 - (y0 if y0 <= top * math.exp(_ERRORS * self.apart(i, i + 1)) else top)) / (u1 - u0), 0.0)
+        low, high = u0, u1
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if y0 + rise * (middle - u0) < y1 * (u1 / middle) ** power else (low, middle)
+        return _Slope((y1 - y1 * (u1 / low) ** power) / (u1 - low), 0.0)
+
+    def apart(self, i: int, j: int) -> float:
+        """Standard error of the log of two levels' quotient."""
+        return math.hypot(self.errors[i] / self.values[i], self.errors[j] / self.values[j])
 
     def origin(self, i: int) -> _Slope:
         """Of the line from the origin."""
@@ -81,22 +107,24 @@ def throughput_envelope(users: Array, tput: Array, sd_log: Array) -> Envelope:
         left = [levels.slope(i, j) for j in range(i)]
         right = [levels.slope(i + 1, j) for j in range(i + 2, last + 1)]
         if i + 1 == last:
-            right = [_Slope(0.0, 0.0)] if chord.slope < 0 else []
+            right = [_FLAT] if chord.slope < 0 else []
         found = (_bent(chord, one, -1) for one in left), (_bent(chord, one, 1) for one in right)
-        speed = levels.origin(i + 1).slope - chord.slope
-        return _Rises(_least(found[0]), _least(found[1]), None, speed)
+        return _Rises(_least(found[0]), _least(found[1]), None, max(0.0, levels.origin(i + 1).slope - chord.slope))
 
     def high(i: int) -> _Rises:
         chord = levels.slope(i, i + 1)
         left = [levels.origin(i), *(levels.slope(i, j) for j in range(i))]
         right = [levels.slope(i + 1, j) for j in range(i + 2, last + 1)]
-        falls = any(one.slope < -_ERRORS * one.error for one in (right or [chord])[:1])
-        if i + 1 < last and falls:
-            right = [levels.fall(i)]
-        elif not right and not falls:
-            (right if chord.slope > 0 else left).append(_Slope(0.0, 0.0))
-        found = _least(_rise(chord, one, 1) for one in left), _least(_rise(chord, one, -1) for one in right)
-        return _Rises(*found, levels.origin(i).slope - chord.slope, None)
+        if any(_falls(one) for one in left) or not (right or _falls(chord) or chord.slope > 0):
+            left.append(_FLAT)
+        steepest = max(0.0, levels.origin(i).slope - chord.slope)
+        rise = _least(_rise(chord, one, 1) for one in left)
+        if right and any(_falls(one) for one in right) and not _rises(right[0]):
+            up = chord.slope + (steepest if rise is None else rise)
+            right = [levels.fall(i, j, up) for j, one in enumerate(right, i + 2) if _falls(one)]
+        elif not right and not _falls(chord) and chord.slope > 0:
+            right = [_FLAT]
+        return _Rises(rise, _least(_rise(chord, one, -1) for one in right), steepest, None)
 
     return _envelope(levels, [low(i) for i in range(last)], [high(i) for i in range(last)])
 
@@ -105,12 +133,11 @@ def latency_envelope(users: Array, latency: Array, sd_log: Array) -> Envelope:
     """Of a latency that does not decrease from level to level."""
     levels = _Levels(users.tolist(), latency.tolist(), (latency * sd_log).tolist())
     last = len(levels.users) - 1
-    flat = _Slope(0.0, 0.0)
 
     def rises(i: int, sign: int) -> _Rises:
         chord = levels.slope(i, i + 1)
-        left = [levels.slope(i, j) for j in range(i)] or [flat]
-        right = [levels.slope(i + 1, j) for j in range(i + 2, last + 1)] or ([flat] if sign > 0 else [])
+        left = [levels.slope(i, j) for j in range(i)] or [_FLAT]
+        right = [levels.slope(i + 1, j) for j in range(i + 2, last + 1)] or ([_FLAT] if sign > 0 else [])
         found = _least(_rise(chord, one, sign) for one in left), _least(_rise(chord, one, -sign) for one in right)
         return _Rises(*found, *((None, chord.slope) if sign > 0 else (chord.slope, None)))
 

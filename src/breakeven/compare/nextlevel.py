@@ -25,6 +25,8 @@ THE_RUN: Final = "the run"
 """What the only run is called."""
 _TRIED: Final = 5
 """Loads that are tried on a side."""
+_MAY_LIE: Final = (0.25, 0.75)
+"""Where a level that is tried is supposed to lie, from the lowest to the highest curve that the levels allow."""
 _DRAWS: Final = 100
 _WORTH: Final = 0.9
 """A level is named that leaves less than this share of the interval's width (log scale)."""
@@ -43,7 +45,7 @@ class Doubt(NamedTuple):
 
 
 class _Tried(NamedTuple):
-    """A level that is supposed to lie on the curve as it is read."""
+    """A level where it is supposed to lie."""
 
     of_side: int
     users: int
@@ -54,7 +56,9 @@ class _Tried(NamedTuple):
 def next_levels(sides: Sequence[Side], doubt_of: Callable[[Sequence[Side]], Doubt]) -> tuple[NextLevel, ...]:
     """At most two levels that narrow a figure most, one after the other; none where sampling error is the greater part.
 
-    Each is tried as if it were measured, lay on the curve as it is read, and had its neighbours' sampling error.
+    Each is tried as if it were measured and had its neighbours' sampling error, at a quarter and at three quarters of
+    the way between the curves that the levels allow; the wider of the two counts. (On the curve as it is read no level
+    would ever find a peak that lies between two others.)
     """
     now = tuple(_fewer_draws(side) for side in sides)
     doubt, named = doubt_of(now), list[NextLevel]()
@@ -74,9 +78,12 @@ def _narrower(one: Doubt, other: Doubt) -> bool:
 
 def _tried(sides: tuple[Side, ...], doubt: Doubt, doubt_of: Callable[[Sequence[Side]], Doubt]) -> Iterator[_Tried]:
     for index, (side, loads) in enumerate(zip(sides, doubt.loads, strict=True)):
+        curves = throughput_between(side)
         for users in _loads_to_try(side, loads):
-            changed = (*sides[:index], _with_level(side, users), *sides[index + 1 :])
-            yield _Tried(index, users, changed, doubt_of(changed))
+            low, high = (value_at(lines, float(users)) for lines in curves)
+            found = (_with_level(side, users, tput=low * (high / low) ** share) for share in _MAY_LIE)
+            changed = ((*sides[:index], one, *sides[index + 1 :]) for one in found)
+            yield max((_Tried(index, users, one, doubt_of(one)) for one in changed), key=lambda one: one.doubt.size)
 
 
 def _loads_to_try(side: Side, loads: Bounds) -> list[int]:
@@ -92,11 +99,10 @@ def _fewer_draws(side: Side) -> Side:
     return side_of(side.pooled, role=side.role, seed=side.seed, node_sd_log=side.node_sd_log, draws=_DRAWS)
 
 
-def _with_level(side: Side, users: int) -> Side:
+def _with_level(side: Side, users: int, *, tput: float) -> Side:
     """The side with one level more."""
     levels = side.pooled.levels
     right = int(np.searchsorted(side.users, users))
-    tput = float(throughput_at(side.users, side.curve[:1], np.array([float(users)]))[0])
     figures = {name: _read(levels, name, users) for name in levels[0].figures}
     neighbours = [level.figures["output_tok_per_s"].log_half for level in levels[right - 1 : right + 1]]
     known = [half for half in neighbours if half is not None]

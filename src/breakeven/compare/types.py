@@ -66,7 +66,7 @@ class NextLevel(Struct, frozen=True, kw_only=True):
     factor: float | None = None
     """The figure's interval, root(high / low), with the levels measured that stand before it; None: open."""
     factor_then: float | None = None
-    """The same with this one too, if it lies on the curve as it is read: a prediction."""
+    """The same with this one too, wherever it lies in the middle half of what the levels allow: a prediction."""
 
 
 class OperatingPoint(Struct, frozen=True, kw_only=True):
