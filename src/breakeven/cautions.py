@@ -186,7 +186,7 @@ def speed_wavers(seen: Seen) -> Iterator[Caution]:
 
 def places_kept(seen: Seen) -> Iterator[Caution]:
     """Users mix, so that one level is like another."""
-    if seen.checks.one_length and _is_spread(seen.level.of("ttft_s")):
+    if seen.checks.one_length and _is_spread(seen.level.of("ttft_s"), beside=seen.level.of("e2e_s")):
         yield Caution(
             id="places_kept",
             seen="with answers of one length users keep the places that they began with, and another level draws "
@@ -195,10 +195,12 @@ def places_kept(seen: Seen) -> Iterator[Caution]:
         )
 
 
-def _is_spread(of: Distribution) -> bool:
-    """Some answers take longer than the middle one, by more than 5 %."""
-    middle, tail = of.p50.value, of.p90.value
-    return middle is not None and tail is not None and tail > 1.05 * middle
+def _is_spread(ttft: Distribution, *, beside: Distribution) -> bool:
+    """Some first tokens come later than the middle one, by more than 5 %, or by 0.5 % of an answer as in a queue."""
+    middle, tail = ttft.p50.value, ttft.p90.value
+    if middle is None or tail is None:
+        return False
+    return tail - middle > min(0.05 * middle, 0.005 * (beside.p50.value or math.inf))
 
 
 def estimated_tokens(seen: Seen) -> Iterator[Caution]:
