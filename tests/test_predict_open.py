@@ -70,6 +70,23 @@ def test_where_the_engine_may_be_too_slow_the_worse_end_is_open() -> None:
     assert level["output_tok_per_s"]["ci95"][0] < 0.9 * speed(level)  # type: ignore[index]
 
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "cpu-llamacpp-vs-vllm" / "smollm2-135m-llamacpp-chat"
+CPU = ("--model", "smollm2-135m", "--from", EXAMPLE)
+
+
+def test_the_machine_of_a_run_is_foretold_at_rates_too() -> None:
+    """A machine that no table knows: it said that --rate takes a card."""
+    found = json.loads(asked("predict", *CPU, "--rate", "0.2,1,1.6,9", "--json", "-").out)["runs"][0]
+    assert found["run"]["settings"]["rate"] == [0.2, 1, 1.6, 9]
+    *steady, over = found["levels"]
+    assert [speed(level) for level in steady] == pytest.approx([64 * rate for rate in (0.2, 1, 1.6)], rel=0.01)
+    assert [middle(level, "ttft_s") for level in steady] == sorted(middle(level, "ttft_s") for level in steady)
+    assert over["distributions"] == {}
+    [full] = json.loads(asked("predict", *CPU, "--users", "100", "--json", "-").out)["runs"][0]["levels"]
+    assert speed(over) == pytest.approx(speed(full), rel=0.05)
+    assert "prompts in line" in asked("predict", *CPU, "--rate", "9").out
+
+
 def test_two_replicas_do_for_twice_the_users_what_one_does() -> None:
     [one] = levels("--users", "16")
     [two] = levels("--users", "32", "--replicas", "2", "--routing", "least-loaded")

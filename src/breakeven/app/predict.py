@@ -148,12 +148,12 @@ def _of_machines(runs: Sequence[RunSummary], loads: Loads) -> "list[RunSummary |
             continue
         fitted = machine(run)
         why = "a run tells of its machine from two numbers of users on"
-        if loads.rates or loads.replicas > 1:
-            fitted, why = None, "--rate and --replicas take a card that the table knows"
+        if loads.replicas > 1:
+            fitted, why = None, "--replicas takes a card that the table knows"
         found.append(
             Left(gpu=card(run.run.host), why="not modelled", detail=why)
             if fitted is None
-            else machine_run(run, fitted, users=loads.users)
+            else machine_run(run, fitted, users=loads.users, rates=loads.rates, arrivals=loads.arrivals or "poisson")
         )
     return found
 

@@ -6,7 +6,8 @@ grows as long as requests come, so that no latency is steady.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,9 +22,10 @@ from breakeven.predict.calibrations import Chosen, Figure
 from breakeven.predict.closed import Bound, Closed, closed_loop
 from breakeven.predict.memory import memory, sequences
 from breakeven.predict.replica import Engine
+from breakeven.predict.requests import Requests
 from breakeven.predict.scheduler import Load, simulate
 from breakeven.predict.steptime import StepTime, step_time
-from breakeven.predict.tails import PERCENTILES, STEP_TOKENS, STRAYED, Strayed, stray, wider
+from breakeven.predict.tails import ONE, PERCENTILES, STEP_TOKENS, STRAYED, Routed, Strayed, stray, wider
 from breakeven.predict.told import FIGURES, WIDER, of_both
 from breakeven.predict.wanted import PLAIN, Wanted, best_of, cache_of, caution_of, closed_of, factor_of
 
@@ -42,15 +44,31 @@ class Opened(NamedTuple):
     bound: Bound
 
 
-class _Machine(NamedTuple):
-    """One replica with nothing to wait for but what the scheduler lets wait."""
+class Served(NamedTuple):
+    """Engines, and what is asked of them."""
 
-    wanted: Wanted
     steps: StepTime
     slots: int
+    """Of one engine."""
+    kv_tokens: int | None
+    """That its cache holds; None: it is never full."""
+    requests: Requests
+    request_s: float
+    """Of a TTFT what no scheduler knows of: HTTP and tokenizer."""
+    prompts: float
+    """`Waiting.prompts`."""
+    factor: Callable[[Figure, Closed, float], float | None]
+    """The half-width of a figure's 90 % interval where so many users of an engine are in flight."""
+    best: Callable[[float, Closed], Closed]
+    """What the hardware allows at most."""
+    caution: Callable[[str, float], Caution]
+    """That nobody measured a level, by what holds it back and its rate."""
+    arrivals: str = "poisson"
+    behind: Routed = ONE
 
     def at(self, users: float) -> Closed:
-        asked = self.wanted.requests
+        """One engine with nothing to wait for but what the scheduler lets wait."""
+        asked = self.requests
         return closed_loop(
             self.steps,
             users=max(1.0, users),
@@ -66,7 +84,7 @@ class _Machine(NamedTuple):
     def most_req_per_s(self) -> float:
         """Of a replica whose places are all taken, with a line before them or without one."""
         full = (self.at(lined * self.slots).output_tok_per_s for lined in (1, 3))
-        return max(full) / self.wanted.requests.output_tokens
+        return max(full) / self.requests.output_tokens
 
     def in_flight(self, req_per_s: float) -> float:
         """Little: requests a second x E2E."""
@@ -76,38 +94,48 @@ class _Machine(NamedTuple):
         return users
 
     def e2e_s(self, users: float) -> float:
+        """From a request to its last token."""
         found = self.at(users)
-        return found.ttft_s + (self.wanted.requests.output_tokens - 1) * found.tpot_s
+        return found.ttft_s + (self.requests.output_tokens - 1) * found.tpot_s
 
 
-def open_level(wanted: Wanted, chosen: Chosen, req_per_s: float) -> Opened:
-    """What requests see that come at a rate; above the capacity only that the queue grows.
-
-    UsageError where not one context fits on the cards.
-    """
+def served_by_cards(wanted: Wanted, chosen: Chosen) -> Served:
+    """A model on cards of the table; UsageError where not one context fits on them."""
     closed_of(wanted, chosen, 1)
     held = memory(wanted.model, wanted.gpu, tp=wanted.cards)
     places = sequences(wanted.model, held, context_tokens=wanted.requests.context_tokens)
-    machine = _Machine(
-        wanted,
-        step_time(wanted.model, wanted.gpu, chosen.efficiency, tp=wanted.cards),
-        places if wanted.max_batch is None else min(places, wanted.max_batch),
+    return Served(
+        steps=step_time(wanted.model, wanted.gpu, chosen.efficiency, tp=wanted.cards),
+        slots=places if wanted.max_batch is None else min(places, wanted.max_batch),
+        kv_tokens=cache_of(wanted),
+        requests=wanted.requests,
+        request_s=chosen.efficiency.request_s,
+        prompts=chosen.waiting.prompts,
+        factor=lambda figure, closed, users: factor_of(wanted, chosen, figure, bound=closed.bound, users=round(users)),
+        best=partial(best_of, wanted),
+        caution=lambda bound, rate: caution_of(wanted, chosen, bound, load=rate, option="rate"),
+        arrivals=wanted.arrivals,
+        behind=Routed(wanted.replicas, wanted.routing),
     )
-    users = machine.in_flight(req_per_s / wanted.replicas)
-    closed = machine.at(users)
-    factor = {name: factor_of(wanted, chosen, name, bound=closed.bound, users=max(1, round(users))) for name in FIGURES}
+
+
+def open_level(served: Served, req_per_s: float) -> Opened:
+    """What requests see that come at a rate; above the capacity only that the queue grows."""
+    users = served.in_flight(req_per_s / served.behind.replicas)
+    closed = served.at(users)
+    factor = {name: served.factor(name, closed, max(1.0, users)) for name in FIGURES}
     wide = {name: None if value is None else value**WIDER for name, value in factor.items()}
-    most = machine.most_req_per_s * wanted.replicas
+    most = served.most_req_per_s * served.behind.replicas
     bound = "queue" if req_per_s >= most else closed.bound
-    caution = caution_of(wanted, chosen, bound, load=req_per_s, option="rate")
+    caution = served.caution(bound, req_per_s)
     if req_per_s >= most:
-        return Opened(_overrun(wanted, req_per_s, most, wide["tpot_s"], caution), "queue")
-    times = _times(machine, chosen, req_per_s, users=users, factor=wide)
-    return Opened(_steady(wanted, req_per_s, most, wide["tpot_s"], times, caution), closed.bound)
+        return Opened(_overrun(served.requests, req_per_s, most, wide["tpot_s"], caution), bound)
+    times = _times(served, req_per_s, users=users, factor=wide)
+    return Opened(_steady(served.requests, req_per_s, most, wide["tpot_s"], times, caution), bound)
 
 
 def _steady(
-    wanted: Wanted,
+    requests: Requests,
     req_per_s: float,
     most: float,
     factor: float | None,
@@ -116,10 +144,10 @@ def _steady(
 ) -> LevelSummary:
     """Answers leave as requests come; fewer where the engines may be too slow for them."""
     least = None if factor is None else min(1.0, most / factor / req_per_s)
-    return _level(wanted, req_per_s, (req_per_s, least and req_per_s * least, req_per_s), times, (caution,))
+    return _level(requests, req_per_s, (req_per_s, least and req_per_s * least, req_per_s), times, (caution,))
 
 
-def _overrun(wanted: Wanted, req_per_s: float, most: float, factor: float | None, caution: Caution) -> LevelSummary:
+def _overrun(requests: Requests, req_per_s: float, most: float, factor: float | None, caution: Caution) -> LevelSummary:
     """More come than can be served."""
     ends = (None, None) if factor is None else (most / factor, min(most * factor, req_per_s))
     grows = Caution(
@@ -129,11 +157,11 @@ def _overrun(wanted: Wanted, req_per_s: float, most: float, factor: float | None
         advice="no latency is steady there: ask for less, or for more --replicas",
         values={"rate": req_per_s, "most": most},
     )
-    return _level(wanted, req_per_s, (most, *ends), {}, (grows, caution))
+    return _level(requests, req_per_s, (most, *ends), {}, (grows, caution))
 
 
 def _level(
-    wanted: Wanted,
+    requests: Requests,
     req_per_s: float,
     served: tuple[float, float | None, float | None],
     times: Mapping[str, Distribution],
@@ -143,14 +171,13 @@ def _level(
         value, low, high = (None if one is None else one * tokens for one in served)
         return Estimate(value=value, ci95=(low, high))
 
-    asked = wanted.requests
     return LevelSummary(
         users=None,
         req_per_s_offered=req_per_s,
         status="done",
         steady=bool(times),
-        output_tok_per_s=rate(asked.output_tokens),
-        total_tok_per_s=rate(asked.input_tokens + asked.output_tokens),
+        output_tok_per_s=rate(requests.output_tokens),
+        total_tok_per_s=rate(requests.input_tokens + requests.output_tokens),
         req_per_s=rate(1.0),
         distributions=dict(times),
         cautions=cautions,
@@ -159,25 +186,25 @@ def _level(
 
 
 def _times(
-    machine: _Machine, chosen: Chosen, req_per_s: float, *, users: float, factor: Mapping[Figure, float | None]
+    served: Served, req_per_s: float, *, users: float, factor: Mapping[Figure, float | None]
 ) -> dict[str, Distribution]:
     """TTFT, TPOT and E2E on engines as they are, and on slower and faster ones."""
-    wanted, each = machine.wanted, factor["tpot_s"]
-    seen = _seen(machine, chosen, req_per_s, users=users)
+    each = factor["tpot_s"]
+    seen = _seen(served, req_per_s, users=users)
     slow, fast = (
         ({}, {})
         if each is None
-        else (_seen(machine, chosen, req_per_s, users=users, longer=longer) for longer in (each, 1 / each))
+        else (_seen(served, req_per_s, users=users, longer=longer) for longer in (each, 1 / each))
     )
-    closed = machine.at(users)
-    best = best_of(wanted, max(1.0, users), closed)
+    closed, output_tokens = served.at(users), served.requests.output_tokens
+    best = served.best(max(1.0, users), closed)
     far: Mapping[Strayed, float | None] = {
         "ttft_s": factor["ttft_s"],
         "tpot_s": each,
-        "e2e_s": of_both(closed, wanted.requests.output_tokens, factor),
+        "e2e_s": of_both(closed, output_tokens, factor),
     }
     least = {"ttft_s": best.ttft_s, "tpot_s": best.tpot_s}
-    least["e2e_s"] = best.ttft_s + (wanted.requests.output_tokens - 1) * best.tpot_s
+    least["e2e_s"] = best.ttft_s + (output_tokens - 1) * best.tpot_s
     times: dict[str, Distribution] = {
         name: _distribution(name, seen[name], slow.get(name), fast.get(name), factor=far[name], least=least[name])
         for name in STRAYED
@@ -214,45 +241,42 @@ def _distribution(
     return replace(Distribution(mean=float(np.mean(seen))), **{one: at(one) for one in ("p50", *PERCENTILES)})
 
 
-def _seen(
-    machine: _Machine, chosen: Chosen, req_per_s: float, *, users: float, longer: float = 1.0
-) -> dict[Strayed, list[float]]:
+def _seen(served: Served, req_per_s: float, *, users: float, longer: float = 1.0) -> dict[Strayed, list[float]]:
     """The figures of single answers where steps take `longer` times as long; nothing where a queue would grow."""
-    wanted = machine.wanted
-    load = req_per_s * longer / (machine.most_req_per_s * wanted.replicas)
+    load = req_per_s * longer / (served.most_req_per_s * served.behind.replicas)
     if load >= 1:
         return {}
-    settled_s = SETTLED * longer * machine.e2e_s(users) / (1 - load)
+    settled_s = SETTLED * longer * served.e2e_s(users) / (1 - load)
     due_s = max(settled_s, LEAST_ANSWERS / req_per_s)
     shorter = min(1.0, MOST_ARRIVALS / (req_per_s * (2 * settled_s + due_s)))
     settled_s, due_s = settled_s * shorter, due_s * shorter
     end_s = 2 * settled_s + due_s
-    drawn = arrival_times_s(req_per_s=req_per_s, variation=parse_arrivals(wanted.arrivals), ramp_s=0.0, seed=_BEGIN)
+    drawn = arrival_times_s(req_per_s=req_per_s, variation=parse_arrivals(served.arrivals), ramp_s=0.0, seed=_BEGIN)
     arrivals = list(itertools.takewhile(lambda at_s: at_s < end_s, drawn))
-    slots = min(machine.slots, MOST_ARRIVALS)
+    slots = min(served.slots, MOST_ARRIVALS)
     engine = Engine(
-        lambda *step: longer * machine.steps.step_s(*step),
+        lambda *step: longer * served.steps.step_s(*step),
         slots=slots,
         step_tokens=max(STEP_TOKENS, slots),
-        kv_tokens=cache_of(wanted),
+        kv_tokens=served.kv_tokens,
     )
     asked = Load(
-        wanted.requests.lengths, travel_s=0.0, arrivals_s=arrivals, warm_up_s=settled_s, window_s=settled_s + due_s
+        served.requests.lengths, travel_s=0.0, arrivals_s=arrivals, warm_up_s=settled_s, window_s=settled_s + due_s
     )
-    records = simulate(engine, asked, replicas=wanted.replicas, routing=wanted.routing).records
+    records = simulate(engine, asked, **served.behind._asdict()).records
     over = [one for one in records if settled_s <= one.due_s < settled_s + due_s and one.status == "done"]
-    first_s = _before(machine, chosen, users, longer=longer)
+    first_s = _before(served, users, longer=longer)
     added: Mapping[Strayed, float] = {"ttft_s": first_s, "tpot_s": 0.0, "e2e_s": first_s}
     return {
         name: [value + added[name] for one in over if (value := METRICS[name].of(one)) is not None] for name in STRAYED
     }
 
 
-def _before(machine: _Machine, chosen: Chosen, users: float, *, longer: float) -> float:
+def _before(served: Served, users: float, *, longer: float) -> float:
     """Of a TTFT what no scheduler knows of: HTTP and tokenizer, and prompts that are read in threes and fours."""
-    asked = machine.wanted.requests
+    asked = served.requests
     context = users * asked.context_tokens
-    step_s = machine.steps.step_s(0, 0, users, context)
-    prompt_s = machine.steps.step_s(asked.input_tokens, 0, users, context) - step_s
-    extra = max(0.0, chosen.waiting.prompts - 1)
-    return chosen.efficiency.request_s + longer * extra * (prompt_s + step_s / 2)
+    step_s = served.steps.step_s(0, 0, users, context)
+    prompt_s = served.steps.step_s(asked.input_tokens, 0, users, context) - step_s
+    extra = max(0.0, served.prompts - 1)
+    return served.request_s + longer * extra * (prompt_s + step_s / 2)

@@ -14,9 +14,9 @@ from breakeven.metrics.summary import LevelSummary, RunFacts, RunSummary
 from breakeven.predict.calibrations import Chosen, Figure
 from breakeven.predict.closed import Closed
 from breakeven.predict.machine import Machine
-from breakeven.predict.openloop import open_level
+from breakeven.predict.openloop import MOST_ARRIVALS, Served, open_level, served_by_cards
 from breakeven.predict.own import levels
-from breakeven.predict.requests import alike
+from breakeven.predict.requests import Requests, alike
 from breakeven.predict.steptime import step_time
 from breakeven.predict.tails import Ratios, Routed, ratios
 from breakeven.predict.told import FIGURES, predicted_caution, summarised
@@ -44,7 +44,8 @@ def predicted_run(wanted: Wanted, chosen: Chosen, *, known: Mapping[int, LevelSu
     Levels of users that are `known` are not worked out again. UsageError where not one context fits on the cards.
     """
     closed = [(users, _closed(wanted, chosen, users)) for users in wanted.users]
-    opened = [(rate, open_level(wanted, chosen, rate)) for rate in wanted.rates]
+    served = served_by_cards(wanted, chosen) if wanted.rates else None
+    opened = [(rate, open_level(served, rate)) for rate in wanted.rates if served is not None]
     bounds = [(f"{users}", one.bound) for users, one in closed]
     bounds += [(f"{rate:g}", one.bound) for rate, one in opened]
     rates = {"rate": list(wanted.rates), "arrivals": wanted.arrivals} if wanted.rates else {}
@@ -114,15 +115,21 @@ def _of_all(closed: Closed, replicas: float) -> Closed:
     return replace(closed, output_tok_per_s=closed.output_tok_per_s * replicas)
 
 
-def machine_run(run: RunSummary, found: Machine, *, users: tuple[int, ...]) -> RunSummary:
+def machine_run(
+    run: RunSummary,
+    found: Machine,
+    *,
+    users: tuple[int, ...] = (),
+    rates: tuple[float, ...] = (),
+    arrivals: str = "poisson",
+) -> RunSummary:
     """Other loads of the machine that a run was measured on, with its engine, model and lengths of requests."""
     seen = levels(run)
     lengths = (round(median(one.input_tokens for one in seen)), round(median(one.output_tokens for one in seen)))
-    closed = [(count, found.of(users=count, input_tokens=lengths[0], output_tokens=lengths[1])) for count in users]
-
-    def factor(count: int, figure: Figure) -> float:
-        return found.factor(figure, users=count, input_tokens=lengths[0], output_tokens=lengths[1])
-
+    served = _served_by(found, alike(*lengths), slots=_slots(run), points=len(seen), arrivals=arrivals)
+    opened = [(rate, open_level(served, rate)) for rate in rates]
+    bounds = {str(count): "unknown" for count in users} | {f"{rate:g}": _unknown(one.bound) for rate, one in opened}
+    load = {"rate": list(rates), "arrivals": arrivals} if rates else {"users": list(users)}
     about = {
         "nearest": "same",
         "engine": run.run.engine.get("name"),
@@ -131,7 +138,7 @@ def machine_run(run: RunSummary, found: Machine, *, users: tuple[int, ...]) -> R
         "points": len(seen),
         "source": run.run.id,
         "own": True,
-        "bounds": {str(count): "unknown" for count in users},
+        "bounds": bounds,
     }
     return RunSummary(
         run=RunFacts(
@@ -140,20 +147,61 @@ def machine_run(run: RunSummary, found: Machine, *, users: tuple[int, ...]) -> R
             engine={name: run.run.engine[name] for name in ("name", "version") if run.run.engine.get(name)},
             model=run.run.model,
             workload={"name": run.run.workload.get("name"), "input_tokens": lengths[0], "output_tokens": lengths[1]},
-            settings={"unit": "tokens", "users": list(users), "predicted": about},
+            settings={"unit": "tokens", **load, "predicted": about},
         ),
-        levels=tuple(
-            summarised(
-                count,
-                one,
-                requests=alike(*lengths),
-                factor={name: factor(count, name) for name in FIGURES},
-                best=unlimited(one),
-                tails=ratios(found.steps.step_s, one, alike(*lengths), users=count, kv_tokens=None),
-                caution=predicted_caution("unknown", points=len(seen), tier="same", load=count),
-            )
-            for count, one in closed
+        levels=(
+            *(_machine_level(found, served, count, points=len(seen)) for count in users),
+            *(one.level for _, one in opened),
         ),
+    )
+
+
+def _slots(run: RunSummary) -> int:
+    """Requests that the run's engine works on at once at most, as far as it was told."""
+    told = run.run.engine.get("settings") or {}
+    slots = told.get("slots", told.get("max_batch")) if isinstance(told, dict) else None
+    return slots if isinstance(slots, int) and slots > 0 else MOST_ARRIVALS
+
+
+def _served_by(found: Machine, requests: Requests, *, slots: int, points: int, arrivals: str) -> Served:
+    """A machine that no table knows: nobody can say what it allows at most."""
+
+    def factor(figure: Figure, _closed: Closed, users: float) -> float:
+        asked = {"input_tokens": requests.input_tokens, "output_tokens": requests.output_tokens}
+        return found.factor(figure, users=round(users), **asked)
+
+    return Served(
+        steps=found.steps,
+        slots=slots,
+        kv_tokens=None,
+        requests=requests,
+        request_s=found.request_s,
+        prompts=found.waiting.prompts,
+        factor=factor,
+        best=lambda _users, closed: unlimited(closed),
+        caution=lambda bound, rate: predicted_caution(
+            _unknown(bound), points=points, tier="same", load=rate, option="rate"
+        ),
+        arrivals=arrivals,
+    )
+
+
+def _unknown(bound: str) -> str:
+    """Of such a machine nobody knows whether it reads or multiplies, only that a queue grows."""
+    return bound if bound == "queue" else "unknown"
+
+
+def _machine_level(found: Machine, served: Served, users: int, *, points: int) -> LevelSummary:
+    asked = served.requests
+    closed = found.of(users=users, input_tokens=asked.input_tokens, output_tokens=asked.output_tokens)
+    return summarised(
+        users,
+        closed,
+        requests=asked,
+        factor={name: served.factor(name, closed, users) for name in FIGURES},
+        best=unlimited(closed),
+        tails=ratios(found.steps.step_s, closed, asked, users=users, kv_tokens=None),
+        caution=predicted_caution("unknown", points=points, tier="same", load=users),
     )
 
 
