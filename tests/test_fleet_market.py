@@ -187,6 +187,17 @@ def test_a_fair_price_is_the_references_over_k() -> None:
     assert one.at == "at least 22 tok/s a user on average"
 
 
+@pytest.mark.parametrize(("nodes", "has_interval"), [(1, False), (5, True)])
+def test_a_fair_price_of_a_single_node_has_no_interval(nodes: int, has_interval: bool) -> None:
+    told = [job(i, f"n{i}") for i in range(6)]
+    slower = {n: {"output_tok_per_s": rate * 0.5} for n, rate in RATES.items()}
+    more: dict[str, Any] = {"card_name": "NVIDIA GeForce RTX 3090", "gpu": "rtx3090", "levels": slower}
+    told += [job(10 + 5 * i + j, f"m{i}", **more) for i in range(nodes) for j in range(3)]
+    (one,) = fair_prices(scores(make_rows(told, users=USERS)), prices={"rtx4090": 0.6}, floors=(22,))
+    assert one.usd_per_h is not None
+    assert (one.k.ci95 != (None, None)) is has_interval
+
+
 def test_a_market_with_one_card_or_no_price_has_no_fair_price() -> None:
     assert fair_prices(scores(fleet(NINE)), prices={"rtx4090": 0.5}) == ()
     assert market(fleet(NINE), wanted=Wanted()).fair == ()

@@ -30,6 +30,7 @@ def fleet(nodes: int, *, market: str) -> Rows:
             "card": "abcdef123456",
             "reason": "secret-reason",
             "started_s": 1_700_000_000.0 + 1234,
+            "usd_per_h": 0.8774259104,
             "levels": {5: {"output_tok_per_s": 10.0 * (node + 1), "power_mean_w": 300.0}},
         }
         for node in range(nodes)
@@ -81,6 +82,7 @@ def test_records_hold_no_word_of_a_node_and_are_a_set_again(
     assert len(rows) == 10
     assert np.all(rows.started_s % 86_400 == 0)
     assert np.all(rows.digest == 0)
+    assert np.all(rows.usd_per_h == 0.88)
     nodes = {rows.node.at(job) for job in range(10)}
     assert len(nodes) == 5
     again = read_set(str(tmp_path / "two"))

@@ -70,10 +70,12 @@ def publish(address: str, *, out: Path, licence: str, title: str, records: bool)
         raise RunFailedError(f"{out}: {error.strerror}") from None
     for name, data in found.files.items():
         write_file(out / name, data)
-    print(f"{out}: {found.nodes} nodes, {found.jobs} jobs, {found.groups} groups")
+    print(f"{out}: {found.nodes:,} nodes, {found.jobs:,} jobs, {found.groups:,} groups")
     print(
         f"  left out: {found.left_out_groups} groups of fewer than {FEWEST_NODES} nodes "
-        f"({found.left_out_nodes} nodes), {found.left_out_jobs} jobs of those groups or without any rate"
+        f"({found.left_out_nodes:,} nodes), {found.left_out_jobs:,} jobs of those groups or without any rate"
     )
     print(f"  files: {', '.join(found.files)}")
+    if records:
+        print("  whoever has the same results with names knows each node of the records by its figures")
     return 0

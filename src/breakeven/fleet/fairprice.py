@@ -87,7 +87,7 @@ def _of_group(
             stratum=place,
             reference=reference,
             at=at,
-            k=Estimate() if money.answer is None else money.answer.k,
+            k=Estimate() if money.answer is None else _held(money.answer.k, strata[reference], strata[place]),
             reference_usd_per_h=rent,
             usd_per_h=money.report.comparison["cost_parity_usd_per_h_card"].value
             if "cost_parity_usd_per_h_card" in money.report.comparison
@@ -98,6 +98,11 @@ def _of_group(
         )
         for place, money in zip(others, told.money, strict=True)
     ]
+
+
+def _held(k: Estimate, *sides: Stratum) -> Estimate:
+    """Without an interval where a card has one node: how far off that one may be, nobody knows."""
+    return Estimate(value=k.value) if any(_ends(one, 1.0) == (None, None) for one in sides) else k
 
 
 def run_of(one: Stratum) -> RunSummary:

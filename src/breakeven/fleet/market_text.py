@@ -71,7 +71,8 @@ def _outcomes(report: MarketReport) -> Iterator[str]:
     yield from lines(Table(columns, rows), indent="  ")
     yield from wrapped(
         f"A node that misses the rule moves to the community market, and is dropped where it misses '{report.drop}' "
-        "too. Mean and spread are of the premium nodes, the mean beside the median of all. Wrongly failed: how many of "
+        "too. Mean and spread (the plain sd of the log) are of all premium nodes, the mean beside the median of all. "
+        "Wrongly failed: how many of "
         "those that miss the rule are, as expected, no more than 5 % slower in truth, and what their hosts lose a "
         "month where they are dropped; weak kept: how many premium nodes are slower than that."
     )

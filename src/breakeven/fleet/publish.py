@@ -150,10 +150,11 @@ def _csv(lines: list[dict[str, Any]]) -> bytes:
 
 
 def _nameless(rows: Rows, *, key: str) -> Rows:
-    """The jobs with keyed hashes for names, days for times, and without what their machines chose to say."""
+    """The jobs with keyed hashes for names, days for times, short prices, and no word of their machines' choice."""
     nothing = Codes(np.full(len(rows), -1, dtype=np.int32), ())
     changed: dict[str, Any] = dict.fromkeys(_LEFT_OUT, nothing)
     changed |= {name: np.floor(getattr(rows, name) / DAY_S) * DAY_S for name in _TIMES}
+    changed["usd_per_h"] = _two_digits(rows.usd_per_h)
     used, codes = np.unique(rows.node.codes, return_inverse=True)
     names = codes_of([_hash(rows.node.names[code], key=key, kind="node") for code in used.tolist()])
     order = np.array(names.codes, dtype=np.int32)
@@ -163,6 +164,12 @@ def _nameless(rows: Rows, *, key: str) -> Rows:
     changed["digest"] = np.zeros(len(rows), dtype=np.uint64)
     shuffled = np.argsort(changed["id"], kind="stable")  # the order of the jobs tells nothing either
     return pick(replace(rows, **changed), shuffled)
+
+
+def _two_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A price that was converted from a token dates its job to the minute: only its size is told."""
+    used, codes = np.unique(values, return_inverse=True)
+    return np.array([float(f"{value:.2g}") for value in used.tolist()], dtype=np.float64)[codes]
 
 
 def _hash(name: str, *, key: str, kind: str) -> str:
