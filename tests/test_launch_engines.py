@@ -1,5 +1,6 @@
 """Engines by their own command lines: found on PATH, told what to do, asked for health and version."""
 
+import socket
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from breakeven.engine.base import EngineSettings
 from breakeven.engine.llamacpp import Llamacpp
 from breakeven.errors import RunFailedError, UsageError
-from breakeven.launch.engines import ask_version, free_port
+from breakeven.launch.engines import ask_version, free_port, free_ports
 from breakeven.launch.launched import Launched
 from breakeven.launch.start import start
 from breakeven.serving import Launch
@@ -69,6 +70,16 @@ def test_an_engine_that_is_not_installed_says_so(tmp_path: Path, monkeypatch: py
 def test_an_unknown_engine_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no engine is called 'vlm'; did you mean 'vllm'"):
         start("vlm", "m", launch=Launch(), log_path=tmp_path / "log", environment={})
+
+
+def test_ports_of_several_engines_are_all_different_and_none_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = free_ports(4, first=port - 1)
+    assert len(set(found)) == 4
+    assert port not in found
 
 
 @pytest.mark.engine
