@@ -2,9 +2,9 @@
 
 import csv
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from importlib import resources
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,7 @@ from breakeven.caution import Caution
 from breakeven.hardware import gpus
 from breakeven.metrics.summary import Distribution, Estimate, LevelSummary, RunFacts, RunSummary
 
+T = TypeVar("T")
 NAME: Final = "nosana-2024"
 SOURCE: Final = "KeesGeerligs/node-leaderboard-CU, 2024-09-25: 2,613 benchmark jobs of 206 Nosana nodes, 2024-09"
 FAULTS: Final = (
@@ -61,20 +62,25 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     power_nodes: int
 
 
-def read_rows(name: str) -> list[Mapping[str, str]]:
+def read_rows(name: str, kind: type[T]) -> tuple[T, ...]:
     """Rows of a CSV of this room, empty cells left out."""
     text = resources.files("breakeven.reference").joinpath(name).read_text(encoding="utf-8")
-    return [{key: cell for key, cell in row.items() if cell} for row in csv.DictReader(text.splitlines())]
+    told = ({key: cell for key, cell in row.items() if cell} for row in csv.DictReader(text.splitlines()))
+    return tuple(msgspec.convert(fields, kind, strict=False) for fields in told)
+
+
+def groups_of(rows: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
+    """Rows with one key, in the order in which the keys come."""
+    groups: dict[Hashable, list[T]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return list(groups.values())
 
 
 @functools.cache
 def runs() -> tuple[RunSummary, ...]:
     """Every GPU and workload of the data set, as runs whose unit is words."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for fields in read_rows("nosana_2024.csv"):
-        row = msgspec.convert(fields, Row, strict=False)
-        groups.setdefault((row.gpu, row.workload), []).append(row)
-    return tuple(_run(rows) for rows in groups.values())
+    return tuple(map(_run, groups_of(read_rows("nosana_2024.csv", Row), lambda row: (row.gpu, row.workload))))
 
 
 def _run(rows: Sequence[Row]) -> RunSummary:

@@ -3,7 +3,6 @@
 import functools
 from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct
 
 from breakeven.reference.fleet import read_rows
@@ -75,16 +74,16 @@ class HeldOutRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 @functools.cache
 def serving_points() -> tuple[ServingPoint, ...]:
     """All points of the table, in its order."""
-    return tuple(msgspec.convert(fields, ServingPoint, strict=False) for fields in read_rows("serving.csv"))
+    return read_rows("serving.csv", ServingPoint)
 
 
 @functools.cache
 def peer_points() -> tuple[PeerPoint, ...]:
     """All that it was asked."""
-    return tuple(msgspec.convert(fields, PeerPoint, strict=False) for fields in read_rows("peer.csv"))
+    return read_rows("peer.csv", PeerPoint)
 
 
 @functools.cache
 def held_out_rows() -> tuple[HeldOutRow, ...]:
     """Every point in each tier."""
-    return tuple(msgspec.convert(fields, HeldOutRow, strict=False) for fields in read_rows("misses.csv"))
+    return read_rows("misses.csv", HeldOutRow)

@@ -4,13 +4,12 @@ import functools
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from breakeven.caution import Caution
 from breakeven.hardware import find_gpus
 from breakeven.metrics.summary import Estimate, LevelSummary, RunFacts, RunSummary
-from breakeven.reference.fleet import WORDS, read_rows
+from breakeven.reference.fleet import WORDS, groups_of, read_rows
 
 NAME: Final = "nosana-2024-sweep"
 SOURCE: Final = "the measurements behind Nosana, LLM Benchmarking: Cost Efficient Performance, 2024-09-13"
@@ -44,11 +43,8 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 @functools.cache
 def runs() -> tuple[RunSummary, ...]:
     """Every GPU, model and engine of the sweep, as runs whose unit is words."""
-    groups: dict[tuple[str, int, str, str], list[Row]] = {}
-    for fields in read_rows("nosana_2024_sweep.csv"):
-        row = msgspec.convert(fields, Row, strict=False)
-        groups.setdefault((row.gpu, row.cards, row.workload, row.engine), []).append(row)
-    return tuple(_run(rows) for rows in groups.values())
+    rows = read_rows("nosana_2024_sweep.csv", Row)
+    return tuple(map(_run, groups_of(rows, lambda row: (row.gpu, row.cards, row.workload, row.engine))))
 
 
 def _run(rows: Sequence[Row]) -> RunSummary:
