@@ -115,6 +115,5 @@ def write_out(data: bytes, to: str) -> None:
     if to != STDOUT:
         write_file(Path(to), data)
         return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
+    sys.stdout.write(data.decode())  # as text: a notebook's stdout takes no bytes
     sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 import csv
 import functools
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Final, TypeVar
 
@@ -62,11 +62,15 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     power_nodes: int
 
 
-def read_rows(name: str, kind: type[T]) -> tuple[T, ...]:
+def read_rows(name: str) -> list[Mapping[str, str]]:
     """Rows of a CSV of this room, empty cells left out."""
     text = resources.files("breakeven.reference").joinpath(name).read_text(encoding="utf-8")
-    told = ({key: cell for key, cell in row.items() if cell} for row in csv.DictReader(text.splitlines()))
-    return tuple(msgspec.convert(fields, kind, strict=False) for fields in told)
+    return [{key: cell for key, cell in row.items() if cell} for row in csv.DictReader(text.splitlines())]
+
+
+def rows_of(name: str, kind: type[T]) -> tuple[T, ...]:
+    """The same, each of a kind."""
+    return tuple(msgspec.convert(fields, kind, strict=False) for fields in read_rows(name))
 
 
 def groups_of(rows: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
@@ -80,7 +84,7 @@ def groups_of(rows: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
 @functools.cache
 def runs() -> tuple[RunSummary, ...]:
     """Every GPU and workload of the data set, as runs whose unit is words."""
-    return tuple(map(_run, groups_of(read_rows("nosana_2024.csv", Row), lambda row: (row.gpu, row.workload))))
+    return tuple(map(_run, groups_of(rows_of("nosana_2024.csv", Row), lambda row: (row.gpu, row.workload))))
 
 
 def _run(rows: Sequence[Row]) -> RunSummary:

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from breakeven.reference.fleet import read_rows
+from breakeven.reference.fleet import rows_of
 
 NAME: Final = "aiconfigurator-0.12"
 LICENCE: Final = "Apache-2.0"
@@ -74,16 +74,16 @@ class HeldOutRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 @functools.cache
 def serving_points() -> tuple[ServingPoint, ...]:
     """All points of the table, in its order."""
-    return read_rows("serving.csv", ServingPoint)
+    return rows_of("serving.csv", ServingPoint)
 
 
 @functools.cache
 def peer_points() -> tuple[PeerPoint, ...]:
     """All that it was asked."""
-    return read_rows("peer.csv", PeerPoint)
+    return rows_of("peer.csv", PeerPoint)
 
 
 @functools.cache
 def held_out_rows() -> tuple[HeldOutRow, ...]:
     """Every point in each tier."""
-    return read_rows("misses.csv", HeldOutRow)
+    return rows_of("misses.csv", HeldOutRow)

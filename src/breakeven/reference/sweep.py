@@ -9,7 +9,7 @@ from msgspec import Struct
 from breakeven.caution import Caution
 from breakeven.hardware import find_gpus
 from breakeven.metrics.summary import Estimate, LevelSummary, RunFacts, RunSummary
-from breakeven.reference.fleet import WORDS, groups_of, read_rows
+from breakeven.reference.fleet import WORDS, groups_of, rows_of
 
 NAME: Final = "nosana-2024-sweep"
 SOURCE: Final = "the measurements behind Nosana, LLM Benchmarking: Cost Efficient Performance, 2024-09-13"
@@ -43,7 +43,7 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 @functools.cache
 def runs() -> tuple[RunSummary, ...]:
     """Every GPU, model and engine of the sweep, as runs whose unit is words."""
-    rows = read_rows("nosana_2024_sweep.csv", Row)
+    rows = rows_of("nosana_2024_sweep.csv", Row)
     return tuple(map(_run, groups_of(rows, lambda row: (row.gpu, row.cards, row.workload, row.engine))))
 
 
