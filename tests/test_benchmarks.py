@@ -153,7 +153,7 @@ def test_the_interval_of_k_holds_and_the_named_levels_narrow_it(shape: str) -> N
     assert coverage_k.coverage(found.after) >= 13 / 16
     assert all(one.more <= 2 * coverage_k.MOST_MORE for one in found.after)
     before, after = (np.median([one.half for one in seen]) for seen in found)
-    assert after < (0.7 if shape == "falling" else 0.5) * before
+    assert after < 0.5 * before
 
 
 def _stamps(arrivals_s: list[float], *, tokens: list[int], late_s: float = 0.0) -> Stamps:
