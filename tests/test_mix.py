@@ -328,6 +328,18 @@ def test_the_kinds_that_win_have_their_cost_with_an_interval_and_the_mix_is_amon
     assert f"{own.usd_per_h.value:.3g}" in render(found)
 
 
+def test_each_kind_of_mix_that_wins_is_another_fleet() -> None:
+    """Where the big one falls short a small one beside it does: as measured, too, that mix has a node of both."""
+    big, small = offer(100, 1.0, share=0.1, label="big"), offer(20, 0.3, label="small", runs=("b",))
+    found = report(big, small, users=100, seed=2)
+    assert found.fleet.nodes == (1, 0)
+    assert found.doubt is not None
+    fleets = {one.offers: one.fleet.nodes for one in found.doubt.kinds if one.fleet is not None}
+    assert fleets == {(0,): (1, 0), (0, 1): (1, 1)}
+    both = next(one for one in found.doubt.kinds if one.offers == (0, 1))
+    assert both.usd_per_h.value == pytest.approx(1.3)
+
+
 def test_whole_users_and_their_interval_are_written_as_whole_numbers() -> None:
     known_from_5 = replace(offer(65, 1.0), capacity=(Estimate(value=65, ci95=(5, None)),))
     text = render(report(known_from_5, users=60))

@@ -167,7 +167,7 @@ def test_a_told_cell_is_safe_in_markdown_and_the_best_row_bold() -> None:
     assert [*mdtext.told(a_told_table())] == [
         "| card | rent USD/h |",
         "|:--|--:|",
-        "| Cards |  |",
+        "| **Cards** |  |",
         "| **A: RTX 4090** | 0.28 (0.2–0.3) |",
         "| H100 \\| x | 1.87 |",
         "",

@@ -162,8 +162,8 @@ def _kinds(nodes: Sequence[int]) -> tuple[int, ...]:
 def _rival(
     peak: Problem, drawn: Sequence[Problem], best: Sequence[Solved | None], *, kind: tuple[int, ...], share: float
 ) -> Rival:
-    """What these kinds alone cost, as they stand and in each draw; a draw that takes no other is solved already."""
-    found = cheapest(_of_kinds(peak, kind))
+    """What a node of each of these kinds or more costs, as they stand and in each draw; where they win it is known."""
+    found = cheapest(_each_of(peak, kind))
     costs = [_usd_per_h(problem, one, kind=kind) for problem, one in zip(drawn, best, strict=True)]
     low, high = np.quantile(costs, (0.025, 0.975), method="inverted_cdf").tolist()
     fleet = None if found is None else fleet_of(peak, found.nodes)
@@ -173,10 +173,17 @@ def _rival(
 
 
 def _usd_per_h(problem: Problem, best: Solved | None, *, kind: tuple[int, ...]) -> float:
-    """Of the cheapest fleet of these kinds; infinite where there is none."""
-    is_theirs = best is not None and {*_kinds(best.nodes)} <= {*kind}
-    found = best if is_theirs else cheapest(_of_kinds(problem, kind))
+    """Of the cheapest fleet of each of these kinds; infinite where there is none."""
+    is_theirs = best is not None and _kinds(best.nodes) == kind
+    found = best if is_theirs else cheapest(_each_of(problem, kind))
     return math.inf if found is None else fleet_of(problem, found.nodes).usd_per_h
+
+
+def _each_of(problem: Problem, kinds: Sequence[int]) -> Problem:
+    """The same with a node of each of these offers at least, and of no other."""
+    held = np.zeros(len(problem.usd_per_h))
+    held[[*kinds]] = 1.0
+    return _of_kinds(problem, kinds)._replace(held=held)
 
 
 def _of_kinds(problem: Problem, kinds: Sequence[int]) -> Problem:

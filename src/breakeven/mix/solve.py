@@ -42,6 +42,8 @@ class Problem(NamedTuple):
     most: tuple[tuple[Array, float], ...] = ()
     """Cards a node of each offer takes of a stock, (I), and how many that has."""
     spare: bool = False
+    held: Array | None = None
+    """(I) nodes that are taken in any case."""
 
 
 class Solved(NamedTuple):
@@ -147,7 +149,7 @@ def _rows(
     Gives the columns of how many nodes of each offer.
     """
     most = _enough(problem) if fixed is None else np.array(fixed, dtype=np.float64)
-    least = np.zeros(len(most)) if fixed is None else most
+    least = most if fixed is not None else np.zeros(len(most)) if problem.held is None else problem.held
     cost = problem.usd_per_h if carried is None else np.zeros(len(most))
     offers = range(len(most))
     taken = [program.column(cost=cost[i], least=least[i], most=most[i], whole=fixed is None) for i in offers]

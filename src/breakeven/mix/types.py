@@ -92,7 +92,7 @@ class Rival(Struct, frozen=True, kw_only=True):
     share: float
     """Of the draws."""
     fleet: Fleet | None = None
-    """The cheapest of these kinds alone, as measured and priced; None where they cannot carry the load, or unasked."""
+    """The cheapest with a node of each of them and of no other, as measured; None where there is none, or unasked."""
     usd_per_h: Estimate = Estimate()
     """What that costs, and the middle 95 % of the draws; no upper end where in some of them they carry it not."""
 

@@ -44,7 +44,7 @@ def _ranking(found: Findings) -> Iterator[str]:
 
 
 def _money(found: Findings) -> Iterator[str]:
-    shown = " · ".join(text(f"{one.label} {one.text}") for one in money_figures(found))
+    shown = " · ".join(text(f"{one.label}: {one.text}") for one in money_figures(found))
     if shown:
         yield from (f"{text(found.money[found.best_money or 0].label)}: {shown}.", "")
 

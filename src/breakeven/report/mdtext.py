@@ -23,12 +23,14 @@ def table(labels: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 2
 
 
 def told(table: Table) -> Iterator[str]:
-    """The one table, whose cells are texts: made safe, without bars, the name in its best row bold."""
-    shown = filled(table._replace(rows=[[text(plain(cell)) for cell in row] for row in table.rows]))
+    """The one table, whose cells are texts: made safe, without bars, bold what heads rows and the best row's name."""
+    safe = [[text(plain(cell)) for cell in row] for row in table.rows]
+    rows = [[f"**{row[0]}**"] if len(row) == 1 < len(table.columns) else row for row in safe]
+    shown = filled(table._replace(rows=rows))
     names = [column._replace(label=text(column.head), unit="") for column in shown.columns]
     named_at = next((at for at, column in enumerate(shown.columns) if column.align == "left"), 0)
-    rows = [
+    cells = [
         [f"**{cell}**" if at == shown.best and place == named_at else plain(cell) for place, cell in enumerate(row)]
         for at, row in enumerate(shown.rows)
     ]
-    yield from (*markdown(Table(names, rows)), "")
+    yield from (*markdown(Table(names, cells)), "")

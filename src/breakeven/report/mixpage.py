@@ -77,7 +77,7 @@ def _block(title: str, table: Table) -> Html | None:
 
 def _note(report: MixReport) -> str:
     if report.doubt is None:
-        return "Without intervals: nothing is known of how sure that is. First colour: the mix that was found."
+        return "Without draws nothing is known of how sure that is. First colour: the mix that was found."
     return (
         "Lines: the middle 95 % of the draws. Per cent: draws in which that kind of mix is the cheapest. First colour: "
         "the mix that was found."

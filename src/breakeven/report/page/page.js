@@ -7,12 +7,12 @@
 
   /* The charts by name; money's are made again with every change. */
   const fixed = {
+    ...Object.fromEntries(Object.entries(data.plots ?? {}).map(([name, plot]) => [name, Charts[plot.kind](plot)])),
     throughput: Charts.throughput(data),
     ttft: Charts.latency(data, "ttft", "TTFT"),
     tpot: Charts.latency(data, "tpot", "TPOT"),
     pareto: Charts.pareto(data),
     energy: Charts.energy(data),
-    ...Object.fromEntries(Object.entries(data.plots ?? {}).map(([name, plot]) => [name, Charts[plot.kind](plot)])),
     ...(data.priced ? {} : { answer: MoneyCharts.ofRates() }),
   };
   let live = {};
