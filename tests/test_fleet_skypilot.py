@@ -130,7 +130,7 @@ def test_a_server_that_is_not_there_or_refuses_is_one_line_at_once(
     began_s = time.monotonic()
     done = handed.says("submit", **env)
     assert (done.code, why in done.line()) == (code, True), done.err
-    assert time.monotonic() - began_s < 10.0
+    assert time.monotonic() - began_s < 60.0  # what does not answer later is asked for four minutes
 
 
 def test_a_server_that_is_too_old_is_refused(handed: OnServer) -> None:

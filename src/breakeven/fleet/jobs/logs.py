@@ -42,15 +42,16 @@ def collect_logs(fleet: Fleet, work: Work, logs: Path) -> list[Path]:
 
 
 def _files(fleet: Fleet, logs: Path) -> Iterator[tuple[Job, Path]]:
-    """Each job with its file, the last in the order of names where it has several: `JOB.2.log` is its second try."""
+    """Each job with the file of its last try: `JOB.2.log` is of its second."""
     try:
         found = sorted(path for path in (logs.iterdir() if logs.is_dir() else [logs]) if path.is_file())
     except OSError as error:
         raise RunFailedError(f"{logs}: {error.strerror}") from None
     for job in fleet.jobs.values():
-        mine = [path for path in found if re.match(rf"{re.escape(job.id)}(?![A-Za-z0-9-])", path.name)]
+        called = re.compile(rf"{re.escape(job.id)}(?:\.(\d+))?(?![A-Za-z0-9-])")
+        mine = [(int(name[1] or 1), path) for path in found if (name := called.match(path.name))]
         if mine:
-            yield job, mine[-1]
+            yield job, max(mine)[1]
 
 
 def _end_of(file: Path) -> str:
