@@ -97,7 +97,7 @@ def test_two_replicas_do_for_twice_the_users_what_one_does() -> None:
 
 
 def test_the_router_that_looks_sends_no_request_into_a_line_that_the_other_has() -> None:
-    drawn = ("--rate", "12", "--replicas", "2", "--arrivals", "gamma:3", "--output-tokens", "lognormal:200,0.8")
+    drawn = ("--rate", "14", "--replicas", "2", "--arrivals", "gamma:3", "--output-tokens", "lognormal:200,0.8")
     blind, looks = (levels(*drawn, "--routing", routing)[0] for routing in ("round-robin", "least-loaded"))
     tails = [one["distributions"]["ttft_s"]["p99"]["value"] for one in (blind, looks)]  # type: ignore[index]
     assert tails[1] < tails[0]
