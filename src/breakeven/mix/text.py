@@ -93,8 +93,8 @@ def cost_text(fleet: Fleet) -> str:
     return f"{usd_per_h(fleet.usd_per_h)} ({amount(fleet.usd_per_h * H_PER_MONTH, 'USD')} a month)"
 
 
-def offers_table(report: MixReport) -> Table:
-    """What there was to choose from, and how much of it is taken."""
+def offers_table(report: MixReport, *, price_chars: int = 44) -> Table:
+    """What there was to choose from, and how much of it is taken; a page has room for the whole of a price's source."""
     classes = report.load.classes
     names = [one.unit if one.name == "all" else f"{one_line(one.name, limit=20)} {one.unit}" for one in classes]
     columns = [
@@ -105,7 +105,9 @@ def offers_table(report: MixReport) -> Table:
     rows = []
     for offer, count in zip(report.offers, report.fleet.nodes, strict=True):
         capacities = [cell for number in range(len(classes)) for cell in _capacity(offer, number)]
-        rows.append([f"{count:,}", _name(offer), rent(offer.usd_per_h), *capacities, one_line(offer.source, limit=44)])
+        rows.append(
+            [f"{count:,}", _name(offer), rent(offer.usd_per_h), *capacities, one_line(offer.source, limit=price_chars)]
+        )
     return Table(columns, rows)
 
 

@@ -59,7 +59,13 @@ def _sections(report: MixReport) -> Iterator[Html]:
         ],
     )
     yield _section(
-        "On offer", [html(offers_table(report), caption="What a node carries at the service, and its price")]
+        "On offer",
+        [
+            html(
+                offers_table(report, price_chars=300),
+                caption="What a node carries at the service, and its price",
+            )
+        ],
     )
     if report.day is not None:
         yield _section("Over the day", [el("p", *day_lines(report), class_="lead"), html(day_table(report))])
