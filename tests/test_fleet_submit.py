@@ -283,7 +283,6 @@ def test_collect_takes_what_came_back_while_nobody_looked(handed: Handed) -> Non
     [
         (("--on", "lokal"), "did you mean 'local'"),
         (("--on", "dstack"), "then `dstack apply -f FILE` for each FILE of FOLDER/files"),
-        (("--on", "skypilot"), "then `sky launch --cluster JOB FILE` for each FILE of FOLDER/files"),
     ],
 )
 def test_a_place_where_nothing_is_handed_out_is_one_line(handed: Handed, words: tuple[str, ...], why: str) -> None:
