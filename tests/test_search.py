@@ -288,7 +288,7 @@ def test_nothing_measured_is_no_bracket() -> None:
 
 
 @pytest.mark.parametrize(
-    ("whole", "first", "last", "end"), [(True, 1, 10_000, "10000 users"), (False, 0.5, 1e6, "1e+06 req/s")]
+    ("whole", "first", "last", "end"), [(True, 1, 10_000, "10000 users"), (False, 0.5, 1e6, "1000000 req/s")]
 )
 def test_a_search_that_nothing_stops_tries_the_last_load_and_says_that_it_ends_there(
     whole: bool, first: float, last: float, end: str
