@@ -145,12 +145,12 @@ def test_the_page_of_a_study_begins_with_its_answer(show: Any, browser: Browser)
     large = """[...document.querySelectorAll("main :is(h1, h2, h3, p)")]
       .filter((one) => parseFloat(getComputedStyle(one).fontSize) > 24).map((one) => one.textContent)"""
     (answer,) = browser.run(large)
-    assert answer.startswith("Best at its best level: threads 2, slots 4, batch_tokens 64, 29.2 tok/s (17.9–47.4)")
+    assert answer.startswith("Best at its best level: threads 2, slots 16, batch_tokens 512, 61.2 tok/s (54.6–68.7)")
     heads = browser.run("[...document.querySelectorAll('main h1, main h2')].map((one) => one.textContent)")
     assert heads[:3] == [answer, "Every cell", "The best 4 of its cells, held against each other"]
     assert browser.run("document.title") == "breakeven: tune-embedded"
     legend = browser.run("document.querySelector('[data-legend=runs] li').textContent")
-    assert "threads 2, slots 4, batch_tokens 64" in legend
+    assert "threads 2, slots 16, batch_tokens 512" in legend
 
 
 def test_a_run_of_an_open_loop_and_one_of_limits_alone_have_their_pages(
