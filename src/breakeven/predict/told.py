@@ -26,9 +26,9 @@ TIER_SAYS: Final = {
     "kernels": "kernels on this card or its like, and this engine on other cards",
 }
 UNLIKE_SAYS: Final[Mapping[Unlike, str]] = {
-    "engine": "none is of this engine: intervals are those of the engine that the others told worst",
+    "engine": "no serving by this engine was measured: intervals are those of the engine that the others told worst",
     "architecture": "no serving was measured on its architecture: intervals are as wide as misses on such ones in 2024",
-    "answers": "none is of answers as short as these: intervals hold what a scheduler says of them too",
+    "answers": "no answer as short as these was measured: intervals hold what a scheduler says of them too",
 }
 BOUND_SAYS: Final = {
     "bandwidth": "the memory's bandwidth",
