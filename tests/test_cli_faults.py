@@ -403,7 +403,10 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
             "rate: 2 stands twice; rates are told apart by three deci",
         ),
         (("run", "--url", "http://h", "--rate", "0.0001"), "rate: 0.0001 req/s cannot be offered; give 0.001 to 1000"),
-        (("run", "--url", "http://h", "--rate", "1e9"), "rate: 1000000000 req/s cannot be offered; give 0.001 to 10"),
+        (
+            ("run", "--url", "http://h", "--rate", "1e9"),
+            "rate: 1000000000 req/s cannot be offered; give 0.001 to 1000000",
+        ),
         (("run", "--url", "http://h", "--users", "1,10", "--requests", "19"), "less than two for each of 10 users"),
         (("run", "--url", "http://h", "--requests", "500", "--duration", "5"), "give one of the two"),
         (("run", "--url", "http://h", "--duration", "5x"), "'5x' is no duration"),

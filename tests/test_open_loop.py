@@ -161,7 +161,7 @@ def test_a_server_slower_than_the_rate_shows_in_every_later_ttft_and_is_called_s
     seen = [value for value in first if value is not None]
     assert len(seen) >= 15
     for i, value in enumerate(seen):
-        assert 0.1 + 0.05 * i - 0.002 <= value < (0.1 + 0.05 * i) * 1.2 + 0.15  # a busy machine is late
+        assert 0.1 + 0.05 * i - 0.002 <= value < (0.1 + 0.05 * i) * 1.2 + 0.05
     level = judged_level(run.facts, run.records)
     assert level.extra["saturated"] is True
     assert level.extra["backlog_growth_req_per_s"] == pytest.approx(10, rel=0.15)

@@ -83,6 +83,7 @@ def test_intervals_hold_and_are_tried_on_what_they_had_not_seen() -> None:
         points = tried(tier, shipped()[tier])
         for members in (points, *by_class(points)):
             found = row(members, tier=tier)
+            # an engine never seen is told as widely as the worst one left out, so that the others hold more
             most = 0.97 if tier == "none" else 0.95
             assert all(0.85 <= figure.inside <= most for figure in found.figures.values()), (tier, found)
 
