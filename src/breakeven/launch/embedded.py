@@ -71,9 +71,8 @@ def start_embedded(
 
 
 def _begin(argv: list[str], *, model_path: Path, log_path: Path, name: str) -> Begun:
+    quantization = quantization_of(model_path)  # first: a file that cannot be read starts nothing
     process = start_process(argv, log_path=log_path, env=_ENVIRONMENT, name=name)
-
-    quantization = quantization_of(model_path)
 
     def launched(start_s: float) -> Launched:
         ready = _ready_line(log_path)
